@@ -1,0 +1,43 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# HF_HUB_OFFLINE: tests and the demo never reach for a hub; set it to 0 to use a model from there.
+export HF_HUB_OFFLINE ?= 1
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+##@ People
+.PHONY: demo
+demo: $(STAMP) ## Start servers, upload 3,000 pictures, search them six ways (ARGS="--once --json" for programs)
+	@$(BIN)/imgsearch demo $(ARGS)
+
+##@ Developers
+.PHONY: install test lint format bench soak
+install: $(STAMP) ## Set up .venv
+
+test: $(STAMP) ## Run every test on real embedded servers (ARGS goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Check style, types and the import rule
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+##@ Figures
+bench: $(STAMP) ## Measure filtered search against every single method and the peers (ARGS="--rows 1000000")
+	$(BIN)/python -m bench $(ARGS)
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,1 @@
+"""Image search inside Postgres: one noun, a vector beside your row, and one verb, anything → vector."""

@@ -1,0 +1,179 @@
+"""Every error imgsearch raises on purpose, in one tree.
+
+    ImgsearchError                      exit  http
+    ├── SettingsError                      2   500   a setting is missing or makes no sense
+    ├── UsageError                         2   400   the caller asked for something impossible
+    │   ├── QueryError                     2   400   an empty, too long or otherwise unusable query
+    │   │   ├── VectorError                2   400   wrong dimension, zero or NaN
+    │   │   └── UnknownImage               4   404   no such image, or it has no vector yet
+    │   ├── FilterError                    2   400   a filter that cannot be understood
+    │   └── CatalogueError                 2   400   a CSV/JSONL catalogue with bad rows
+    ├── PictureError                       3   422   this picture will never be embedded (has a code)
+    ├── StoreError                         5   503   the picture store is missing something or unreachable
+    │   ├── ObjectMissing                  5   404   the store answers that the object does not exist
+    │   ├── StoreDenied                    5   503   the store refuses our rights
+    │   └── FetchRefused                   3   422   an address or answer that must not be fetched
+    ├── DatabaseError                      5   503   the database cannot be used as it is
+    │   ├── DatabaseUnreachable            5   503
+    │   ├── DatabaseRights                 5   503   the role lacks a right
+    │   ├── ExtensionMissing               5   503   pgvector absent or too old
+    │   └── SchemaBehind                   5   503   migrations are not applied
+    ├── SpaceError                         5   503   vectors would not be comparable
+    │   ├── NoSpace                        5   503   no active space yet: no worker has started
+    │   └── SpaceMismatch                  5   503   this model is not the one the space was made with
+    ├── ModelError                         5   503   the model cannot be loaded or answers nonsense
+    ├── QueryTimeout                       6   504   nobody embedded the query in time
+    └── EmbeddedError                      5   500   an embedded server cannot be started
+
+The class docstring is the default message; every message ends with what to do next.
+`exit_code` is what the CLI leaves with, `http_status` what the HTTP door answers.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ImgsearchError(Exception):
+    """Something went wrong in imgsearch."""
+
+    exit_code: ClassVar[int] = 1
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class SettingsError(ImgsearchError):
+    """A setting is missing or makes no sense; `imgsearch --help` lists them all."""
+
+    exit_code = 2
+
+
+class UsageError(ImgsearchError):
+    """This cannot be asked for; see the message."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class QueryError(UsageError):
+    """The query is empty, too long or otherwise unusable."""
+
+
+class VectorError(QueryError):
+    """The query vector has the wrong dimension, is zero or holds NaN; use a vector of the active space."""
+
+
+class UnknownImage(QueryError):
+    """There is no such image, or it has no vector yet; look at imgsearch.status."""
+
+    exit_code = 4
+    http_status = 404
+
+
+class FilterError(UsageError):
+    """A filter cannot be understood."""
+
+
+class CatalogueError(UsageError):
+    """The catalogue has rows that cannot be read."""
+
+
+class PictureError(ImgsearchError):
+    """The picture cannot be used and will not be tried again.
+
+    `code` is one of `imgsearch.picture.CODES`: a program may branch on it.
+    """
+
+    exit_code = 3
+    http_status = 422
+
+    def __init__(self, code: str, message: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type[PictureError], tuple[str, str]]:
+        return type(self), (self.code, str(self))
+
+
+class StoreError(ImgsearchError):
+    """The picture store cannot be reached; check IMGSEARCH_STORAGE_URL and try again."""
+
+    exit_code = 5
+    http_status = 503
+
+
+class ObjectMissing(StoreError):
+    """The picture store has no such object; add the picture again."""
+
+    http_status = 404
+
+
+class StoreDenied(StoreError):
+    """The picture store refuses our rights; check its credentials."""
+
+
+class FetchRefused(StoreError):
+    """This address must not be fetched; see IMGSEARCH_FETCH_ALLOW for intranet hosts."""
+
+    exit_code = 3
+    http_status = 422
+
+
+class DatabaseError(ImgsearchError):
+    """The database cannot be used as it is."""
+
+    exit_code = 5
+    http_status = 503
+
+
+class DatabaseUnreachable(DatabaseError):
+    """The database cannot be reached; check IMGSEARCH_DATABASE_URL, or unset it to use the embedded server."""
+
+
+class DatabaseRights(DatabaseError):
+    """The database role lacks a right; run `imgsearch db upgrade` as the owner."""
+
+
+class ExtensionMissing(DatabaseError):
+    """pgvector is absent or older than 0.8.4; run CREATE EXTENSION vector (or ALTER EXTENSION vector UPDATE)."""
+
+
+class SchemaBehind(DatabaseError):
+    """The database schema is behind this version of imgsearch; run `imgsearch db upgrade`."""
+
+
+class SpaceError(ImgsearchError):
+    """Vectors of different spaces are never compared."""
+
+    exit_code = 5
+    http_status = 503
+
+
+class NoSpace(SpaceError):
+    """No model has written here yet; start a worker (`imgsearch worker`) and it makes the space."""
+
+
+class SpaceMismatch(SpaceError):
+    """This worker's model is not the one the active space was made with; set IMGSEARCH_MODEL to that model."""
+
+
+class ModelError(ImgsearchError):
+    """The model cannot be loaded; check IMGSEARCH_MODEL."""
+
+    exit_code = 5
+    http_status = 503
+
+
+class QueryTimeout(ImgsearchError):
+    """No worker embedded the query in time; is a query worker running? See imgsearch.status."""
+
+    exit_code = 6
+    http_status = 504
+
+
+class EmbeddedError(ImgsearchError):
+    """An embedded server cannot be started."""
+
+    exit_code = 5

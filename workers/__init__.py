@@ -1,0 +1,1 @@
+"""The processes that compute embeddings: the only place that imports torch."""
