@@ -1,0 +1,1 @@
+"""Where picture bytes live and how they are fetched."""

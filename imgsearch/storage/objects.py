@@ -1,0 +1,46 @@
+"""What a place that holds objects must be able to do: the seam between the store and its backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+
+class Entry(NamedTuple):
+    """One stored object: its key, its size in bytes and when it was last written (aware, UTC)."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class Objects(Protocol):
+    """Bytes under keys such as `ab/abcd…`.
+
+    Every method raises StoreError (worth trying again), StoreDenied or ObjectMissing, and nothing else.
+    """
+
+    def read(self, key: str, max_bytes: int) -> bytes:
+        """Answer the object; FetchRefused when it is larger than `max_bytes`, ObjectMissing when there is none."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write the whole object or nothing; what was there before is replaced."""
+
+    def stat(self, key: str) -> Entry | None:
+        """Answer size and time of the object, None when there is none."""
+
+    def renew(self, key: str, data: bytes) -> None:
+        """Make the object as young as if it were written now (its bytes are `data`)."""
+
+    def delete(self, key: str) -> None:
+        """Delete the object; deleting nothing is fine."""
+
+    def delete_older(self, key: str, before: datetime) -> bool:
+        """Delete the object only if it was last written before `before`; answer whether it is gone by our hand."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Walk all objects, in no order."""
+
+    def sweep_unfinished(self, before: datetime) -> int:
+        """Delete what writes that crashed before `before` left behind; answer how many."""
