@@ -1,4 +1,7 @@
-"""Is a picture read faster from a folder by plain system calls or by obstore's LocalStore? Run `python bench/store_read.py`."""
+"""Is a picture in a folder read faster by plain system calls or by obstore's LocalStore?
+
+Run `python -m bench.store_read`.
+"""
 
 from __future__ import annotations
 

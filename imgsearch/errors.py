@@ -98,14 +98,12 @@ class PictureError(ImgsearchError):
 
 
 class StoreError(ImgsearchError):
-    """The picture store cannot be reached; check IMGSEARCH_STORAGE_URL and try again.
-
-    `retry_after`: seconds the other side asks us to wait, where it says so.
-    """
+    """The picture store cannot be reached; check IMGSEARCH_STORAGE_URL and try again."""
 
     exit_code = 5
     http_status = 503
 
+    # retry_after: seconds that the other side asks us to wait, where it says so.
     def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
