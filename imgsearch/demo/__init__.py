@@ -1,0 +1,1 @@
+"""What does the demo shop sell, and what do its pictures look like?"""
