@@ -1,7 +1,7 @@
 -- The tables of imgsearch: what you filter on (image), what you rank on (embedding_<space>),
 -- what waits (job), what was asked (query_vector). Keys carry tenant_id first and it never changes.
 
-CREATE SCHEMA imgsearch;
+CREATE SCHEMA IF NOT EXISTS imgsearch;
 COMMENT ON SCHEMA imgsearch IS 'Image search: a vector beside your row, and one verb, anything → vector. Start with SELECT * FROM imgsearch.status;';
 
 CREATE TABLE imgsearch.space (

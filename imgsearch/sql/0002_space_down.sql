@@ -1,4 +1,5 @@
--- Remove the space functions, their triggers and views; tables of spaces made meanwhile stay until the schema goes.
+-- Remove spaces altogether. Pictures and filters stay; vectors go, and are made again after the next upgrade,
+-- because the sweep queues every picture that has neither vector nor job.
 DROP TRIGGER image_inserted ON imgsearch.image;
 DROP TRIGGER image_replaced ON imgsearch.image;
 DROP TRIGGER image_moved ON imgsearch.image;
@@ -10,3 +11,14 @@ DROP FUNCTION imgsearch.name_spaces_in_trigger();
 DROP FUNCTION imgsearch.image_moved();
 DROP FUNCTION imgsearch.image_inserted();
 DROP FUNCTION imgsearch.image_replaced();
+DO $$
+DECLARE
+    id integer;
+BEGIN
+    FOR id IN SELECT space_id FROM imgsearch.space LOOP
+        EXECUTE format('DROP TABLE imgsearch.embedding_%s', id);
+        EXECUTE format('ALTER TABLE imgsearch.image DROP COLUMN bits_%s', id);
+    END LOOP;
+    DELETE FROM imgsearch.worker;
+    DELETE FROM imgsearch.space;
+END $$;

@@ -1,0 +1,177 @@
+"""Reach the database: connect, migrate, and say in words what is not as it should be."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from packaging.version import Version
+
+from imgsearch import sql
+from imgsearch.config import Settings
+from imgsearch.errors import DatabaseError, ExtensionMissing, SchemaBehind
+from imgsearch.sql.failure import translated
+from imgsearch.sql.lend import driver
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection, Engine
+
+OLDEST_POSTGRES = 150000
+OLDEST_PGVECTOR = Version("0.8.4")  # 0.8.3 and 0.8.4 repair index corruption after vacuum
+
+
+def url(settings: Settings) -> str:
+    """Answer the database's libpq URL: the configured one, else the embedded server's if it is running.
+
+    Raises DatabaseError when nothing is configured and no embedded server runs.
+    """
+    if settings.database_url:
+        return settings.database_url
+    from imgsearch import embedded
+
+    servers = embedded.running(settings.home)
+    if servers is None:
+        raise DatabaseError(
+            f"No database is configured and no embedded server runs under {settings.home}. "
+            "Set IMGSEARCH_DATABASE_URL, or start the embedded servers with `imgsearch up`."
+        )
+    return servers.database_url
+
+
+def connect(settings: Settings, **options: Any) -> psycopg.Connection[Any]:
+    """Open a psycopg connection. Raises DatabaseUnreachable, DatabaseError."""
+    with translated():
+        return psycopg.connect(url(settings), **({"application_name": "imgsearch"} | options))
+
+
+def engine(settings: Settings, **options: Any) -> Engine:
+    """Answer a SQLAlchemy engine on the same database."""
+    import sqlalchemy
+
+    address = url(settings)
+    return sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), **options)
+
+
+def migrations() -> Path:
+    """Answer the folder of the migrations: inside the installed package, or at the top of a checkout."""
+    inside = Path(str(files("imgsearch"))) / "migrations"
+    return inside if inside.is_dir() else inside.parent.parent / "migrations"
+
+
+def _alembic() -> Config:
+    from alembic.config import Config
+
+    configuration = Config()
+    configuration.set_main_option("script_location", str(migrations()).replace("%", "%%"))
+    return configuration
+
+
+def upgrade(settings: Settings, revision: str = "head") -> str | None:
+    """Bring the schema to `revision`; answer the revision it is at now.
+
+    Raises DatabaseUnreachable, DatabaseRights, ExtensionMissing, DatabaseError.
+    """
+    from alembic import command
+
+    return _migrate(settings, lambda configuration: command.upgrade(configuration, revision))
+
+
+def downgrade(settings: Settings, revision: str) -> str | None:
+    """Take the schema back to `revision` ("base" removes everything); answer the revision it is at now."""
+    from alembic import command
+
+    return _migrate(settings, lambda configuration: command.downgrade(configuration, revision))
+
+
+def _migrate(settings: Settings, step: Any) -> str | None:
+    from sqlalchemy.exc import DBAPIError
+
+    configuration = _alembic()
+    connected = engine(settings)
+    try:
+        with translated(), connected.connect() as connection:
+            configuration.attributes["connection"] = connection
+            step(configuration)
+            return revision_of(driver(connection))
+    except DBAPIError as error:
+        with translated():
+            raise (error.orig if isinstance(error.orig, psycopg.Error) else error) from error
+        raise
+    finally:
+        connected.dispose()
+
+
+def head() -> str | None:
+    """Answer the newest revision this version of imgsearch knows."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def revision_of(connection: psycopg.Connection[Any]) -> str | None:
+    """Answer the revision the schema is at, or None when imgsearch was never set up here."""
+    if not sql.value(connection, "db", "has_version"):
+        return None
+    found: str | None = sql.value(connection, "db", "version")
+    return found
+
+
+def check(connection: psycopg.Connection[Any]) -> None:
+    """Raise what is wrong: ExtensionMissing, or SchemaBehind when migrations are not applied."""
+    require_extension(connection)
+    found, wanted = revision_of(connection), head()
+    if found != wanted:
+        raise SchemaBehind(f"The schema is at {found or 'nothing'}, this version needs {wanted}. Run `imgsearch db upgrade`.")
+
+
+def require_extension(connection: psycopg.Connection[Any]) -> None:
+    """Raise DatabaseError below PostgreSQL 15, ExtensionMissing without pgvector 0.8.4 or newer."""
+    if connection.info.server_version < OLDEST_POSTGRES:
+        raise DatabaseError(
+            f"This is PostgreSQL {connection.info.server_version // 10000}; imgsearch needs 15 or newer "
+            "(views with security_invoker). Upgrade the server."
+        )
+    found = sql.value(connection, "db", "extension")
+    if found is None:
+        raise ExtensionMissing("pgvector is not installed in this database. As its owner run: CREATE EXTENSION vector")
+    if Version(found) < OLDEST_PGVECTOR:
+        raise ExtensionMissing(
+            f"pgvector here is {found}; versions before {OLDEST_PGVECTOR} can corrupt an index on vacuum. "
+            "Update the server's package, then run: ALTER EXTENSION vector UPDATE"
+        )
+
+
+def require_pgvector() -> None:
+    """Create the extension if it can be created, and check its version; called by the first migration."""
+    from alembic import op
+
+    connection = driver(op.get_bind())
+    with translated():
+        if not sql.value(connection, "db", "extension"):
+            if not sql.value(connection, "db", "extension_available"):
+                raise ExtensionMissing(
+                    "This server has no pgvector. Install its package (for example postgresql-18-pgvector), "
+                    "or use a managed Postgres that offers it, then run `imgsearch db upgrade` again."
+                )
+            try:
+                with connection.transaction():
+                    sql.run(connection, "db", "create_extension")
+            except DatabaseError as error:
+                raise ExtensionMissing(
+                    "pgvector is not installed in this database and this role may not install it. "
+                    "As the database's owner run: CREATE EXTENSION vector"
+                ) from error
+        require_extension(connection)
+
+
+def apply(file: str) -> None:
+    """Run a whole .sql file on the migration's own connection."""
+    from alembic import op
+
+    connection: Connection = op.get_bind()
+    with translated():
+        # Straight to the driver: no parameters, so that the file may hold many statements and percent signs.
+        driver(connection).execute(sql.text(file).encode())

@@ -1,0 +1,58 @@
+"""What a database error means: psycopg's error → the typed error, with the cure in the message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from imgsearch import errors
+
+# SQLSTATEs raised by our own functions (class IM), and the ones that mean "not set up".
+_BY_STATE: dict[str, type[errors.ImgsearchError]] = {
+    "IM001": errors.QueryError,
+    "IM002": errors.NoSpace,
+    "IM003": errors.QueryError,
+    "IM004": errors.UnknownImage,
+    "IM005": errors.QueryTimeout,
+    "IM006": errors.QueryError,
+    "IM007": errors.VectorError,
+    "IM008": errors.FilterError,
+    "IM009": errors.UsageError,
+    "42501": errors.DatabaseRights,
+    "3F000": errors.SchemaBehind,
+    "42P01": errors.SchemaBehind,
+    "42883": errors.SchemaBehind,
+    "42703": errors.SchemaBehind,
+}
+
+
+def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
+    """Answer the typed error for a psycopg error, or None when it is not ours to explain."""
+    kind = _BY_STATE.get(error.sqlstate or "")
+    message = error.diag.message_primary or str(error).strip()
+    if kind is None:
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            return errors.DatabaseUnreachable(f"The database cannot be reached: {message}. Check IMGSEARCH_DATABASE_URL.")
+        return None
+    if kind is errors.SchemaBehind and "imgsearch" not in message:
+        return None
+    hint = error.diag.message_hint
+    if kind is errors.SchemaBehind:
+        hint = "Run `imgsearch db upgrade`."
+    elif kind is errors.DatabaseRights:
+        hint = "Ask the owner of the database to grant it, or connect as a role that has it."
+    return kind(f"{message}. {hint}" if hint else message)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn psycopg errors raised inside into imgsearch errors; others pass unchanged."""
+    try:
+        yield
+    except psycopg.Error as error:
+        typed = translate(error)
+        if typed is None:
+            raise
+        raise typed from error

@@ -1,0 +1,38 @@
+-- name: look_up
+-- The searched space, and the vector of a question already answered in it. `known_space` is the space of a vector
+-- the caller still has in memory: then only the space is worth sending.
+SELECT s.space_id, s.dimension, q.answered_at IS NOT NULL AS answered, q.error_code, q.error,
+       CASE WHEN s.space_id = %(known_space)s THEN NULL ELSE q.embedding::text END AS embedding
+FROM imgsearch.space s
+LEFT JOIN imgsearch.query_vector q ON q.space_id = s.space_id AND q.kind = %(kind)s AND q.key = %(key)s
+WHERE s.state = 'active'
+
+-- name: ask
+-- Queue a question; visible to workers at commit.
+SELECT imgsearch.ask(%(query)s, %(picture)s)
+
+-- name: claim
+-- Take waiting questions; another worker may take them again after ten seconds.
+UPDATE imgsearch.query_vector q SET claimed = now() + interval '10 seconds'
+FROM (
+    SELECT space_id, kind, key FROM imgsearch.query_vector
+    WHERE answered_at IS NULL AND space_id = %(space_id)s AND (claimed IS NULL OR claimed < now())
+    ORDER BY asked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+) w
+WHERE q.space_id = w.space_id AND q.kind = w.kind AND q.key = w.key
+RETURNING q.kind, q.key, q.query, q.picture
+
+-- name: answer
+-- Write the vector and wake whoever waits; the question itself is not kept.
+WITH answered AS (
+    UPDATE imgsearch.query_vector
+    SET embedding = %(embedding)s::halfvec, error_code = %(error_code)s, error = %(error)s, answered_at = now(),
+        query = NULL, picture = NULL, claimed = NULL
+    WHERE space_id = %(space_id)s AND kind = %(kind)s AND key = %(key)s AND answered_at IS NULL
+    RETURNING key
+)
+SELECT pg_notify('imgsearch_answer', encode(key, 'hex')) FROM answered
+
+-- name: forget
+-- Keep the cache small: answers nobody needs to be fast for any more.
+DELETE FROM imgsearch.query_vector WHERE answered_at < now() - make_interval(days => %(days)s)

@@ -1,0 +1,133 @@
+-- name: claim
+-- Lease the pictures that have waited longest. The attempt counts here, so that a crash counts.
+WITH due AS (
+    SELECT tenant_id, image_id FROM imgsearch.job
+    WHERE state = 'pending' AND due <= now()
+    ORDER BY due LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE imgsearch.job j
+    SET state = 'leased', lease = now() + make_interval(secs => %(lease_seconds)s), token = gen_random_uuid(),
+        worker = %(worker)s, attempts = j.attempts + 1
+    FROM due WHERE j.tenant_id = due.tenant_id AND j.image_id = due.image_id
+    RETURNING j.tenant_id, j.image_id, j.token, j.attempts
+)
+SELECT l.tenant_id, l.image_id, l.token, l.attempts, i.uri, i.sha256, i.etag
+FROM leased l JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id = l.image_id
+
+-- name: heartbeat
+-- Extend the leases that are still ours; answers whose they are.
+UPDATE imgsearch.job j SET lease = now() + make_interval(secs => %(lease_seconds)s)
+FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS mine (tenant_id, image_id, token)
+WHERE j.tenant_id = mine.tenant_id AND j.image_id = mine.image_id AND j.state = 'leased' AND j.token = mine.token
+RETURNING j.tenant_id, j.image_id
+
+-- name: held
+-- Which of these are still leased to the token we hold.
+SELECT j.tenant_id, j.image_id
+FROM imgsearch.job j
+JOIN unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS mine (tenant_id, image_id, token)
+  ON j.tenant_id = mine.tenant_id AND j.image_id = mine.image_id AND j.token = mine.token
+WHERE j.state = 'leased'
+
+-- name: known
+-- Vectors this tenant already has for the same bytes: the same picture is embedded once.
+SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash
+FROM unnest(%(tenants)s::text[], %(sha256s)s::bytea[]) AS wanted (tenant_id, sha256)
+JOIN imgsearch.image i ON i.tenant_id = wanted.tenant_id AND i.sha256 = wanted.sha256
+JOIN {embedding} e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND e.sha256 = i.sha256
+
+-- name: deliver
+-- Store vectors and close jobs in one fenced statement: only where the token is ours and the bytes are what we
+-- embedded. A replaced picture stays pending; a late worker writes nothing. The image row is locked before its job,
+-- the order a replacement takes them in; a row somebody else holds is skipped here and delivered alone afterwards,
+-- so a batch never waits for, or deadlocks with, a long transaction of the shop.
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
+                         %(vectors)s::halfvec[], %(phashes)s::text[], %(etags)s::text[])
+        AS t (tenant_id, image_id, token, sha256, embedding, phash, etag)
+), locked AS MATERIALIZED (
+    SELECT n.* FROM imgsearch.image i
+    JOIN input n ON n.tenant_id = i.tenant_id AND n.image_id = i.image_id
+    WHERE i.sha256 IS NULL OR i.sha256 = n.sha256
+    FOR NO KEY UPDATE OF i SKIP LOCKED
+), done AS (
+    DELETE FROM imgsearch.job j USING locked l
+    WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.state = 'leased' AND j.token = l.token
+    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.etag
+), stored AS (
+    INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
+    SELECT tenant_id, image_id, sha256, embedding FROM done
+    ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
+), marked AS (
+    UPDATE imgsearch.image i
+    SET {bits} = binary_quantize(d.embedding - s.mean), sha256 = d.sha256, phash = d.phash::bit(64), etag = d.etag
+    FROM done d, imgsearch.space s
+    WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id AND s.space_id = %(space_id)s
+)
+SELECT tenant_id, image_id FROM done
+
+-- name: fail
+-- Give pictures back after an error: set aside when it is permanent or was tried often enough, else try later with
+-- exponential back-off and jitter, so that a recovering store is not stormed.
+UPDATE imgsearch.job j
+SET state = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
+    due = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN now()
+               ELSE now() + make_interval(secs => least(power(2, j.attempts), 300) * (0.5 + random() / 2)) END,
+    lease = NULL, token = NULL, error_code = n.code, error = n.message
+FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(codes)s::text[], %(messages)s::text[],
+            %(permanents)s::boolean[]) AS n (tenant_id, image_id, token, code, message, permanent)
+WHERE j.tenant_id = n.tenant_id AND j.image_id = n.image_id AND j.state = 'leased' AND j.token = n.token
+RETURNING j.tenant_id, j.image_id, j.state
+
+-- name: release
+-- Give pictures back unspent: the attempt does not count (shutdown, store or model unavailable).
+UPDATE imgsearch.job j
+SET state = 'pending', due = now() + make_interval(secs => %(delay)s), lease = NULL, token = NULL,
+    attempts = greatest(j.attempts - 1, 0)
+FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS mine (tenant_id, image_id, token)
+WHERE j.tenant_id = mine.tenant_id AND j.image_id = mine.image_id AND j.state = 'leased' AND j.token = mine.token
+RETURNING j.tenant_id, j.image_id
+
+-- name: rescue
+-- Take back pictures whose worker went silent; the last attempt of all sets them aside.
+WITH expired AS (
+    SELECT tenant_id, image_id FROM imgsearch.job
+    WHERE state = 'leased' AND lease < now()
+    ORDER BY lease LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE imgsearch.job j
+SET state = CASE WHEN j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
+    due = now(), lease = NULL, token = NULL, error_code = 'worker_lost',
+    error = 'The worker ' || coalesce(j.worker, '?') || ' went silent while it had this picture.'
+FROM expired x WHERE j.tenant_id = x.tenant_id AND j.image_id = x.image_id
+RETURNING j.tenant_id, j.image_id, j.state
+
+-- name: enqueue_missing
+-- The net under every writer: pictures with neither vector nor job wait from now on.
+INSERT INTO imgsearch.job (tenant_id, image_id)
+SELECT i.tenant_id, i.image_id FROM imgsearch.image i
+WHERE NOT EXISTS (SELECT FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
+  AND NOT EXISTS (SELECT FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)
+LIMIT 10000
+ON CONFLICT (tenant_id, image_id) DO NOTHING
+
+-- name: waiting
+-- How many pictures could be claimed now or later.
+SELECT count(*) FROM imgsearch.job WHERE state IN ('pending', 'leased')
+
+-- name: next_due
+-- Seconds until the next picture may be claimed; null when none waits.
+SELECT extract(epoch FROM min(due) - now())::float8 FROM imgsearch.job WHERE state = 'pending'
+
+-- name: alive
+-- A worker's sign of life.
+INSERT INTO imgsearch.worker AS w (name, lane, host, pid, device, space_id, forward_at)
+VALUES (%(name)s, %(lane)s, %(host)s, %(pid)s, %(device)s, %(space_id)s, to_timestamp(%(forward_at)s))
+ON CONFLICT (name) DO UPDATE
+SET seen_at = now(), space_id = EXCLUDED.space_id, device = EXCLUDED.device, forward_at = coalesce(EXCLUDED.forward_at, w.forward_at)
+
+-- name: gone
+-- A worker leaves; those silent for a day are forgotten with it.
+DELETE FROM imgsearch.worker WHERE name = %(name)s OR seen_at < now() - interval '1 day'
