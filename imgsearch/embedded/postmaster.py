@@ -1,0 +1,72 @@
+"""Which Postgres, if any, runs over a data folder, and what a killed one left there."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgsearch.embedded.place import gone
+
+if TYPE_CHECKING:
+    import psutil
+
+
+def pid_lines(data: Path) -> list[str]:
+    """Answer the lines of the server's pid file, none when there is no such file.
+
+    They are: process id, data folder, start time, port, socket folder, TCP address, shared memory, state.
+    """
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def postmaster(data: Path) -> psutil.Process | None:
+    """Answer the live server that the pid file names, if it is a Postgres that runs over `data`.
+
+    The number alone proves nothing: after a crash, or a restart of the machine, it may be anybody's.
+    """
+    lines = pid_lines(data)
+    if not lines or not lines[0].strip().lstrip("-").isdigit():
+        return None
+    import psutil
+
+    try:
+        process = psutil.Process(abs(int(lines[0])))  # a single-user backend writes its number negative
+        return process if _runs_over(process, data) else None
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        return process  # a Postgres of somebody else, perhaps ours: let Postgres itself decide
+
+
+def clear_after_crash(data: Path) -> None:
+    """End the backends that outlived a killed server over `data`, and remove its pid file.
+
+    A backend busy with a long statement notices only at its end that its server is gone; until then the shared
+    memory is taken and no new server can start. A pid file that names a stranger would stop one, too.
+    """
+    if not pid_lines(data) or postmaster(data) is not None:
+        return
+    import psutil
+
+    for process in psutil.process_iter():
+        try:
+            if _runs_over(process, data):
+                process.send_signal(signal.SIGQUIT)  # what the server itself sends to its backends after a crash
+                if not gone(process, 5.0):
+                    process.kill()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _runs_over(process: psutil.Process, data: Path) -> bool:
+    """Answer whether `process` is a live Postgres at home in `data`: every one of them makes it its folder."""
+    import psutil
+
+    if not process.name().startswith("postgres") or process.status() == psutil.STATUS_ZOMBIE:
+        return False
+    return bool(process.cwd() == str(data.resolve()))
