@@ -1,0 +1,91 @@
+"""Every colour mode a file may hold → eight-bit sRGB on white.
+
+Two steps, because only the first must see every pixel: `flat` brings a band into a mode whose values may be averaged
+(L, RGB, CMYK, LAB, YCbCr) and lays transparency on white; `srgb` applies the ICC profile to the reduced picture.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from functools import lru_cache
+
+from PIL import Image, ImageCms
+
+from imgsearch.picture.codes import refusal
+
+_DEEP = ("I", "F")
+_AVERAGED = ("L", "RGB", "CMYK", "LAB", "YCbCr")
+_LONGEST_PROFILE = 4 * 1024 * 1024  # bytes; press profiles have 0.5-2.5 MB
+_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
+
+
+def deep_scale(picture: Image.Image) -> float:
+    """Return what values deeper than eight bits are multiplied with, so that nothing is clipped.
+
+    16 bits: 1/257. 32-bit and floating point carry no range, so the smallest usual one (1.0, 255, 65535, 2**32 - 1)
+    that holds the largest value is taken.
+    """
+    if picture.mode.startswith("I;16"):
+        return 1 / 257
+    if picture.mode not in _DEEP:
+        return 1.0
+    extremes = picture.getextrema()
+    top = float(extremes[1])  # type: ignore[arg-type]  # one band: a pair of numbers
+    if not math.isfinite(top) or not math.isfinite(float(extremes[0])):  # type: ignore[arg-type]
+        raise refusal("corrupt", "values that are no numbers")
+    ranges = (1.0, 255.0, 65535.0, 4294967295.0) if picture.mode == "F" else (255.0, 65535.0, 4294967295.0)
+    return 255 / next((end for end in ranges if top <= end), top)
+
+
+def flat(band: Image.Image, scale: float) -> Image.Image:
+    """Return the band without transparency in a mode of `_AVERAGED`; `scale` from `deep_scale`."""
+    mode = band.mode
+    if mode.startswith("I;16") or mode in _DEEP:
+        deep = band if mode in _DEEP else band.convert("I")
+        return deep.point(lambda value: value * scale + 0.5).convert("L")
+    if band.has_transparency_data:
+        if mode == "La":
+            band = band.convert("LA")
+        return Image.alpha_composite(Image.new("RGBA", band.size, "white"), band.convert("RGBA")).convert("RGB")
+    if mode == "1":
+        return band.convert("L")
+    if mode in ("P", "RGBX"):
+        return band.convert("RGB")
+    if mode not in _AVERAGED:
+        raise refusal("format_refused", f"colour mode {mode}")
+    return band
+
+
+def srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return the picture as sRGB in mode RGB; a profile that is absent, unfit or broken is ignored."""
+    if picture.mode == "YCbCr":
+        picture = picture.convert("RGB")
+    if picture.mode == "LAB":
+        profile = _LAB
+    if profile and len(profile) <= _LONGEST_PROFILE:
+        transform = _transform(profile, picture.mode)
+        if transform is not None:
+            return ImageCms.applyTransform(picture, transform) or picture
+    return picture.convert("RGB")
+
+
+_LAB = b"LAB"  # stands for the profile that Pillow makes itself
+
+
+@lru_cache(maxsize=4)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the way to sRGB from exactly this mode (another mode's transform writes out of bounds), or None."""
+    try:
+        if profile == _LAB:
+            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        else:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if source.profile.xcolor_space != _SPACES.get(mode):
+                return None
+            if "sRGB" in (source.profile.profile_description or ""):
+                return None
+        target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        return ImageCms.buildTransform(source, target, mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, UnicodeError):
+        return None
