@@ -30,14 +30,20 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("DATABASE_URL", "", "Postgres with pgvector; empty: the embedded server under IMGSEARCH_HOME", "DATABASE_URL"),
+    Setting(
+        "DATABASE_URL", "", "Postgres with pgvector; empty: the embedded server under IMGSEARCH_HOME", "DATABASE_URL"
+    ),
     Setting("REDIS_URL", "", "Celery's broker; empty: the embedded server under IMGSEARCH_HOME", "REDIS_URL"),
-    Setting("MODEL", "", f"hub name or folder of a SigLIP model, or `demo`; empty: the active space's, else {DEFAULT_MODEL}"),
+    Setting(
+        "MODEL", "", f"hub name or folder of a SigLIP model, or `demo`; empty: the active space's, else {DEFAULT_MODEL}"
+    ),
     Setting("MODEL_REVISION", "", "revision of the model on the hub; empty: its main branch"),
     Setting("STORAGE_URL", "", "picture store: file:///…, s3://bucket/prefix, gs://…; empty: IMGSEARCH_HOME/pictures"),
     Setting("HOME", "", "where embedded servers keep their data; empty: the user's data folder"),
     Setting("QUERY_TIMEOUT", "10", "seconds to wait for a worker to embed a new query"),
-    Setting("LEASE_SECONDS", "15", "a claimed picture returns to the queue this long after its worker's last heartbeat"),
+    Setting(
+        "LEASE_SECONDS", "15", "a claimed picture returns to the queue this long after its worker's last heartbeat"
+    ),
     Setting("MAX_ATTEMPTS", "5", "a picture that failed this often is set aside in imgsearch.failures"),
     Setting("BATCH", "32", "most pictures in one forward pass"),
     Setting("DECODERS", "0", "decode processes of a worker; 0: one per core"),

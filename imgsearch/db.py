@@ -124,7 +124,9 @@ def check(connection: psycopg.Connection[Any]) -> None:
     require_extension(connection)
     found, wanted = revision_of(connection), head()
     if found != wanted:
-        raise SchemaBehind(f"The schema is at {found or 'nothing'}, this version needs {wanted}. Run `imgsearch db upgrade`.")
+        raise SchemaBehind(
+            f"The schema is at {found or 'nothing'}, this version needs {wanted}. Run `imgsearch db upgrade`."
+        )
 
 
 def require_extension(connection: psycopg.Connection[Any]) -> None:

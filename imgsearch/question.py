@@ -73,7 +73,9 @@ def ask(connection: Connection[Any], question: Question) -> None:
 
 def claim(connection: Connection[Any], space_id: int, limit: int) -> list[Question]:
     """Take up to `limit` waiting questions of a space."""
-    return [Question(**row) for row in sql.rows(connection, "question", "claim", {"space_id": space_id, "limit": limit})]
+    return [
+        Question(**row) for row in sql.rows(connection, "question", "claim", {"space_id": space_id, "limit": limit})
+    ]
 
 
 def answer(

@@ -81,7 +81,9 @@ def held(connection: Connection[Any], claims: Iterable[Claim]) -> set[Key]:
     return _keys(sql.rows(connection, "queue", "held", _fence(claims)))
 
 
-def known(connection: Connection[Any], space_id: int, digests: Iterable[tuple[str, bytes]]) -> dict[tuple[str, bytes], Known]:
+def known(
+    connection: Connection[Any], space_id: int, digests: Iterable[tuple[str, bytes]]
+) -> dict[tuple[str, bytes], Known]:
     """Answer the vectors that exist already for (tenant_id, sha256): the same bytes are embedded once per tenant."""
     wanted = list(digests)
     if not wanted:

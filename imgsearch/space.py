@@ -52,7 +52,9 @@ class Space:
 
 def vector_literal(vector: Sequence[float]) -> str:
     """Answer pgvector's text form of a vector; NumPy arrays and pgvector's own types are welcome."""
-    numbers = vector.tolist() if hasattr(vector, "tolist") else vector.to_list() if hasattr(vector, "to_list") else vector
+    numbers = (
+        vector.tolist() if hasattr(vector, "tolist") else vector.to_list() if hasattr(vector, "to_list") else vector
+    )
     return "[" + ",".join(map(repr, map(float, numbers))) + "]"
 
 

@@ -67,12 +67,16 @@ def run(
     return cursor
 
 
-def rows(connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None, **options: Any) -> Sequence[Any]:
+def rows(
+    connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None, **options: Any
+) -> Sequence[Any]:
     """Execute a named statement and answer its rows as dicts."""
     return run(connection, file, name, values, **options).fetchall()
 
 
-def value(connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None, **options: Any) -> Any:
+def value(
+    connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
     """Execute a named statement and answer the first column of its first row, or None."""
     row = run(connection, file, name, values, row_factory=tuple_row, **options).fetchone()
     return row[0] if row else None

@@ -34,7 +34,9 @@ def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
     message = error.diag.message_primary or str(error).strip()
     if kind is None:
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-            return errors.DatabaseUnreachable(f"The database cannot be reached: {message}. Check IMGSEARCH_DATABASE_URL.")
+            return errors.DatabaseUnreachable(
+                f"The database cannot be reached: {message}. Check IMGSEARCH_DATABASE_URL."
+            )
         return None
     if kind is errors.SchemaBehind and "imgsearch" not in message:
         return None

@@ -1,0 +1,37 @@
+-- name: add
+-- One picture of a product: new, replaced, changed in its filters only, or unchanged (then nothing is written).
+WITH given AS (
+    SELECT %(tenant_id)s::text AS tenant_id, %(product_id)s::text AS product_id, %(position)s::integer AS position,
+           %(uri)s::text AS uri, %(sha256)s::bytea AS sha256, %(category)s::text AS category,
+           %(price)s::double precision AS price, %(in_stock)s::boolean AS in_stock, %(attributes)s::jsonb AS attributes
+), before AS (
+    SELECT i.image_id, i.uri, i.sha256 FROM imgsearch.image i
+    JOIN given g ON i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = g.position
+), written AS (
+    INSERT INTO imgsearch.image AS i (tenant_id, product_id, position, uri, sha256, category, price, in_stock, attributes)
+    SELECT tenant_id, product_id, position, uri, sha256, category, price, in_stock, attributes FROM given
+    ON CONFLICT (tenant_id, product_id, position) DO UPDATE
+        SET uri = EXCLUDED.uri, category = EXCLUDED.category, price = EXCLUDED.price,
+            sha256 = CASE WHEN i.uri = EXCLUDED.uri THEN coalesce(EXCLUDED.sha256, i.sha256) ELSE EXCLUDED.sha256 END,
+            in_stock = EXCLUDED.in_stock, attributes = EXCLUDED.attributes
+        WHERE (i.uri, i.category, i.price, i.in_stock, i.attributes)
+            IS DISTINCT FROM (EXCLUDED.uri, EXCLUDED.category, EXCLUDED.price, EXCLUDED.in_stock, EXCLUDED.attributes)
+    RETURNING i.image_id, i.uri
+)
+SELECT coalesce(w.image_id, b.image_id) AS image_id,
+       CASE WHEN b.image_id IS NULL THEN 'added' WHEN w.image_id IS NULL THEN 'unchanged'
+            WHEN w.uri <> b.uri THEN 'replaced' ELSE 'changed' END AS outcome
+FROM (SELECT) one LEFT JOIN written w ON true LEFT JOIN before b ON true
+
+-- name: remove
+-- Delete pictures of a product (or one position, or one image): vector, bits and job go with the row.
+DELETE FROM imgsearch.image
+WHERE tenant_id = %(tenant_id)s
+  AND (%(product_id)s::text IS NULL OR product_id = %(product_id)s)
+  AND (%(position)s::integer IS NULL OR position = %(position)s)
+  AND (%(image_id)s::bigint IS NULL OR image_id = %(image_id)s)
+RETURNING image_id, uri, sha256
+
+-- name: used
+-- Which of these digests some picture still uses.
+SELECT DISTINCT sha256 FROM imgsearch.image WHERE sha256 = ANY(%(digests)s)

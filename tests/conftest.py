@@ -1,0 +1,105 @@
+"""Real servers for every test: one embedded Postgres and Redis per run, a fresh migrated database per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from imgsearch import config, db, embedded
+from imgsearch.config import Settings
+from imgsearch.space import Space, ensure
+from imgsearch.testing import FakeEncoder
+
+TEMPLATE = "imgsearch_template"
+_numbers = itertools.count(1)
+
+for variable in list(os.environ):  # a developer's own settings must not reach the tests
+    if variable.startswith("IMGSEARCH_") or variable in {"DATABASE_URL", "REDIS_URL"}:
+        del os.environ[variable]
+
+
+def with_database(url: str, name: str) -> str:
+    """Answer `url` with another database name."""
+    return url.replace("/imgsearch?", f"/{name}?", 1)
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A short path outside pytest's own folders: Postgres runs as another user, and socket paths are limited."""
+    folder = Path(tempfile.mkdtemp(prefix="imgs-"))
+    folder.chmod(0o755)
+    yield folder
+    embedded.stop(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def servers(home: Path) -> embedded.Servers:
+    return embedded.start(home, memory_mb=2048, durable=False)
+
+
+@pytest.fixture(scope="session")
+def template(servers: embedded.Servers) -> str:
+    """A migrated database that tests are copied from."""
+    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+        admin.execute(SQL("CREATE DATABASE {}").format(Identifier(TEMPLATE)))
+    db.upgrade(config.load({"DATABASE_URL": with_database(servers.database_url, TEMPLATE)}, environ={}))
+    return TEMPLATE
+
+
+@pytest.fixture
+def settings(servers: embedded.Servers, template: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a fresh, migrated database and an empty picture store."""
+    name = f"t{next(_numbers)}"
+    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+        # Settings of a database are not copied from its template.
+        admin.execute(SQL("ALTER DATABASE {} SET hnsw.iterative_scan = 'strict_order'").format(Identifier(name)))
+        admin.execute(SQL("ALTER DATABASE {} SET hnsw.ef_search = '100'").format(Identifier(name)))
+    yield config.load(
+        {
+            "DATABASE_URL": with_database(servers.database_url, name),
+            "REDIS_URL": servers.redis_url,
+            "HOME": str(tmp_path / "home"),
+            "STORAGE_URL": (tmp_path / "pictures").as_uri(),
+            "MODEL": "fake",
+        },
+        environ={},
+    )
+    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """A psycopg connection in autocommit."""
+    with db.connect(settings, autocommit=True) as connected:
+        yield connected
+
+
+@pytest.fixture
+def space(connection: psycopg.Connection[Any]) -> Space:
+    """An active space of the light stand-in encoder."""
+    return ensure(connection, FakeEncoder().describe())
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment a subprocess of imgsearch needs to work on this test's database."""
+    keep = {key: value for key, value in os.environ.items() if not key.startswith("IMGSEARCH_")}
+    return keep | {f"IMGSEARCH_{name}": value for name, value in settings.values.items()}
+
+
+def with_settings(settings: Settings, **values: str) -> Settings:
+    """Answer `settings` with some values changed."""
+    return replace(settings, values={**settings.values, **values})
