@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -130,6 +129,8 @@ class Store:
         `progress(objects, bytes)` is called in this thread after each object with the totals so far, those already
         there included. Objects whose bytes do not match their name are left out and named in the answer.
         """
+
+        from concurrent.futures import ThreadPoolExecutor  # here: only copying needs it
 
         def copy(key: str) -> tuple[int, bool]:
             return _copy(self.objects, other.objects, key)
