@@ -130,7 +130,7 @@ class Remote:
                 f"{self.name} refuses us {key}; check the credentials and their rights to read, write, delete and list "
                 f"(without the right to list, S3 says this of a missing object too). It said: {said}"
             )
-        if "169.254.169.254" in said:
+        if "/latest/api/token" in said or "/latest/meta-data" in said:  # the last place AWS credentials are looked for
             return StoreDenied(
                 f"There are no credentials for {self.name}; set AWS_ACCESS_KEY_ID or its like. It said: {said}"
             )
