@@ -108,13 +108,16 @@ def _question(query: str | bytes | Path) -> Question:
         if not question.canonical(query) or "\0" in query:
             raise QueryError('The query is empty; ask for something, for example "red canvas shoe".')
         return question.of_text(query)
-    if isinstance(query, Path):
-        try:
-            query = query.read_bytes()
-        except OSError as error:
-            raise QueryError(f"{query} cannot be read: {error.strerror}. Check the path.") from error
-    picture.inspect(query)
-    return question.of_picture(query)
+    data = query if isinstance(query, bytes) else _read(query)
+    picture.inspect(data)
+    return question.of_picture(data)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise QueryError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
 
 
 def _answer(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from psycopg import Connection
 
 from imgsearch import sql
-from imgsearch.space import vector_literal
+from imgsearch.space import Array, vector_literal
 
 Kind = Literal["text", "picture"]
 
@@ -82,7 +82,7 @@ def answer(
     connection: Connection[Any],
     space_id: int,
     question: Question,
-    embedding: Any = None,
+    embedding: Array | None = None,
     *,
     error_code: str | None = None,
     error: str | None = None,

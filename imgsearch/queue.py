@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from imgsearch import sql
-from imgsearch.space import vector_literal
+from imgsearch.space import Array, vector_literal
 
 Key = tuple[str, int]  # (tenant_id, image_id)
 
@@ -42,7 +42,7 @@ class Delivery:
 
     claim: Claim
     sha256: bytes
-    embedding: Sequence[float] | str
+    embedding: Sequence[float] | Array | str
     phash: str | None = None  # 64 characters 0 or 1
     etag: str | None = None
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import Connection
 
@@ -15,6 +15,12 @@ from imgsearch.errors import NoSpace, SpaceMismatch
 
 # Devices and dtypes differ in the last bits (bf16 against fp32: cosine 0.9999); another model differs in the first.
 SAME_MODEL = 0.99
+
+
+class Array(Protocol):
+    """A NumPy array of numbers, without importing NumPy."""
+
+    def tolist(self) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +56,12 @@ class Space:
     probe_text: Sequence[float] = field(default=(), repr=False)
 
 
-def vector_literal(vector: Sequence[float]) -> str:
+def vector_literal(vector: Sequence[float] | Array) -> str:
     """Answer pgvector's text form of a vector; NumPy arrays and pgvector's own types are welcome."""
-    numbers = (
-        vector.tolist() if hasattr(vector, "tolist") else vector.to_list() if hasattr(vector, "to_list") else vector
-    )
+    numbers: Any = vector
+    for name in ("tolist", "to_list"):
+        if hasattr(numbers, name):
+            numbers = getattr(numbers, name)()
     return "[" + ",".join(map(repr, map(float, numbers))) + "]"
 
 

@@ -19,6 +19,7 @@ from imgsearch import config, db, embedded
 from imgsearch.config import Settings
 from imgsearch.space import Space, ensure
 from imgsearch.testing import FakeEncoder
+from tests.processes import WorkerProcess
 
 TEMPLATE = "imgsearch_template"
 _numbers = itertools.count(1)
@@ -103,3 +104,10 @@ def environment(settings: Settings) -> dict[str, str]:
 def with_settings(settings: Settings, **values: str) -> Settings:
     """Answer `settings` with some values changed."""
     return replace(settings, values={**settings.values, **values})
+
+
+@pytest.fixture
+def worker(settings: Settings, environment: dict[str, str], tmp_path: Path) -> Iterator[WorkerProcess]:
+    """A real Celery worker process with the light stand-in encoder, for both lanes."""
+    with WorkerProcess(settings, environment, tmp_path / "worker.log") as process:
+        yield process

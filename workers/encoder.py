@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
@@ -26,7 +26,7 @@ from imgsearch.space import Description
 from workers import probe
 from workers.checkpoint import PREPROCESSING, Checkpoint, find
 from workers.faults import NonsenseError, is_out_of_memory, is_sticky
-from workers.text import canonicalize
+from workers.text import Tokenizer, canonicalize
 
 __all__ = ["BOTH", "Encoder", "NonsenseError", "Tower", "canonicalize", "free_memory", "is_out_of_memory", "is_sticky"]
 
@@ -47,8 +47,7 @@ class Encoder:
         self.dimension: int = checkpoint.config.get("vision_config", {}).get("hidden_size", 768)
         self._image: Any = None
         self._text: Any = None
-        self._tokenizer: Any = None
-        self._tokenizing = threading.Lock()  # a fast tokenizer cannot be told its padding by two threads at once
+        self._tokenize: Tokenizer | None = None
         mean, std = np.array(checkpoint.pixels.mean), np.array(checkpoint.pixels.std)
         self._scale = torch.tensor(checkpoint.pixels.rescale / std, dtype=torch.float32, device=device)
         self._shift = torch.tensor(-mean / std, dtype=torch.float32, device=device)
@@ -76,7 +75,7 @@ class Encoder:
         if "image" in towers:
             encoder._image = encoder._tower(transformers.SiglipVisionModel)
         if "text" in towers:
-            encoder._tokenizer = encoder._load_tokenizer()
+            encoder._tokenize = Tokenizer(encoder.checkpoint)
             encoder._text = encoder._tower(transformers.SiglipTextModel)
         encoder._probe()
         return encoder
@@ -103,13 +102,13 @@ class Encoder:
 
         Raises NonsenseError, naming the rows; ModelError where the text tower is not loaded.
         """
-        if self._text is None:
+        if self._text is None or self._tokenize is None:
             raise ModelError("This worker holds no text tower; send texts to a query worker.")
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        tokens = torch.from_numpy(self._tokens([canonicalize(text) for text in texts])).to(self.device)
+        tokens = torch.from_numpy(self._tokenize(list(texts))).to(self.device)
         with torch.inference_mode():
-            # Input ids alone: SigLIP learnt to attend to its padding, and a mask would hide it.
+            # Input ids alone: SigLIP attends to its padding, and a mask would hide it.
             return _unit(self._text(input_ids=tokens).pooler_output)
 
     def describe(self, *, with_mean: bool = True) -> Description:
@@ -117,12 +116,8 @@ class Encoder:
         picture, text = self._probe()
         mean: list[float] = []
         if with_mean and self._image is not None:
-            pictures = probe.drawn(_MEAN_OF, self.size)
-            mean = (
-                np.concatenate([self.embed_pictures(pictures[n : n + 8]) for n in range(0, _MEAN_OF, 8)])
-                .mean(0)
-                .tolist()
-            )
+            parts = np.split(probe.drawn(_MEAN_OF, self.size), _MEAN_OF // 8)
+            mean = np.concatenate([self.embed_pictures(part) for part in parts]).mean(0).tolist()
         return Description(
             model=self.checkpoint.model,
             revision=self.checkpoint.revision,
@@ -135,15 +130,20 @@ class Encoder:
         )
 
     def _probe(self) -> tuple[list[float], list[float]]:
+        """Embed the fixed picture and text with the towers that are loaded. Raises ModelError."""
+        picture: list[float] = []
+        text: list[float] = []
         try:
-            picture = (
-                []
-                if self._image is None
-                else self.embed_pictures(probe.drawn(probe.PICTURE + 1, self.size)[-1:])[0].tolist()
-            )
-            text = [] if self._text is None else self.embed_texts([probe.TEXT])[0].tolist()
+            if self._image is not None:
+                picture = self.embed_pictures(probe.drawn(probe.PICTURE + 1, self.size)[-1:])[0].tolist()
+            if self._text is not None:
+                text = self.embed_texts([probe.TEXT])[0].tolist()
         except NonsenseError as error:
-            raise ModelError(f"The model {self.checkpoint.model!r} answers NaN or zero; download it again.") from error
+            self.checkpoint.refuse("answers NaN or zero; download it again", error)
+        if text and len(text) != self.dimension:
+            self.checkpoint.refuse(
+                f"answers {self.dimension} numbers for pictures, {len(text)} for texts; save it again"
+            )
         return picture, text
 
     def _tower(self, kind: Any) -> Any:
@@ -157,7 +157,7 @@ class Encoder:
                 local_files_only=True,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
             self.checkpoint.refuse(f"cannot be loaded ({_first_line(error)}); download or save it again", error)
         absent = sorted(report["missing_keys"]) or sorted(map(str, report["mismatched_keys"]))
         if absent:
@@ -165,41 +165,6 @@ class Encoder:
         if not all(bool(torch.isfinite(weights).all()) for weights in tower.parameters()):
             self.checkpoint.refuse("has weights that are NaN or infinite; download or train it again")
         return tower.eval().requires_grad_(False).to(self.device)
-
-    def _load_tokenizer(self) -> Any:
-        self.checkpoint.require_tokenizer()
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(self.checkpoint.folder, local_files_only=True)
-        except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare Exception for a broken file
-            self.checkpoint.refuse(
-                f"has an unusable tokenizer ({_first_line(error)}); download or save it again", error
-            )
-        tokenizer.padding_side = "right"  # the class of SigLIP 2 says left, its checkpoints were trained on right
-        self._tokenizer = tokenizer
-        if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
-            self.checkpoint.refuse("has a tokenizer without pad or eos token; save the tokenizer it was trained with")
-        # Both a short text (eos, then padding) and one that is cut off must carry the end the model was trained with.
-        short, cut = self._tokens(["red shoe", "red shoe " * self._length])
-        if tokenizer.eos_token_id not in short or cut[-1] != tokenizer.eos_token_id:
-            self.checkpoint.refuse("has a tokenizer that does not end texts with eos; save the one it was trained with")
-        vocabulary = self.checkpoint.config.get("text_config", {}).get("vocab_size", 32000)
-        if len(tokenizer) > vocabulary:
-            self.checkpoint.refuse(
-                f"has {len(tokenizer)} tokens for a vocabulary of {vocabulary}; save the right tokenizer"
-            )
-        return tokenizer
-
-    @property
-    def _length(self) -> int:
-        """Answer how many tokens the text tower reads, always: it pools the last position, padding or not."""
-        return int(self.checkpoint.config.get("text_config", {}).get("max_position_embeddings", 64))
-
-    def _tokens(self, texts: list[str]) -> NDArray[np.int64]:
-        with self._tokenizing:
-            encoded = self._tokenizer(
-                texts, padding="max_length", truncation=True, max_length=self._length, return_tensors="np"
-            )
-        return np.asarray(encoded["input_ids"], np.int64)
 
 
 def free_memory() -> None:
@@ -211,13 +176,14 @@ def free_memory() -> None:
 
 def _unit(pooled: torch.Tensor) -> Vectors:
     """Scale vectors (B, D) to length one in float32; no vector without a direction leaves the encoder."""
-    vectors = pooled.float()
-    norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    bad = ~(torch.isfinite(norms) & (norms > _SMALLEST_NORM)).squeeze(-1)
-    answer: Vectors = (vectors / norms).cpu().numpy()
-    if rows := bad.nonzero().flatten().tolist():
-        raise NonsenseError(rows)
-    return answer
+    vectors: Vectors = pooled.float().cpu().numpy()
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = ~(np.isfinite(norms) & (norms > _SMALLEST_NORM))
+    if bad.any():
+        raise NonsenseError(np.flatnonzero(bad).tolist())
+    vectors /= norms
+    return vectors
 
 
 def _hush() -> None:
@@ -272,18 +238,20 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=3, help="how long to measure each tower")
     given = parser.parse_args()
     encoder = Encoder.load(
         given.model, revision=given.revision, device=given.device, dtype=given.dtype, threads=given.threads
     )
     pictures, texts = probe.drawn(given.batch, encoder.size), [f"{probe.TEXT} {n}" for n in range(given.batch)]
+    images = _rate(given.batch, lambda: encoder.embed_pictures(pictures), given.seconds)
     print(f"device      {encoder.device}, {encoder.dtype}, {torch.get_num_threads()} threads")
     print(f"pixels      {encoder.size}\ndimension   {encoder.dimension}\nfingerprint {encoder.checkpoint.fingerprint}")
-    print(f"img/s       {_rate(given.batch, lambda: encoder.embed_pictures(pictures)):.1f}")
-    print(f"text/s      {_rate(given.batch, lambda: encoder.embed_texts(texts)):.1f}")
+    print(f"img/s       {images:.1f}")
+    print(f"text/s      {_rate(given.batch, lambda: encoder.embed_texts(texts), given.seconds):.1f}")
 
 
-def _rate(batch: int, embed: Callable[[], Vectors], seconds: float = 3.0) -> float:
+def _rate(batch: int, embed: Callable[[], Vectors], seconds: float) -> float:
     """Measure inputs per second over at least three passes, after one to warm up."""
     embed()
     passes, start = 0, time.perf_counter()

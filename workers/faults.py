@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from imgsearch.errors import ModelError
 
-_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cublas_status_alloc_failed")
+_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
 _BROKEN_SIGNS = ("cuda error", "hip error", "device-side assert", "cublas_status", "cudnn_status", "cusolver_status")
 
 

@@ -1,8 +1,16 @@
-"""How a query is written before the tokenizer sees it: as SigLIP's training texts were. No torch here."""
+"""How a text becomes the tokens that SigLIP was trained on. Four ways to get it wrong are silent; see `Tokenizer`."""
 
 from __future__ import annotations
 
 import string
+import threading
+from typing import Any
+
+import numpy as np
+import transformers
+from numpy.typing import NDArray
+
+from workers.checkpoint import Checkpoint
 
 _UNPUNCTUATED = str.maketrans("_", " ", string.punctuation.replace("_", ""))
 
@@ -14,3 +22,39 @@ def canonicalize(text: str) -> str:
     were trained on such texts: about 12 points of zero-shot accuracy (NVlabs/RADIO pull request 142).
     """
     return " ".join(text.translate(_UNPUNCTUATED).lower().split())
+
+
+class Tokenizer:
+    """A model's own tokenizer, held to the way SigLIP was trained.
+
+    Canonical texts, padded on the right to the full length, and input ids alone: the text tower attends to its padding
+    and pools the last position. With a mask, short or left padding, or capitals the vectors are wrong but look right.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Load it and check that texts end as the model expects. Raises ModelError."""
+        checkpoint.require_tokenizer()
+        try:
+            inner = transformers.AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
+        except Exception as error:  # noqa: BLE001 - the tokenizers library raises bare Exception for a broken file
+            checkpoint.refuse(f"has an unusable tokenizer ({error}); download or save it again", error)
+        inner.padding_side = "right"  # SigLIP 2's class says left, its checkpoints were trained on right
+        stated = checkpoint.config.get("text_config", {})
+        self._inner: Any = inner
+        self._length = int(stated.get("max_position_embeddings", 64))
+        self._lock = threading.Lock()  # a fast tokenizer cannot be told its padding by two threads at once
+        if inner.pad_token_id is None or inner.eos_token_id is None:
+            checkpoint.refuse("has a tokenizer without pad or eos token; save the tokenizer it was trained with")
+        short, cut = self(["red shoe", "red shoe " * self._length])
+        if inner.eos_token_id not in short or cut[-1] != inner.eos_token_id:
+            checkpoint.refuse("has a tokenizer that does not end texts with eos; save the one it was trained with")
+        if inner.vocab_size > (known := stated.get("vocab_size", 32000)):
+            checkpoint.refuse(f"has {inner.vocab_size} tokens for a vocabulary of {known}; save the right tokenizer")
+
+    def __call__(self, texts: list[str]) -> NDArray[np.int64]:
+        """Answer the token ids of texts, canonicalised first: (B, length) int64."""
+        canonical = [canonicalize(text) for text in texts]
+        how = {"padding": "max_length", "truncation": True, "max_length": self._length, "return_tensors": "np"}
+        with self._lock:
+            encoded = self._inner(canonical, **how)
+        return np.asarray(encoded["input_ids"], np.int64)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from psycopg import Connection, Cursor
 from psycopg.rows import RowFactory, dict_row, tuple_row
@@ -35,7 +35,7 @@ def statements(file: str) -> Mapping[str, str]:
 def statement(file: str, name: str, space_id: int | None = None) -> Composed:
     """Answer a named statement; `{embedding}`, `{bits}` and `{hnsw}` become the names of the space."""
     # The files are part of the package: as trustworthy as a literal in the code.
-    template = SQL(cast(LiteralString, statements(file)[name]))
+    template = SQL(statements(file)[name])
     if space_id is None:
         return template.format()
     number = int(space_id)

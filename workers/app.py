@@ -1,0 +1,58 @@
+"""The Celery application: the doorbell of the workers, and the clock of the sweeps.
+
+The messages carry nothing and may be lost: the queue of record is in Postgres, and the lanes look there every few
+seconds whatever the broker does. `--pool=solo`, because the model lives in this process: a forked child of a process
+that ran torch hangs in its first forward pass, and CUDA cannot be used on both sides of a fork.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_init, worker_shutting_down
+
+from imgsearch import config, embedded
+from imgsearch.config import Settings
+from imgsearch.doorbell import QUEUES, TASKS
+from workers import tasks
+
+SWEEP_SECONDS = 60.0
+
+
+def broker(settings: Settings) -> str:
+    """Answer the broker's URL: the configured one, else the embedded server's."""
+    if settings.redis_url:
+        return settings.redis_url
+    servers = embedded.running(settings.home)
+    return servers.redis_url if servers else "redis://127.0.0.1:6379/0"
+
+
+def configuration() -> dict[str, Any]:
+    """Answer Celery's settings; read when the app is first used, not when this module is imported."""
+    return {
+        "broker_url": broker(config.load()),
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {"socket_keepalive": True, "socket_timeout": 30, "health_check_interval": 10},
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_routes": {TASKS[lane]: {"queue": queue} for lane, queue in QUEUES.items()}
+        | {"imgsearch.sweep": {"queue": QUEUES["images"]}},
+        "task_default_queue": QUEUES["images"],
+        "worker_prefetch_multiplier": 1,
+        "worker_hijack_root_logger": False,
+        "worker_enable_remote_control": False,
+        "beat_schedule": {
+            "sweep": {"task": "imgsearch.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}}
+        },
+        "beat_max_loop_interval": 30,
+    }
+
+
+app = Celery("imgsearch", set_as_current=False)
+app.add_defaults(configuration)
+tasks.register(app)
+worker_init.connect(tasks.on_start, weak=False)
+worker_shutting_down.connect(tasks.on_stop, weak=False)

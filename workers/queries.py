@@ -1,0 +1,111 @@
+"""The query lane: questions in, vectors out, as fast as one small forward pass allows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Protocol
+
+import psycopg
+
+from imgsearch import question
+from imgsearch.config import Settings
+from imgsearch.errors import PictureError
+from imgsearch.question import Question
+from workers.batch import Batch, DeviceLost, Pixels, Vector
+from workers.decoder import DecodePool
+from workers.ears import Ears
+from workers.faults import NonsenseError, is_sticky
+from workers.lane import Lane
+
+log = logging.getLogger("imgsearch.worker")
+AT_ONCE = 16
+
+
+class Embeds(Protocol):
+    """Both towers: texts (B) and pictures (B, S, S, 3) uint8 → (B, D) float32 of length one."""
+
+    def embed_texts(self, texts: list[str]) -> Vector: ...
+    def embed_pictures(self, pixels: Pixels) -> Vector: ...
+
+
+class Queries(Lane):
+    """Answers questions until stopped."""
+
+    name = "queries"
+
+    def __init__(
+        self,
+        settings: Settings,
+        device: str,
+        space_id: int,
+        *,
+        encoder: Embeds,
+        pool: DecodePool,
+        ears: Ears,
+        lost: Any,
+    ) -> None:
+        super().__init__(settings, device, space_id)
+        self._encoder, self._pool, self._ears, self._lost = encoder, pool, ears, lost
+        self._batch = Batch(encoder, AT_ONCE)
+
+    def stop(self) -> None:
+        super().stop()
+        self._ears.close()
+
+    def work(self, connection: psycopg.Connection[Any]) -> None:
+        while not self.stopping.is_set():
+            self.alive(connection)
+            asked = question.claim(connection, self.space_id, AT_ONCE)
+            if not asked:
+                self._ears.wait()
+                continue
+            try:
+                self._answer_texts(connection, [q for q in asked if q.kind == "text"])
+                self._answer_pictures(connection, [q for q in asked if q.kind == "picture"])
+            except DeviceLost as error:
+                log.critical("the device is lost to this process: %s", error)
+                self._lost()
+                return
+
+    def _answer_texts(self, connection: psycopg.Connection[Any], asked: list[Question]) -> None:
+        if not asked:
+            return
+        try:
+            vectors = self._encoder.embed_texts([q.query or "" for q in asked])
+        except NonsenseError as error:
+            self._alone(connection, asked, error)
+            return
+        except Exception as error:
+            if is_sticky(error):
+                raise DeviceLost(str(error)) from error
+            self._alone(connection, asked, error)
+            return
+        self.forward_at = time.time()
+        for one, vector in zip(asked, vectors, strict=True):
+            question.answer(connection, self.space_id, one, vector)
+
+    def _alone(self, connection: psycopg.Connection[Any], asked: list[Question], error: Exception) -> None:
+        """One text that the model cannot answer must not take its neighbours along."""
+        if len(asked) > 1:
+            for one in asked:
+                self._answer_texts(connection, [one])
+            return
+        question.answer(connection, self.space_id, asked[0], error_code="not_embeddable", error=str(error))
+
+    def _answer_pictures(self, connection: psycopg.Connection[Any], asked: list[Question]) -> None:
+        decoded: list[tuple[Question, Pixels]] = []
+        for one in asked:
+            try:
+                decoded.append((one, self._pool.decode(one.picture or b"").pixels))
+            except PictureError as error:
+                question.answer(connection, self.space_id, one, error_code=error.code, error=str(error))
+        if not decoded:
+            return
+        answers = self._batch.embed([pixels for _, pixels in decoded])
+        self.forward_at = time.time()
+        for (one, _), answer in zip(decoded, answers, strict=True):
+            if isinstance(answer, Exception):
+                question.answer(connection, self.space_id, one, error_code="not_embeddable", error=str(answer))
+            else:
+                question.answer(connection, self.space_id, one, answer)
