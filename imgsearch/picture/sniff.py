@@ -12,7 +12,7 @@ _REFUSED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xc5\xd0\xd3\xc6", "EPS"),
     (0, b"8BPS", "Photoshop"),
     (0, b"\x00\x00\x01\x00", "Windows icon"),
-    (0, b"\x00\x00\x02\x00", "Windows cursor"),
+    (0, b"\x00\x00\x02\x00", "TGA or Windows cursor"),
     (0, b"\x00\x00\x00\x0cjP", "JPEG 2000"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
     (0, b"\x00\x00\x00\x0cJXL", "JPEG XL"),

@@ -1,0 +1,338 @@
+"""A picture of any accepted kind becomes the pixels a person would see, and a bad one a typed refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageFile
+
+from imgsearch import picture
+from imgsearch.errors import PictureError
+from imgsearch.picture import CODES, DEFAULT_LIMITS, Header
+from tests import drawn
+from tests.drawn import encoded, off, scene, squashed
+
+SIZE = 64
+TOLERANCE = 2.0  # levels of 255, mean absolute error
+
+
+def refused(data: bytes, limits: picture.Limits = DEFAULT_LIMITS) -> PictureError:
+    with pytest.raises(PictureError) as caught:
+        picture.decode(data, SIZE, limits)
+    return caught.value
+
+
+LOSSY = {"JPEG": {"quality": 95}, "WEBP": {"quality": 95}, "AVIF": {"quality": 95}}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_way_of_holding_the_camera_comes_out_upright(kind: str, orientation: int) -> None:
+    upright = scene()
+    data = drawn.turned(upright, orientation, kind, **LOSSY.get(kind, {}))
+    assert off(picture.decode(data, SIZE), squashed(upright, SIZE)) < TOLERANCE
+    assert picture.upright(data).size == upright.size
+    with Image.open(io.BytesIO(picture.thumbnail(data, 100))) as small:
+        assert small.size == (100, 67)
+
+
+def test_an_orientation_that_is_none_is_ignored() -> None:
+    data = drawn.turned(scene(), 6, "JPEG", quality=95)
+    at = data.index(b"\x12\x01\x03\x00") if b"\x12\x01\x03\x00" in data else data.index(b"\x01\x12\x00\x03")
+    broken = data[: at + 8] + b"\x09\x09" + data[at + 10 :]
+    stored = scene().transpose(Image.Transpose.ROTATE_90)
+    assert off(picture.decode(broken, SIZE), squashed(stored, SIZE)) < TOLERANCE
+
+
+def _rgb16_png() -> bytes:
+    pixels = np.asarray(scene(), np.uint16) * 257
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return drawn.png(300, 200, 16, 2, data=lines)
+
+
+def _grey() -> Image.Image:
+    return scene().convert("L")
+
+
+def _ink() -> Image.Image:
+    return _grey().convert("1", dither=Image.Dither.NONE)
+
+
+def _deep(bits: int, mode: str) -> Image.Image:
+    values = np.asarray(_grey(), np.float64) / 255
+    if mode == "F":
+        return Image.fromarray(values.astype(np.float32))
+    return Image.fromarray((values * (2**bits - 1)).astype(np.uint16 if bits == 16 else np.int32))
+
+
+def _lab_tiff() -> bytes:
+    to_lab = ImageCms.buildTransform(
+        ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB", ImageCms.Intent.PERCEPTUAL
+    )
+    lab = ImageCms.applyTransform(scene(), to_lab)
+    assert lab is not None
+    return encoded(lab, "TIFF")
+
+
+MODES: dict[str, tuple[Callable[[], bytes], Callable[[], Image.Image]]] = {
+    "grey JPEG": (lambda: encoded(_grey(), "JPEG", quality=95), _grey),
+    "progressive JPEG": (lambda: encoded(scene(), "JPEG", quality=95, progressive=True), scene),
+    "CMYK JPEG": (lambda: encoded(scene().convert("CMYK"), "JPEG", quality=95), scene),
+    "CMYK TIFF": (lambda: encoded(scene().convert("CMYK"), "TIFF"), scene),
+    "LAB TIFF": (_lab_tiff, scene),
+    "YCbCr JPEG in TIFF": (lambda: encoded(scene(), "TIFF", compression="jpeg", quality=95), scene),
+    "16-bit grey PNG": (lambda: encoded(_deep(16, "I;16"), "PNG"), _grey),
+    "16-bit grey TIFF": (lambda: encoded(_deep(16, "I;16"), "TIFF"), _grey),
+    "16-bit colour PNG": (_rgb16_png, scene),
+    "16 bits in a 32-bit TIFF": (lambda: encoded(_deep(16, "I;16").convert("I"), "TIFF"), _grey),
+    "31-bit grey TIFF": (lambda: encoded(_deep(31, "I"), "TIFF"), lambda: _grey().point(lambda v: v / 2)),
+    "floating point TIFF": (lambda: encoded(_deep(1, "F"), "TIFF"), _grey),
+    "palette PNG": (lambda: encoded(scene().quantize(256), "PNG"), lambda: scene().quantize(256).convert("RGB")),
+    "palette GIF": (lambda: encoded(scene().quantize(256), "GIF"), lambda: scene().quantize(256).convert("RGB")),
+    "palette BMP": (lambda: encoded(scene().quantize(256), "BMP"), lambda: scene().quantize(256).convert("RGB")),
+    "1-bit PNG": (lambda: encoded(_ink(), "PNG"), lambda: _ink().convert("L")),
+    "1-bit TIFF": (lambda: encoded(_ink(), "TIFF", compression="group4"), lambda: _ink().convert("L")),
+    "BMP": (lambda: encoded(scene(), "BMP"), scene),
+    "lossless WebP": (lambda: encoded(scene(), "WEBP", lossless=True), scene),
+    "grey AVIF": (lambda: encoded(_grey(), "AVIF", quality=95), _grey),
+    "TIFF with LZW": (lambda: encoded(scene(), "TIFF", compression="tiff_lzw"), scene),
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_every_colour_mode_comes_out_as_seen(name: str) -> None:
+    file, seen = MODES[name]
+    assert off(picture.decode(file(), SIZE), squashed(seen(), SIZE)) < TOLERANCE
+
+
+def _veiled() -> Image.Image:
+    """The scene behind a veil that fades from clear at the left to nothing at the right."""
+    veil = Image.fromarray(np.tile(np.linspace(255, 0, 300).astype(np.uint8), (200, 1)))
+    picture_ = scene()
+    picture_.putalpha(veil)
+    return picture_
+
+
+def _on_white(picture_: Image.Image) -> Image.Image:
+    white = Image.new("RGBA", picture_.size, "white")
+    return Image.alpha_composite(white, picture_.convert("RGBA")).convert("RGB")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_laid_on_white(kind: str, mode: str) -> None:
+    if mode == "LA" and kind in ("WEBP", "AVIF"):
+        pytest.skip("this format has no grey with transparency")
+    veiled = _veiled().convert(mode)
+    data = encoded(
+        veiled, kind, **({"quality": 95} if kind == "AVIF" else {"lossless": True} if kind == "WEBP" else {})
+    )
+    assert off(picture.decode(data, SIZE), squashed(_on_white(veiled), SIZE)) < TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_transparent_palette_colour_is_white(kind: str) -> None:
+    flat = Image.new("P", (40, 40), 1)
+    flat.putpalette([0, 0, 0, 10, 20, 30])
+    flat.paste(0, (0, 0, 20, 40))
+    got = picture.decode(encoded(flat, kind, transparency=0), SIZE)
+    assert got[32, 4].tolist() == [255, 255, 255]
+    assert got[32, 60].tolist() == [10, 20, 30]
+
+
+def test_a_transparent_grey_and_a_transparent_colour_are_white() -> None:
+    for mode, colour in (("L", 7), ("RGB", (1, 2, 3))):
+        data = encoded(Image.new(mode, (20, 20), colour), "PNG", transparency=colour)
+        assert (picture.decode(data, SIZE) == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("space", ["ADOBE_RGB", "P3"])
+def test_a_colour_profile_is_brought_to_srgb(kind: str, space: str) -> None:
+    matrix = getattr(drawn, space)
+    data = encoded(scene(), kind, icc_profile=drawn.profile(matrix), **LOSSY.get(kind, {}))
+    got = picture.decode(data, SIZE)
+    assert off(got, squashed(drawn.as_srgb(scene(), matrix), SIZE)) < TOLERANCE
+    assert off(got, squashed(scene(), SIZE)) > TOLERANCE  # the profile does matter
+
+
+def test_a_profile_that_is_rubbish_or_of_another_colour_space_is_ignored() -> None:
+    for unfit in (b"rubbish", bytes(5_000), drawn.profile(drawn.P3, b"CMYK"), drawn.profile(drawn.P3)[:300]):
+        data = encoded(scene(), "JPEG", quality=95, icc_profile=unfit)
+        assert off(picture.decode(data, SIZE), squashed(scene(), SIZE)) < TOLERANCE
+
+
+def test_a_jpeg_with_further_pictures_inside_is_its_first() -> None:
+    other = Image.new("RGB", (300, 200), "black")
+    data = encoded(scene(), "MPO", save_all=True, append_images=[other], quality=95)
+    assert picture.inspect(data) == Header("JPEG", 300, 200)
+    assert off(picture.decode(data, SIZE), squashed(scene(), SIZE)) < TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_an_animation_is_its_first_frame(kind: str) -> None:
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "lime", "blue")]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=100)
+    assert picture.inspect(data) == Header(kind, 60, 40, 3)
+    assert off(picture.decode(data, SIZE), squashed(frames[0], SIZE)) < TOLERANCE
+
+
+def test_a_large_picture_taken_in_bands_is_what_pillow_makes_of_the_whole() -> None:
+    large = scene(3001, 1999)
+    whole = large.resize((SIZE, SIZE), Image.Resampling.BICUBIC, reducing_gap=2)
+    assert off(picture.decode(encoded(large, "BMP"), SIZE), np.asarray(whole, np.float64)) < 0.05
+    assert picture.upright(encoded(large, "BMP")).tobytes() == large.tobytes()
+
+
+def test_a_jpeg_is_never_drafted_below_twice_the_wanted_size() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (16, 16, 3), np.uint8)
+    rough = Image.fromarray(noise).resize((1024, 768), Image.Resampling.BICUBIC)
+    data = encoded(rough, "JPEG", quality=95)
+    assert off(picture.decode(data, 128), squashed(rough, 128)) < 1.0
+
+
+def test_the_pixels_are_the_same_with_and_without_a_thumbnail() -> None:
+    from imgsearch.picture.pixels import square
+
+    for size in (64, 256):
+        data = drawn.turned(scene(1200, 900), 6, "JPEG", quality=90)
+        plain, shown = square(data, size), square(data, size, with_thumbnail=True)
+        assert (plain.pixels, plain.phash) == (shown.pixels, shown.phash)
+        assert (plain.width, plain.height) == (1200, 900)
+        assert plain.thumbnail is None
+        with Image.open(io.BytesIO(shown.thumbnail or b"")) as small:
+            assert (small.format, small.size) == ("WEBP", (320, 240))
+            assert off(np.asarray(small.convert("RGB")), np.asarray(scene(1200, 900).resize((320, 240)), float)) < 4
+
+
+def test_a_thumbnail_is_never_enlarged_and_tells_nothing_about_its_maker() -> None:
+    tags = Image.Exif()
+    tags[0x010F] = "a camera that is somebody's"
+    data = encoded(scene(90, 60), "JPEG", exif=tags, icc_profile=drawn.profile(drawn.P3), comment=b"secret")
+    small = picture.thumbnail(data)
+    with Image.open(io.BytesIO(small)) as opened:
+        assert opened.size == (90, 60)
+        assert not set(opened.info) & {"exif", "icc_profile", "xmp"}
+    assert b"somebody" not in small
+
+
+def test_the_perceptual_hash_is_the_difference_hash() -> None:
+    rising = Image.fromarray(np.tile(np.linspace(0, 255, 90).astype(np.uint8), (80, 1)))
+    assert picture.perceptual_hash(rising) == 2**64 - 1
+    assert picture.perceptual_hash(rising.transpose(Image.Transpose.FLIP_LEFT_RIGHT)) == 0
+    tent = np.concatenate([np.linspace(0, 255, 45), np.linspace(255, 0, 45)]).astype(np.uint8)
+    assert format(picture.perceptual_hash(np.tile(tent, (80, 1))), "064b") == "11110000" * 8
+
+
+def test_the_perceptual_hash_survives_saving_and_scaling() -> None:
+    original = picture.perceptual_hash(scene())
+    again = encoded(scene(500, 333), "JPEG", quality=50)
+    assert (original ^ picture.perceptual_hash(picture.decode(again, 256))).bit_count() <= 6
+
+
+def test_the_digest_is_the_sha256_of_the_file() -> None:
+    assert picture.digest(b"abc") == hashlib.sha256(b"abc").digest()
+
+
+PNG_60_MP = drawn.png(10_000, 6_000, 8, 2)
+JPEG = encoded(scene(), "JPEG")
+GIF_OF_60_MP = encoded(
+    Image.new("L", (800, 800)),
+    "GIF",
+    save_all=True,
+    append_images=[Image.new("L", (800, 800), n) for n in range(1, 95)],
+)
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "empty"),
+    "prose": (b"There is no picture here. " * 9, "not_a_picture"),
+    "zeros": (bytes(1_000), "not_a_picture"),
+    "one byte": (b"\xff", "not_a_picture"),
+    "SVG": (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "format_refused"),
+    "PDF": (b"%PDF-1.7\n", "format_refused"),
+    "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "format_refused"),
+    "Photoshop": (b"8BPS\0\1" + bytes(20), "format_refused"),
+    "icon": (encoded(scene(32, 32), "ICO"), "format_refused"),
+    "JPEG 2000": (encoded(scene(), "JPEG2000"), "format_refused"),
+    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "format_refused"),
+    "film": (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "format_refused"),
+    "Netpbm": (encoded(scene(), "PPM"), "format_refused"),
+    "TGA": (encoded(scene(), "TGA"), "format_refused"),
+    "half a JPEG": (JPEG[: len(JPEG) // 2], "truncated"),
+    "half a PNG": (encoded(scene(), "PNG")[:5_000], "truncated"),
+    "half a WebP": (encoded(scene(), "WEBP")[:1_000], "truncated"),
+    "half an AVIF": (encoded(scene(), "AVIF")[:1_000], "truncated"),
+    "half a TIFF": (encoded(scene(), "TIFF")[:50_000], "truncated"),
+    "half a BMP": (encoded(scene(), "BMP")[:50_000], "truncated"),
+    "half a GIF": (encoded(scene(), "GIF")[:5_000], "truncated"),
+    "JPEG with rubbish for segments": (JPEG[:20] + b"rubbish" * 20_000, "corrupt"),
+    "PNG with a flipped bit": (
+        b"".join((encoded(scene(), "PNG")[:60], b"\0\0\0", encoded(scene(), "PNG")[63:])),
+        "corrupt",
+    ),
+    "PNG without area": (drawn.png(0, 10, 8, 2), "corrupt"),
+    "60 megapixels": (PNG_60_MP, "too_many_pixels"),
+    "a long thread": (drawn.png(40_000, 2, 8, 2), "too_many_pixels"),
+    "95 frames of 0.6 megapixels": (GIF_OF_60_MP, "too_many_pixels"),
+    "26 MiB": (JPEG.ljust(26 * 1024 * 1024, b"\0"), "too_many_bytes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_picture_is_refused_with_its_code(name: str) -> None:
+    data, code = BAD[name]
+    error = refused(data)
+    assert error.code == code, str(error)
+    assert str(error).endswith(CODES[code])
+
+
+def test_what_the_header_shows_is_refused_by_inspect_already() -> None:
+    for name in ("nothing", "prose", "SVG", "60 megapixels", "26 MiB", "half a WebP", "95 frames of 0.6 megapixels"):
+        data, code = BAD[name]
+        with pytest.raises(PictureError) as caught:
+            picture.inspect(data)
+        assert caught.value.code == code
+
+
+def test_limits_are_the_callers() -> None:
+    assert refused(JPEG, replace(DEFAULT_LIMITS, max_pixels=59_999)).code == "too_many_pixels"
+    assert refused(JPEG, replace(DEFAULT_LIMITS, max_side=299)).code == "too_many_pixels"
+    assert refused(JPEG, replace(DEFAULT_LIMITS, max_bytes=100)).code == "too_many_bytes"
+    assert picture.decode(JPEG, SIZE, picture.Limits(len(JPEG), 60_000, 300, 1)).shape == (SIZE, SIZE, 3)
+
+
+def test_there_are_twelve_codes_and_each_says_what_to_do() -> None:
+    assert len(CODES) == 12
+    for code, sentence in CODES.items():
+        assert re.fullmatch(r"[a-z_]+", code)
+        assert re.fullmatch(r"[A-Z][^;]+; [^;]+\.", sentence)
+
+
+def test_a_refusal_quotes_no_control_characters() -> None:
+    assert str(picture.refusal("corrupt", "a\x1b[31m\nb" * 99)).isprintable()
+
+
+def test_nothing_of_pillow_is_changed_for_the_host() -> None:
+    before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
+    picture.decode(JPEG, SIZE)
+    refused(PNG_60_MP)
+    assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters)) == before
+
+
+def test_looking_at_a_header_imports_neither_pillow_nor_numpy() -> None:
+    code = (
+        "import json, sys; from imgsearch.picture import inspect, digest; inspect(sys.stdin.buffer.read());"
+        "print(json.dumps([name in sys.modules for name in ('PIL', 'numpy', 'torch')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=JPEG, capture_output=True, check=True)
+    assert json.loads(done.stdout) == [False, False, False]
