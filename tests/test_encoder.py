@@ -1,51 +1,243 @@
-"""The encoder answers what the stock SigLIP path answers, for pictures and texts, and refuses what it cannot."""
+"""The encoder answers what the stock SigLIP path answers, and differs from each silent mistake."""
 
 from __future__ import annotations
 
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipModel, SiglipProcessor
-from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+from PIL import Image
+from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
+from imgsearch.picture import decode
+from tests import tiny_siglip
 from workers import probe
-from workers.encoder import Encoder
+from workers.encoder import BOTH, Encoder, canonicalize, free_memory
 
-WORDS = ["a red shoe on a table", "blue shirt, striped!", "green bag", "tshirt"]
+LAYOUTS = ("demo", "siglip", "siglip2")
+TEXTS = ["a red shoe", "Blue T-Shirt, with stripes!", "three dotted_cups   and a LAMP", "the quick brown fox " * 9]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random SigLIP as save_pretrained() lays it out: WordPiece, one processor_config.json."""
-    folder = tmp_path_factory.mktemp("siglip")
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=120, special_tokens=["[PAD]", "[UNK]", "[EOS]"])
-    tokenizer.train_from_iterator(WORDS, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A [EOS]", special_tokens=[("[EOS]", 2)])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", eos_token="[EOS]", model_max_length=16
-    )
-    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    ids = {"bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0}
-    config = SiglipConfig(
-        text_config={**tower, **ids, "vocab_size": 120, "max_position_embeddings": 16},
-        vision_config={**tower, "image_size": 32, "patch_size": 8},
-    )
-    torch.manual_seed(0)
-    SiglipModel(config).save_pretrained(folder)
-    images = SiglipImageProcessorPil(size={"height": 32, "width": 32})
-    SiglipProcessor(image_processor=images, tokenizer=fast).save_pretrained(folder)
-    return folder
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {layout: tiny_siglip.save(tmp_path_factory.mktemp(layout), layout) for layout in LAYOUTS}
 
 
-def test_vectors_have_length_one(folder: Path) -> None:
-    encoder = Encoder.load(str(folder))
-    for vectors in (encoder.embed_pictures(probe.drawn(3, encoder.size)), encoder.embed_texts(WORDS)):
+@pytest.fixture(scope="module")
+def encoders(folders: dict[str, Path]) -> dict[str, Encoder]:
+    return {layout: Encoder.load(str(folder), dtype="float32") for layout, folder in folders.items()}
+
+
+def cosines(left: Any, right: Any) -> Any:
+    left, right = (np.asarray(side, np.float64) for side in (left, right))
+    return (left * right).sum(1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1)
+
+
+def photo(number: int, width: int = 480, height: int = 360) -> bytes:
+    """Make a JPEG of a fixed picture, squashed into another shape, as an upload would bring it."""
+    picture = Image.fromarray(probe.drawn(number + 1, 480)[-1]).resize((width, height))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=88)
+    return file.getvalue()
+
+
+def stock_pictures(folder: Path, pictures: list[Image.Image]) -> Any:
+    values = AutoProcessor.from_pretrained(folder)(images=pictures, return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        return AutoModel.from_pretrained(folder).eval().get_image_features(pixel_values=values).pooler_output
+
+
+def stock_texts(folder: Path, texts: list[str], **how: Any) -> Any:
+    """Embed as the stock processor and model do; `how` overrides the right way with a wrong one."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side=how.pop("padding_side", "right"))
+    masked = how.pop("masked", False)
+    asked = {"padding": "max_length", "max_length": tiny_siglip.LENGTH, "truncation": True, **how}
+    given = tokenizer(texts, return_tensors="pt", return_attention_mask=True, **asked)
+    if not masked:
+        del given["attention_mask"]
+    with torch.no_grad():
+        return AutoModel.from_pretrained(folder).eval().get_text_features(**given).pooler_output
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_vectors_have_length_one(encoders: dict[str, Encoder], layout: str) -> None:
+    encoder = encoders[layout]
+    for vectors in (encoder.embed_pictures(probe.drawn(5, encoder.size)), encoder.embed_texts(TEXTS)):
         assert vectors.dtype == np.float32
-        assert vectors.shape[1] == encoder.dimension == 32
-        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+        assert vectors.shape[1] == encoder.dimension == tiny_siglip.DIMENSION
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pixels_are_normalised_like_the_stock_processor_does(
+    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str
+) -> None:
+    pixels = probe.drawn(8, tiny_siglip.SIZE)
+    stock = stock_pictures(folders[layout], [Image.fromarray(one) for one in pixels])
+    assert cosines(encoders[layout].embed_pictures(pixels), stock).min() > 0.999999
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_files_become_the_vectors_of_the_stock_processor(
+    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str
+) -> None:
+    uploads = [photo(number) for number in range(8)]
+    ours = encoders[layout].embed_pictures(np.stack([decode(data, tiny_siglip.SIZE) for data in uploads]))
+    stock = stock_pictures(folders[layout], [Image.open(io.BytesIO(data)) for data in uploads])
+    assert cosines(ours, stock).min() >= 0.999
+
+
+def test_another_mean_and_deviation_are_obeyed(tmp_path: Path) -> None:
+    folder = tiny_siglip.save(tmp_path, "demo")
+    settings = folder / "processor_config.json"
+    settings.write_text(settings.read_text().replace("0.5", "0.3", 3))
+    assert "0.3" in settings.read_text()
+    pixels = probe.drawn(4, tiny_siglip.SIZE)
+    stock = stock_pictures(folder, [Image.fromarray(one) for one in pixels])
+    assert cosines(Encoder.load(str(folder), dtype="float32").embed_pictures(pixels), stock).min() > 0.999999
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_texts_become_the_vectors_of_the_stock_processor(
+    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str
+) -> None:
+    stock = stock_texts(folders[layout], [canonicalize(text) for text in TEXTS])
+    assert cosines(encoders[layout].embed_texts(TEXTS), stock).min() > 0.999999
+
+
+def test_siglip_1_canonicalises_by_itself_as_we_do(encoders: dict[str, Encoder], folders: dict[str, Path]) -> None:
+    texts = ["Blue Shirt, with stripes!", "three dotted cups?"]
+    assert cosines(encoders["siglip"].embed_texts(texts), stock_texts(folders["siglip"], texts)).min() > 0.999999
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "mistake",
+    [{"masked": True}, {"padding": "longest"}, {"padding_side": "left"}],
+    ids=["attention mask", "pads to the longest", "pads left"],
+)
+def test_each_silent_mistake_would_be_seen(
+    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str, mistake: dict[str, Any]
+) -> None:
+    texts = ["a red shoe", "green bag"]
+    ours = encoders[layout].embed_texts(texts)
+    assert cosines(ours, stock_texts(folders[layout], texts)).min() > 0.999999
+    assert cosines(ours, stock_texts(folders[layout], texts, **mistake)).max() < 0.999
+
+
+@pytest.mark.parametrize("layout", ["demo", "siglip2"])
+def test_capitals_and_punctuation_would_be_seen(
+    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str
+) -> None:
+    texts = ["A Red Canvas Shoe.", "GREEN leather bag!"]
+    ours = encoders[layout].embed_texts(texts)
+    np.testing.assert_array_equal(ours, encoders[layout].embed_texts(["a red canvas shoe", "green leather bag"]))
+    assert cosines(ours, stock_texts(folders[layout], texts)).max() < 0.999
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (" T-shirt,\n RED ", "tshirt red"),
+        ("dark_blue", "dark blue"),
+        ("ÉTÉ 50% off", "été 50 off"),
+        ("“curly” stays", "“curly” stays"),
+        ("!?", ""),
+        ("", ""),
+    ],
+)
+def test_texts_are_canonicalised(written: str, read: str) -> None:
+    assert canonicalize(written) == read
+
+
+def test_a_batch_answers_what_its_members_answer(encoders: dict[str, Encoder]) -> None:
+    encoder, pictures = encoders["demo"], probe.drawn(9, tiny_siglip.SIZE)
+    alone = np.concatenate([encoder.embed_pictures(pictures[n : n + 1]) for n in range(9)])
+    np.testing.assert_allclose(encoder.embed_pictures(pictures), alone, atol=2e-6)
+    alone = np.concatenate([encoder.embed_texts([text]) for text in TEXTS])
+    np.testing.assert_allclose(encoder.embed_texts(TEXTS), alone, atol=2e-6)
+
+
+def test_nothing_in_nothing_out(encoders: dict[str, Encoder]) -> None:
+    assert encoders["demo"].embed_texts([]).shape == (0, tiny_siglip.DIMENSION)
+    assert encoders["demo"].embed_pictures(probe.drawn(0, tiny_siglip.SIZE)).shape == (0, tiny_siglip.DIMENSION)
+
+
+def test_a_tower_alone_answers_what_the_whole_answers(encoders: dict[str, Encoder], folders: dict[str, Path]) -> None:
+    image = Encoder.load(str(folders["demo"]), towers=frozenset({"image"}), dtype="float32")
+    text = Encoder.load(str(folders["demo"]), towers=frozenset({"text"}), dtype="float32")
+    pictures = probe.drawn(3, tiny_siglip.SIZE)
+    np.testing.assert_array_equal(image.embed_pictures(pictures), encoders["demo"].embed_pictures(pictures))
+    np.testing.assert_array_equal(text.embed_texts(TEXTS), encoders["demo"].embed_texts(TEXTS))
+
+
+def test_arrays_that_cannot_be_written_or_are_views_are_welcome(encoders: dict[str, Encoder]) -> None:
+    pictures = probe.drawn(4, tiny_siglip.SIZE)
+    frozen = np.frombuffer(pictures.tobytes(), np.uint8).reshape(pictures.shape)
+    expected = encoders["demo"].embed_pictures(pictures)
+    np.testing.assert_array_equal(encoders["demo"].embed_pictures(frozen), expected)
+    np.testing.assert_allclose(encoders["demo"].embed_pictures(pictures[::2]), expected[::2], atol=2e-6)
+    with pytest.raises(ValueError, match="uint8"):
+        encoders["demo"].embed_pictures(pictures.astype(np.float32))  # type: ignore[arg-type]
+
+
+def test_threads_may_share_an_encoder(encoders: dict[str, Encoder]) -> None:
+    expected, wrong = encoders["demo"].embed_texts(TEXTS), list[float]()
+
+    def embed() -> None:
+        for _ in range(20):
+            alone, together = encoders["demo"].embed_texts(TEXTS[:1]), encoders["demo"].embed_texts(TEXTS)
+            wrong.append(max(abs(alone - expected[:1]).max(), abs(together - expected).max()))
+
+    threads = [threading.Thread(target=embed) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(wrong) == 80
+    assert max(wrong) < 1e-5
+
+
+def test_bfloat16_turns_vectors_by_almost_nothing(encoders: dict[str, Encoder], folders: dict[str, Path]) -> None:
+    half = Encoder.load(str(folders["demo"]), dtype="bfloat16")
+    pictures = probe.drawn(8, tiny_siglip.SIZE)
+    assert half.embed_texts(TEXTS).dtype == np.float32
+    assert cosines(half.embed_pictures(pictures), encoders["demo"].embed_pictures(pictures)).min() > 0.999
+    np.testing.assert_allclose(np.linalg.norm(half.embed_pictures(pictures), axis=1), 1, atol=1e-6)
+
+
+def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "workers.encoder", *arguments]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+
+
+def test_the_command_line_says_what_the_model_is(folders: dict[str, Path]) -> None:
+    told = run_module("--model", str(folders["siglip2"]), "--threads", "1", "--seconds", "0.1")
+    assert told.returncode == 0
+    for word in ("device", "1 threads", f"dimension   {tiny_siglip.DIMENSION}", "fingerprint", "img/s", "text/s"):
+        assert word in told.stdout
+    assert told.stderr == ""
+    refused = run_module("--model", "nobody/has-this-model")
+    assert refused.returncode != 0
+    assert "Traceback" not in refused.stderr
+    assert "HF_HUB_OFFLINE" in refused.stderr
+
+
+def test_the_demo_model_answers(record_property: Callable[[str, object], None]) -> None:
+    if not (Path(str(files("imgsearch"))) / "demo" / "model" / "config.json").is_file():
+        pytest.skip("imgsearch/demo/model is not there yet")
+    encoder = Encoder.load("demo", towers=BOTH)
+    vectors = encoder.embed_texts(["a red shoe", "red shoes", "a blue lamp"])
+    record_property("dimension", encoder.dimension)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+    free_memory()
