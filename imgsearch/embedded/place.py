@@ -9,7 +9,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,7 @@ def socket_folder(home: Path, data: Path, name: str) -> Path:
     Private, because whoever reaches the socket is let in without a password. The name follows from `home`, so that
     two homes never meet. Raises EmbeddedError when somebody else owns the folder of that name.
     """
-    if len(os.fsencode(data / name)) <= _SOCKET_PATH_BYTES:
+    if len(os.fsencode(data / name)) <= _SOCKET_PATH_BYTES and "," not in str(data):  # libpq splits hosts at commas
         return data
     owner = data.stat()
     digest = hashlib.sha256(os.fsencode(f"{home} {owner.st_uid}")).hexdigest()[:12]
@@ -93,6 +93,13 @@ def socket_folder(home: Path, data: Path, name: str) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner.st_uid or found.st_mode & 0o077:
         raise EmbeddedError(f"{folder} is not ours alone; remove it, or set IMGSEARCH_HOME to a shorter path.")
     return folder
+
+
+def leave_socket_folder(home: Path, folder: Path) -> None:
+    """Remove what `socket_folder` made below the temporary folder, unless the other server's socket is still in it."""
+    if not folder.is_relative_to(home):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def let_pass(path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from imgsearch.embedded import tuning
-from imgsearch.embedded.place import gone, log_file, socket_folder, tail, usable
-from imgsearch.embedded.postmaster import clear_after_crash, pid_lines, postmaster
+from imgsearch.embedded.place import gone, leave_socket_folder, log_file, socket_folder, tail, usable
+from imgsearch.embedded.postmaster import clear_after_crash, end_backends, pid_lines, postmaster
 from imgsearch.embedded.wheel import MAJOR, Programs, programs
 from imgsearch.errors import EmbeddedError
 
@@ -35,11 +35,13 @@ def start_postgres(home: Path, *, memory_mb: int | None = None, listen: bool = F
         with usable(home):
             data = _data(home)
             tools = programs(data)
-            _check(data, tools)
+            _check(data)
             if not (data / "PG_VERSION").exists():
                 _create_cluster(data, tools, durable)
-            clear_after_crash(data)
-            _configure(home, data, tuning.rows(memory_mb, durable), listen)
+            address, port = ("127.0.0.1", _free_port()) if listen else ("", 5432)
+            folder = socket_folder(home.absolute(), data, f".s.PGSQL.{port}")
+            clear_after_crash(data, folder)
+            _configure(data, [*tuning.rows(memory_mb, durable), *tuning.addresses(folder, address, port)])
             _launch(data, tools, log_file(home, "postgres"))
         url = postgres_url(home)
         if url is None:
@@ -58,10 +60,14 @@ def stop_postgres(home: Path) -> bool:
         server = postmaster(data)
         if server is None:
             return False
+        lines = pid_lines(data)
         for number, seconds in ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0)):
             server.send_signal(number)
             if gone(server, seconds):
-                clear_after_crash(data)
+                if number is signal.SIGKILL:
+                    end_backends(data)
+                elif len(lines) > 4:
+                    leave_socket_folder(home.absolute(), Path(lines[4].strip()))
                 return True
     raise EmbeddedError(f"Postgres (process {server.pid}) does not end; kill it, then try again.")
 
@@ -88,15 +94,12 @@ def _data(home: Path) -> Path:
     return home.absolute() / "postgres"
 
 
-def _check(data: Path, tools: Programs) -> None:
+def _check(data: Path) -> None:
     """Refuse a data folder that Postgres could not use, with words that say why."""
     if not data.exists():
         return
     if not data.is_dir():
         raise EmbeddedError(f"{data} is a file where Postgres keeps its data; move it away.")
-    owner = data.stat().st_uid
-    if owner != os.geteuid() and tools.account is None:
-        raise EmbeddedError(f"{data} belongs to another user (id {owner}); set IMGSEARCH_HOME to a folder of your own.")
     version = data / "PG_VERSION"
     if version.exists():
         found = version.read_text().strip()
@@ -131,19 +134,17 @@ def _create_cluster(data: Path, tools: Programs, durable: bool) -> None:
     ]
     if not durable:
         arguments.append("--no-sync")
-    status, said = tools.run("initdb", *arguments, timeout=_START_SECONDS)
+    status, said = tools.run("initdb", *arguments, folder=new, timeout=_START_SECONDS)
     if status != 0:
         shutil.rmtree(new, ignore_errors=True)
         raise EmbeddedError(f"initdb could not make {data}; is the disk full? It said:\n{said}")
     new.rename(data)
 
 
-def _configure(home: Path, data: Path, rows: list[tuning.Row], listen: bool) -> None:
+def _configure(data: Path, rows: list[tuning.Row]) -> None:
     """Write imgsearch.conf, and make sure that postgresql.conf includes it."""
-    address, port = ("127.0.0.1", _free_port()) if listen else ("", 5432)
-    folder = socket_folder(home.absolute(), data, f".s.PGSQL.{port}")
     ours = data / "imgsearch.conf"
-    ours.write_text(tuning.text([*rows, *tuning.addresses(folder, address, port)]))
+    ours.write_text(tuning.text(rows))
     ours.chmod(0o644)  # below a private folder; the server's user must be able to read what root wrote
     main = data / "postgresql.conf"
     if _INCLUDE not in main.read_text():
@@ -160,10 +161,11 @@ def _free_port() -> int:
 def _launch(data: Path, tools: Programs, log: Path) -> None:
     if tools.account is not None:
         os.chown(log, *tools.account)
-    words = ["start", "-w", "-t", str(_START_SECONDS), "-D", str(data), "-l", str(log)]
-    status, _ = tools.run("pg_ctl", *words, timeout=_START_SECONDS + 30)
+    # Relative, because pg_ctl hands both paths to a shell without regard for what characters are in them.
+    words = ["start", "-w", "-t", str(_START_SECONDS), "-D", ".", "-l", os.path.relpath(log, data)]
+    status, said = tools.run("pg_ctl", *words, folder=data, timeout=_START_SECONDS + 30)
     if status != 0:
-        raise EmbeddedError(f"Postgres does not start over {data}; the end of {log} says why:{tail(log)}")
+        raise EmbeddedError(f"Postgres does not start over {data}: {said}; the end of {log} says why:{tail(log)}")
 
 
 def _prepare_database(home: Path, url: str) -> None:

@@ -42,14 +42,24 @@ def postmaster(data: Path) -> psutil.Process | None:
         return process  # a Postgres of somebody else, perhaps ours: let Postgres itself decide
 
 
-def clear_after_crash(data: Path) -> None:
-    """End the backends that outlived a killed server over `data`, and remove its pid file.
+def clear_after_crash(data: Path, folder: Path) -> None:
+    """End the backends that outlived a killed server over `data`; remove its pid file, and its socket in `folder`.
 
     A backend busy with a long statement notices only at its end that its server is gone; until then the shared
-    memory is taken and no new server can start. A pid file that names a stranger would stop one, too.
+    memory is taken and no new server can start. A file that names a stranger's process, or a zombie, would stop
+    one, too. `folder` must be ours alone.
     """
-    if not pid_lines(data) or postmaster(data) is not None:
+    if postmaster(data) is not None:
         return
+    if pid_lines(data):
+        end_backends(data)
+        (data / "postmaster.pid").unlink(missing_ok=True)
+    for left in folder.glob(".s.PGSQL.*"):
+        left.unlink(missing_ok=True)
+
+
+def end_backends(data: Path) -> None:
+    """End every Postgres process over `data`. For use when their server is gone."""
     import psutil
 
     for process in psutil.process_iter():
@@ -60,7 +70,6 @@ def clear_after_crash(data: Path) -> None:
                     process.kill()
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _runs_over(process: psutil.Process, data: Path) -> bool:

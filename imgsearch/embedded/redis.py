@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from imgsearch.embedded.place import gone, log_file, missing_wheel, socket_folder, tail, usable
+from imgsearch.embedded.place import gone, leave_socket_folder, log_file, missing_wheel, socket_folder, tail, usable
 from imgsearch.errors import EmbeddedError
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def start_redis(home: Path) -> str:
     if url is not None:
         return url
     program = _program()
+    stop_redis(home)  # one that no longer answers: it holds nothing, and its socket is about to be ours
     with usable(home):
         _data(home).mkdir(mode=0o700, parents=True, exist_ok=True)
         log = log_file(home, "redis")
         socket = _socket(home)
-    stop_redis(home)  # one that no longer answers: it holds nothing, and its socket is about to be ours
     status = subprocess.run(_command(program, _data(home), socket, log), stdin=subprocess.DEVNULL, check=False)
     deadline = time.monotonic() + _START_SECONDS
     while status.returncode == 0 and time.monotonic() < deadline:
@@ -53,8 +53,11 @@ def stop_redis(home: Path) -> bool:
         return False
     for number in (signal.SIGTERM, signal.SIGKILL):
         server.send_signal(number)
-        if gone(server, 5.0):
+        if gone(server, 2.0):  # it has nothing to save
             (_data(home) / "redis.pid").unlink(missing_ok=True)
+            socket = _socket(home)
+            socket.unlink(missing_ok=True)
+            leave_socket_folder(home, socket.parent)
             return True
     raise EmbeddedError(f"Redis (process {server.pid}) does not end; kill it, then try again.")
 

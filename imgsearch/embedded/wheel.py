@@ -19,23 +19,22 @@ MAJOR = 18
 class Programs:
     """The folder of `initdb` and `pg_ctl`, and the (user, group) they run as; None: this process's own."""
 
-    folder: Path
+    home: Path
     account: tuple[int, int] | None
 
-    def run(self, program: str, *arguments: str, timeout: float) -> tuple[int, str]:
-        """Run one program to its end, which is at most `timeout` seconds away; answer its exit status and its words."""
+    def run(self, program: str, *arguments: str, folder: Path, timeout: float) -> tuple[int, str]:
+        """Run one program in `folder` to its end, at most `timeout` seconds away; answer its status and its words."""
         user, group = self.account or (None, None)
         # PG* variables steer Postgres' programs, and the user's own must not steer ours.
         environ = {key: value for key, value in os.environ.items() if not key.startswith("PG")} | {"LC_ALL": "C"}
-        # Said to a file: a server that inherited a pipe would hold it open for ever. cwd: the other user may be
-        # unable to enter ours.
+        # Said to a file: a server that inherited a pipe would hold it open for ever.
         with tempfile.TemporaryFile() as said:
             done = subprocess.run(
-                [str(self.folder / program), *arguments],
+                [str(self.home / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                cwd="/",
+                cwd=folder,
                 env=environ,
                 timeout=timeout,
                 check=False,
@@ -68,13 +67,13 @@ def programs(data: Path) -> Programs:
             f"Postgres does not run as root, and a system user for it cannot be made ({error}); "
             "run imgsearch as an ordinary user."
         ) from error
-    folder = Path(wheel.bin_path)
+    home = Path(wheel.bin_path)
     if os.geteuid() != 0:
-        return Programs(folder, None)
+        return Programs(home, None)
     with usable(data.parent):
         let_pass(data)
-        let_pass(folder / "postgres")
-        return Programs(folder, _account(data, str(wheel.system_user)))
+        let_pass(home / "postgres")
+        return Programs(home, _account(data, str(wheel.system_user)))
 
 
 def _account(data: Path, name: str) -> tuple[int, int]:
