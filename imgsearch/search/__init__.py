@@ -1,0 +1,7 @@
+"""Nearest pictures that match: `search()` by named filters, `nearest()` over the caller's own SELECT."""
+
+from imgsearch.search.hits import Hit, Hits
+from imgsearch.search.nearest import nearest
+from imgsearch.search.statement import search
+
+__all__ = ["Hit", "Hits", "nearest", "search"]

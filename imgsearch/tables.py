@@ -1,0 +1,156 @@
+"""The tables of schema imgsearch as SQLAlchemy models, for select(Image) and joins to the caller's own tables.
+
+The migrations make the tables; these models only describe what a caller may use, so they have no `create_all`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    FetchedValue,
+    Float,
+    Identity,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import BIT, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA = "imgsearch"
+
+JobState = Literal["pending", "leased", "failed", "skipped"]
+SpaceState = Literal["building", "active", "retired"]
+
+metadata = MetaData(schema=SCHEMA)
+
+
+class Base(DeclarativeBase):
+    """The models of imgsearch, on a MetaData of their own: a shop's create_all and autogenerate leave them alone."""
+
+    metadata = metadata
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy's own protocol
+        str: Text,
+        JobState: Text,
+        SpaceState: Text,
+        float: Float(53),
+        datetime: DateTime(timezone=True),
+        bytes: LargeBinary,
+        dict[str, Any]: JSONB,
+    }
+
+
+class Image(Base):
+    """One picture: what you filter on. Vectors and bits are reached through `nearest()` alone."""
+
+    __tablename__ = "image"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    product_id: Mapped[str]
+    position: Mapped[int] = mapped_column(server_default=FetchedValue())
+    category: Mapped[str | None]
+    price: Mapped[float | None]
+    in_stock: Mapped[bool] = mapped_column(Boolean, server_default=FetchedValue())
+    attributes: Mapped[dict[str, Any]] = mapped_column(server_default=FetchedValue())
+    uri: Mapped[str]
+    sha256: Mapped[bytes | None]
+    phash: Mapped[str | None] = mapped_column(BIT(64))
+    etag: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class Job(Base):
+    """One picture that waits, is leased, failed or was skipped; see `imgsearch.queue`."""
+
+    __tablename__ = "job"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    state: Mapped[JobState] = mapped_column(server_default=FetchedValue())
+    due: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    lease: Mapped[datetime | None]
+    token: Mapped[str | None] = mapped_column(Uuid(as_uuid=False))
+    worker: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(server_default=FetchedValue())
+    error_code: Mapped[str | None]
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class Space(Base):
+    """Where vectors are comparable: one row per model; see `imgsearch.space`."""
+
+    __tablename__ = "space"
+
+    space_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    state: Mapped[SpaceState] = mapped_column(server_default=FetchedValue())
+    model: Mapped[str]
+    revision: Mapped[str]
+    fingerprint: Mapped[str]
+    dimension: Mapped[int]
+    preprocessing: Mapped[str]
+    mean: Mapped[Any] = mapped_column(HALFVEC)
+    probe_picture: Mapped[Any | None] = mapped_column(HALFVEC)
+    probe_text: Mapped[Any | None] = mapped_column(HALFVEC)
+    parameters: Mapped[dict[str, Any]] = mapped_column(server_default=FetchedValue())
+    created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    activated_at: Mapped[datetime | None]
+
+
+class QueryVector(Base):
+    """A text or picture already asked, and its vector; see `imgsearch.question`."""
+
+    __tablename__ = "query_vector"
+
+    space_id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    query: Mapped[str | None]
+    picture: Mapped[bytes | None]
+    embedding: Mapped[Any | None] = mapped_column(HALFVEC)
+    error_code: Mapped[str | None]
+    error: Mapped[str | None]
+    claimed: Mapped[datetime | None]
+    asked_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    answered_at: Mapped[datetime | None]
+
+
+class Worker(Base):
+    """A worker's sign of life."""
+
+    __tablename__ = "worker"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    lane: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    device: Mapped[str]
+    space_id: Mapped[int | None]
+    started_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    seen_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    forward_at: Mapped[datetime | None]
+
+
+# The view of the active space's vectors. A Table and not a model: nobody writes to it.
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("image_id", BigInteger, primary_key=True),
+    Column("sha256", LargeBinary),
+    Column("embedding", HALFVEC),
+    info={"is_view": True},
+)
+
+__all__ = ["SCHEMA", "Base", "Image", "Job", "QueryVector", "Space", "Worker", "metadata", "vectors"]

@@ -1,0 +1,85 @@
+"""Fill a small shop with pictures whose vectors are known, and answer questions about it without an index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from imgsearch.space import Space, vector_literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One picture to be; `vector` need not have length one."""
+
+    vector: Sequence[float]
+    tenant: str = "acme"
+    category: str | None = None
+    price: float | None = None
+    in_stock: bool = True
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def fill(connection: psycopg.Connection[Any], space: Space, rows: Sequence[Row], *, first: int = 0) -> list[int]:
+    """Store pictures with vector and bits, as a worker would have; answer their image ids in order."""
+    with connection.transaction(), connection.cursor() as cursor:
+        ids: list[int] = []
+        cursor.executemany(
+            "INSERT INTO imgsearch.image (tenant_id, product_id, category, price, in_stock, attributes, uri, sha256)"
+            " VALUES (%s, %s, %s, %s, %s, %s, 'store:x', %s) RETURNING image_id",
+            [
+                (
+                    row.tenant,
+                    f"p{first + n}",
+                    row.category,
+                    row.price,
+                    row.in_stock,
+                    json.dumps(row.attributes),
+                    digest(n),
+                )
+                for n, row in enumerate(rows, first)
+            ],
+            returning=True,
+        )
+        for _ in rows:
+            ids.append(cursor.fetchone()[0])  # type: ignore[index]
+            cursor.nextset()
+        embed(
+            cursor,
+            space,
+            [(row.tenant, i, digest(n), row.vector) for n, (i, row) in enumerate(zip(ids, rows, strict=True), first)],
+        )
+    return ids
+
+
+def digest(number: int) -> bytes:
+    """Answer the digest of a picture that does not exist."""
+    return sha256(str(number).encode()).digest()
+
+
+def embed(
+    cursor: psycopg.Cursor[Any], space: Space, vectors: Sequence[tuple[str, int, bytes, Sequence[float]]]
+) -> None:
+    """Deliver (tenant, image, digest, vector)s."""
+    cursor.executemany(
+        SQL("""WITH stored AS (
+            INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
+            VALUES (%s, %s, %s, l2_normalize(%s::halfvec)) RETURNING *
+        ), closed AS (
+            DELETE FROM imgsearch.job j USING stored s WHERE j.tenant_id = s.tenant_id AND j.image_id = s.image_id
+        )
+        UPDATE imgsearch.image i SET {bits} = binary_quantize(s.embedding - p.mean)
+        FROM stored s, imgsearch.space p
+        WHERE i.tenant_id = s.tenant_id AND i.image_id = s.image_id AND p.space_id = {space_id}""").format(
+            embedding=Identifier("imgsearch", f"embedding_{space.space_id}"),
+            bits=Identifier(f"bits_{space.space_id}"),
+            space_id=space.space_id,
+        ),
+        [(tenant, image, sha, vector_literal(vector)) for tenant, image, sha, vector in vectors],
+    )
