@@ -9,13 +9,13 @@ import socket
 from pathlib import Path
 
 import pytest
-from faulty_http import Asked, local, serving
 
 from imgsearch.errors import FetchRefused, ObjectMissing, StoreDenied, StoreError
 from imgsearch.storage import read
 from imgsearch.storage.policy import FetchPolicy
 from imgsearch.storage.store import open_store
 from imgsearch.storage.web import fetch
+from tests.faulty_http import Asked, local, serving
 
 BODY = b"\x89PNG not really" * 100
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from faulty_http import Server, local, serving
 
 from imgsearch.errors import FetchRefused, StoreError
 from imgsearch.storage import read
@@ -16,6 +15,7 @@ from imgsearch.storage.address import is_intranet, refuse_address
 from imgsearch.storage.policy import FetchPolicy, Resolver
 from imgsearch.storage.store import open_store
 from imgsearch.storage.web import fetch
+from tests.faulty_http import Server, local, serving
 
 PUBLIC = (
     "8.8.8.8",

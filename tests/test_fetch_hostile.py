@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from faulty_http import Asked, local, serving
 
 from imgsearch.errors import FetchRefused, StoreError
 from imgsearch.storage.policy import FetchPolicy
 from imgsearch.storage.web import fetch
+from tests.faulty_http import Asked, local, serving
 
 BODY = b"picture"
 CAP = 2 << 20  # bytes

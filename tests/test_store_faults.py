@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from email.utils import formatdate
 
 import pytest
-from faulty_http import Asked, Server, serving
 
 from imgsearch.errors import FetchRefused, ObjectMissing, StoreDenied, StoreError
 from imgsearch.storage.store import Store, open_store, sweep, uri_of
+from tests.faulty_http import Asked, Server, serving
 
 DATA = b"a picture" * 1000
 URI = uri_of(hashlib.sha256(DATA).digest())
