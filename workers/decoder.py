@@ -15,6 +15,7 @@ import queue
 import select
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class DecodePool:
         self._recycle = recycle
         self._module = module
         self._closed = False
+        self._counting = threading.Lock()
         self.replaced = 0
         # Linux sends PR_SET_PDEATHSIG when the *thread* that started a child ends: so one thread, as old as the pool.
         self._spawner = ThreadPoolExecutor(1, "decoder-spawner")
@@ -123,7 +125,8 @@ class DecodePool:
             answer = child.ask(data, thumbnail)
             kept = child if child.served < self._recycle else None
         except (TimeoutError, _ChildDiedError) as error:
-            self.replaced += 1
+            with self._counting:
+                self.replaced += 1
             if isinstance(error, TimeoutError):
                 raise refusal("decoder_timeout", f"stopped after {self._options.timeout_s:g} s") from error
             raise

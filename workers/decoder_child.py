@@ -23,6 +23,7 @@ from pathlib import Path
 
 from imgsearch.errors import PictureError
 from imgsearch.picture.header import Limits
+from workers import sandbox
 
 REQUEST = struct.Struct("<BI")
 REPLY = struct.Struct("<BIIIIQ")
@@ -58,7 +59,7 @@ Work = Callable[[bytes, bool], tuple[bytes, bytes, int, int, int]]
 def main() -> int:
     """Decode until the parent goes away."""
     options = Options.from_argument(sys.argv[1])
-    source, sink = _take_pipes()
+    source, sink = take_pipes()
     work = prepare(options)
     confine(options)
     return serve(work, options, source, sink)
@@ -84,8 +85,9 @@ def prepare(options: Options) -> Work:
 def confine(options: Options) -> None:
     """Give up rights for good: what Pillow's C libraries may be tricked into must end here.
 
-    No file or socket can be opened any more (RLIMIT_NOFILE is what is open now), none written, memory is bounded,
-    and the process dies with its parent (PR_SET_PDEATHSIG; elsewhere than on Linux, when its input closes).
+    Memory is bounded (RLIMIT_AS), nothing can be opened (RLIMIT_NOFILE is what is open now) or written, no process
+    started, and `workers.sandbox` refuses all other system calls. The process dies with its parent
+    (PR_SET_PDEATHSIG; elsewhere than on Linux, when its input closes).
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
@@ -98,7 +100,9 @@ def confine(options: Options) -> None:
         _lower(resource.RLIMIT_AS, used + options.memory)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_NPROC, 0)
     _lower(resource.RLIMIT_NOFILE, 4)
+    sandbox.allow_only_decoding()
 
 
 def _lower(which: int, value: int) -> None:
@@ -134,7 +138,7 @@ def _allow_seconds(timeout_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
-def _take_pipes() -> tuple[int, int]:
+def take_pipes() -> tuple[int, int]:
     """Return (input, output) and point fd 1 at fd 2, so that nothing a C library prints reaches the parent."""
     sink = os.dup(1)
     os.dup2(2, 1)

@@ -1,0 +1,80 @@
+"""A decoder that a picture has taken over: data that begins with EVIL names what it tries. All else it decodes."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from imgsearch.errors import PictureError
+from workers import decoder_child
+from workers.decoder_child import Options
+
+Answer = tuple[bytes, bytes, int, int, int]
+
+
+def _spin() -> object:
+    while True:
+        pass
+
+
+TRICKS: dict[str, Callable[[], object]] = {
+    "spin": _spin,
+    "sleep": lambda: time.sleep(3_600),
+    "segfault": lambda: ctypes.string_at(0),
+    "leave": lambda: os._exit(0),
+    "error": lambda: {}["no such key"],
+    "hoard": lambda: bytearray(4 << 30),
+    "environment": lambda: dict(os.environ),
+    "modules": lambda: sorted(sys.modules),
+    "read a file": lambda: os.open("/etc/passwd", os.O_RDONLY),
+    "write a file": lambda: os.open("/tmp/imgsearch-evil", os.O_WRONLY | os.O_CREAT),
+    "remove a file": lambda: Path("/tmp/imgsearch-evil-victim").unlink(),
+    "open a socket": lambda: socket.socket(),
+    "fork": os.fork,
+    "run a program": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606
+    "signal the parent": lambda: os.kill(os.getppid(), signal.SIGTERM),
+    "list a folder": lambda: len(list(Path("/").iterdir())),
+}
+
+LIES: dict[str, Callable[[Options], Answer]] = {
+    "too few pixels": lambda options: (bytes(12), b"", 2, 2, 0),
+    "too many pixels": lambda options: (bytes(options.size**2 * 3 + 1), b"", 2, 2, 0),
+    "an endless thumbnail": lambda options: (bytes(options.size**2 * 3), bytes(64 << 20), 2, 2, 0),
+}
+
+
+def main() -> int:
+    options = Options.from_argument(sys.argv[1])
+    source, sink = decoder_child.take_pipes()
+    honest = decoder_child.prepare(options)
+
+    def work(data: bytes, with_thumbnail: bool) -> Answer:
+        if not data.startswith(b"EVIL "):
+            return honest(data, with_thumbnail)
+        name = data[5:].rstrip(b"\0").decode()
+        if name in LIES:
+            return LIES[name](options)
+        if name == "an unknown code":
+            raise PictureError("rm -rf", "")
+        if name == "noise":
+            os.write(sink, bytes(range(256)) * 99)
+            os._exit(0)
+        try:
+            result = TRICKS[name]()
+        except OSError as error:
+            raise PictureError("corrupt", f"refused: {error}") from error
+        raise PictureError("corrupt", json.dumps(result))
+
+    decoder_child.confine(options)
+    return decoder_child.serve(work, options, source, sink)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
