@@ -35,7 +35,7 @@ def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
     if kind is None:
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
             return errors.DatabaseUnreachable(
-                f"The database cannot be reached: {message}. Check IMGSEARCH_DATABASE_URL."
+                f"The database cannot be reached ({' '.join(message.split()).rstrip('.?')}). Check IMGSEARCH_DATABASE_URL."
             )
         return None
     if kind is errors.SchemaBehind and "imgsearch" not in message:

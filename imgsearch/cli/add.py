@@ -1,0 +1,184 @@
+"""`imgsearch add`: pictures, folders and catalogues into the shop, with a bar, and a summary of what failed and why."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import typer
+from rich.progress import Progress
+
+from imgsearch import catalogue, config, db, doorbell, embedded, sql, upload
+from imgsearch.catalogue import BadRow, Entry
+from imgsearch.cli.show import as_json, errors, output, progress, table
+from imgsearch.config import Settings
+from imgsearch.errors import ImgsearchError, PictureError, UsageError
+
+BATCH = 64  # pictures per transaction: few enough to be searchable early, many enough to be quick
+SHOWN_FAILURES = 20
+
+
+@dataclass
+class Summary:
+    """What became of the pictures of one `add`."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def fail(self, place: str, error: ImgsearchError) -> None:
+        code = error.code if isinstance(error, PictureError) else type(error).__name__
+        self.failures.append({"place": place, "code": code, "error": str(error)})
+
+    def document(self) -> dict[str, Any]:
+        counts = {name: self.outcomes[name] for name in ("added", "replaced", "changed", "unchanged")}
+        return {**counts, "failed": len(self.failures), "failures": self.failures, "seconds": round(self.seconds, 3)}
+
+
+def add(
+    sources: list[Path] = typer.Argument(..., help="Pictures, folders, or catalogues (.csv, .jsonl)."),
+    tenant: str = typer.Option("default", help="Whose pictures, where the catalogue does not say."),
+    product: str = typer.Option(None, help="The product; for one picture. Else its file name."),
+    category: str = typer.Option(None, help="Category, where the catalogue does not say."),
+    price: float = typer.Option(None, help="Price, where the catalogue does not say."),
+    wait: bool = typer.Option(True, help="Wait until the pictures are searchable."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Add pictures. Running it twice changes nothing; adding a product's picture again replaces it."""
+    settings = config.load()
+    if product is not None and (len(sources) > 1 or sources[0].is_dir()):
+        raise UsageError("--product names the product of one picture; use a catalogue for several.")
+    summary = Summary()
+    began = time.monotonic()
+    with db.connect(settings) as connection, progress(quiet=json) as bar:
+        db.check(connection)
+        found = list(_all_entries(sources, summary))
+        given = {"product_id": product, "category": category, "price": price}
+        add_all(connection, settings, (_with(entry, tenant, given) for entry in found), summary, bar, len(found))
+        rang = not summary.waiting or ring(settings)
+        if wait and summary.waiting:
+            wait_until_searchable(connection, summary.waiting, bar)
+            _note_failed(connection, summary)
+    summary.seconds = time.monotonic() - began
+    _report(summary, json=json, rang=rang)
+    if summary.failures:
+        raise typer.Exit(PictureError.exit_code)
+
+
+def add_all(
+    connection: psycopg.Connection[Any],
+    settings: Settings,
+    entries: Iterable[Entry],
+    summary: Summary,
+    bar: Progress,
+    total: int,
+) -> None:
+    """Add pictures in small transactions; a bad one is noted and harms no other."""
+    store = upload.open_store(settings.storage_url)
+    task = bar.add_task("uploading", total=total)
+    for number, entry in enumerate(entries, 1):
+        try:
+            with connection.transaction():  # a savepoint: one refused row leaves the batch as it was
+                found = upload.add(
+                    connection,
+                    entry.image,
+                    product_id=entry.product_id,
+                    tenant_id=entry.tenant_id or "default",
+                    position=entry.position,
+                    category=entry.category,
+                    price=entry.price,
+                    in_stock=entry.in_stock,
+                    attributes=entry.attributes,
+                    store=store,
+                )
+            summary.outcomes[found.outcome] += 1
+            if found.waits:
+                summary.waiting.append(found.image_id)
+        except (PictureError, UsageError) as error:
+            summary.fail(entry.place, error)
+        except psycopg.DataError as error:
+            summary.fail(entry.place, UsageError(f"The database refuses this row: {error.diag.message_primary}."))
+        if number % BATCH == 0:
+            connection.commit()
+        bar.advance(task)
+    connection.commit()
+
+
+def wait_until_searchable(connection: psycopg.Connection[Any], images: list[int], bar: Progress) -> None:
+    """Follow the workers until none of `images` waits; say so and stop when nobody works."""
+    task = bar.add_task("embedding", total=len(images))
+    silent_since = time.monotonic()
+    left = len(images)
+    while left:
+        found = sql.rows(connection, "status", "progress", {"images": images})[0]
+        connection.commit()
+        if found["waiting"] < left or sql.rows(connection, "status", "workers"):
+            silent_since = time.monotonic()
+        left = found["waiting"]
+        bar.update(task, completed=len(images) - left)
+        if time.monotonic() - silent_since > 10:
+            errors.print(f"No worker is running: {left:,} pictures wait. Start one with: imgsearch up --detach")
+            return
+        connection.commit()
+        time.sleep(0.1 if len(images) < 100 else 0.5)
+
+
+def ring(settings: Settings) -> bool:
+    """Nudge the image workers; when the broker is down, say that nothing is lost."""
+    url = settings.redis_url
+    if not url:
+        servers = embedded.running(settings.home)
+        url = servers.redis_url if servers else ""
+    if not url or doorbell.ring(url, "images"):
+        return True
+    errors.print(
+        "[yellow]Redis is not reachable: nothing is lost, workers find the pictures by themselves within seconds.[/]"
+    )
+    return False
+
+
+def _all_entries(sources: list[Path], summary: Summary) -> Iterator[Entry]:
+    for source in sources:
+        for entry in catalogue.entries(source):
+            if isinstance(entry, BadRow):
+                summary.fail(entry.place, entry.error)
+            else:
+                yield entry
+
+
+def _with(entry: Entry, tenant: str, given: dict[str, Any]) -> Entry:
+    """Fill in from the command line what the catalogue does not say."""
+    from dataclasses import replace
+
+    return replace(
+        entry,
+        tenant_id=entry.tenant_id or tenant,
+        product_id=given["product_id"] or entry.product_id,
+        category=entry.category or given["category"],
+        price=given["price"] if entry.price is None else entry.price,
+    )
+
+
+def _note_failed(connection: psycopg.Connection[Any], summary: Summary) -> None:
+    for row in sql.rows(connection, "status", "failed", {"images": summary.waiting}):
+        failure = {"place": f"product {row['product_id']}", "code": row["error_code"], "error": row["error"]}
+        summary.failures.append(failure)
+
+
+def _report(summary: Summary, *, json: bool, rang: bool) -> None:
+    if json:
+        as_json(summary.document() | {"broker": rang})
+        return
+    counts = ", ".join(f"{count:,} {name}" for name, count in summary.outcomes.items() if count) or "nothing added"
+    output.print(f"{counts}, {len(summary.failures):,} failed, in {summary.seconds:,.1f} s")
+    if summary.failures:
+        rows = [(f["place"], f["code"], f["error"]) for f in summary.failures[:SHOWN_FAILURES]]
+        output.print(table(["failed", "because", "what to do"], rows))
+        if len(summary.failures) > SHOWN_FAILURES:
+            output.print(f"… and {len(summary.failures) - SHOWN_FAILURES:,} more; --json lists them all")

@@ -1,0 +1,165 @@
+"""`imgsearch demo`: a real catalogue, uploaded through the real path, searched six ways; then it stays up."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import typer
+from rich.syntax import Syntax
+
+from imgsearch import config, db, embedded, sql, upload
+from imgsearch.catalogue import Entry
+from imgsearch.cli import questions, servers
+from imgsearch.cli.add import Summary, ring, wait_until_searchable
+from imgsearch.cli.show import as_json, errors, output, progress
+from imgsearch.config import Settings
+from imgsearch.demo.searches import SEARCHES, Search
+from imgsearch.embedded.detached import stop_detached
+from imgsearch.errors import ImgsearchError
+from imgsearch.query import ImageId, Query, resolve
+from imgsearch.search import search
+
+MODEL = "demo"
+
+
+def demo(
+    once: bool = typer.Option(False, "--once", help="Stop everything at the end."),
+    json: bool = typer.Option(False, "--json", help="Print one JSON document for programs."),
+    count: int = typer.Option(3000, "--count", help="How many pictures."),
+) -> None:
+    """Start servers, upload a catalogue the project draws, search it by words, picture and SQL filter."""
+    settings = config.load()
+    if not settings.get("MODEL"):
+        os.environ["IMGSEARCH_MODEL"] = MODEL
+    say = errors.print if json else output.print
+    began = time.monotonic()
+    running = servers.workers_run(settings)
+    say(f"[dim]servers, schema and workers over {settings.home} …[/]")
+    servers.start_servers(settings)
+    servers.start_workers(settings)
+    try:
+        with db.connect(settings) as connection:
+            images = _fill(connection, settings, count, quiet=json)
+            say(f"[dim]{images:,} pictures are searchable after {time.monotonic() - began:.1f} s[/]\n")
+            answers = [_ask(connection, settings, wanted, quiet=json) for wanted in SEARCHES]
+    finally:
+        if once and not running:
+            stop_detached(settings.home)
+            embedded.stop(settings.home)
+    if json:
+        as_json({"images": images, "searches": answers})
+    elif not once:
+        _how_to_go_on(settings)
+
+
+def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *, quiet: bool) -> int:
+    """Upload what is not here yet, through the same `add` as any shop; answer how many pictures are ready."""
+    from imgsearch.demo import catalogue
+
+    have = {(row["tenant_id"], row["product_id"], row["position"]) for row in sql.rows(connection, "demo", "have")}
+    wanted = [item for item in catalogue.items(count) if (item.tenant_id, item.product_id, item.position) not in have]
+    summary = Summary()
+    with progress(quiet=quiet) as bar:
+        if wanted:
+            store = upload.open_store(settings.storage_url)
+            task = bar.add_task("uploading", total=len(wanted))
+            for number, (entry, picture) in enumerate(_drawn(wanted), 1):
+                found = upload.add(
+                    connection,
+                    picture,
+                    product_id=entry.product_id,
+                    tenant_id=entry.tenant_id or "default",
+                    position=entry.position,
+                    category=entry.category,
+                    price=entry.price,
+                    in_stock=entry.in_stock,
+                    attributes=entry.attributes,
+                    store=store,
+                )
+                summary.waiting.append(found.image_id)
+                bar.advance(task)
+                if number % 50 == 0:
+                    connection.commit()
+            connection.commit()
+            ring(settings)
+            wait_until_searchable(connection, summary.waiting, bar)
+    ready = int(sql.rows(connection, "status", "status")[0]["ready"])
+    connection.commit()
+    if ready < count:
+        raise ImgsearchError(f"Only {ready} of {count} pictures are ready; see: imgsearch status")
+    return ready
+
+
+def _drawn(items: list[Any]) -> Iterator[tuple[Entry, bytes]]:
+    """Draw ahead in threads (Pillow lets go of the GIL), in order, a bounded number at a time."""
+    from imgsearch.demo import catalogue
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ahead: list[tuple[Any, Future[bytes]]] = []
+        for item in items:
+            ahead.append((item, pool.submit(catalogue.draw, item)))
+            if len(ahead) > 32:
+                yield _entry(*ahead.pop(0))
+        for item, picture in ahead:
+            yield _entry(item, picture)
+
+
+def _entry(item: Any, picture: Future[bytes]) -> tuple[Entry, bytes]:
+    attributes = {**item.attributes, "title": item.title, "caption": item.caption}
+    entry = Entry(
+        image=Path(),
+        place="demo",
+        product_id=item.product_id,
+        tenant_id=item.tenant_id,
+        position=item.position,
+        category=item.category,
+        price=item.price,
+        in_stock=item.in_stock,
+        attributes=attributes,
+    )
+    return entry, picture.result()
+
+
+def _ask(connection: psycopg.Connection[Any], settings: Settings, wanted: Search, *, quiet: bool) -> dict[str, Any]:
+    query: Query = wanted.text or ""
+    if wanted.text is None:
+        like = {"category": wanted.like_category, "colour": wanted.like_colour}
+        query = ImageId(sql.value(connection, "demo", "first", like) or 0)
+    began = time.perf_counter()
+    resolved = resolve(connection, query, timeout=60, ring=lambda: questions.ring(settings))
+    hits = search(connection, resolved, k=10, **wanted.filters)
+    took_ms = (time.perf_counter() - began) * 1000
+    connection.commit()
+    statement = wanted.sql(query.image_id if isinstance(query, ImageId) else None)
+    if not quiet:
+        output.rule(f"[bold]{wanted.title}", align="left", style="dim")
+        output.print(Syntax(statement, "postgresql", theme="ansi_dark", background_color="default", word_wrap=True))
+        questions.show(hits, resolved)
+        output.print()
+    return {
+        "query": wanted.title,
+        "filter": wanted.filters,
+        "sql": statement,
+        "took_ms": round(took_ms, 2),
+        "rows": questions.rows(hits),
+    }
+
+
+def _how_to_go_on(settings: Settings) -> None:
+    program = "imgsearch" if os.environ.get("VIRTUAL_ENV") else str(Path(sys.executable).with_name("imgsearch"))
+    output.rule("Everything stays up; go on with", align="left", style="dim")
+    for line, meaning in (
+        (f'{program} search "blue striped bag" --max-price 40', "ask it yourself"),
+        (f"{program} search --image photo.jpg -k 5", "ask with a picture"),
+        (f"{program} psql", "SQL: SELECT * FROM imgsearch.search('red shoes', tenant => 'acme');"),
+        (f"{program} status", "what is here"),
+        (f"{program} down", "stop everything; the data stays"),
+    ):
+        output.print(f"  {line:<58} [dim]{meaning}[/]", soft_wrap=True)

@@ -1,0 +1,55 @@
+"""`imgsearch`: the list of commands, the settings in its help, and what an error looks like."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from imgsearch.cli import add, database, demo, questions, servers, watch
+from imgsearch.cli.show import errors
+from imgsearch.config import SETTINGS
+from imgsearch.errors import ImgsearchError
+
+_HELP = "Image search inside Postgres: upload pictures, ask with words, pictures and SQL filters, in one statement."
+
+
+def _settings_table() -> str:
+    # \b keeps click from folding the lines into a paragraph.
+    rows = [f"{setting.variable:<26} {setting.help} [{setting.default or 'empty'}]" for setting in SETTINGS]
+    return "\b\nSettings, from the environment or .env:\n" + "\n".join(rows)
+
+
+app = typer.Typer(
+    name="imgsearch",
+    help=_HELP,
+    epilog=_settings_table(),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 140},
+)
+app.command("demo")(demo.demo)
+app.command("up")(servers.up)
+app.command("down")(servers.down)
+app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(servers.psql)
+app.command("worker", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(servers.worker)
+app.add_typer(database.app, name="db")
+app.command("add")(add.add)
+app.command("search")(questions.search)
+app.command("status")(watch.status)
+app.command("requeue")(watch.requeue)
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line on stderr and its own exit code, never a traceback."""
+    try:
+        app()
+    except ImgsearchError as error:
+        errors.print(f"[bold red]imgsearch:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)

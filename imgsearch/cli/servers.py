@@ -1,0 +1,98 @@
+"""`imgsearch up`, `down`, `psql`, `worker`: the processes of a shop on one machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+import typer
+
+from imgsearch import config, db, embedded
+from imgsearch.cli.show import errors, output
+from imgsearch.config import Settings
+from imgsearch.embedded.detached import is_running, start_detached, stop_detached
+from imgsearch.embedded.processes import Supervisor
+from imgsearch.errors import EmbeddedError, UsageError
+
+
+def up(
+    detach: bool = typer.Option(False, "--detach", "-d", help="Stay up in the background; `imgsearch down` stops."),
+) -> None:
+    """Start everything one machine needs: embedded servers (unless configured), schema, workers, sweeps."""
+    settings = config.load()
+    start_servers(settings)
+    if detach:
+        start_workers(settings)
+        output.print(f"imgsearch is up over {settings.home}. Stop it with: imgsearch down")
+        return
+    with Supervisor(settings.home, commands(settings), say=output.print) as supervisor:
+        supervisor.wait()
+
+
+def down() -> None:
+    """Stop the workers and the embedded servers of this home; data stays."""
+    home = config.load().home
+    stopped = [stop_detached(home), embedded.stop(home)]
+    output.print("Stopped." if any(stopped) else f"Nothing was running over {home}.")
+
+
+def psql(context: typer.Context) -> None:
+    """Open a SQL console on the database; further arguments go to psql."""
+    settings = config.load()
+    program = _psql(settings)
+    os.execv(program, [program, db.url(settings), *context.args])  # noqa: S606 - replaces this process on purpose
+
+
+def worker(
+    context: typer.Context,
+    lane: str = typer.Option("both", "--lane", help="What to work on: images, queries or both."),
+) -> None:
+    """Run one worker in the foreground: a model, and the lanes it works on. SIGTERM finishes or gives back."""
+    if lane not in {"images", "queries", "both"}:
+        raise UsageError(f"There is no lane {lane!r}; it is images, queries or both.")
+    arguments = [sys.executable, "-m", "workers", "--lane", lane, *context.args]
+    os.execv(sys.executable, arguments)  # noqa: S606 - torch is imported by workers, never by this package
+
+
+def start_servers(settings: Settings) -> None:
+    """Start the embedded servers that are not configured elsewhere, and bring the schema up to date."""
+    if not settings.database_url or not settings.redis_url:
+        embedded.start(settings.home)
+    db.upgrade(settings)
+
+
+def start_workers(settings: Settings, environ: dict[str, str] | None = None) -> int:
+    """Start the supervisor of the workers in the background; one that runs already is left alone."""
+    os.environ.update(environ or {})
+    return start_detached(settings.home, [sys.executable, "-m", "imgsearch", "up"])
+
+
+def workers_run(settings: Settings) -> bool:
+    """Tell whether a supervisor of ours runs over this home."""
+    return is_running(settings.home)
+
+
+def commands(settings: Settings) -> dict[str, list[str]]:
+    """Answer what `up` keeps running. Two workers, so that a bulk load never delays a search."""
+    python = sys.executable
+    beat = ["-A", "workers.app", "beat", "--loglevel", "WARNING", "--schedule", str(settings.home / "beat")]
+    return {
+        "worker-images": [python, "-m", "workers", "--lane", "images"],
+        "worker-queries": [python, "-m", "workers", "--lane", "queries"],
+        "beat": [python, "-m", "celery", *beat],
+    }
+
+
+def _psql(settings: Settings) -> str:
+    found = shutil.which("psql")
+    if not settings.database_url or found is None:
+        try:
+            from imgsearch.embedded.wheel import programs
+
+            return str(programs(settings.home / "postgres").home / "psql")
+        except EmbeddedError as error:
+            errors.print(str(error))
+    if found is None:
+        raise UsageError("There is no psql here; install PostgreSQL's client, or pip install 'imgsearch[embedded]'.")
+    return found

@@ -1,0 +1,86 @@
+"""How things look on a terminal: tables, bars, figures, and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+output = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def as_json(document: Any) -> None:
+    """Print a document for a program."""
+    print(json.dumps(document, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)
+
+
+class Rate(ProgressColumn):
+    """Pictures per second so far."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
+def progress(*, quiet: bool = False) -> Progress:
+    """Answer a progress bar on stderr: count, rate, time remaining; nothing when quiet or not on a terminal."""
+    return Progress(
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(compact=True),
+        console=errors,
+        disable=quiet,
+        transient=False,
+    )
+
+
+# What gives way on a narrow terminal; every other column is read as a whole and keeps its width.
+_LONG = frozenset({"title", "product", "what to do", "for example", "failed"})
+
+
+def table(columns: Iterable[str | tuple[str, str]], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:
+    """Answer a table; a column is its name, or (name, "right")."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim", title_style="bold")
+    shown = [[value if isinstance(value, Text) else Text(cell(value)) for value in row] for row in rows]
+    for number, column in enumerate(columns):
+        name, right = column if isinstance(column, tuple) else (column, "left")
+        width = None if name in _LONG else max([len(name), *(row[number].cell_len for row in shown)])
+        justify: Literal["left", "right"] = "right" if right == "right" else "left"
+        made.add_column(name, justify=justify, overflow="ellipsis", no_wrap=True, min_width=width)
+    for row in shown:
+        made.add_row(*row)
+    return made
+
+
+def cell(value: Any) -> str:
+    """Answer a value as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():,.1f} s"
+    return str(value)
+
+
+def nearness(distance: float) -> Text:
+    """Answer a small bar: full for the same picture, empty from a distance of 1 (nothing in common)."""
+    filled = round(6 * max(0.0, 1.0 - distance))
+    return Text.assemble((f"{distance:.3f} ", ""), ("█" * filled, "green"), ("░" * (6 - filled), "dim"))

@@ -1,0 +1,69 @@
+"""`imgsearch status` and `requeue`: what is waiting, what failed, and another chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import typer
+
+from imgsearch import config, db, sql
+from imgsearch.cli.show import as_json, output, table
+
+
+def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
+    """Show how many pictures are in which state, the workers, the model, and what failed."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        document = read(connection)
+    if json:
+        as_json(document)
+        return
+    state = document["status"]
+    output.print(
+        f"[bold]{state['images']:,} pictures[/]: {state['ready']:,} ready, {state['pending']:,} waiting, "
+        f"{state['leased']:,} in work, {state['failed']:,} failed, {state['skipped']:,} skipped"
+    )
+    if state["oldest_waiting"] is not None:
+        output.print(f"the oldest has waited {state['oldest_waiting'].total_seconds():,.0f} s")
+    if state["space_id"] is None:
+        output.print("no model has written here yet; start a worker: imgsearch up")
+    else:
+        output.print(
+            f"model {state['model']} ({state['dimension']} dimensions), "
+            f"index {state['index_health']}, {state['index_size']}"
+        )
+    if document["workers"]:
+        columns: list[str | tuple[str, str]] = ["worker", "lane", "device", ("seen", "right")]
+        rows = [(w["name"], w["lane"], w["device"], f"{w['silent']:.0f} s ago") for w in document["workers"]]
+        output.print(table(columns, rows))
+    else:
+        output.print("[yellow]no worker has been seen in the last minute; start one: imgsearch up[/]")
+    if document["failures"]:
+        reasons = [(f["error_code"], f["count"], f["example"]) for f in document["failures"]]
+        output.print(table(["failed because", ("pictures", "right"), "for example"], reasons))
+        output.print("try them again: imgsearch requeue")
+
+
+def requeue(
+    tenant: str = typer.Option(None, help="Only this tenant's."),
+    code: str = typer.Option(None, help="Only those that failed with this code."),
+    image: int = typer.Option(None, help="Only this image."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Give failed and skipped pictures another chance."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        values = {"tenant": tenant, "error_code": code, "image_id": image}
+        count = sql.value(connection, "status", "requeue", values)
+    if json:
+        as_json({"requeued": count})
+    else:
+        output.print(f"{count:,} pictures wait again.")
+
+
+def read(connection: psycopg.Connection[Any]) -> dict[str, Any]:
+    """Answer {"status", "workers", "failures"} as plain values."""
+    return {
+        "status": sql.rows(connection, "status", "status")[0],
+        "workers": list(sql.rows(connection, "status", "workers")),
+        "failures": list(sql.rows(connection, "status", "failures")),
+    }

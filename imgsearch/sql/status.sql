@@ -1,0 +1,27 @@
+-- name: status
+-- The whole of imgsearch.status.
+SELECT * FROM imgsearch.status
+
+-- name: workers
+-- Workers seen within a minute.
+SELECT name, lane, device, host, pid, extract(epoch FROM now() - seen_at)::float8 AS silent
+FROM imgsearch.worker WHERE seen_at > now() - interval '1 minute' ORDER BY name
+
+-- name: failures
+-- Why pictures failed, and how often.
+SELECT error_code, count(*) AS count, min(error) AS example
+FROM imgsearch.failures GROUP BY error_code ORDER BY count DESC, error_code
+
+-- name: requeue
+-- Another chance.
+SELECT imgsearch.requeue(%(tenant)s, %(error_code)s, %(image_id)s)
+
+-- name: progress
+-- How many of these pictures still wait, and how many failed.
+SELECT count(*) FILTER (WHERE state IN ('pending', 'leased')) AS waiting,
+       count(*) FILTER (WHERE state = 'failed') AS failed
+FROM imgsearch.job WHERE image_id = ANY(%(images)s)
+
+-- name: failed
+-- Why some of these pictures failed.
+SELECT image_id, product_id, error_code, error FROM imgsearch.failures WHERE image_id = ANY(%(images)s)
