@@ -213,10 +213,16 @@ def test_three_processes_that_start_a_new_home_at_once_get_one_pair_of_servers(t
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "a b, 'c' \"d\" %41 $HOME `é`#&?"], ids=["long", "odd characters"])
-def test_any_path_will_do_even_below_a_private_folder(top: Path, name: str) -> None:
+def test_any_path_will_do_even_below_a_private_folder(top: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     home = top / "private" / name
     home.parent.mkdir(mode=0o700)
-    servers = start(home)
+    monkeypatch.chdir(home.parent)
+    before = os.umask(0o077)
+    try:
+        servers = start(Path(name))
+    finally:
+        os.umask(before)
+    assert embedded.running(home) == servers
     assert home.parent.stat().st_mode & 0o077 in {0, 0o001}  # under root: passed through, but never listed
     assert ask(servers.database_url, "SELECT 1") == 1
     with Connection(servers.redis_url) as broker:

@@ -17,7 +17,7 @@ from imgsearch import embedded
 from imgsearch.embedded.postgres import start_postgres, stop_postgres
 from imgsearch.embedded.postmaster import postmaster
 from imgsearch.embedded.redis import start_redis
-from imgsearch.embedded.wheel import programs
+from imgsearch.embedded.wheel import Programs, programs
 from imgsearch.errors import EmbeddedError
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +76,14 @@ def test_data_in_use_by_another_postgres_are_refused_with_its_words(home: Path) 
             start_postgres(home, memory_mb=256, durable=False)
     finally:
         other.communicate(timeout=20)
+
+
+def test_a_program_that_may_not_be_run_names_the_command_that_helps(home: Path) -> None:
+    (home / "initdb").write_text("not executable")
+    with pytest.raises(EmbeddedError, match=rf"run: chmod -R a\+rX {home.parent}"):
+        Programs(home, None).run("initdb", folder=home, timeout=5)
+    with pytest.raises(EmbeddedError, match=r"sleep took longer than 0.1 s"):
+        Programs(Path("/bin"), None).run("sleep", "5", folder=home, timeout=0.1)
 
 
 def test_a_missing_wheel_names_the_line_that_installs_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,11 @@ def locked(home: Path, seconds: float = 330.0) -> Iterator[None]:
     Waits for up to `seconds`: a little longer than the longest start, which is a crash recovery.
     Raises EmbeddedError when the folder cannot be used, or when the other process takes too long.
     """
+    if os.name != "posix":
+        raise EmbeddedError(
+            "The embedded servers run on Linux and macOS; use WSL, "
+            "or set IMGSEARCH_DATABASE_URL and IMGSEARCH_REDIS_URL to servers of your own."
+        )
     import fcntl
 
     with usable(home):
@@ -113,7 +118,7 @@ def let_pass(path: Path) -> None:
 
 def log_file(home: Path, name: str) -> Path:
     """Answer `home/log/<name>.log`, having moved a long one aside. Called before a process opens it."""
-    path = home / "log" / f"{name}.log"
+    path = home.absolute() / "log" / f"{name}.log"
     with usable(home):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size > _LOG_BYTES:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from imgsearch.embedded import tuning
-from imgsearch.embedded.place import gone, leave_socket_folder, log_file, socket_folder, tail, usable
+from imgsearch.embedded.place import gone, leave_socket_folder, let_pass, log_file, socket_folder, tail, usable
 from imgsearch.embedded.postmaster import clear_after_crash, end_backends, pid_lines, postmaster
 from imgsearch.embedded.wheel import MAJOR, Programs, programs
 from imgsearch.errors import EmbeddedError
@@ -160,6 +160,7 @@ def _free_port() -> int:
 
 def _launch(data: Path, tools: Programs, log: Path) -> None:
     if tools.account is not None:
+        let_pass(log)
         os.chown(log, *tools.account)
     # Relative, because pg_ctl hands both paths to a shell without regard for what characters are in them.
     words = ["start", "-w", "-t", str(_START_SECONDS), "-D", ".", "-l", os.path.relpath(log, data)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import psutil
 
 _SOCKET = "redis.sock"
-_START_SECONDS = 10.0
+_START_SECONDS = 30.0
 
 
 def start_redis(home: Path) -> str:

@@ -23,25 +23,33 @@ class Programs:
     account: tuple[int, int] | None
 
     def run(self, program: str, *arguments: str, folder: Path, timeout: float) -> tuple[int, str]:
-        """Run one program in `folder` to its end, at most `timeout` seconds away; answer its status and its words."""
+        """Run one program in `folder` to its end, at most `timeout` seconds away; answer its status and its words.
+
+        Raises EmbeddedError when it takes longer, or when its user may not run it.
+        """
         user, group = self.account or (None, None)
         # PG* variables steer Postgres' programs, and the user's own must not steer ours.
         environ = {key: value for key, value in os.environ.items() if not key.startswith("PG")} | {"LC_ALL": "C"}
         # Said to a file: a server that inherited a pipe would hold it open for ever.
         with tempfile.TemporaryFile() as said:
-            done = subprocess.run(
-                [str(self.home / program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=environ,
-                timeout=timeout,
-                check=False,
-                user=user,
-                group=group,
-                extra_groups=None if user is None else [],
-            )
+            try:
+                done = subprocess.run(
+                    [str(self.home / program), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=subprocess.STDOUT,
+                    cwd=folder,
+                    env=environ,
+                    timeout=timeout,
+                    check=False,
+                    user=user,
+                    group=group,
+                    extra_groups=None if user is None else [],
+                )
+            except PermissionError as error:
+                raise EmbeddedError(f"{error}; run: chmod -R a+rX {self.home.parent}") from error
+            except subprocess.TimeoutExpired as error:
+                raise EmbeddedError(f"{program} took longer than {timeout:g} s; is the disk full or slow?") from error
             said.seek(0)
             return done.returncode, said.read().decode(errors="replace").strip()
 
