@@ -1,1 +1,58 @@
-"""Image search inside Postgres: one noun, a vector beside your row, and one verb, anything → vector."""
+"""Image search inside Postgres: one noun, a vector beside your row, and one verb, anything → vector.
+
+    from imgsearch import add, nearest, resolve
+    from imgsearch.search import search
+
+Names are imported when they are first used: `import imgsearch` costs a web process next to nothing, and never torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgsearch.config import Settings, load
+    from imgsearch.errors import ImgsearchError
+    from imgsearch.query import ImageId, Resolved, resolve
+    from imgsearch.search import Hit, Hits, nearest
+    from imgsearch.tables import Image
+    from imgsearch.upload import Added, add, remove
+
+_HOMES = {
+    "Added": "upload",
+    "Hit": "search",
+    "Hits": "search",
+    "Image": "tables",
+    "ImageId": "query",
+    "ImgsearchError": "errors",
+    "Resolved": "query",
+    "Settings": "config",
+    "add": "upload",
+    "load": "config",
+    "nearest": "search",
+    "remove": "upload",
+    "resolve": "query",
+}
+
+__all__ = [
+    "Added",
+    "Hit",
+    "Hits",
+    "Image",
+    "ImageId",
+    "ImgsearchError",
+    "Resolved",
+    "Settings",
+    "add",
+    "load",
+    "nearest",
+    "remove",
+    "resolve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"imgsearch.{_HOMES[name]}"), name)

@@ -12,8 +12,9 @@ VERSION_SCHEMA = "imgsearch"
 
 def run(connection: Connection) -> None:
     """Upgrade or downgrade on `connection`, each migration in a transaction of its own."""
-    connection.execute(text("CREATE SCHEMA IF NOT EXISTS imgsearch"))
+    # The lock comes first: two CREATE SCHEMA IF NOT EXISTS at once can still collide.
     connection.execute(text("SELECT pg_advisory_lock(hashtext('imgsearch.migrations'))"))
+    connection.execute(text("CREATE SCHEMA IF NOT EXISTS imgsearch"))
     connection.execute(text("SET lock_timeout = '4s'"))
     connection.commit()
     try:

@@ -1,0 +1,112 @@
+"""The rules of the house that a linter cannot hold: what an import costs, how long a file may be, what is documented."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imgsearch import config
+from imgsearch.errors import ImgsearchError, SettingsError
+
+ROOT = Path(__file__).parent.parent
+WEB = "import imgsearch, imgsearch.search, imgsearch.query, imgsearch.upload, imgsearch.tables, imgsearch.db, imgsearch.cli"
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout
+
+
+def test_a_web_process_never_loads_torch() -> None:
+    loaded = python(f"{WEB}\nimport sys; print(*sys.modules)").split()
+    assert "imgsearch.search" in loaded
+    assert not {"torch", "transformers", "workers"} & set(loaded)
+
+
+def test_importing_imgsearch_loads_next_to_nothing() -> None:
+    loaded = python(
+        "import sys; before = set(sys.modules)\nimport imgsearch\nprint(*set(sys.modules) - before)"
+    ).split()
+    assert not {"sqlalchemy", "psycopg", "celery", "numpy", "PIL", "pydantic", "rich"} & set(loaded)
+
+
+def test_an_import_reads_no_settings_and_opens_nothing() -> None:
+    code = (
+        "import os, sys\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, args: opened.append(args) if event in ('socket.connect', 'subprocess.Popen') else None)\n"
+        f"os.environ['IMGSEARCH_LEASE_SECONDS'] = 'nonsense'\n{WEB}\nprint(opened)"
+    )
+    assert python(code).strip() == "[]"
+
+
+@pytest.mark.parametrize("folder", ["imgsearch", "workers", "migrations"])
+def test_no_file_is_longer_than_300_lines(folder: str) -> None:
+    long = {str(path): n for path in (ROOT / folder).rglob("*.py") if (n := len(path.read_text().splitlines())) > 300}
+    assert long == {}
+
+
+def test_no_module_is_a_drawer() -> None:
+    drawers = {"utils", "util", "common", "helpers", "manager", "base", "misc"}
+    named = {path.stem for folder in ("imgsearch", "workers") for path in (ROOT / folder).rglob("*.py")}
+    assert not named & drawers
+
+
+def test_every_error_stands_in_the_drawing_and_says_what_to_do() -> None:
+    import imgsearch.errors
+
+    drawing = imgsearch.errors.__doc__ or ""
+    pending, seen = [ImgsearchError], set()
+    while pending:
+        kind = pending.pop()
+        pending += [k for k in kind.__subclasses__() if k.__module__ == "imgsearch.errors"]
+        seen.add(kind)
+        assert kind.__name__ in drawing
+        assert kind.__doc__
+        assert kind.__doc__.strip()
+        row = re.search(rf"{kind.__name__} +(\d) +(\d+)", drawing)
+        if row:
+            assert (int(row[1]), int(row[2])) == (kind.exit_code, kind.http_status), kind.__name__
+    assert len(seen) > 15
+
+
+def test_settings_come_from_one_table() -> None:
+    settings = config.load({"HOME": "/tmp/x", "LEASE_SECONDS": "7"}, environ={"DATABASE_URL": "postgres://a/b"})
+    assert settings.lease_seconds == 7
+    assert settings.database_url == "postgresql://a/b"
+    assert settings.storage_url == "file:///tmp/x/pictures"
+    for setting in config.SETTINGS:
+        settings.get(setting.name)
+    with pytest.raises(SettingsError, match="no setting"):
+        settings.get("NOSUCH")
+    with pytest.raises(SettingsError, match="no setting"):
+        config.load({"NOSUCH": "1"}, environ={})
+    with pytest.raises(SettingsError, match="IMGSEARCH_BATCH"):
+        _ = config.load({"BATCH": "many"}, environ={}).batch
+
+
+def test_the_documentation_names_every_setting() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [s.variable for s in config.SETTINGS if s.variable not in readme] == []
+
+
+def test_every_object_of_the_schema_is_commented(connection, space) -> None:  # type: ignore[no-untyped-def]
+    bare = connection.execute(
+        """
+        SELECT 'relation ' || c.relname FROM pg_class c
+        WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'v')
+          AND c.relname <> 'schema_version' AND obj_description(c.oid, 'pg_class') IS NULL
+        UNION ALL
+        SELECT 'column ' || c.relname || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+          AND c.relname <> 'schema_version' AND col_description(c.oid, a.attnum) IS NULL
+        UNION ALL
+        SELECT 'function ' || p.oid::regprocedure FROM pg_proc p
+        WHERE p.pronamespace = 'imgsearch'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL
+        """
+    ).fetchall()
+    assert bare == []
