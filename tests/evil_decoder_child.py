@@ -24,6 +24,8 @@ def _spin() -> object:
         pass
 
 
+HEAVY = ("PIL", "torch", "numpy", "psycopg", "redis", "celery", "sqlalchemy", "httpx")
+
 TRICKS: dict[str, Callable[[], object]] = {
     "spin": _spin,
     "sleep": lambda: time.sleep(3_600),
@@ -32,7 +34,7 @@ TRICKS: dict[str, Callable[[], object]] = {
     "error": lambda: {}["no such key"],
     "hoard": lambda: bytearray(4 << 30),
     "environment": lambda: dict(os.environ),
-    "modules": lambda: sorted(sys.modules),
+    "modules": lambda: [name for name in HEAVY if name in sys.modules],
     "read a file": lambda: os.open("/etc/passwd", os.O_RDONLY),
     "write a file": lambda: os.open("/tmp/imgsearch-evil", os.O_WRONLY | os.O_CREAT),
     "remove a file": lambda: Path("/tmp/imgsearch-evil-victim").unlink(),

@@ -109,7 +109,7 @@ def test_a_hang_ends_at_the_time_limit(evil: DecodePool) -> None:
     for nth, trick in enumerate(("spin", "sleep"), 1):
         start = time.monotonic()
         assert code_of(evil, trick) == "decoder_timeout"
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 6  # four times the limit for a child that gets no CPU, and the kill
         assert evil.replaced == nth
         assert is_right(evil)
 
@@ -215,8 +215,7 @@ def test_a_child_knows_no_secret_and_no_model(evil: DecodePool, monkeypatch: pyt
         environment = json.loads(str(said(pool, "environment")))
         modules = json.loads(str(said(pool, "modules")))
     assert set(environment) <= {"PYTHONPATH", "LANG", "MALLOC_ARENA_MAX", "LD_LIBRARY_PATH", "LC_CTYPE"}
-    assert not {"torch", "numpy", "psycopg", "redis", "celery", "sqlalchemy"} & set(modules)
-    assert "PIL.Image" in modules
+    assert modules == ["PIL"]
 
 
 @LINUX

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from imgsearch.picture import exif
 from imgsearch.picture.codes import refusal
 
-_MOST_CHUNKS = 100_000  # PNG and WebP; a 25 MiB PNG in chunks of 8 KiB has 3,200
+_MOST_CHUNKS = 50_000  # PNG and WebP; a 25 MiB PNG in chunks of 8 KiB has 3,200
 _MOST_PACKED = 32  # PNG chunks that hold compressed text or profiles: each may unpack to 1 MB
 _MOST_BLOCKS = 400_000  # GIF sub-blocks of up to 255 bytes; 25 MiB has 103,000
 _MOST_SEGMENTS = 10_000  # JPEG
@@ -25,6 +25,7 @@ _MOST_TAGS = 4_096  # TIFF
 _MOST_STRIPS = 200_000  # TIFF; one per row and colour plane at most
 _MOST_RLE = 4_000_000  # pixels of a run-length BMP, which Pillow unpacks in Python
 _MOST_BOXES = 4_096  # AVIF
+_DEEPEST_BOX = 8
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def gif(data: bytes, most_frames: int) -> Container:
             at += 2
         else:
             break  # the trailer, or rubbish behind the last frame
-        while at < len(data) and (size := data[at]):
+        while at < len(data) and (size := data[at]) and blocks <= _MOST_BLOCKS:
             at += 1 + size
             blocks += 1
         at += 1
@@ -150,7 +151,8 @@ def jpeg(data: bytes, most_frames: int) -> Container:
         if marker == 0xDA:
             if size is None:
                 raise refusal("corrupt", "JPEG scan before its size")
-            if size[0] * size[1] * data.count(b"\xff\xda", start) > _MOST_SCANNED:
+            scans = data.count(b"\xff\xda", start)
+            if scans > 4 and size[0] * size[1] * scans > _MOST_SCANNED:
                 raise refusal("corrupt", "JPEG with too many scans")
             return Container(*size, turn=turn, cleaned=b"".join((*kept, data[start:])))
         if marker == 0xE1 and data[start + 4 : start + 10] == exif.PREFIX:
@@ -223,7 +225,7 @@ def tiff(data: bytes, most_frames: int) -> Container:
 def avif(data: bytes, most_frames: int) -> Container:
     """Walk the boxes: the largest `ispe` or track size, the longest track; the turn stays with libavif."""
     width = height = frames = 0
-    for kind, start, end in _boxes(data, 0, len(data), [_MOST_BOXES]):
+    for kind, start, end in _boxes(data, 0, len(data), [_MOST_BOXES], _DEEPEST_BOX):
         wide = high = 0
         if kind == b"ispe":
             wide, high = unpack_from(">II", data, start + 4)
@@ -238,11 +240,11 @@ def avif(data: bytes, most_frames: int) -> Container:
 _INSIDE = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0}
 
 
-def _boxes(data: bytes, at: int, end: int, left: list[int]) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(data: bytes, at: int, end: int, left: list[int], deeper: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield (kind, start, end) of the content of every box, parents first; `left` counts down over all levels."""
     while at + 8 <= end:
         left[0] -= 1
-        if left[0] < 0:
+        if left[0] < 0 or deeper < 0:
             raise refusal("corrupt", "AVIF with too many boxes")
         size, kind = unpack_from(">I4s", data, at)
         start = at + 8
@@ -256,7 +258,7 @@ def _boxes(data: bytes, at: int, end: int, left: list[int]) -> Iterator[tuple[by
             raise refusal("corrupt", "AVIF box")
         yield kind, start, close
         if kind in _INSIDE:
-            yield from _boxes(data, start + _INSIDE[kind], close, left)
+            yield from _boxes(data, start + _INSIDE[kind], close, left, deeper - 1)
         at = close
 
 
