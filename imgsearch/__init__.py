@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from imgsearch.config import Settings, load
     from imgsearch.errors import ImgsearchError
     from imgsearch.query import ImageId, Resolved, resolve
-    from imgsearch.search import Hit, Hits, nearest
+    from imgsearch.search.hits import Hit, Hits
+    from imgsearch.search.nearest import nearest
     from imgsearch.tables import Image
     from imgsearch.upload import Added, add, remove
 

@@ -27,7 +27,8 @@ def up(
         output.print(f"imgsearch is up over {settings.home}. Stop it with: imgsearch down")
         return
     with Supervisor(settings.home, commands(settings), say=output.print) as supervisor:
-        supervisor.wait()
+        if not supervisor.wait():
+            raise EmbeddedError(f"Every process ended again and again; the logs are in {settings.home / 'log'}.")
 
 
 def down() -> None:
