@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -115,3 +116,11 @@ def test_every_direct_dependency_is_pinned() -> None:
     wanted = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
     names = {re.split(r"[><=\[ ]", dependency)[0].lower() for dependency in wanted} - {"imgsearch"}
     assert names - pinned == set()
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yml", "docker-compose.gpu.yml"])
+def test_the_compose_files_follow_the_compose_specification(name: str) -> None:
+    import jsonschema
+
+    schema = json.loads((ROOT / "tests/vendor/compose-spec.json").read_text())
+    jsonschema.validate(yaml.safe_load((ROOT / name).read_text()), schema)

@@ -1,0 +1,149 @@
+"""The README is true: its statements, programs and commands run, and its tables are the code's own."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from PIL import Image
+
+from imgsearch import upload
+from imgsearch.cli.main import app
+from imgsearch.config import SETTINGS, Settings
+from imgsearch.storage import open_store
+from tests.processes import WorkerProcess, eventually
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+Connection = psycopg.Connection[Any]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def jpeg(colour: tuple[int, int, int]) -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(out, "JPEG")
+    image = Image.open(out)
+    image.paste(colour, (0, 0, 64, 40))
+    out = io.BytesIO()
+    image.save(out, "JPEG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def shop(connection: Connection, settings: Settings, worker: WorkerProcess) -> Connection:
+    """Fifty pictures of two tenants, with the image id that the README asks for among them."""
+    store = open_store(settings.storage_url)
+    for n in range(50):
+        colour = ("red", "green")[n % 2]
+        picture = jpeg((200, n, n) if colour == "red" else (n, 200, n))
+        upload.add(
+            connection,
+            picture,
+            product_id=n,
+            tenant_id=("acme", "bazaar")[n % 5 == 0],
+            category="shoes",
+            price=n + 1,
+            attributes={"colour": colour, "title": f"{colour} shoe {n}"},
+            store=store,
+        )
+    eventually(lambda: connection.execute("SELECT ready FROM imgsearch.status").fetchone() == (50,), 60)
+    return connection
+
+
+def test_every_sql_block_runs(shop: Connection) -> None:
+    assert len(blocks("sql")) >= 2
+    shop.execute("CALL imgsearch.embed('red canvas shoe')")
+    for block in blocks("sql"):
+        for statement in re.split(r";\s*(?:--.*)?\n", block):
+            if statement.strip():
+                cursor = shop.execute(statement.encode())
+                if "imgsearch.search(" in statement or "imgsearch.images" in statement:
+                    rows = cursor.fetchall()
+                    assert rows, statement
+                if "violations" in statement:
+                    assert cursor.fetchall() == []
+
+
+def test_every_python_block_runs(
+    shop: Connection, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGSEARCH_STORAGE_URL", settings.storage_url)
+    monkeypatch.setenv("IMGSEARCH_HOME", str(settings.home))
+    for block in blocks("python"):
+        names = {"connect": lambda: psycopg.connect(settings.database_url), "photo": jpeg((250, 1, 1))}
+        exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our own README is what is tested
+    said = capsys.readouterr().out
+    assert "True" in said
+    assert len(said.splitlines()) == 11
+
+
+def test_every_command_runs(shop: Connection, environment: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    (folder / "photos").mkdir(parents=True)
+    (folder / "photos/red.jpg").write_bytes(jpeg((240, 0, 0)))
+    (folder / "catalogue.csv").write_text("path,product_id,tenant_id,price,colour\nphotos/red.jpg,c-1,acme,9.5,red\n")
+    ran = 0
+    for block in blocks("console"):
+        for line in block.splitlines():
+            assert line.startswith("$ "), line
+            command = shlex.split(line[2:])
+            if command[0] == "imgsearch":
+                done = subprocess.run(
+                    [sys.executable, "-m", *command],
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    env=environment | {"PYTHONPATH": str(ROOT)},
+                )
+                assert done.returncode == 0, (line, done.stderr)
+                assert done.stdout
+                ran += 1
+            else:
+                assert command[0] == "make"
+                assert re.search(rf"^{command[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert ran >= 5
+
+
+def test_the_settings_table_is_the_codes_own() -> None:
+    table = README.split("<!-- settings: begin -->")[1].split("<!-- settings: end -->")[0]
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table.strip().splitlines()[2:]]
+    wanted = [
+        (
+            f"`{s.variable}`" + (f" (or `{s.fallback}`)" if s.fallback else ""),
+            f"`{s.default}`" if s.default else "–",
+            s.help,
+        )
+        for s in SETTINGS
+    ]
+    assert rows == wanted
+
+
+def test_the_readme_names_only_commands_that_exist() -> None:
+    known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    text = README + "".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
+    named = set(re.findall(r"`imgsearch ([a-z]+)", text)) | set(
+        re.findall(r"^\$ imgsearch ([a-z]+)", text, re.MULTILINE)
+    )
+    assert named - known == set()
+
+
+def test_its_links_lead_somewhere() -> None:
+    targets = [t for t in re.findall(r"\]\(([^)#]+)\)", README) if not t.startswith("http")]
+    assert targets
+    assert [t for t in targets if not (ROOT / t).exists()] == []
+
+
+def test_the_environment_of_tests_is_clean() -> None:
+    assert not [name for name in os.environ if name.startswith("IMGSEARCH_")]
