@@ -101,7 +101,7 @@ def confine(options: Options) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_NPROC, 0)
-    _lower(resource.RLIMIT_NOFILE, 4)
+    _lower(resource.RLIMIT_NOFILE, 5)  # 0-2, and what `take_pipes` made
     sandbox.allow_only_decoding()
 
 
@@ -139,9 +139,15 @@ def _allow_seconds(timeout_s: float) -> None:
 
 
 def take_pipes() -> tuple[int, int]:
-    """Return (input, output) and point fd 1 at fd 2, so that nothing a C library prints reaches the parent."""
-    sink = os.dup(1)
-    os.dup2(2, 1)
+    """Return (input, output); what C libraries print (libtiff has much to say) ends in the void.
+
+    Our own tracebacks still reach the worker's stderr: an unforeseen exception is a bug worth a look.
+    """
+    sink, complaints, void = os.dup(1), os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(void, 1)
+    os.dup2(void, 2)
+    os.close(void)
+    sys.stderr = os.fdopen(complaints, "w", buffering=1)
     return 0, sink
 
 
