@@ -1,0 +1,139 @@
+"""Measures filtered search: every single method, the product and its peers, interleaved, in every cell.
+
+python -m bench                                   everything on 200,000 pictures
+python -m bench --cells 'image category' --k 10   some cells
+python -m bench --rows 5000 --queries 5           a quick look
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from rich.console import Console
+
+from bench import figures, load, report
+from bench.cells import Cell, cells
+from bench.dataset import OUT, Dataset, dataset
+from bench.methods import Method, singles
+from bench.product import products
+from bench.runs import measure
+from bench.truth import Judge
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=200_000, help="pictures (default 200000)")
+    parser.add_argument("--dim", type=int, default=768, help="numbers per vector (default 768)")
+    parser.add_argument("--queries", type=int, default=100, help="questions per cell (default 100)")
+    parser.add_argument("--k", default="10,100", help="page sizes (default 10,100)")
+    parser.add_argument("--cells", default=".", metavar="REGEX", help="only cells whose name matches")
+    parser.add_argument("--methods", default=".", metavar="REGEX", help="only methods whose name matches")
+    parser.add_argument(
+        "--seconds-budget", type=float, default=3600, help="all cells together; each gets an equal part (default 3600)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="which questions are asked (default 1)")
+    parser.add_argument("--keep", action="store_true", help="leave the database server running for the next run")
+    parser.add_argument("--reload", action="store_true", help="load the database anew")
+    parser.add_argument("--load-only", action="store_true", help="draw and load, measure nothing")
+    parser.add_argument("--list", action="store_true", help="list the cells and go")
+    parser.add_argument("--json", type=Path, default=None, help="where the figures go (default bench/out/<time>.json)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the bench; answer the exit status."""
+    chosen = options(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 260)
+    data = dataset(chosen.rows, chosen.dim)
+    wanted = [cell for cell in cells(data) if re.search(chosen.cells, cell.name)]
+    if chosen.list:
+        console.print("\n".join(cell.name for cell in wanted), highlight=False)
+        return 0
+    url = load.ready(data, console.log, anew=chosen.reload)
+    try:
+        if chosen.load_only:
+            console.print(url, highlight=False, soft_wrap=True)
+            return 0
+        result = run(chosen, data, url, wanted, console)
+        path = chosen.json or OUT / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}.json"
+        report.save(path, result)
+        report.show(console, result)
+        console.print(f"figures: {path}", highlight=False, soft_wrap=True)
+    finally:
+        if not (chosen.keep or chosen.load_only):
+            load.stop(data)
+    return 0
+
+
+def run(
+    chosen: argparse.Namespace, data: Dataset, url: str, wanted: Sequence[Cell], console: Console
+) -> dict[str, Any]:
+    """Measure the chosen cells with the chosen methods and answer the result, ready for JSON."""
+    methods = [method for method in methods_of(data, url) if re.search(chosen.methods, method.name)]
+    judge, measured, sizes = Judge(data), [], [int(k) for k in chosen.k.split(",")]
+    began = time.monotonic()
+    try:
+        for number, cell in enumerate(wanted):
+            asks = cell.asks(chosen.queries, chosen.seed)
+            if not asks:
+                console.log(f"{cell.name}: no question of this kind in this dataset")
+                continue
+            truth = judge.truth(cell, asks)
+            for k in sizes:
+                left = chosen.seconds_budget - (time.monotonic() - began)
+                seconds = max(1.0, left / max(1, (len(wanted) - number) * len(sizes)))
+                # What one cell leaves over, the next ones have; none takes more than four shares.
+                found = measure(cell, k, asks, truth, judge, methods, chosen.seed, seconds * 4)
+                measured.append(figures.of_cell(found))
+                console.log(report.line(measured[-1]), highlight=False)
+    finally:
+        for method in methods:
+            method.close()
+    return {
+        "meta": meta(chosen, url) | {"seconds": round(time.monotonic() - began, 1)},
+        "cells": measured,
+        "summary": figures.summary(measured),
+    }
+
+
+def methods_of(data: Dataset, url: str) -> list[Method]:
+    """Answer every method there is here."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT space_id FROM imgsearch.space WHERE state = 'active'").fetchone()
+    assert row is not None
+    return [*singles(data, url, row[0], None), *products(data, url, None)]
+
+
+def meta(chosen: argparse.Namespace, url: str) -> dict[str, Any]:
+    """Answer what the figures were made with."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            """SELECT current_setting('server_version'), current_setting('shared_buffers'),
+                      (SELECT extversion FROM pg_extension WHERE extname = 'vector')"""
+        ).fetchone()
+    assert row is not None
+    asked = {name: getattr(chosen, name) for name in ("rows", "dim", "queries", "k", "cells", "methods", "seed")}
+    return asked | {
+        "postgres": row[0],
+        "pgvector": row[2],
+        "shared_buffers": row[1],
+        "load_average": os.getloadavg()[0],
+        "cores": os.cpu_count(),
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "measured_at": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

