@@ -1,6 +1,6 @@
 """Pictures made to hurt cost a refusal: no child dies, none hangs, none grows; every one ends in pixels or a code.
 
-IMGSEARCH_HOSTILE=10000 python -m pytest tests/test_hostile_pictures.py    the long run
+HOSTILE_PICTURES=10000 python -m pytest tests/test_hostile_pictures.py    the long run
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from workers.decoder import DecodePool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cost is read from /proc: Linux only")
 
-MUTANTS = int(os.environ.get("IMGSEARCH_HOSTILE", "2000"))
+MUTANTS = int(os.environ.get("HOSTILE_PICTURES", "2000"))  # IMGSEARCH_* is cleared by conftest
 MOST_CPU = 0.2  # seconds of the child for one refusal
 MOST_GROWTH = 64  # MB of the child for one refusal, the file itself among them
 MOST_MEMORY = 512  # MB of a child, whatever it is given
