@@ -162,7 +162,8 @@ class Encoder:
         absent = sorted(report["missing_keys"]) or sorted(map(str, report["mismatched_keys"]))
         if absent:
             self.checkpoint.refuse(f"lacks {len(absent)} weights, such as {absent[0]}; download or save it again")
-        if not all(bool(torch.isfinite(weights).all()) for weights in tower.parameters()):
+        # A sum is finite only if every summand is, and needs no second tensor of the weight's size.
+        if not all(weights.sum(dtype=torch.float32).isfinite() for weights in tower.parameters()):
             self.checkpoint.refuse("has weights that are NaN or infinite; download or train it again")
         return tower.eval().requires_grad_(False).to(self.device)
 
@@ -240,9 +241,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=3, help="how long to measure each tower")
     given = parser.parse_args()
-    encoder = Encoder.load(
-        given.model, revision=given.revision, device=given.device, dtype=given.dtype, threads=given.threads
-    )
+    how = {"revision": given.revision, "device": given.device, "dtype": given.dtype, "threads": given.threads}
+    try:
+        encoder = Encoder.load(given.model, **how)
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
     pictures, texts = probe.drawn(given.batch, encoder.size), [f"{probe.TEXT} {n}" for n in range(given.batch)]
     images = _rate(given.batch, lambda: encoder.embed_pictures(pictures), given.seconds)
     print(f"device      {encoder.device}, {encoder.dtype}, {torch.get_num_threads()} threads")
@@ -262,7 +266,4 @@ def _rate(batch: int, embed: Callable[[], Vectors], seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ModelError as error:
-        sys.exit(f"{error}")
+    main()
