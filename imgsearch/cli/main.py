@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
+import psycopg
 import typer
 
-from imgsearch.cli import add, database, demo, questions, servers, watch
+from imgsearch.cli import add, bench, database, demo, questions, servers, watch
 from imgsearch.cli.show import errors
 from imgsearch.config import SETTINGS
-from imgsearch.errors import ImgsearchError
+from imgsearch.errors import DatabaseError, ImgsearchError
 
 _HELP = "Image search inside Postgres: upload pictures, ask with words, pictures and SQL filters, in one statement."
 
@@ -40,6 +41,7 @@ app.command("add")(add.add)
 app.command("search")(questions.search)
 app.command("status")(watch.status)
 app.command("requeue")(watch.requeue)
+app.command("bench")(bench.bench)
 
 
 def main() -> None:
@@ -47,9 +49,16 @@ def main() -> None:
     try:
         app()
     except ImgsearchError as error:
-        errors.print(f"[bold red]imgsearch:[/] {error}", highlight=False, soft_wrap=True)
+        _complain(error)
         sys.exit(error.exit_code)
+    except psycopg.Error as error:  # one that sql/failure.py knows no cure for; still a line, not a traceback
+        _complain(error)
+        sys.exit(DatabaseError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+
+
+def _complain(error: Exception) -> None:
+    errors.print(f"imgsearch: {str(error).strip()}", style="red", markup=False, soft_wrap=True)
