@@ -20,9 +20,10 @@ from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
 from imgsearch.errors import ModelError
 from imgsearch.picture import decode
+from imgsearch.question import canonical
 from tests import tiny_siglip
 from workers import probe
-from workers.encoder import BOTH, Encoder, canonicalize, free_memory, main
+from workers.encoder import BOTH, Encoder, free_memory, main
 
 LAYOUTS = ("demo", "siglip", "siglip2")
 TEXTS = ["a red shoe", "Blue T-Shirt, with stripes!", "three dotted_cups   and a LAMP", "the quick brown fox " * 9]
@@ -111,7 +112,7 @@ def test_another_mean_and_deviation_are_obeyed(tmp_path: Path) -> None:
 def test_texts_become_the_vectors_of_the_stock_processor(
     encoders: dict[str, Encoder], folders: dict[str, Path], layout: str
 ) -> None:
-    stock = stock_texts(folders[layout], [canonicalize(text) for text in TEXTS])
+    stock = stock_texts(folders[layout], [canonical(text) for text in TEXTS])
     assert cosines(encoders[layout].embed_texts(TEXTS), stock).min() > 0.999999
 
 
@@ -143,21 +144,6 @@ def test_capitals_and_punctuation_would_be_seen(
     ours = encoders[layout].embed_texts(texts)
     np.testing.assert_array_equal(ours, encoders[layout].embed_texts(["a red canvas shoe", "green leather bag"]))
     assert cosines(ours, stock_texts(folders[layout], texts)).max() < 0.999
-
-
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        (" T-shirt,\n RED ", "tshirt red"),
-        ("dark_blue", "dark blue"),
-        ("ÉTÉ 50% off", "été 50 off"),
-        ("“curly” stays", "“curly” stays"),
-        ("!?", ""),
-        ("", ""),
-    ],
-)
-def test_texts_are_canonicalised(written: str, read: str) -> None:
-    assert canonicalize(written) == read
 
 
 def test_a_batch_answers_what_its_members_answer(encoders: dict[str, Encoder]) -> None:

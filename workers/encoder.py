@@ -26,9 +26,9 @@ from imgsearch.space import Description
 from workers import probe
 from workers.checkpoint import PREPROCESSING, Checkpoint, find
 from workers.faults import NonsenseError, is_out_of_memory, is_sticky
-from workers.text import Tokenizer, canonicalize
+from workers.text import Tokenizer
 
-__all__ = ["BOTH", "Encoder", "NonsenseError", "Tower", "canonicalize", "free_memory", "is_out_of_memory", "is_sticky"]
+__all__ = ["BOTH", "Encoder", "NonsenseError", "Tower", "free_memory", "is_out_of_memory", "is_sticky"]
 
 Tower = Literal["image", "text"]
 Vectors = NDArray[np.float32]
