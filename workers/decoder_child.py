@@ -161,10 +161,9 @@ def _read(source: int, length: int) -> bytes:
 
 
 def _write(sink: int, *parts: bytes) -> None:
-    for part in parts:
-        view = memoryview(part)
-        while view:
-            view = view[os.write(sink, view) :]
+    left = memoryview(b"".join(parts))  # one write, one wake-up of the parent
+    while left:
+        left = left[os.write(sink, left) :]
 
 
 if __name__ == "__main__":

@@ -75,8 +75,7 @@ class Child:
             self._await_start()
         self.served += 1
         clock = _Clock(self._options.timeout_s, self._process.pid)
-        self._send(REQUEST.pack(WITH_THUMBNAIL if thumbnail else 0, len(data)), clock)
-        self._send(data, clock)
+        self._send(REQUEST.pack(WITH_THUMBNAIL if thumbnail else 0, len(data)) + data, clock)  # one write, one wake-up
         kind, length, thumbnail_length, width, height, phash = REPLY.unpack(self._receive(REPLY.size, clock))
         if kind == REFUSAL and length <= _LONGEST_REFUSAL:
             return _as_error(self._receive(length, clock))
@@ -146,9 +145,9 @@ class _Clock:
     """The time a picture may take: `seconds` of wall clock, more only where the machine gave its child no CPU."""
 
     def __init__(self, seconds: float, pid: int | None = None) -> None:
-        self._seconds, self._pid = seconds, pid
+        self._seconds, self._pid = seconds, pid if sys.platform == "linux" else None
         self._end = time.monotonic() + seconds
-        self._used = _cpu_seconds(pid)[0] if pid else 0.0
+        self._used = _cpu_seconds(self._pid) if self._pid else 0.0
 
     def wait(self, fd: int, event: int) -> None:
         """Return when the pipe is ready; raise TimeoutError when time is up."""
@@ -163,17 +162,19 @@ class _Clock:
     def _starved(self) -> bool:
         if self._pid is None:
             return False
-        used, state = _cpu_seconds(self._pid)
-        return state in "RD" and used - self._used < self._seconds / 2
+        try:
+            state = Path(f"/proc/{self._pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return False
+        return state in "RD" and _cpu_seconds(self._pid) - self._used < self._seconds / 2
 
 
-def _cpu_seconds(pid: int) -> tuple[float, str]:
-    """Return the CPU time of a process and its state letter; where there is no /proc: none, and sleeping."""
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process from its own clock (`clock_getcpuclockid(3)`): 1 µs, where /proc takes 80."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return time.clock_gettime((~pid << 3) | 2)
     except OSError:
-        return 0.0, "S"
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), fields[0]
+        return 0.0
 
 
 def _environment() -> dict[str, str]:
