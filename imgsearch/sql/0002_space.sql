@@ -85,6 +85,13 @@ END $body$ $f$, forget);
 END $$;
 COMMENT ON FUNCTION imgsearch.name_spaces_in_trigger() IS 'Rewrites the trigger that forgets vectors of replaced pictures, after a space was made or retired.';
 
+-- What else a new space needs; the walls between tenants replace it.
+CREATE FUNCTION imgsearch.space_made(id integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    NULL;
+END $$;
+COMMENT ON FUNCTION imgsearch.space_made(integer) IS 'Called when a space was made: puts its table behind the wall.';
+
 CREATE FUNCTION imgsearch.create_space(
     model text, revision text, fingerprint text, dimension integer, preprocessing text,
     mean halfvec, probe_picture halfvec DEFAULT NULL, probe_text halfvec DEFAULT NULL
@@ -118,6 +125,7 @@ BEGIN
     EXECUTE format('COMMENT ON COLUMN imgsearch.image.bits_%s IS %L', id, 'Signs of the vector minus the mean of space ' || id || '; null until embedded.');
     EXECUTE format('CREATE INDEX image_bits_%1$s ON imgsearch.image (tenant_id, category, price, in_stock, image_id) INCLUDE (bits_%1$s)', id);
     PERFORM imgsearch.name_spaces_in_trigger();
+    PERFORM imgsearch.space_made(id);
     RETURN id;
 END $$;
 COMMENT ON FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec) IS 'Registers a model: makes embedding_<id>, its HNSW index and image.bits_<id>. Workers call it; answers the space_id.';

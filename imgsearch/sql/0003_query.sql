@@ -24,7 +24,7 @@ COMMENT ON FUNCTION imgsearch.active_space() IS 'The space that is searched; an 
 -- that does not iterate returns short pages without a word.
 CREATE FUNCTION imgsearch.vec(query text) RETURNS halfvec LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
-    found  imgsearch.query_vector;
+    found  halfvec;
     wanted text := imgsearch.canonical(query);
 BEGIN
     IF wanted = '' THEN
@@ -33,13 +33,13 @@ BEGIN
     IF coalesce(current_setting('hnsw.iterative_scan', true), 'off') = 'off' THEN
         PERFORM set_config('hnsw.iterative_scan', 'strict_order', true);
     END IF;
-    SELECT * INTO found FROM imgsearch.query_vector q
+    SELECT q.embedding INTO found FROM imgsearch.query_vector q
     WHERE q.space_id = imgsearch.active_space() AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
-    IF found.embedding IS NULL THEN
+    IF found IS NULL THEN
         RAISE EXCEPTION 'imgsearch: nobody has asked for "%" yet', left(query, 200)
             USING HINT = format('CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
     END IF;
-    RETURN found.embedding;
+    RETURN found;
 END $$;
 COMMENT ON FUNCTION imgsearch.vec(text) IS 'The vector of a text. ORDER BY embedding <=> imgsearch.vec(''red canvas shoe''). A text nobody asked before is an error that says what to CALL.';
 
@@ -84,7 +84,7 @@ COMMENT ON FUNCTION imgsearch.ask(text, bytea) IS 'Queues a text or a picture fo
 CREATE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10) LANGUAGE plpgsql AS $$
 DECLARE
     asked_key bytea;
-    answer    imgsearch.query_vector;
+    answer    record;
     deadline  timestamptz := clock_timestamp() + make_interval(secs => timeout_seconds);
 BEGIN
     IF imgsearch.canonical(query) = '' THEN
@@ -93,7 +93,7 @@ BEGIN
     asked_key := imgsearch.ask(query);
     COMMIT;  -- the worker sees the question only now
     LOOP
-        SELECT * INTO answer FROM imgsearch.query_vector q
+        SELECT q.answered_at, q.embedding, q.error INTO answer FROM imgsearch.query_vector q
         WHERE q.space_id = imgsearch.active_space() AND q.kind = 'text' AND q.key = asked_key;
         EXIT WHEN answer.answered_at IS NOT NULL;
         IF clock_timestamp() > deadline THEN
