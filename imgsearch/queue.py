@@ -17,11 +17,16 @@ from imgsearch import sql
 from imgsearch.space import Array, vector_literal
 
 Key = tuple[str, int]  # (tenant_id, image_id)
+LOST = "worker_lost"
+"""The error code of a picture whose worker died with it; it is then claimed with few others, or alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A picture leased to us: `sha256` is None until an http(s) address has been fetched once."""
+    """A picture leased to us: `sha256` is None until an http(s) address has been fetched once.
+
+    `suspect`: a worker died while it had this picture; what else is in flight may die with it.
+    """
 
     tenant_id: str
     image_id: int
@@ -30,10 +35,20 @@ class Claim:
     uri: str
     sha256: bytes | None
     etag: str | None = None
+    suspect: bool = False
 
     @property
     def key(self) -> Key:
         return self.tenant_id, self.image_id
+
+    def names(self) -> dict[str, Any]:
+        """Answer what a log line says of this claim, for programs."""
+        return {
+            "tenant_id": self.tenant_id,
+            "image_id": self.image_id,
+            "attempt": self.attempts,
+            "token": str(self.token),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +80,16 @@ class Known:
     phash: str | None
 
 
-def claim(connection: Connection[Any], *, worker: str, limit: int, lease_seconds: float) -> list[Claim]:
-    """Lease up to `limit` waiting pictures to `worker`, oldest first."""
-    found = sql.rows(connection, "queue", "claim", {"worker": worker, "limit": limit, "lease_seconds": lease_seconds})
-    return [Claim(**row) for row in found]
+def claim(
+    connection: Connection[Any], *, worker: str, limit: int, lease_seconds: float, idle: bool = True
+) -> list[Claim]:
+    """Lease up to `limit` waiting pictures to `worker`, oldest first.
+
+    Suspects are only leased to a worker that is `idle` (it holds nothing else), an eighth of `limit` at a time after
+    the first loss and alone after the next: so a picture that kills its worker takes few others along, and none twice.
+    """
+    values = {"worker": worker, "limit": limit, "few": max(1, limit // 8), "lease_seconds": lease_seconds, "idle": idle}
+    return [Claim(**row) for row in sql.rows(connection, "queue", "claim", values | {"lost": LOST})]
 
 
 def heartbeat(connection: Connection[Any], claims: Iterable[Claim], *, lease_seconds: float) -> set[Key]:
@@ -117,7 +138,7 @@ def fail(connection: Connection[Any], failures: Sequence[Failure], *, max_attemp
         return {}
     values = _fence(f.claim for f in failures) | {
         "codes": [f.code for f in failures],
-        "messages": [f.message.replace("\0", "")[:2000] for f in failures],
+        "messages": [_storable(f.message) for f in failures],
         "permanents": [f.permanent for f in failures],
         "max_attempts": max_attempts,
     }
@@ -132,7 +153,7 @@ def release(connection: Connection[Any], claims: Iterable[Claim], *, delay: floa
 
 def rescue(connection: Connection[Any], *, max_attempts: int) -> int:
     """Take back the pictures of workers that went silent; answer how many."""
-    return len(sql.rows(connection, "queue", "rescue", {"max_attempts": max_attempts}))
+    return len(sql.rows(connection, "queue", "rescue", {"max_attempts": max_attempts, "lost": LOST}))
 
 
 def enqueue_missing(connection: Connection[Any]) -> int:
@@ -149,6 +170,11 @@ def next_due(connection: Connection[Any]) -> float | None:
     """Answer in how many seconds the next picture may be claimed, or None when none waits."""
     seconds = sql.value(connection, "queue", "next_due")
     return None if seconds is None else float(seconds)
+
+
+def _storable(message: str) -> str:
+    """Answer a text that Postgres takes: a message may quote a hostile file's bytes."""
+    return message.replace("\0", "").encode("utf-8", "replace").decode()[:2000]
 
 
 def _fence(claims: Iterable[Claim]) -> dict[str, Any]:

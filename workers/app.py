@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_shutting_down
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
 from imgsearch import config, embedded
 from imgsearch.config import Settings
@@ -18,6 +18,7 @@ from imgsearch.doorbell import QUEUES, TASKS
 from workers import tasks
 
 SWEEP_SECONDS = 60.0
+SWEEP_STORE_SECONDS = 3600.0
 
 
 def broker(settings: Settings) -> str:
@@ -39,13 +40,14 @@ def configuration() -> dict[str, Any]:
         "accept_content": ["json"],
         "task_ignore_result": True,
         "task_routes": {TASKS[lane]: {"queue": queue} for lane, queue in QUEUES.items()}
-        | {"imgsearch.sweep": {"queue": QUEUES["images"]}},
+        | {name: {"queue": QUEUES["images"]} for name in (tasks.SWEEP, tasks.SWEEP_STORE)},
         "task_default_queue": QUEUES["images"],
         "worker_prefetch_multiplier": 1,
         "worker_hijack_root_logger": False,
         "worker_enable_remote_control": False,
         "beat_schedule": {
-            "sweep": {"task": "imgsearch.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}}
+            name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
+            for name, seconds in ((tasks.SWEEP, SWEEP_SECONDS), (tasks.SWEEP_STORE, SWEEP_STORE_SECONDS))
         },
         # Beat ends only between two looks at its clock, and people wait for it.
         "beat_max_loop_interval": 1,
@@ -56,4 +58,5 @@ app = Celery("imgsearch", set_as_current=False)
 app.add_defaults(configuration)
 tasks.register(app)
 worker_init.connect(tasks.on_start, weak=False)
-worker_shutting_down.connect(tasks.on_stop, weak=False)
+worker_shutting_down.connect(tasks.on_stopping, weak=False)
+worker_shutdown.connect(tasks.on_stopped, weak=False)

@@ -12,14 +12,16 @@ from typing import Any
 
 import psycopg
 
-from imgsearch import db, queue
+from imgsearch import metrics, queue
 from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
 from imgsearch.queue import Claim, Delivery, Failure
+from workers.line import connect
+from workers.traces import span
 
 log = logging.getLogger("imgsearch.worker")
 MOST_AT_ONCE = 256
-LOCKED_TRIES = 40  # times 50 ms: then the picture is given back unspent
+LOCKED_TRIES, LOCKED_REST = 6, 5.0  # 50 ms apart; then the picture is given back unspent for so many seconds
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,26 @@ class _Release:
     delay: float
 
 
+_Result = Delivery | Failure | _Release
+
+
 class Desk:
     """Takes deliveries, failures and releases from any thread; calls `settled` with claims no longer ours."""
 
     def __init__(self, settings: Settings, space_id: int, settled: Callable[[Sequence[Claim]], Any]) -> None:
         self._settings, self._space_id, self._settled = settings, space_id, settled
-        self._inbox: Queue[Delivery | Failure | _Release | None] = Queue()
+        self._inbox: Queue[_Result | None] = Queue()
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
-        self.seconds = 0.0
 
     def start(self) -> None:
         self._thread.start()
 
+    def is_alive(self) -> bool:
+        """Tell whether results are still written."""
+        return self._thread.is_alive()
+
     def put(self, results: Sequence[Delivery | Failure]) -> None:
+        """Have results written."""
         for result in results:
             self._inbox.put(result)
 
@@ -49,50 +58,87 @@ class Desk:
         if claims:
             self._inbox.put(_Release(list(claims), delay))
 
-    def close(self) -> None:
-        """Write what is left, for at most ten seconds."""
+    def close(self, seconds: float) -> None:
+        """Write what is left, for at most `seconds`; the leases of the rest run out by themselves."""
         self._inbox.put(None)
         if threading.current_thread() is not self._thread and self._thread.is_alive():
-            self._thread.join(10)
+            self._thread.join(seconds)
 
     def _run(self) -> None:
-        pending: list[Delivery | Failure | _Release] = []
+        pending: list[_Result] = []
         open_ = True
         while open_ or pending:
             try:
-                with db.connect(self._settings, autocommit=True, application_name="imgsearch desk") as connection:
+                with connect(self._settings, "imgsearch desk") as connection:
                     while open_ or pending:
                         if not pending:
                             pending, open_ = _take(self._inbox)
                         self._write(connection, pending)
                         pending = []
             except (psycopg.OperationalError, DatabaseError) as error:
-                log.warning("cannot deliver, trying again: %s", str(error).splitlines()[0])
+                log.warning("cannot deliver, trying again: %s", str(error).partition("\n")[0])
                 if not open_:
                     return  # leases run out; the next worker makes these again
                 time.sleep(0.5)
+            except Exception:
+                # Written one by one, what the database cannot take is found out; never drop its neighbours.
+                log.exception("cannot write %d results together", len(pending))
+                pending = self._one_by_one(pending)
 
-    def _write(self, connection: psycopg.Connection[Any], results: list[Delivery | Failure | _Release]) -> None:
-        began = time.perf_counter()
+    def _one_by_one(self, results: list[_Result]) -> list[_Result]:
+        """Write results alone; answer those to try again because the database went away."""
+        try:
+            with connect(self._settings, "imgsearch desk") as connection:
+                while results:
+                    try:
+                        self._write(connection, results[:1])
+                    except (psycopg.OperationalError, DatabaseError):
+                        raise
+                    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the others
+                        self._set_aside(connection, results[0], error)
+                    results = results[1:]
+        except (psycopg.Error, DatabaseError) as error:
+            log.warning("cannot deliver, trying again: %s", str(error).partition("\n")[0])
+        return results
+
+    def _set_aside(self, connection: psycopg.Connection[Any], result: _Result, error: Exception) -> None:
+        claims = result.claims if isinstance(result, _Release) else [result.claim]
+        log.error("cannot write what became of image %s: %s", claims[0].image_id, error)
+        message = f"The result cannot be written: {type(error).__name__}"
+        self._fail(connection, [Failure(claim=c, code="internal", message=message, permanent=False) for c in claims])
+
+    def _write(self, connection: psycopg.Connection[Any], results: list[_Result]) -> None:
         for result in results:
             if isinstance(result, _Release):
                 queue.release(connection, result.claims, delay=result.delay)
+                metrics.count("released", len(result.claims))
                 self._settled(result.claims)
-        failures = [result for result in results if isinstance(result, Failure)]
-        queue.fail(connection, failures, max_attempts=self._settings.max_attempts)
+        self._fail(connection, [result for result in results if isinstance(result, Failure)])
+        deliveries = [result for result in results if isinstance(result, Delivery)]
+        if deliveries:
+            with metrics.timed("deliver"), span("imgsearch.deliver", pictures=len(deliveries)):
+                self._deliver(connection, deliveries)
+
+    def _fail(self, connection: psycopg.Connection[Any], failures: list[Failure]) -> None:
+        if not failures:
+            return
+        states = queue.fail(connection, failures, max_attempts=self._settings.max_attempts)
         for failure in failures:
+            state = states.get(failure.claim.key)
+            metrics.failed(failure.code, state)
             log.warning(
-                "image %s of %s: %s %s", failure.claim.image_id, failure.claim.tenant_id, failure.code, failure.message
+                "image %s of %s: %s %s",
+                failure.claim.image_id,
+                failure.claim.tenant_id,
+                failure.code,
+                failure.message,
+                extra={**failure.claim.names(), "code": failure.code, "state": state},
             )
         self._settled([failure.claim for failure in failures])
-        self._deliver(connection, [result for result in results if isinstance(result, Delivery)])
-        self.seconds += time.perf_counter() - began
 
     def _deliver(self, connection: psycopg.Connection[Any], deliveries: list[Delivery]) -> None:
         """Write a batch; rows that somebody holds locked are tried again alone, then given back."""
         for tried in range(LOCKED_TRIES):
-            if not deliveries:
-                return
             try:
                 written = queue.deliver(connection, self._space_id, deliveries)
             except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
@@ -100,11 +146,16 @@ class Desk:
                 return
             rest = [d for d in deliveries if d.claim.key not in written]
             still = queue.held(connection, [d.claim for d in rest]) if rest else set()
+            metrics.count("ready", len(written))
+            metrics.count("stale", len(rest) - len(still))
             self._settled([d.claim for d in deliveries if d.claim.key not in still])
             deliveries = [d for d in rest if d.claim.key in still]
-            if deliveries and tried < LOCKED_TRIES - 1:
+            if not deliveries:
+                return
+            if tried < LOCKED_TRIES - 1:
                 time.sleep(0.05)
-        queue.release(connection, [d.claim for d in deliveries], delay=1)
+        queue.release(connection, [d.claim for d in deliveries], delay=LOCKED_REST)
+        metrics.count("released", len(deliveries))
         self._settled([d.claim for d in deliveries])
 
     def _deliver_alone(
@@ -114,18 +165,18 @@ class Desk:
         if len(deliveries) == 1:
             [delivery] = deliveries
             message = f"The database refuses this vector: {error.diag.message_primary}"
-            failure = Failure(claim=delivery.claim, code="not_embeddable", message=message, permanent=True)
-            queue.fail(connection, [failure], max_attempts=self._settings.max_attempts)
-            self._settled([delivery.claim])
+            self._fail(
+                connection, [Failure(claim=delivery.claim, code="not_embeddable", message=message, permanent=True)]
+            )
             return
         middle = len(deliveries) // 2
         self._deliver(connection, deliveries[:middle])
         self._deliver(connection, deliveries[middle:])
 
 
-def _take(inbox: Queue[Delivery | Failure | _Release | None]) -> tuple[list[Delivery | Failure | _Release], bool]:
+def _take(inbox: Queue[_Result | None]) -> tuple[list[_Result], bool]:
     """Wait for results and take what is there; tell whether the desk is still open."""
-    taken: list[Delivery | Failure | _Release] = []
+    taken: list[_Result] = []
     result = inbox.get()
     try:
         while result is not None:

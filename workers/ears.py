@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from typing import Any
 
 import psycopg
 
-from imgsearch import db
 from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
+from workers.line import connect
 
 log = logging.getLogger("imgsearch.worker")
 POLL_SECONDS = 3.0
@@ -52,7 +51,7 @@ class Ears:
     def _listen(self) -> None:
         while not self._closed.is_set():
             try:
-                with db.connect(self._settings, autocommit=True, application_name="imgsearch ears") as connection:
+                with connect(self._settings, "imgsearch ears") as connection:
                     self._hear(connection)
             except (psycopg.Error, DatabaseError) as error:
                 log.warning("cannot listen for work, polling instead: %s", str(error).splitlines()[0])
@@ -66,4 +65,3 @@ class Ears:
         while not self._closed.is_set():
             for _ in connection.notifies(timeout=1.0, stop_after=1):
                 self.ring()
-            time.sleep(0)

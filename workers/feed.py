@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Queue
 
-from imgsearch import picture
-from imgsearch.errors import FetchRefused, ObjectMissing, PictureError, StoreDenied, StoreError
-from imgsearch.queue import Claim, Failure
+from imgsearch import metrics, picture
+from imgsearch.errors import FetchRefused, ImgsearchError, ObjectMissing, PictureError, StoreDenied, StoreError
 from imgsearch.storage import FetchPolicy, Store, read
 from workers.batch import Pixels
 from workers.decoder import Decoded, DecodePool
+from workers.ledger import Group
+from workers.outage import Outage
+from workers.traces import span
 
+log = logging.getLogger("imgsearch.worker")
 RETRIED_CODES = frozenset({"decoder_timeout", "decoder_crashed"})  # the machine may have been at fault
-OUTAGE_AFTER = 3  # failures in a row, across pictures: then it is the store, not the picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fed:
-    """Pixels (S, S, 3) uint8 of one picture, and everybody who claimed these very bytes."""
+    """Pixels (S, S, 3) uint8 of one picture, for everybody in its group."""
 
-    claims: list[Claim]
+    group: Group
     pixels: Pixels = field(repr=False)
     sha256: bytes
     phash: str
@@ -31,14 +33,24 @@ class Fed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snoozed:
-    """The store is out, not the picture at fault: give back without spending the attempt."""
+class Refused:
+    """This picture cannot be fed; `permanent`: nor ever will be."""
 
-    claims: list[Claim]
+    group: Group
+    code: str
+    message: str
+    permanent: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snoozed:
+    """The store is out, the picture is not at fault: give it back without spending the attempt."""
+
+    group: Group
     delay: float
 
 
-Result = Fed | Snoozed | list[Failure]
+Result = Fed | Refused | Snoozed
 
 
 class Feed:
@@ -48,67 +60,75 @@ class Feed:
         self, store: Store, policy: FetchPolicy, pool: DecodePool, *, threads: int, thumbnails: bool = True
     ) -> None:
         self.ready: Queue[Result] = Queue()
+        self.outage = Outage(store)
         self._store, self._policy, self._pool, self._thumbnails = store, policy, pool, thumbnails
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="feed")
-        self._outage = 0
+        self._waiting: dict[Future[None], Group] = {}
         self._lock = threading.Lock()
-        self.fetch_seconds = self.decode_seconds = 0.0
 
-    def submit(self, claims: list[Claim]) -> None:
-        """Feed pictures; claims of one call with the same bytes are read and decoded once."""
-        groups: dict[object, list[Claim]] = {}
-        for claim in claims:
-            groups.setdefault((claim.tenant_id, claim.sha256) if claim.sha256 else claim.key, []).append(claim)
-        for group in groups.values():
-            self._threads.submit(self._feed, group)
+    def submit(self, groups: list[Group]) -> None:
+        """Feed pictures, one of each group."""
+        for group in groups:
+            future = self._threads.submit(self._feed, group)
+            with self._lock:
+                self._waiting[future] = group
+            future.add_done_callback(self._forget)
+
+    def cancel(self) -> list[Group]:
+        """Take back what nobody has begun to read."""
+        with self._lock:
+            waiting = list(self._waiting.items())
+        return [group for future, group in waiting if future.cancel()]
 
     def close(self) -> None:
-        """Drop what has not begun, and wait for what has."""
-        self._threads.shutdown(cancel_futures=True)
+        """Begin nothing more. What is being read may take its time; nobody waits for it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _feed(self, claims: list[Claim]) -> None:
+    def _forget(self, future: Future[None]) -> None:
+        with self._lock:
+            self._waiting.pop(future, None)
+
+    def _feed(self, group: Group) -> None:
         try:
-            self.ready.put(self._read(claims))
+            self.ready.put(self._read(group))
         except PictureError as error:
-            self.ready.put(_failures(claims, error.code, error, permanent=error.code not in RETRIED_CODES))
-        except Exception as error:  # noqa: BLE001 - a bug here must not leave a picture leased for ever
-            self.ready.put(_failures(claims, "internal", error, permanent=False))
+            self.ready.put(_refused(group, error.code, error, permanent=error.code not in RETRIED_CODES))
+        except ImgsearchError as error:  # no decoder can be started: no picture is to blame
+            log.error("cannot decode: %s", error)
+            self.ready.put(Snoozed(group=group, delay=5.0))
+        except Exception as error:
+            log.exception("a bug met image %s", group.claims[0].image_id, extra=group.claims[0].names())
+            self.ready.put(_refused(group, "internal", error, permanent=False))
 
-    def _read(self, claims: list[Claim]) -> Result:
-        first = claims[0]
-        began = time.perf_counter()
+    def _read(self, group: Group) -> Result:
+        first = group.claims[0]
         try:
-            fetched = read(first.uri, self._store, self._policy, picture.DEFAULT_LIMITS.max_bytes)
+            with metrics.timed("fetch"), span("imgsearch.fetch", first):
+                fetched = read(first.uri, self._store, self._policy, picture.DEFAULT_LIMITS.max_bytes)
         except ObjectMissing as error:
-            return _failures(claims, "missing", error, permanent=False)
+            return _refused(group, "missing", error, permanent=False)
         except FetchRefused as error:
-            return _failures(claims, "fetch_refused", error, permanent=True)
-        except StoreDenied as error:
-            return self._unavailable(claims, "store_denied", error)
+            return _refused(group, "fetch_refused", error, permanent=True)
         except StoreError as error:
-            return self._unavailable(claims, "store_unavailable", error)
-        self._outage = 0
+            return self._unavailable(group, error)
+        self.outage.over(first.uri)
         data = fetched.data or b""
         digest = picture.digest(data)
         if first.sha256 is not None and digest != first.sha256:
             message = "The store's bytes are not the ones that were added (digests differ); add the picture again."
-            return _failures(claims, "corrupt", StoreError(message), permanent=False)
-        fetched_at = time.perf_counter()
-        decoded = self._pool.decode(data, thumbnail=self._thumbnails)
-        with self._lock:
-            self.fetch_seconds += fetched_at - began
-            self.decode_seconds += time.perf_counter() - fetched_at
+            return _refused(group, "corrupt", StoreError(message), permanent=False)
+        with metrics.timed("decode"), span("imgsearch.decode", first):
+            decoded = self._pool.decode(data, thumbnail=self._thumbnails)
         self._keep_thumbnail(digest, decoded)
         phash = f"{decoded.phash:064b}"
-        return Fed(claims=claims, pixels=decoded.pixels, sha256=digest, phash=phash, etag=fetched.etag)
+        return Fed(group=group, pixels=decoded.pixels, sha256=digest, phash=phash, etag=fetched.etag)
 
-    def _unavailable(self, claims: list[Claim], code: str, error: StoreError) -> Result:
-        with self._lock:
-            self._outage += 1
-            outage = self._outage >= OUTAGE_AFTER
-        if outage:
-            return Snoozed(claims=claims, delay=float(getattr(error, "retry_after", None) or 5.0))
-        return _failures(claims, code, error, permanent=False)
+    def _unavailable(self, group: Group, error: StoreError) -> Result:
+        code = "store_denied" if isinstance(error, StoreDenied) else "store_unavailable"
+        seconds = self.outage.noticed(group.claims[0].uri, error)
+        if seconds is not None:
+            return Snoozed(group=group, delay=seconds)
+        return _refused(group, code, error, permanent=False)
 
     def _keep_thumbnail(self, digest: bytes, decoded: Decoded) -> None:
         if decoded.thumbnail is not None:
@@ -118,6 +138,5 @@ class Feed:
                 return  # a page can make it later; the vector must not wait for it
 
 
-def _failures(claims: list[Claim], code: str, error: Exception, *, permanent: bool) -> list[Failure]:
-    message = str(error) or type(error).__name__
-    return [Failure(claim=claim, code=code, message=message, permanent=permanent) for claim in claims]
+def _refused(group: Group, code: str, error: Exception, *, permanent: bool) -> Refused:
+    return Refused(group=group, code=code, message=str(error) or type(error).__name__, permanent=permanent)

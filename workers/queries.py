@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import psycopg
@@ -15,8 +15,10 @@ from imgsearch.question import Question
 from workers.batch import Batch, DeviceLost, Pixels, Vector
 from workers.decoder import DecodePool
 from workers.ears import Ears
-from workers.faults import NonsenseError, is_sticky
+from workers.faults import is_sticky
 from workers.lane import Lane
+from workers.probe import TEXT as PROBE
+from workers.pulse import Pulse
 
 log = logging.getLogger("imgsearch.worker")
 AT_ONCE = 16
@@ -43,11 +45,12 @@ class Queries(Lane):
         encoder: Embeds,
         pool: DecodePool,
         ears: Ears,
-        lost: Any,
+        free_memory: Callable[[], Any] | None = None,
+        lost: Callable[[], None],
     ) -> None:
-        super().__init__(settings, device, space_id)
+        super().__init__(settings, device, space_id, Pulse(ears.ring))
         self._encoder, self._pool, self._ears, self._lost = encoder, pool, ears, lost
-        self._batch = Batch(encoder, AT_ONCE)
+        self._batch = Batch(encoder, AT_ONCE, free_memory)
 
     def stop(self) -> None:
         super().stop()
@@ -57,33 +60,41 @@ class Queries(Lane):
         while not self.stopping.is_set():
             self.alive(connection)
             asked = question.claim(connection, self.space_id, AT_ONCE)
-            if not asked:
-                self._ears.wait()
-                continue
             try:
                 self._answer_texts(connection, [q for q in asked if q.kind == "text"])
                 self._answer_pictures(connection, [q for q in asked if q.kind == "picture"])
+                if self.pulse.wanted():
+                    self._prove()
             except DeviceLost as error:
                 log.critical("the device is lost to this process: %s", error)
                 self._lost()
                 return
+            if not asked:
+                self._ears.wait()
 
     def _answer_texts(self, connection: psycopg.Connection[Any], asked: list[Question]) -> None:
         if not asked:
             return
         try:
-            vectors = self._encoder.embed_texts([q.query or "" for q in asked])
-        except NonsenseError as error:
-            self._alone(connection, asked, error)
-            return
+            with self.pulse.beating():
+                vectors = self._encoder.embed_texts([q.query or "" for q in asked])
         except Exception as error:
             if is_sticky(error):
                 raise DeviceLost(str(error)) from error
             self._alone(connection, asked, error)
             return
-        self.forward_at = time.time()
         for one, vector in zip(asked, vectors, strict=True):
             question.answer(connection, self.space_id, one, vector)
+
+    def _prove(self) -> None:
+        """Embed a fixed text, because somebody asks whether the model still answers."""
+        try:
+            with self.pulse.beating():
+                self._encoder.embed_texts([PROBE])
+        except Exception as error:
+            if is_sticky(error):
+                raise DeviceLost(str(error)) from error
+            log.error("the model does not answer for the probe text: %s", error)
 
     def _alone(self, connection: psycopg.Connection[Any], asked: list[Question], error: Exception) -> None:
         """One text that the model cannot answer must not take its neighbours along."""
@@ -102,8 +113,8 @@ class Queries(Lane):
                 question.answer(connection, self.space_id, one, error_code=error.code, error=str(error))
         if not decoded:
             return
-        answers = self._batch.embed([pixels for _, pixels in decoded])
-        self.forward_at = time.time()
+        with self.pulse.beating():
+            answers = self._batch.embed([pixels for _, pixels in decoded])
         for (one, _), answer in zip(decoded, answers, strict=True):
             if isinstance(answer, Exception):
                 question.answer(connection, self.space_id, one, error_code="not_embeddable", error=str(answer))

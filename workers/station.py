@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import psycopg
 
-from imgsearch import config, db, space
+from imgsearch import db, space
 from imgsearch.config import DEFAULT_MODEL, Settings
 from imgsearch.errors import DatabaseError, NoSpace
 from imgsearch.space import Space
 from imgsearch.storage import FetchPolicy, open_store
+from workers import probe
 from workers.batch import Batch
 from workers.decoder import DecodePool
 from workers.ears import Ears
@@ -27,6 +28,7 @@ from workers.queries import Queries
 log = logging.getLogger("imgsearch.worker")
 Lanes = Literal["images", "queries", "both"]
 DEVICE_LOST = 70  # exit code: a supervisor should start a fresh process
+END_SECONDS = 12.0
 FAKE = "fake"
 
 
@@ -38,11 +40,12 @@ class Station:
         self._names = ("images", "queries") if lanes == "both" else (lanes,)
         self.lanes: list[Lane] = []
         self.ears: dict[str, Ears] = {}
+        self._started = False
         self._pools: list[DecodePool] = []
         self._feeds: list[Feed] = []
 
-    def start(self) -> None:
-        """Load, check, and start the lanes.
+    def load(self) -> None:
+        """Load the model and check everything; nothing is claimed yet.
 
         Raises ModelError, SpaceMismatch, and the database's typed errors: a worker that must not write does not start.
         """
@@ -51,39 +54,97 @@ class Station:
             db.check(connection)
             known = space.active(connection)
         model = settings.get("MODEL") or (known.model if known else DEFAULT_MODEL)
-        encoder = _load(settings, model, self._names)
-        device = str(encoder.device)
+        encoder, free_memory = _load(settings, model, self._names)
         found = self._join_space(encoder, known)
-        log.info("model %s on %s, space %d, lanes %s", model, device, found.space_id, "+".join(self._names))
-        lock = threading.Lock()
+        log.info("model %s on %s, space %d, lanes %s", model, encoder.device, found.space_id, "+".join(self._names))
+        shared = _Shared(encoder) if len(self._names) > 1 else encoder
         for name in self._names:
-            self.ears[name] = ears = Ears(settings, "imgsearch_image" if name == "images" else "imgsearch_query")
-            pool = DecodePool(settings.decoders if name == "images" else 1, encoder.size)
-            self._pools.append(pool)
-            shared = _Shared(encoder, lock) if len(self._names) > 1 else encoder
-            if name == "images":
-                store = open_store(settings.storage_url)
-                policy = FetchPolicy(allow_hosts=settings.fetch_allow)
-                feed = Feed(store, policy, pool, threads=settings.decoders + 1)
-                self._feeds.append(feed)
-                batch = Batch(shared, settings.batch, getattr(encoder, "free_memory", None))
-                lane: Lane = Images(settings, device, found.space_id, feed=feed, batch=batch, ears=ears, lost=_exit)
-            else:
-                lane = Queries(settings, device, found.space_id, encoder=shared, pool=pool, ears=ears, lost=_exit)
-            self.lanes.append(lane)
-            ears.start()
-            lane.start()
+            make: Any = self._images if name == "images" else self._queries
+            self.lanes.append(make(shared, encoder, found.space_id, free_memory))
 
-    def stop(self, seconds: float = 12) -> bool:
-        """Finish or give back what the lanes hold; tell whether they ended in time."""
+    def start(self) -> None:
+        """Start the lanes; from now on this process may hold pictures."""
+        for ears in self.ears.values():
+            ears.start()
+        for lane in self.lanes:
+            lane.start()
+        self._started = True
+
+    def ask_to_end(self) -> None:
+        """Have the lanes finish or give back what they hold; returns at once."""
         for lane in self.lanes:
             lane.stop()
-        ended = [lane.join(seconds) for lane in self.lanes]
+
+    def stop(self, seconds: float = END_SECONDS) -> bool:
+        """End the lanes, within `seconds` altogether; tell whether all have ended."""
+        deadline = time.monotonic() + seconds
+        self.ask_to_end()
+        ended = [lane.join(deadline - time.monotonic()) for lane in self.lanes]
         for feed in self._feeds:
             feed.close()
-        for pool in self._pools:
-            pool.close()
+        if all(ended):  # else a decoder may be at work for seconds; it dies with this process
+            for pool in self._pools:
+                pool.close()
         return all(ended)
+
+    def broken(self) -> str | None:
+        """Answer why this process should end, so that a fresh one takes over; None while it works."""
+        for lane in self.lanes:
+            if not lane.is_alive():
+                return f"a part of the lane {lane.name} has ended"
+            if lane.pulse.stuck():
+                return f"a forward pass of the lane {lane.name} does not return"
+        return None
+
+    def ready(self) -> list[str]:
+        """Answer what keeps this worker from working, nothing when all is well. May take some seconds."""
+        if not self._started:
+            return ["the model is being loaded"]
+        return [f"{lane.name}: does not look at its queue" for lane in self.lanes if not lane.looks()] + [
+            f"{lane.name}: the model does not answer" for lane in self.lanes if not lane.pulse.beats()
+        ]
+
+    def _images(self, shared: Any, encoder: Any, space_id: int, free_memory: Callable[[], Any] | None) -> Images:
+        settings = self.settings
+        feed = Feed(
+            open_store(settings.storage_url),
+            FetchPolicy(allow_hosts=settings.fetch_allow),
+            self._pool(encoder, settings.decoders),
+            threads=settings.decoders + 1,
+        )
+        self._feeds.append(feed)
+        return Images(
+            settings,
+            str(encoder.device),
+            space_id,
+            feed=feed,
+            batch=Batch(shared, settings.batch, free_memory),
+            ears=self._ears("images", "imgsearch_image"),
+            probe=probe.drawn(1, encoder.size)[0],
+            lost=_exit,
+        )
+
+    def _queries(self, shared: Any, encoder: Any, space_id: int, free_memory: Callable[[], Any] | None) -> Queries:
+        return Queries(
+            self.settings,
+            str(encoder.device),
+            space_id,
+            encoder=shared,
+            pool=self._pool(encoder, 1),
+            ears=self._ears("queries", "imgsearch_query"),
+            free_memory=free_memory,
+            lost=_exit,
+        )
+
+    def _ears(self, lane: str, channel: str) -> Ears:
+        self.ears[lane] = ears = Ears(self.settings, channel)
+        return ears
+
+    def _pool(self, encoder: Any, children: int) -> DecodePool:
+        module = getattr(encoder, "decoder", "")  # the stand-in encoder of tests may bring another decoder
+        pool = DecodePool(children, encoder.size, module=module or "workers.decoder_child")
+        self._pools.append(pool)
+        return pool
 
     def _join_space(self, encoder: Any, known: Space | None) -> Space:
         """Answer our space; a query worker that came first waits for an image worker to make it."""
@@ -102,8 +163,8 @@ class Station:
 class _Shared:
     """One encoder for two lanes: one forward pass at a time."""
 
-    def __init__(self, encoder: Any, lock: threading.Lock) -> None:
-        self._encoder, self._lock = encoder, lock
+    def __init__(self, encoder: Any) -> None:
+        self._encoder, self._lock = encoder, threading.Lock()
 
     def embed_pictures(self, pixels: Any) -> Any:
         with self._lock:
@@ -114,22 +175,24 @@ class _Shared:
             return self._encoder.embed_texts(texts)
 
 
-def _load(settings: Settings, model: str, lanes: tuple[str, ...]) -> Any:
+def _load(settings: Settings, model: str, lanes: tuple[str, ...]) -> tuple[Any, Callable[[], Any] | None]:
+    """Answer the encoder, and what hands its device's memory back."""
     if model == FAKE:
         from imgsearch.testing import FakeEncoder
 
-        return FakeEncoder()
-    from workers.encoder import BOTH, Encoder
+        return FakeEncoder.from_environment(), None
+    from workers.encoder import BOTH, Encoder, free_memory
 
     # Queries are texts and pictures: that lane needs both towers. Uploads are pictures only.
     towers = BOTH if "queries" in lanes else frozenset({"image"})
-    return Encoder.load(
+    encoder = Encoder.load(
         model,
         revision=settings.get("MODEL_REVISION") or None,
         towers=towers,  # type: ignore[arg-type]
         device=settings.get("DEVICE"),
         threads=settings.threads,
     )
+    return encoder, free_memory
 
 
 def _exit() -> None:
@@ -148,8 +211,3 @@ def database_is_up(settings: Settings, wait: Callable[[float], Any] = time.sleep
             wait(1)
         else:
             return
-
-
-def load_settings() -> Settings:
-    """Read the settings of this process."""
-    return config.load()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
-import threading
+import os
+import signal
 from typing import Any
 
 import psycopg
 from celery import Celery
 
-from imgsearch import config, db, queue, sql, upload
+from imgsearch import config, db, metrics, queue, sql, upload
 from imgsearch.doorbell import QUEUES, TASKS
 from imgsearch.errors import ImgsearchError
 from workers.station import Lanes, Station
 
 log = logging.getLogger("imgsearch.worker")
 FORGET_DAYS = 30
+SWEEP, SWEEP_STORE = "imgsearch.sweep", "imgsearch.sweep_store"
 _station: Station | None = None
-_stopping = threading.Lock()
+_ours = False  # whether Celery started this process, and so ends the station, too
 
 
 def use(station: Station) -> None:
@@ -30,7 +33,8 @@ def register(app: Celery) -> None:
     """Give the app its tasks: without arguments, without results, acknowledged as they come."""
     app.task(wake_images, name=TASKS["images"], ignore_result=True)
     app.task(wake_queries, name=TASKS["queries"], ignore_result=True)
-    app.task(sweep, name="imgsearch.sweep", ignore_result=True)
+    app.task(sweep, name=SWEEP, ignore_result=True)
+    app.task(sweep_store, name=SWEEP_STORE, ignore_result=True)
 
 
 def wake_images() -> None:
@@ -44,31 +48,56 @@ def wake_queries() -> None:
 
 
 def sweep() -> None:
-    """Catch what every net above let through: lost jobs, silent workers, old questions, bytes nobody uses."""
+    """Catch what every net above let through: lost jobs, silent workers, old questions."""
     settings = config.load()
     try:
         with db.connect(settings, autocommit=True) as connection:
             queue.rescue(connection, max_attempts=settings.max_attempts)
             queue.enqueue_missing(connection)
             sql.run(connection, "question", "forget", {"days": FORGET_DAYS})
-            upload.sweep_store(connection, upload.open_store(settings.storage_url))
     except (psycopg.Error, ImgsearchError) as error:
         log.warning("the sweep comes again in a minute: %s", error)
 
 
+def sweep_store() -> None:
+    """Delete bytes nobody uses. Walks the whole store, and buckets charge for that: not every minute."""
+    settings = config.load()
+    try:
+        with db.connect(settings, autocommit=True) as connection:
+            swept = upload.sweep_store(connection, upload.open_store(settings.storage_url))
+        log.info("swept the store: %d of %d objects deleted, %d bytes", swept.deleted, swept.seen, swept.size)
+    except (psycopg.Error, ImgsearchError) as error:
+        log.warning("the sweep of the store comes again: %s", error)
+
+
 def on_start(sender: Any = None, **_: Any) -> None:
     """A worker started by `celery worker` itself brings its station along, for the lanes its queues name."""
+    global _ours
     if _station is None:
+        _ours = True
         station = Station(config.load(), _lanes(sender))
         use(station)
+        station.load()
+        # Celery takes over the signal some moments from now; until then it would end this process on the spot.
+        signal.signal(signal.SIGTERM, lambda *_: _thread.start_new_thread(_leave, ()))
         station.start()
 
 
-def on_stop(**_: Any) -> None:
-    """SIGTERM: finish or give back what is in flight, beside Celery's own shutdown."""
-    with _stopping:
-        if _station is not None and not _station.stop():
-            log.warning("a lane did not end in time; its leases run out by themselves")
+def _leave() -> None:
+    on_stopped()
+    os._exit(0)
+
+
+def on_stopping(**_: Any) -> None:
+    """SIGTERM, inside Celery's signal handler: lanes begin to finish, in a thread, as a handler must take no lock."""
+    if _station is not None and _ours:
+        _thread.start_new_thread(_station.ask_to_end, ())
+
+
+def on_stopped(**_: Any) -> None:
+    """Celery is done: see that the lanes are, too."""
+    if _station is not None and _ours and not _station.stop():
+        log.warning("a lane did not end in time; its leases run out by themselves")
 
 
 def _lanes(worker: Any) -> Lanes:
@@ -78,5 +107,6 @@ def _lanes(worker: Any) -> Lanes:
 
 
 def _ring(lane: str) -> None:
+    metrics.count("nudged")
     if _station is not None and lane in _station.ears:
         _station.ears[lane].ring()

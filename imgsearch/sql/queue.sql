@@ -1,18 +1,29 @@
 -- name: claim
 -- Lease the pictures that have waited longest. The attempt counts here, so that a crash counts.
-WITH due AS (
-    SELECT tenant_id, image_id FROM imgsearch.job
+-- A picture whose last worker died with it is a suspect: it may have been the cause. Suspects go to a worker that holds
+-- nothing else, few at a time after one loss and alone after more, and whatever is older than they are goes first.
+WITH due AS MATERIALIZED (
+    SELECT tenant_id, image_id, due, attempts, error_code IS NOT DISTINCT FROM %(lost)s AS suspect
+    FROM imgsearch.job
     WHERE state = 'pending' AND due <= now()
     ORDER BY due LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
+), first AS (
+    SELECT suspect, attempts FROM due ORDER BY due LIMIT 1
+), chosen AS (
+    SELECT d.tenant_id, d.image_id, d.suspect FROM due d, first f WHERE NOT f.suspect AND NOT d.suspect
+    UNION ALL
+    (SELECT d.tenant_id, d.image_id, d.suspect FROM due d, first f
+     WHERE %(idle)s AND f.suspect AND d.suspect AND (d.attempts > 1) = (f.attempts > 1)
+     ORDER BY d.due LIMIT (SELECT CASE WHEN attempts > 1 THEN 1 ELSE %(few)s END FROM first))
 ), leased AS (
     UPDATE imgsearch.job j
     SET state = 'leased', lease = now() + make_interval(secs => %(lease_seconds)s), token = gen_random_uuid(),
         worker = %(worker)s, attempts = j.attempts + 1
-    FROM due WHERE j.tenant_id = due.tenant_id AND j.image_id = due.image_id
-    RETURNING j.tenant_id, j.image_id, j.token, j.attempts
+    FROM chosen c WHERE j.tenant_id = c.tenant_id AND j.image_id = c.image_id
+    RETURNING j.tenant_id, j.image_id, j.token, j.attempts, c.suspect
 )
-SELECT l.tenant_id, l.image_id, l.token, l.attempts, i.uri, i.sha256, i.etag
+SELECT l.tenant_id, l.image_id, l.token, l.attempts, l.suspect, i.uri, i.sha256, i.etag
 FROM leased l JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id = l.image_id
 
 -- name: heartbeat
@@ -99,7 +110,7 @@ WITH expired AS (
 )
 UPDATE imgsearch.job j
 SET state = CASE WHEN j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
-    due = now(), lease = NULL, token = NULL, error_code = 'worker_lost',
+    due = now(), lease = NULL, token = NULL, error_code = %(lost)s,
     error = 'The worker ' || coalesce(j.worker, '?') || ' went silent while it had this picture.'
 FROM expired x WHERE j.tenant_id = x.tenant_id AND j.image_id = x.image_id
 RETURNING j.tenant_id, j.image_id, j.state
@@ -116,6 +127,14 @@ ON CONFLICT (tenant_id, image_id) DO NOTHING
 -- name: waiting
 -- How many pictures could be claimed now or later.
 SELECT count(*) FROM imgsearch.job WHERE state IN ('pending', 'leased')
+
+-- name: depth
+-- How many pictures are in which state of the queue, and how long the oldest has waited, in seconds.
+SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'leased') AS leased,
+       count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
+       coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE state IN ('pending', 'leased'))), 0)::float8 AS oldest,
+       (SELECT count(*) FROM imgsearch.query_vector WHERE answered_at IS NULL) AS questions
+FROM imgsearch.job
 
 -- name: next_due
 -- Seconds until the next picture may be claimed; null when none waits.
