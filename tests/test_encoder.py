@@ -209,7 +209,6 @@ def test_the_command_line_says_what_the_model_is_and_nothing_else(folders: dict[
         "workers.encoder",
         "--model",
         str(folders["siglip2"]),
-        "--threads=1",
         "--seconds=0",
     ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}

@@ -68,6 +68,11 @@ class Checkpoint:
     pixels: Pixels
     weights: tuple[Path, ...]
 
+    @property
+    def size(self) -> int:
+        """Answer how many bytes the weights have on disk."""
+        return sum(path.stat().st_size for path in self.weights)
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash everything that decides a vector (sha256, hex): shape, weights, tokenizer, preprocessing."""
