@@ -57,7 +57,7 @@ def test_an_empty_environment_with_the_wheel_can_upgrade_a_database(
     ours = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
     # A path file, read after the wheel's own folder: everything but imgsearch itself is found there.
     (site / "dependencies.pth").write_text(f"{ours}\n")
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("IMGSEARCH_")}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("IMGSEARCH_") and k != "PYTHONPATH"}
     environ["IMGSEARCH_DATABASE_URL"] = settings.database_url
     python = str(venv / "bin" / "python")
     where = subprocess.run(
