@@ -21,11 +21,11 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from bench import figures, load, report
+from bench import bare, clients, figures, load, memory, plot, report
 from bench.cells import Cell, cells
 from bench.dataset import OUT, Dataset, dataset
-from bench.methods import Method, singles
-from bench.product import products
+from bench.everything import methods_of
+from bench.peers import peers
 from bench.runs import measure
 from bench.truth import Judge
 
@@ -41,6 +41,18 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", default=".", metavar="REGEX", help="only methods whose name matches")
     parser.add_argument(
         "--seconds-budget", type=float, default=3600, help="all cells together; each gets an equal part (default 3600)"
+    )
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="what p50, p95 and ratios are made of; cpu: processor time of server and client, for a busy machine",
+    )
+    parser.add_argument(
+        "--clients-seconds",
+        type=float,
+        default=2,
+        help="how long 1, 2, 4 and 8 clients ask each (default 2; 0: not at all)",
     )
     parser.add_argument("--seed", type=int, default=1, help="which questions are asked (default 1)")
     parser.add_argument("--keep", action="store_true", help="leave the database server running for the next run")
@@ -61,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print("\n".join(cell.name for cell in wanted), highlight=False)
         return 0
     url = load.ready(data, console.log, anew=chosen.reload)
+    if re.search(chosen.methods, "bare"):
+        bare.ready(data, url, console.log)
     try:
         if chosen.load_only:
             console.print(url, highlight=False, soft_wrap=True)
@@ -69,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = chosen.json or OUT / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}.json"
         report.save(path, result)
         report.show(console, result)
-        console.print(f"figures: {path}", highlight=False, soft_wrap=True)
+        for written in [path, *plot.plot(result["cells"], path)]:
+            console.print(str(written), highlight=False, soft_wrap=True)
     finally:
         if not (chosen.keep or chosen.load_only):
             load.stop(data)
@@ -80,7 +95,8 @@ def run(
     chosen: argparse.Namespace, data: Dataset, url: str, wanted: Sequence[Cell], console: Console
 ) -> dict[str, Any]:
     """Measure the chosen cells with the chosen methods and answer the result, ready for JSON."""
-    methods = [method for method in methods_of(data, url) if re.search(chosen.methods, method.name)]
+    everything = [*methods_of(data, url), *peers(data, console.log, chosen.methods)]
+    methods = [method for method in everything if re.search(chosen.methods, method.name)]
     judge, measured, sizes = Judge(data), [], [int(k) for k in chosen.k.split(",")]
     began = time.monotonic()
     try:
@@ -94,25 +110,24 @@ def run(
                 left = chosen.seconds_budget - (time.monotonic() - began)
                 seconds = max(1.0, left / max(1, (len(wanted) - number) * len(sizes)))
                 # What one cell leaves over, the next ones have; none takes more than four shares.
-                found = measure(cell, k, asks, truth, judge, methods, chosen.seed, seconds * 4)
+                limits: Any = {"seed": chosen.seed, "seconds": seconds * 4, "clock": chosen.clock}
+                found = measure(cell, k, asks, truth, judge, methods, **limits)
                 measured.append(figures.of_cell(found))
                 console.log(report.line(measured[-1]), highlight=False)
     finally:
         for method in methods:
             method.close()
-    return {
+    result = {
         "meta": meta(chosen, url) | {"seconds": round(time.monotonic() - began, 1)},
         "cells": measured,
         "summary": figures.summary(measured),
+        "memory": memory.sizes(data, url),
+        "clients": [],
     }
-
-
-def methods_of(data: Dataset, url: str) -> list[Method]:
-    """Answer every method there is here."""
-    with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT space_id FROM imgsearch.space WHERE state = 'active'").fetchone()
-    assert row is not None
-    return [*singles(data, url, row[0], None), *products(data, url, None)]
+    if chosen.clients_seconds:
+        names = {method.name for method in methods}
+        result["clients"] = clients.throughput(data, url, names, chosen.cells, chosen.clients_seconds, console.log)
+    return result
 
 
 def meta(chosen: argparse.Namespace, url: str) -> dict[str, Any]:
@@ -123,7 +138,9 @@ def meta(chosen: argparse.Namespace, url: str) -> dict[str, Any]:
                       (SELECT extversion FROM pg_extension WHERE extname = 'vector')"""
         ).fetchone()
     assert row is not None
-    asked = {name: getattr(chosen, name) for name in ("rows", "dim", "queries", "k", "cells", "methods", "seed")}
+    asked = {
+        name: getattr(chosen, name) for name in ("rows", "dim", "queries", "k", "cells", "methods", "seed", "clock")
+    }
     return asked | {
         "postgres": row[0],
         "pgvector": row[2],

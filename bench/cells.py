@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import shop
+from bench.choice import Choice, Rank
 from bench.dataset import Dataset
-from bench.filters import Columns, Filter, category_name
+from bench.filters import Filter, category_name
 
 TIES = ("corr", "unc", "anti")
 FEWEST = 5  # pictures that a filter should leave: below, a cell says nothing about this dataset
-Rank = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,15 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """choose: the filter for a query, or None where this query cannot be asked. rank: (POOL,), low is preferred."""
+    """choose: the filter for a query, or None where this query cannot be asked. weight: (POOL,), how usual a query is.
+
+    rank: (POOL,), where the cell wants queries of a kind; low is preferred.
+    """
 
     name: str
     kind: str  # image or text
     choose: Callable[[int], Filter | None]
+    weight: NDArray[np.floating[Any]]
     rank: Callable[[], Rank] | None = None
     walled: bool = False  # asked as a role that row-level security walls in
 
@@ -44,7 +49,9 @@ class Cell:
         """Answer `many` questions, fewer where the pool has no more."""
         rng = np.random.default_rng((seed, *self.name.encode()))
         if self.rank is None:
-            order = rng.permutation(self._pool)
+            # The pool knows small categories better than shoppers do: ask as often as their size suggests. (Sorting
+            # chance ** (1 / weight) draws without putting back, Efraimidis and Spirakis 2006.)
+            order = np.argsort(-(rng.random(self._pool) ** (1 / self.weight)))
         else:
             # Not the most extreme queries alone: a draw from the best tenth, then the others in order.
             ordered = np.lexsort((rng.random(self._pool), self.rank()))
@@ -61,106 +68,7 @@ class Cell:
 
     @property
     def _pool(self) -> int:
-        from bench.dataset import POOL
-
-        return POOL
-
-
-class Choice:
-    """Chooses filters for the queries of one kind by what the dataset holds."""
-
-    def __init__(self, data: Dataset, kind: str) -> None:
-        self.data, self.kind, self.columns = data, kind, Columns(data)
-        self.asked = data.asked
-
-    @cached_property
-    def counts(self) -> NDArray[np.intp]:
-        return np.bincount(self.data.pictures.category, minlength=len(self.data.centroids))
-
-    @cached_property
-    def nearness(self) -> NDArray[np.float32]:
-        """Likeness of each query to each category (POOL, categories)."""
-        return self.data.queries(self.kind).astype(np.float32) @ self.data.centroids.T
-
-    @cached_property
-    def prices(self) -> NDArray[np.float64]:
-        return np.sort(self.data.pictures.price)
-
-    @cached_property
-    def stock(self) -> NDArray[np.float64]:
-        """Share in stock among the pictures of each cluster."""
-        clusters = self.data.pictures.cluster
-        total = np.bincount(clusters, minlength=int(self.asked.cluster.max()) + 1)
-        return np.bincount(clusters, weights=self.data.pictures.in_stock, minlength=len(total)) / np.maximum(total, 1)
-
-    def categories(self, query: int, share: float, tie: str) -> tuple[str, ...] | None:
-        """Answer categories that together hold about `share` of the pictures; one alone from 1 % down."""
-        wanted = share * self.data.rows
-        likeness = self.nearness[query].copy()
-        likeness[self.asked.category[query]] = np.inf
-        order = {
-            "corr": np.argsort(-likeness),
-            "anti": np.argsort(likeness),
-            "unc": _luck(query, share).permutation(len(likeness)),
-        }[tie]
-        order = order[self.counts[order] > 0]
-        if share <= 0.01:
-            fits = order[(self.counts[order] >= wanted / 2) & (self.counts[order] <= wanted * 2)]
-            return (category_name(int(fits[0])),) if len(fits) else None
-        taken, total = [], 0
-        for number in order.tolist():
-            if total + self.counts[number] <= 1.1 * wanted:
-                taken.append(category_name(number))
-                total += int(self.counts[number])
-            if total >= 0.95 * wanted:
-                break
-        return tuple(taken)
-
-    def price(self, query: int, share: float, tie: str) -> tuple[float, float]:
-        """Answer a price band of `share` of the pictures: around the query's own price, anywhere, or far away."""
-        many = max(1, round(share * self.data.rows))
-        own = int(np.searchsorted(self.prices, self.asked.price[query]))
-        last = self.data.rows - many
-        start = {
-            "corr": own - many // 2,
-            "unc": int(_luck(query, share).integers(0, last + 1)),
-            "anti": 0 if own > self.data.rows // 2 else last,
-        }[tie]
-        start = min(max(start, 0), last)
-        return float(self.prices[start]), float(self.prices[start + many - 1])
-
-    def far_from_tenant(self, tenant: str) -> Rank:
-        own = self.data.pictures.tenant == shop.tenant_names().index(tenant)
-        rows = np.flatnonzero(own)[:5000]
-        middle = (
-            self.data.vectors[rows].astype(np.float32).mean(axis=0)
-            if len(rows)
-            else np.zeros(self.data.dim, np.float32)
-        )
-        return -(self.data.queries(self.kind).astype(np.float32) @ middle).astype(np.float64)
-
-    def far_from_stock(self, wanted: bool) -> Rank:
-        share = self.stock[self.asked.cluster]
-        return 1 - share if wanted else share
-
-    def far_from_style(self, place: float) -> Rank:
-        distance: Rank = np.abs(self.asked.style - place)
-        return distance
-
-    def own(self, name: str, query: int) -> str:
-        """Answer the query's own value of an attribute."""
-        if name == "brand":
-            return f"brand-{self.asked.brand[query]}"
-        return shop.COLOURS[int(self._cluster_colours[self.asked.cluster[query]])]
-
-    @cached_property
-    def _cluster_colours(self) -> NDArray[np.intp]:
-        """The most frequent colour of each cluster."""
-        clusters = int(self.asked.cluster.max()) + 1
-        table = np.zeros((max(clusters, int(self.data.pictures.cluster.max()) + 1), len(shop.COLOURS)))
-        np.add.at(table, (self.data.pictures.cluster, self.data.pictures.colour), 1)
-        most: NDArray[np.intp] = table.argmax(axis=1)
-        return most
+        return len(self.weight)
 
 
 def cells(data: Dataset) -> Iterator[Cell]:
@@ -176,7 +84,7 @@ def _enough(choice: Choice, share: float) -> bool:
 
 
 def _none(choice: Choice) -> Iterator[Cell]:
-    yield Cell(name=f"{choice.kind} unfiltered", kind=choice.kind, choose=lambda _: Filter())
+    yield Cell(name=f"{choice.kind} unfiltered", kind=choice.kind, weight=choice.weight, choose=lambda _: Filter())
 
 
 def _category(choice: Choice) -> Iterator[Cell]:
@@ -190,7 +98,10 @@ def _category(choice: Choice) -> Iterator[Cell]:
     for share in filter(lambda share: _enough(choice, share), shop.SHARES):
         for tie in TIES:
             yield Cell(
-                name=f"{choice.kind} category {_percent(share)} {tie}", kind=choice.kind, choose=choose(share, tie)
+                name=f"{choice.kind} category {_percent(share)} {tie}",
+                kind=choice.kind,
+                weight=choice.weight,
+                choose=choose(share, tie),
             )
 
 
@@ -204,7 +115,12 @@ def _price(choice: Choice) -> Iterator[Cell]:
 
     for share in filter(lambda share: _enough(choice, share), shop.SHARES):
         for tie in TIES:
-            yield Cell(name=f"{choice.kind} price {_percent(share)} {tie}", kind=choice.kind, choose=choose(share, tie))
+            yield Cell(
+                name=f"{choice.kind} price {_percent(share)} {tie}",
+                kind=choice.kind,
+                weight=choice.weight,
+                choose=choose(share, tie),
+            )
 
 
 def _tenant(choice: Choice) -> Iterator[Cell]:
@@ -214,6 +130,7 @@ def _tenant(choice: Choice) -> Iterator[Cell]:
             yield Cell(
                 name=f"{choice.kind} tenant {_percent(share)} {tie}",
                 kind=choice.kind,
+                weight=choice.weight,
                 choose=_same(Filter(tenant=tenant)),
                 rank=None if tie == "unc" else _signed(partial(choice.far_from_tenant, tenant), tie),
             )
@@ -225,6 +142,7 @@ def _stock(choice: Choice) -> Iterator[Cell]:
             yield Cell(
                 name=f"{choice.kind} stock {_percent(share)} {tie}",
                 kind=choice.kind,
+                weight=choice.weight,
                 choose=_same(Filter(in_stock=wanted)),
                 rank=None if tie == "unc" else _signed(partial(choice.far_from_stock, wanted), tie),
             )
@@ -239,6 +157,7 @@ def _attribute(choice: Choice) -> Iterator[Cell]:
             yield Cell(
                 name=f"{choice.kind} attribute {_percent(share)} {tie}",
                 kind=choice.kind,
+                weight=choice.weight,
                 choose=_same(wanted),
                 rank=None if tie == "unc" else _signed(partial(choice.far_from_style, start + share / 2), tie),
             )
@@ -251,7 +170,7 @@ def _operators(choice: Choice) -> Iterator[Cell]:
         "exists 5%": Filter(has=("sale",)),
         "negation 90%": Filter(without=(("colour", "black"),)),
     }.items():
-        yield Cell(name=f"{choice.kind} {name}", kind=choice.kind, choose=_same(wanted))
+        yield Cell(name=f"{choice.kind} {name}", kind=choice.kind, weight=choice.weight, choose=_same(wanted))
 
 
 def _conjunctions(choice: Choice) -> Iterator[Cell]:
@@ -300,26 +219,31 @@ def _conjunctions(choice: Choice) -> Iterator[Cell]:
         "brand": lambda query: Filter(equal=(("brand", choice.own("brand", query)),)),
     }
     for name, choose in makers.items():
-        yield Cell(name=f"{choice.kind} {name}", kind=choice.kind, choose=choose)
+        yield Cell(name=f"{choice.kind} {name}", kind=choice.kind, weight=choice.weight, choose=choose)
 
 
 def _joins(choice: Choice) -> Iterator[Cell]:
     for number, share in enumerate(shop.SUPPLIER_SHARES):
         if _enough(choice, share):
             yield Cell(
-                name=f"{choice.kind} join {_percent(share)}", kind=choice.kind, choose=_same(Filter(supplier=number))
+                name=f"{choice.kind} join {_percent(share)}",
+                kind=choice.kind,
+                weight=choice.weight,
+                choose=_same(Filter(supplier=number)),
             )
 
 
 def _walled(choice: Choice) -> Iterator[Cell]:
     for cell in [*_tenant(choice), *_conjunctions(choice)]:
         if "tenant" in cell.name:
-            yield Cell(name=f"{cell.name} walled", kind=cell.kind, choose=cell.choose, rank=cell.rank, walled=True)
-
-
-def _luck(query: int, share: float) -> np.random.Generator:
-    """Answer chance that is the same whichever cells are chosen and in whatever order."""
-    return np.random.default_rng((11, query, round(share * 1e6)))
+            yield Cell(
+                name=f"{cell.name} walled",
+                kind=cell.kind,
+                weight=cell.weight,
+                choose=cell.choose,
+                rank=cell.rank,
+                walled=True,
+            )
 
 
 def _same(wanted: Filter) -> Callable[[int], Filter]:

@@ -45,6 +45,8 @@ def _of_method(one: Taken, short: int) -> Figures:
         "worst_recall": round(min(one.recall), 3) if measured else None,
         "p50": round(one.p50, 3) if measured else None,
         "p95": round(float(np.percentile(one.ms, 95)), 3) if measured else None,
+        "wall_p50": round(float(np.median(one.wall)), 3) if measured else None,
+        "cpu_p50": round(float(np.median(one.cpu)), 3) if measured else None,
         "short": short,
         "incomplete": sum(answer.complete is False for answer in one.answers),
         "strategies": one.strategies,

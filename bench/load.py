@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from bench import copying, filters, shop, vectors
+from bench import copying, filters, shop, structure, vectors
 from bench.dataset import Dataset
 from imgsearch import config, db, space, sql
 from imgsearch.embedded.place import locked
@@ -21,8 +21,6 @@ from imgsearch.embedded.tuning import machine_memory
 
 Say = Callable[[str], None]
 _SPACE = "imgsearch bench"
-# Files the stored tables depend on: a change means loading anew. Later ones are functions, applied again.
-_TABLES = ("0001_schema", "0002_space", "0003_query")
 
 
 def server(data: Dataset) -> str:
@@ -61,32 +59,30 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     settings = config.load({"DATABASE_URL": url})
     stamp = data.folder / "loaded.json"
     before = json.loads(stamp.read_text()) if stamp.exists() else {}
-    tables, functions = _digest(_TABLES), _digest(sorted(_later()))
+    files = _digest(Path(sql.__file__).parent.glob("0*.sql"))
+    if before.get("files") == files and not anew:
+        return url
+    tables = structure.structure(url, lambda connection: _space(connection, data))
+    stamp.unlink(missing_ok=True)
     if anew or before.get("tables") != tables:
-        stamp.unlink(missing_ok=True)
         _empty(url)
         db.upgrade(settings)
         _load(data, url, say)
-    elif before.get("functions") != functions:
-        say("the search functions changed: applying them again")
-        db.downgrade(settings, "0003")
+    else:
+        say("the SQL files changed but not the large tables: applying the migrations behind them again")
+        db.downgrade(settings, structure.LAST)
         db.upgrade(settings)
-    stamp.write_text(json.dumps({"tables": tables, "functions": functions}))
+    stamp.write_text(json.dumps({"tables": tables, "files": files}))
     return url
 
 
-def _later() -> Iterator[str]:
-    folder = Path(sql.__file__).parent
-    return (file.stem for file in folder.glob("0*.sql") if file.stem.removesuffix("_down") not in _TABLES)
-
-
-def _digest(files: Any) -> str:
-    return hashlib.sha256("\0".join(sql.text(file) for file in files).encode()).hexdigest()
+def _digest(files: Iterable[Path]) -> str:
+    return hashlib.sha256("\0".join(file.read_text() for file in sorted(files)).encode()).hexdigest()
 
 
 def _empty(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        for schema in ("shop", "bare", "imgsearch"):
+        for schema in ("shop", "imgsearch"):
             connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
 
 
@@ -103,13 +99,19 @@ def _load(data: Dataset, url: str, say: Say) -> None:
         connection.execute("SELECT setval(pg_get_serial_sequence('imgsearch.image', 'image_id'), %s)", [data.rows])
         say(f"loaded {data.rows:,} pictures in {time.perf_counter() - began:.0f} s")
         _products(connection, data)
-        connection.execute("SET maintenance_work_mem = '3GB'")
-        connection.execute("SET max_parallel_maintenance_workers = 1")
-        for statement in later:
-            began = time.perf_counter()
-            connection.execute(statement)
-            say(f"{statement.decode().split(' ON ')[0]}: {time.perf_counter() - began:.0f} s")
+        build(connection, later, say)
         connection.execute("VACUUM ANALYZE")
+
+
+def build(connection: psycopg.Connection[Any], statements: Iterable[str], say: Say) -> None:
+    """Create indexes one after the other, the graph of an HNSW in memory."""
+    connection.execute("SET maintenance_work_mem = '3GB'")
+    connection.execute("SET max_parallel_maintenance_workers = 1")
+    connection.execute("SET client_connection_check_interval = '2s'")  # a bench that was stopped stops its build too
+    for statement in statements:
+        began = time.perf_counter()
+        connection.execute(statement.encode())
+        say(f"{statement.split(' USING ')[0]}: {time.perf_counter() - began:.0f} s")
 
 
 def _space(connection: psycopg.Connection[Any], data: Dataset) -> int:
@@ -124,7 +126,7 @@ def _space(connection: psycopg.Connection[Any], data: Dataset) -> int:
     return space.ensure(connection, described).space_id
 
 
-def _take_away_indexes(connection: psycopg.Connection[Any], made: int) -> list[bytes]:
+def _take_away_indexes(connection: psycopg.Connection[Any], made: int) -> list[str]:
     """Drop what is only slow to fill row by row, the HNSW above all; answer the statements that make it again."""
     found = connection.execute(
         """SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i
@@ -133,7 +135,7 @@ def _take_away_indexes(connection: psycopg.Connection[Any], made: int) -> list[b
     ).fetchall()
     for name, _ in found:
         connection.execute(SQL("DROP INDEX {}").format(Identifier(*name.split("."))))
-    return [definition.encode() for _, definition in found]
+    return [definition for _, definition in found]
 
 
 _IMAGE = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
@@ -52,6 +53,9 @@ class Method(Protocol):
     def cost(self, cell: Cell, ask: Ask, k: int) -> Cost | None:
         """Answer what one execution costs, None where there is no way to know."""
 
+    def spent(self, cell: Cell) -> float:
+        """Answer the CPU seconds that its server process has used so far; 0 for what runs inside this process."""
+
     def close(self) -> None: ...
 
 
@@ -87,6 +91,17 @@ class Sessions:
         if walled:
             connection.execute(psycopg.sql.SQL("SET ROLE {}").format(psycopg.sql.Identifier(self.role or "")))
         return connection
+
+    def spent(self, cell: Cell) -> float:
+        """Answer the CPU seconds of the connection's server process; 0 where the system does not tell (Linux does)."""
+        connection = self._open.get(cell.walled)
+        if connection is None:
+            return 0.0
+        try:
+            told = Path(f"/proc/{connection.info.backend_pid}/schedstat").read_text()
+        except OSError:
+            return 0.0
+        return int(told.split()[0]) / 1e9
 
     def close(self) -> None:
         for connection in self._open.values():
@@ -127,6 +142,9 @@ class Statement:
 
     def cost(self, cell: Cell, ask: Ask, k: int) -> Cost | None:
         return explained(self.sessions.of(cell, ask), self.build(ask.filter, k), self._values(cell, ask))
+
+    def spent(self, cell: Cell) -> float:
+        return self.sessions.spent(cell)
 
     def close(self) -> None:
         self.sessions.close()

@@ -69,6 +69,9 @@ class SearchSql:
     def cost(self, cell: Cell, ask: Ask, k: int) -> Cost | None:
         return explained(self.sessions.of(cell, ask), *self._statement(cell, ask, k))
 
+    def spent(self, cell: Cell) -> float:
+        return self.sessions.spent(cell)
+
     def close(self) -> None:
         self.sessions.close()
 
@@ -102,6 +105,9 @@ class SearchPython:
 
     def cost(self, cell: Cell, ask: Ask, k: int) -> Cost | None:
         return None
+
+    def spent(self, cell: Cell) -> float:
+        return self.sessions.spent(cell)
 
     def close(self) -> None:
         self.sessions.close()
@@ -144,6 +150,9 @@ class Nearest:
 
     def cost(self, cell: Cell, ask: Ask, k: int) -> Cost | None:
         return None
+
+    def spent(self, cell: Cell) -> float:
+        return self.sessions.spent(cell)
 
     def close(self) -> None:
         for session in self._made.values():

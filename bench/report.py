@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import clients, memory
 from bench.figures import Figures
 from bench.runs import GOOD
 
@@ -52,7 +53,7 @@ def line(cell: Figures) -> str:
 
 def table(cells: Sequence[Figures]) -> Table:
     """Answer the table of all cells: p50/p95 in ms and recall."""
-    made = Table(title="p50/p95 ms recall, interleaved in one run", title_justify="left")
+    made = Table(title="p50/p95 ms recall, all methods interleaved in one run", title_justify="left")
     for heading in ("cell", "k", "matches", "oracle", *_SHOWN, "×oracle", "strategies", "qdrant", "lancedb", "faiss"):
         made.add_column(heading, no_wrap=True)
     for cell in cells:
@@ -106,10 +107,13 @@ def show(console: Console, result: Figures) -> None:
     """Print everything."""
     console.print(table(result["cells"]))
     console.print(overall(result["summary"]))
+    if result["clients"]:
+        console.print(clients.table(result["clients"]))
+    console.print(memory.table(result["memory"]))
     meta = result["meta"]
-    if meta["load_average"] > 1.5:
+    if meta["load_average"] > 1.5 and meta["clock"] == "wall":
         load = f"load {meta['load_average']:.1f} on {meta['cores']} cores"
-        console.print(f"[yellow]The machine was busy ({load}): trust ratios, not ms.[/]")
+        console.print(f"[yellow]The machine was busy ({load}): trust ratios, not ms, or use --clock cpu.[/]")
     errors = {m["error"] for cell in result["cells"] for m in cell["methods"].values()} - {"", "-"}
     for error in sorted(errors):
         console.print(f"[red]{error}[/]", highlight=False)

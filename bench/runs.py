@@ -24,15 +24,25 @@ WARM = 2  # untimed questions per method and cell: statements are prepared, page
 
 @dataclass
 class Taken:
-    """What one method did in one cell. ms: of each question asked, in the order of `places`."""
+    """What one method did in one cell. wall, cpu: milliseconds of each question asked, in the order of `places`.
+
+    cpu is the processor time of server and client together: it stays true on a machine that has other work. Parallel
+    workers are not in it. clock: which of the two `ms` and the figures are made of.
+    """
 
     method: Method
-    ms: list[float] = field(default_factory=list)
+    clock: str
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     recall: list[float] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     error: str = ""
+
+    @property
+    def ms(self) -> list[float]:
+        return self.cpu if self.clock == "cpu" else self.wall
 
     @property
     def p50(self) -> float:
@@ -65,12 +75,14 @@ def measure(
     truth: Truth,
     judge: Judge,
     methods: Sequence[Method],
+    *,
     seed: int,
     seconds: float,
+    clock: str,
 ) -> Measured:
     """Ask all methods all questions, interleaved; stop early after `seconds`. Raises nothing that a method raises."""
     rng = np.random.default_rng((seed, k, *cell.name.encode()))
-    taken = {method.name: Taken(method) for method in methods}
+    taken = {method.name: Taken(method, clock) for method in methods}
     for one in taken.values():
         _warm(one, cell, asks, k)
     deadline = time.monotonic() + seconds
@@ -109,13 +121,16 @@ def _warm(one: Taken, cell: Cell, asks: Sequence[Ask], k: int) -> None:
 def _time(one: Taken, cell: Cell, ask: Ask, place: int, k: int) -> None:
     try:
         run = one.method.ready(cell, ask, k)
+        spent = one.method.spent(cell) + time.process_time()
         began = time.perf_counter()
         answer = run()
         took = time.perf_counter() - began
+        spent = one.method.spent(cell) + time.process_time() - spent
     except (psycopg.Error, ImgsearchError) as error:
         one.error = f"{type(error).__name__}: {error}".splitlines()[0]
         return
-    one.ms.append(took * 1000)
+    one.wall.append(took * 1000)
+    one.cpu.append(spent * 1000)
     one.places.append(place)
     one.answers.append(answer)
 
@@ -138,14 +153,20 @@ def _judge(taken: dict[str, Taken], cell: Cell, asks: Sequence[Ask], truth: Trut
 
 
 def _hopeless(taken: dict[str, Taken]) -> frozenset[str]:
-    """Name the methods that cost time and can no longer be the oracle; the product and the peers are always asked."""
-    good = [one.p50 for one in taken.values() if one.method.family in ("single", "bare") and one.mean_recall >= GOOD]
-    limit = HOPELESS * min(good, default=float("inf"))
-    return frozenset(
-        name
-        for name, one in taken.items()
-        if one.method.family in ("single", "bare") and name != "bare" and one.p50 > limit
-    )
+    """Name the methods that cost time and can no longer be the oracle, or their engine's best setting, in this cell.
+
+    The product and `bare` are always asked to the end.
+    """
+    engines: dict[str, list[Taken]] = {}
+    for one in taken.values():
+        if one.method.family != "product" and one.method.name != "bare":
+            engine = one.method.name.split("-")[0] if one.method.family == "peer" else "postgres"
+            engines.setdefault(engine, []).append(one)
+    given_up = set()
+    for rivals in engines.values():
+        limit = HOPELESS * min((one.p50 for one in rivals if one.mean_recall >= GOOD), default=float("inf"))
+        given_up |= {one.method.name for one in rivals if one.p50 > limit}
+    return frozenset(given_up)
 
 
 def _explain(one: Taken, cell: Cell, asks: Sequence[Ask], k: int) -> None:
