@@ -15,10 +15,12 @@ import psycopg
 import pytest
 from PIL import Image
 
-from imgsearch import upload
+from imgsearch import question, upload
 from imgsearch.cli.main import app
 from imgsearch.config import SETTINGS, Settings
+from imgsearch.space import Space
 from imgsearch.storage import open_store
+from imgsearch.testing import FakeEncoder
 from tests.processes import WorkerProcess, eventually
 
 ROOT = Path(__file__).parent.parent
@@ -26,8 +28,11 @@ README = (ROOT / "README.md").read_text()
 Connection = psycopg.Connection[Any]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def jpeg(colour: tuple[int, int, int]) -> bytes:
@@ -73,6 +78,18 @@ def test_every_sql_block_runs(shop: Connection) -> None:
                     assert rows, statement
                 if "violations" in statement:
                     assert cursor.fetchall() == []
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_every_sql_block_of_the_documentation_runs(name: str, connection: Connection, space: Space) -> None:
+    question.ask(connection, question.of_text("red canvas shoe"))
+    [asked] = question.claim(connection, space.space_id, 1)
+    question.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["red canvas shoe"])[0])
+    assert blocks("sql", DOCS[name])
+    for block in blocks("sql", DOCS[name]):
+        for statement in re.split(r";\s*(?:--.*)?\n", block):
+            if statement.strip():
+                connection.execute(statement.encode())
 
 
 def test_every_python_block_runs(
