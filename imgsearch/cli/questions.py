@@ -107,7 +107,9 @@ def show(hits: Hits, resolved: Resolved) -> None:
         "tenant",
         ("image", "right"),
     ]
-    found = [(nearness(h.distance), h.title, h.category, h.price, h.tenant_id, h.image_id) for h in hits]
+    found = [
+        (nearness(h.distance), h.title or h.product_id, h.category, h.price, h.tenant_id, h.image_id) for h in hits
+    ]
     output.print(table(columns, found))
     matches = f"more than {hits.matches:,}" if hits.more else f"{hits.matches:,}"
     output.print(
