@@ -214,7 +214,8 @@ def test_a_child_knows_no_secret_and_no_model(evil: DecodePool, monkeypatch: pyt
     with DecodePool(1, SIZE, module=EVIL) as pool:
         environment = json.loads(str(said(pool, "environment")))
         modules = json.loads(str(said(pool, "modules")))
-    assert set(environment) <= {"PYTHONPATH", "LANG", "MALLOC_ARENA_MAX", "LD_LIBRARY_PATH", "LC_CTYPE"}
+    unsecret = {"PYTHONPATH", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH"}
+    assert {name for name in environment if not name.startswith("MALLOC_")} <= unsecret
     assert modules == ["PIL"]
 
 

@@ -198,7 +198,6 @@ def _fit(size: Size, side: int) -> Size:
 def _webp(opened: _Opened, size: Size) -> bytes:
     out = io.BytesIO()
     picture = opened.resized(size, Image.Resampling.HAMMING)  # half the cost of BICUBIC, as sharp
-    picture.info = {}  # no profile, EXIF or comment travels on
     picture.save(out, "WEBP", quality=80, method=1)  # method 4 takes three times as long for 6 % fewer bytes
     return out.getvalue()
 
