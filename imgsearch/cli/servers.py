@@ -63,9 +63,8 @@ def start_servers(settings: Settings) -> None:
     db.upgrade(settings)
 
 
-def start_workers(settings: Settings, environ: dict[str, str] | None = None) -> int:
+def start_workers(settings: Settings) -> int:
     """Start the supervisor of the workers in the background; one that runs already is left alone."""
-    os.environ.update(environ or {})
     return start_detached(settings.home, [sys.executable, "-m", "imgsearch", "up"])
 
 
