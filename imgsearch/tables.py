@@ -101,6 +101,7 @@ class Space(Base):
     dimension: Mapped[int]
     preprocessing: Mapped[str]
     mean: Mapped[Any] = mapped_column(HALFVEC)
+    mean_text: Mapped[Any | None] = mapped_column(HALFVEC)
     probe_picture: Mapped[Any | None] = mapped_column(HALFVEC)
     probe_text: Mapped[Any | None] = mapped_column(HALFVEC)
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=FetchedValue())

@@ -13,6 +13,7 @@ CREATE TABLE imgsearch.space (
     dimension     integer     NOT NULL,
     preprocessing text        NOT NULL,
     mean          halfvec     NOT NULL,
+    mean_text     halfvec,
     probe_picture halfvec,
     probe_text    halfvec,
     parameters    jsonb       NOT NULL DEFAULT '{}',
@@ -20,7 +21,8 @@ CREATE TABLE imgsearch.space (
     activated_at  timestamptz,
     CONSTRAINT state_is_known CHECK (state IN ('building', 'active', 'retired')),
     CONSTRAINT dimension_fits_halfvec CHECK (dimension BETWEEN 1 AND 4000),
-    CONSTRAINT mean_has_dimension CHECK (vector_dims(mean) = dimension)
+    CONSTRAINT mean_has_dimension CHECK (vector_dims(mean) = dimension),
+    CONSTRAINT mean_text_has_dimension CHECK (vector_dims(mean_text) = dimension)
 );
 CREATE UNIQUE INDEX one_active_space ON imgsearch.space (state) WHERE state = 'active';
 COMMENT ON TABLE imgsearch.space IS 'Where vectors are comparable: one row per model and way of preparing pictures. Vectors of different spaces are never compared.';
@@ -32,6 +34,7 @@ COMMENT ON COLUMN imgsearch.space.fingerprint IS 'Digest of configuration, weigh
 COMMENT ON COLUMN imgsearch.space.dimension IS 'Numbers per vector.';
 COMMENT ON COLUMN imgsearch.space.preprocessing IS 'Version of the way pictures become pixels.';
 COMMENT ON COLUMN imgsearch.space.mean IS 'Mean image vector; subtracted before binary quantisation, because SigLIP vectors are not centred.';
+COMMENT ON COLUMN imgsearch.space.mean_text IS 'Mean of the texts asked, once there are some; subtracted from a text before binary quantisation, because texts lie apart from pictures.';
 COMMENT ON COLUMN imgsearch.space.probe_picture IS 'Vector of a fixed drawn picture; every worker compares its own at start.';
 COMMENT ON COLUMN imgsearch.space.probe_text IS 'Vector of a fixed text; every query worker compares its own at start.';
 COMMENT ON COLUMN imgsearch.space.parameters IS 'Search parameters tuned on this space''s own vectors.';
@@ -55,6 +58,7 @@ CREATE TABLE imgsearch.image (
     updated_at timestamptz      NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, image_id),
     CONSTRAINT one_picture_per_position UNIQUE (tenant_id, product_id, position),
+    CONSTRAINT image_id_leaves_room CHECK (image_id < 2251799813685248),  -- search sorts by (bits apart << 51) | image_id
     CONSTRAINT tenant_is_named CHECK (tenant_id <> ''),
     CONSTRAINT product_is_named CHECK (product_id <> ''),
     CONSTRAINT uri_is_named CHECK (uri <> ''),
@@ -64,8 +68,6 @@ CREATE TABLE imgsearch.image (
 ) WITH (fillfactor = 85);
 CREATE INDEX image_by_id ON imgsearch.image (image_id);
 CREATE INDEX image_by_sha256 ON imgsearch.image (tenant_id, sha256);
-CREATE INDEX image_by_category ON imgsearch.image (category, image_id);
-CREATE INDEX image_by_price ON imgsearch.image (price, image_id);
 CREATE INDEX image_by_attributes ON imgsearch.image USING gin (attributes jsonb_path_ops);
 COMMENT ON TABLE imgsearch.image IS 'One row per picture: narrow and mutable, what you filter on. INSERT here, from anywhere, and the picture is embedded.';
 COMMENT ON COLUMN imgsearch.image.tenant_id IS 'Whose picture; part of every key, never changes.';
