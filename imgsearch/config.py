@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from imgsearch.errors import SettingsError
 
@@ -50,6 +51,11 @@ SETTINGS = (
     Setting("THREADS", "0", "torch threads of a worker; 0: one per core"),
     Setting("DEVICE", "auto", "where the model runs: auto, cpu, cuda, cuda:1, …"),
     Setting("FETCH_ALLOW", "", "comma-separated intranet hosts that may be fetched though their address is private"),
+    Setting("HTTP_BIND", "127.0.0.1:8000", "where `imgsearch serve` listens; another address than loopback needs keys"),
+    Setting("HTTP_KEYS", "auto", "`required`, or `auto`: required unless `imgsearch serve` listens on loopback"),
+    Setting("HTTP_BODY", "33554432", "most bytes of one HTTP request"),
+    Setting("HTTP_RATE", "100", "requests per second of one key, in bursts of twice as many; 0: no limit"),
+    Setting("HTTP_CORS", "", "comma-separated origins (https://shop.example) whose pages may call the HTTP API"),
 )
 _NAMES = {setting.name: setting for setting in SETTINGS}
 
@@ -122,7 +128,39 @@ class Settings:
 
     @property
     def fetch_allow(self) -> frozenset[str]:
-        return frozenset(host.strip() for host in self.get("FETCH_ALLOW").split(",") if host.strip())
+        return self._names("FETCH_ALLOW")
+
+    @property
+    def http_bind(self) -> tuple[str, int]:
+        """Host and port; port 0 means any free one."""
+        host, colon, port = self.get("HTTP_BIND").rpartition(":")
+        if not host or not colon or not port.isdecimal() or int(port) > 65535:
+            raise SettingsError(
+                f"IMGSEARCH_HTTP_BIND is {self.get('HTTP_BIND')!r}; write host:port, as 127.0.0.1:8000."
+            )
+        return host.strip("[]"), int(port)
+
+    @property
+    def http_keys(self) -> Literal["auto", "required"]:
+        found = self.get("HTTP_KEYS")
+        if found not in {"auto", "required"}:
+            raise SettingsError(f"IMGSEARCH_HTTP_KEYS is {found!r}; it is auto or required.")
+        return "required" if found == "required" else "auto"
+
+    @property
+    def http_body(self) -> int:
+        return int(self._number("HTTP_BODY", 1024, 2**31))
+
+    @property
+    def http_rate(self) -> float:
+        return self._number("HTTP_RATE", 0, 1e6)
+
+    @property
+    def http_cors(self) -> frozenset[str]:
+        return self._names("HTTP_CORS")
+
+    def _names(self, name: str) -> frozenset[str]:
+        return frozenset(one.strip() for one in self.get(name).split(",") if one.strip())
 
 
 def load(given: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from imgsearch.cli import add, bench, database, demo, questions, servers, watch
+from imgsearch.cli import add, bench, database, demo, key, questions, serve, servers, watch
 from imgsearch.cli.show import errors
 from imgsearch.config import SETTINGS
 from imgsearch.errors import DatabaseError, ImgsearchError
@@ -37,6 +37,8 @@ app.command("down")(servers.down)
 app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(servers.psql)
 app.command("worker", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(servers.worker)
 app.add_typer(database.app, name="db")
+app.add_typer(key.app, name="key")
+app.command("serve")(serve.serve)
 app.command("add")(add.add)
 app.command("search")(questions.search)
 app.command("status")(watch.status)

@@ -1,0 +1,41 @@
+"""`imgsearch serve`: the page and the HTTP API in the foreground."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+
+from imgsearch.errors import UsageError
+
+
+def serve(
+    bind: str = typer.Option(None, "--bind", help="host:port; else IMGSEARCH_HTTP_BIND."),
+    threads: int = typer.Option(8, "--threads", help="Requests worked on at once."),
+) -> None:
+    """Serve the page and the HTTP API. On loopback without keys; any other address needs `imgsearch key create`."""
+    if not installed():
+        raise UsageError("The page needs Flask; run: pip install 'imgsearch[flask]'")
+    arguments = [*command(), "--threads", str(threads), *(["--bind", bind] if bind else [])]
+    os.execv(sys.executable, arguments)  # noqa: S606 - the doors do not import one another
+
+
+def command() -> list[str]:
+    """Answer how to start it as a process of its own."""
+    return [sys.executable, "-m", "imgsearch.flask"]
+
+
+def installed() -> bool:
+    """Tell whether the extra `flask` is installed."""
+    return find_spec("flask") is not None and find_spec("waitress") is not None
+
+
+def address(home: Path) -> str | None:
+    """Answer where the page over this home is, if it is up."""
+    try:
+        return (home / "page.url").read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None

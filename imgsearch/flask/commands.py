@@ -1,0 +1,21 @@
+"""`flask imgsearch status`: what an app's own command line can ask."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import with_appcontext
+
+from imgsearch import sql
+from imgsearch.flask.site import site
+
+group = click.Group("imgsearch", help="Image search: how it is.")
+
+
+@group.command("status")
+@with_appcontext
+def status() -> None:
+    """Show how many pictures are in which state, and who works."""
+    with site().session(None) as connection:
+        found = sql.rows(connection, "http", "status", {"tenant": None})[0]
+    for name, value in found.items():
+        click.echo(f"{name.replace('_', ' '):<16}{'–' if value is None else value}")

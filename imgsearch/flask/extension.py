@@ -1,0 +1,95 @@
+"""The extension: what a Flask app calls, and the apps that `imgsearch serve` and tests make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, current_app, g
+
+from imgsearch import config, upload
+from imgsearch import search as searching
+from imgsearch.flask import blueprint, commands
+from imgsearch.flask.identity import Identity
+from imgsearch.flask.site import EXTENSION, Site, site
+from imgsearch.query import Query
+from imgsearch.search import Hits
+from imgsearch.upload import Added, Picture
+
+Identify = Callable[[], Identity | None]
+
+
+class ImageSearch:
+    """Image search in a Flask app: `ImageSearch(app)`, or `ImageSearch()` and `init_app(app)` in a factory.
+
+    The page and the HTTP API are mounted under `url_prefix`. Who may use them says `identify`, called in each request:
+    an Identity, or None to refuse; without it, requests need a key (`imgsearch key create`).
+    One object may serve several apps; what belongs to an app lives in `app.extensions["imgsearch"]`.
+    """
+
+    def __init__(
+        self, app: Flask | None = None, *, url_prefix: str = "/imgsearch", identify: Identify | None = None
+    ) -> None:
+        self._url_prefix, self._identify = url_prefix, identify
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Mount page, API and commands; read IMGSEARCH_… from `app.config`, else from the environment.
+
+        Opens nothing: connections are made by the first request that needs one. Raises SettingsError.
+        """
+        given = {key: str(value) for key, value in app.config.items() if key.startswith("IMGSEARCH_")}
+        settings = config.load(given)
+        app.extensions[EXTENSION] = Site(settings, identify=self._identify, url_prefix=self._url_prefix)
+        app.register_blueprint(blueprint.make(), url_prefix=self._url_prefix or None)
+        app.cli.add_command(commands.group)
+        app.teardown_appcontext(_end_of_request)
+
+    @property
+    def connection(self) -> Any:
+        """The request's connection: the host's SQLAlchemy session where the app has one, else one of our own.
+
+        Ours is committed at the end of a request that succeeds, and rolled back otherwise.
+        """
+        host = current_app.extensions.get("sqlalchemy")
+        session = getattr(host, "session", None)
+        if session is not None:  # Flask-SQLAlchemy and Flask-SQLAlchemy-Lite alike; the caller commits, as always there
+            return session
+        if "imgsearch_lent" not in g:
+            manager = site().session(None, writes=True)
+            g.imgsearch_lent = (manager, manager.__enter__())
+        return g.imgsearch_lent[1]
+
+    def search(self, query: Query, **filters: Any) -> Hits:
+        """Search on the request's connection; see `imgsearch.search.search`."""
+        filters.setdefault("timeout", site().settings.query_timeout)
+        return searching.search(self.connection, query, **filters)
+
+    def add(self, image: Picture, **fields: Any) -> Added:
+        """Add a picture on the request's connection, in its transaction; see `imgsearch.upload.add`."""
+        return upload.add(self.connection, image, store=site().store, **fields)
+
+    def remove(self, **which: Any) -> list[int]:
+        """Delete pictures on the request's connection; see `imgsearch.upload.remove`."""
+        return upload.remove(self.connection, **which)
+
+
+def create_app(given: Mapping[str, str] | None = None, *, open_to_all: bool = False) -> Flask:
+    """Make the app that `imgsearch serve` runs: the page at /, the API at /v1.
+
+    `given`: settings over those of the environment. `open_to_all`: no keys, and only requests of this very machine.
+    """
+    app = Flask("imgsearch", static_folder=None, template_folder=None)
+    app.config.update({f"IMGSEARCH_{key.removeprefix('IMGSEARCH_')}": value for key, value in (given or {}).items()})
+    ImageSearch(app, url_prefix="")
+    app.extensions[EXTENSION].open_to_all = open_to_all
+    app.register_error_handler(Exception, blueprint.failed)  # also where no route was found
+    app.after_request(blueprint.after)
+    return app
+
+
+def _end_of_request(error: BaseException | None) -> None:
+    lent = g.pop("imgsearch_lent", None)
+    if lent is not None:
+        lent[0].__exit__(type(error) if error else None, error, error.__traceback__ if error else None)

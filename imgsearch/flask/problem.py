@@ -1,0 +1,122 @@
+"""What goes wrong, as an RFC 9457 problem document: a typed code for programs, one sentence with a cure for people.
+
+Below 500 the sentence is the error's own. From 500 on it is the sentence of the error's type: the message itself may
+name hosts, folders or buckets, which stay in the log beside the request's number.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from flask import Response, g, json
+from werkzeug.exceptions import HTTPException
+
+from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryTimeout
+from imgsearch.sql.failure import translate
+
+log = logging.getLogger("imgsearch.http")
+CONTENT_TYPE = "application/problem+json"
+_SPEAKS_TO_STRANGERS = (QueryTimeout, NoSpace)  # 5xx whose messages name nothing of ours
+_OVERRUN = "The database did not answer in time; ask for fewer rows or a narrower filter, or try again later."
+_REFUSED = (
+    "The database refuses a value of this request; send plain text without control characters, and numbers in range."
+)
+_INTERNAL = "Something went wrong here that is not your fault; tell the operator the request's number."
+
+
+class Problem(Exception):
+    """An answer other than success."""
+
+    def __init__(self, status: int, code: str, detail: str, *, more: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.more = dict(more or {})
+        self.headers: dict[str, str] = {}
+
+
+class Unauthorized(Problem):
+    """No key, or one that is not known."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(401, "unauthorized", detail)
+        self.headers["WWW-Authenticate"] = "Bearer"
+
+
+class TooMany(Problem):
+    """More requests than the key may make; `seconds` until the next is welcome."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(429, "too_many_requests", f"This key asks too often; wait {seconds:.2f} s.")
+        self.headers["Retry-After"] = str(max(1, round(seconds + 0.5)))
+
+
+def bad_request(detail: str, code: str = "bad_request") -> Problem:
+    """Answer the problem of a request that cannot be understood."""
+    return Problem(400, code, detail)
+
+
+def of(error: BaseException) -> Problem:
+    """Answer the problem that an error is; what is nobody's fault but ours goes to the log, whole."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, psycopg.Error):
+        error = _of_database(error)
+        if isinstance(error, Problem):
+            return error
+    if isinstance(error, ImgsearchError):
+        return _typed(error)
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
+        found = Problem(error.code, _snake(type(error).__name__), error.description or error.name)
+        found.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
+        return found
+    if isinstance(error, UnicodeEncodeError | RecursionError):
+        return bad_request(_REFUSED)
+    log.error("request %s failed", g.get("imgsearch_request", "?"), exc_info=error)
+    return Problem(500, "internal", _INTERNAL)
+
+
+def response(problem: Problem) -> Response:
+    """Answer the document of a problem."""
+    document = {
+        "type": f"urn:imgsearch:problem:{problem.code}",
+        "title": problem.code.replace("_", " "),
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "instance": f"urn:imgsearch:request:{g.get('imgsearch_request', 'none')}",
+        **problem.more,
+    }
+    answer = Response(json.dumps(document), problem.status, content_type=CONTENT_TYPE)
+    answer.headers.update(problem.headers)
+    return answer
+
+
+def _of_database(error: psycopg.Error) -> BaseException:
+    typed = translate(error)
+    if typed is not None:
+        return typed
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return Problem(504, "database_timeout", _OVERRUN)
+    if isinstance(error, psycopg.DataError | psycopg.errors.ProgramLimitExceeded | psycopg.errors.StatementTooComplex):
+        return bad_request(_REFUSED)
+    if isinstance(error, psycopg.IntegrityError):
+        return bad_request(f"The database refuses this: {error.diag.message_primary or 'a rule of its tables'}.")
+    return error
+
+
+def _typed(error: ImgsearchError) -> Problem:
+    code = error.code if isinstance(error, PictureError) else _snake(type(error).__name__)
+    if error.http_status < 500:
+        return Problem(error.http_status, code, str(error))
+    if isinstance(error, _SPEAKS_TO_STRANGERS):
+        return Problem(error.http_status, code, str(error))
+    log.warning("request %s: %s: %s", g.get("imgsearch_request", "?"), type(error).__name__, error)
+    return Problem(error.http_status, code, (type(error).__doc__ or "").strip().partition("\n")[0])
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

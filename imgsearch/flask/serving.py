@@ -1,0 +1,119 @@
+"""Serve the page and the API alone, with a production WSGI server: `python -m imgsearch.flask`.
+
+On loopback it runs without keys, for whoever sits at this machine, and says so. Any other address needs keys.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from imgsearch import config, db, keys, sql
+from imgsearch.config import Settings
+from imgsearch.errors import UsageError
+from imgsearch.flask.access import is_loopback
+from imgsearch.flask.extension import create_app
+from imgsearch.flask.site import Site
+
+THREADS = 8
+NEARBY = 20  # ports tried one after the other where nobody chose one
+
+
+def serve(bind: str | None = None, threads: int = THREADS) -> None:
+    """Serve until SIGTERM. `bind` is host:port. Raises UsageError, SettingsError and the database's typed errors."""
+    import waitress
+
+    settings = config.load({"HTTP_BIND": bind} if bind else None)
+    host, port = settings.http_bind
+    open_to_all = guard(settings, host)
+    listening = listen(host, port, nearby=bind is None and settings.get("HTTP_BIND") == _DEFAULT)
+    where = address(listening)
+    note = settings.home / "page.url"
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # More than HTTP_BODY, so that our own answer, a problem document, is what most oversized requests get.
+    waitress_options = {"max_request_body_size": 2 * settings.http_body, "channel_timeout": 60, "ident": None}
+    server = waitress.create_server(
+        create_app({"HTTP_BIND": bind} if bind else None, open_to_all=open_to_all),
+        sockets=[listening],
+        threads=threads,
+        **waitress_options,
+    )
+    signal.signal(signal.SIGTERM, _end)
+    _leave_note(note, where)
+    whom = "without keys, for this machine alone" if open_to_all else "with keys (imgsearch key create)"
+    print(f"imgsearch listens on {where} {whom}", flush=True)
+    try:
+        server.run()
+    finally:
+        with suppress(OSError):
+            note.unlink(missing_ok=True)
+
+
+_DEFAULT = next(setting.default for setting in config.SETTINGS if setting.name == "HTTP_BIND")
+
+
+def guard(settings: Settings, host: str) -> bool:
+    """Answer whether to serve without keys. Raises UsageError for an address that others reach where no key exists."""
+    if is_loopback(host):
+        return settings.http_keys == "auto"
+    with db.connect(settings, autocommit=True) as connection:
+        working = [key for key in keys.listed(connection) if key.revoked_at is None]
+    if not working:
+        raise UsageError(
+            f"{host} can be reached from other machines, and there is no key yet. "
+            "Make one with `imgsearch key create --tenant …`, or listen on 127.0.0.1."
+        )
+    here = Site(settings)
+    try:
+        with here.session(None) as connection:
+            behind = here.steps_down(connection) or bool(sql.value(connection, "http", "walled"))
+            role = connection.info.user
+    finally:
+        here.close()
+    if not behind:
+        raise UsageError(
+            f"The database role {role} sees every tenant's pictures, so nothing would stand between tenants but our "
+            f"own code. Run as an administrator: GRANT imgsearch_writer TO {role}; or connect as a role that is in it."
+        )
+    return False
+
+
+def listen(host: str, port: int, *, nearby: bool = False) -> socket.socket:
+    """Answer a socket that listens; with `nearby` on the next free port. Raises UsageError when there is none."""
+    candidates = [*range(port, port + NEARBY), 0] if nearby else [port]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    error: OSError | None = None
+    for candidate in candidates:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, candidate))
+        except OSError as refused:
+            listening.close()
+            error = refused
+        else:
+            return listening
+    raise UsageError(f"{host}:{port} cannot be listened on ({error}); choose another with --bind.")
+
+
+def address(listening: socket.socket) -> str:
+    """Answer where a browser finds it."""
+    host, port = listening.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}/"
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _leave_note(note: Path, where: str) -> None:
+    """Write where the page is, for `imgsearch demo` and whoever else started us."""
+    with suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(where, encoding="utf-8")

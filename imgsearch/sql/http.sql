@@ -1,0 +1,68 @@
+-- name: configure
+-- Once per connection of a web process: plans follow the filters and never an average of them; nothing runs for ever.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', false), set_config('statement_timeout', '15s', false),
+       set_config('idle_in_transaction_session_timeout', '60s', false)
+
+-- name: begin
+-- At the start of each request's transaction: whose it is, the role it steps down to ("none": it stays what it is), and
+-- whether it may write. All of it ends with the transaction.
+SELECT set_config('imgsearch.tenant', %(tenant)s, true), set_config('transaction_read_only', %(read_only)s, true),
+       set_config('role', %(role)s, true)
+
+-- name: walled
+-- Whether this role sees one tenant at a time.
+SELECT imgsearch.walled()
+
+-- name: secret
+-- What links are signed with.
+SELECT imgsearch.link_secret()
+
+-- name: details
+-- What a page shows of pictures beside what the search answered: the digest finds the thumbnail.
+SELECT i.image_id, i.sha256 FROM imgsearch.image i
+WHERE i.image_id = ANY(%(images)s) AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
+
+-- name: picture
+-- One picture and its state.
+SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i.in_stock, i.attributes, i.sha256,
+       i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
+       CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready' ELSE 'pending' END AS state
+FROM imgsearch.image i
+LEFT JOIN imgsearch.job j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id
+LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+WHERE i.image_id = ANY(%(images)s) AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
+ORDER BY array_position(%(images)s::bigint[], i.image_id)
+
+-- name: status
+-- How one tenant's pictures (or everybody's) are, and who works. Workers and the model are the same for all tenants.
+SELECT (SELECT count(*) FROM imgsearch.image i WHERE %(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AS images,
+       count(*) FILTER (WHERE j.state = 'pending') AS pending,
+       count(*) FILTER (WHERE j.state = 'leased') AS leased,
+       count(*) FILTER (WHERE j.state = 'failed') AS failed,
+       count(*) FILTER (WHERE j.state = 'skipped') AS skipped,
+       extract(epoch FROM now() - min(j.created_at) FILTER (WHERE j.state IN ('pending', 'leased')))::float8 AS oldest_waiting,
+       (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds') AS workers,
+       (SELECT model FROM imgsearch.space WHERE state = 'active') AS model,
+       (SELECT dimension FROM imgsearch.space WHERE state = 'active') AS dimension
+FROM imgsearch.job j WHERE %(tenant)s::text IS NULL OR j.tenant_id = %(tenant)s
+
+-- name: workers
+-- Is there a model, and anybody to embed: workers seen within 30 seconds, by lane.
+SELECT count(*) FILTER (WHERE lane IN ('images', 'both')) AS images, count(*) FILTER (WHERE lane IN ('queries', 'both')) AS queries,
+       EXISTS (SELECT FROM imgsearch.space WHERE state = 'active') AS model
+FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
+
+-- name: facets
+-- How many pictures each further filter would leave.
+SELECT facet, name, value, low, high, count, approximate
+FROM imgsearch.facets(tenant => %(tenant)s, categories => %(categories)s::text[], min_price => %(min_price)s,
+         max_price => %(max_price)s, in_stock => %(in_stock)s, attributes => %(attributes)s::jsonb)
+
+-- name: browse
+-- The newest pictures that match, when nothing was asked.
+SELECT i.image_id, i.product_id, i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256
+FROM imgsearch.browse(tenant => %(tenant)s, categories => %(categories)s::text[], min_price => %(min_price)s,
+         max_price => %(max_price)s, in_stock => %(in_stock)s, attributes => %(attributes)s::jsonb,
+         k => %(k)s, before_image => %(before)s) WITH ORDINALITY AS b (image_id, place)
+JOIN imgsearch.image i ON i.image_id = b.image_id AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
+ORDER BY b.place

@@ -1,0 +1,110 @@
+"""Apps on a test's own database: open as on a laptop, and with keys as behind a public address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from imgsearch import keys, question
+from imgsearch.config import Settings
+from imgsearch.flask import create_app
+from imgsearch.space import Space
+from imgsearch.testing import FakeEncoder
+from tests.shop import Row, fill
+
+Connection = psycopg.Connection[Any]
+Teach = Callable[[str], list[float]]
+
+
+def with_key(key: str) -> dict[str, str]:
+    """Answer the header that a key travels in."""
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def open_app(settings: Settings) -> Iterator[Flask]:
+    """The app as `imgsearch serve` makes it on loopback."""
+    app = create_app(settings.values, open_to_all=True)
+    yield app
+    app.extensions["imgsearch"].close()
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The app as `imgsearch serve` makes it on a public address."""
+    made = create_app({**settings.values, "HTTP_RATE": "0"})
+    yield made
+    made.extensions["imgsearch"].close()
+
+
+@pytest.fixture
+def anyone(open_app: Flask) -> FlaskClient:
+    """Somebody at this machine."""
+    return open_app.test_client()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Somebody out there, who needs a key."""
+    return app.test_client()
+
+
+@pytest.fixture
+def key_of(connection: Connection) -> Callable[..., str]:
+    """Make a key: key_of("acme", "write")."""
+
+    def make(tenant: str = "acme", scope: str = "search") -> str:
+        return keys.create(connection, tenant_id=tenant, scope=scope, name="test")
+
+    return make
+
+
+@pytest.fixture
+def teach(connection: Connection, space: Space) -> Teach:
+    """Answer a text as a query worker would have, so that a test without a worker can ask it."""
+
+    def learn(text: str) -> list[float]:
+        asked = question.of_text(text)
+        [vector] = FakeEncoder().embed_texts([text])
+        question.ask(connection, asked)
+        question.answer(connection, space.space_id, asked, vector)
+        return [float(number) for number in vector]
+
+    return learn
+
+
+@pytest.fixture
+def shop(connection: Connection, space: Space, teach: Teach) -> list[int]:
+    """Thirty pictures of three tenants; "red shoe" was asked before."""
+    near = teach("red shoe")
+    rows = [
+        Row(
+            vector=[a + (0.02 * n if i == n else 0) for i, a in enumerate(near)],
+            tenant=("acme", "bolt", "corner")[n % 3],
+            category=("shoes", "bags")[n % 2],
+            price=5.0 * n,
+            in_stock=n % 5 != 0,
+            attributes={"colour": ("red", "blue")[n % 4 == 0], "size": n, "title": f"Thing {n}"},
+        )
+        for n in range(30)
+    ]
+    return fill(connection, space, rows)
+
+
+def problem(response: Any, status: int, code: str) -> dict[str, Any]:
+    """Check that an answer is the problem document it should be, and answer it."""
+    assert response.status_code == status, response.get_data(as_text=True)
+    assert response.content_type == "application/problem+json"
+    found: dict[str, Any] = json.loads(response.get_data())
+    assert found["code"] == code, found
+    assert found["status"] == status
+    assert found["type"] == f"urn:imgsearch:problem:{code}"
+    assert found["detail"]
+    assert "Traceback" not in found["detail"]
+    return found

@@ -1,0 +1,330 @@
+"""A key reaches one tenant and what its scope allows; whoever has none, or another's, gets nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from imgsearch import keys
+from imgsearch.config import Settings
+from imgsearch.errors import UsageError
+from imgsearch.flask import Identity, ImageSearch, create_app, serving
+from imgsearch.flask.rate import Rate
+from tests.conftest import with_settings
+from tests.http.conftest import problem, with_key
+from tests.processes import eventually
+
+Connection = psycopg.Connection[Any]
+KeyOf = Callable[..., str]
+
+
+def test_without_a_key_or_with_a_wrong_one_nothing_is_answered(
+    client: FlaskClient, shop: list[int], key_of: KeyOf
+) -> None:
+    good = key_of("acme")
+    handle, secret = re.fullmatch(r"imgs_([0-9a-f]{12})_(.{43})", good).groups()  # type: ignore[union-attr]
+    other = key_of("bolt")
+    wrong = [
+        "",
+        "x",
+        good[:-1],
+        good + "A",
+        good.upper(),
+        f"imgs_{handle}_{'A' * 43}",
+        f"imgs_{'0' * 12}_{secret}",
+        f"imgs_{handle}_{other.rpartition('_')[2]}"[: len(good)],
+        handle,
+        secret,
+    ]
+    for headers in ({}, *(with_key(key) for key in wrong), {"Authorization": f"Basic {good}"}):
+        answer = client.post("/v1/search", json={"text": "red shoe"}, headers=headers)
+        problem(answer, 401, "unauthorized")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    client.set_cookie("imgsearch_key", good)
+    problem(client.post("/v1/search", json={"text": "red shoe"}), 401, "unauthorized")
+    assert client.post("/v1/search", json={"text": "red shoe"}, headers=with_key(good)).status_code == 200
+
+
+def test_a_key_is_kept_as_a_digest_and_ends_at_once(
+    client: FlaskClient, connection: Connection, shop: list[int], key_of: KeyOf
+) -> None:
+    key = key_of("acme")
+    row = connection.execute("SELECT handle, digest, k::text FROM imgsearch.api_key k").fetchone()
+    assert row is not None
+    secret = key.rpartition("_")[2] if key.count("_") == 2 else key.split("_", 2)[2]
+    assert bytes(row[1]) == sha256(secret.encode()).digest()
+    assert secret not in row[2]
+    assert client.post("/v1/search", json={"text": "red shoe"}, headers=with_key(key)).status_code == 200
+    assert keys.revoke(connection, row[0])
+    problem(client.post("/v1/search", json={"text": "red shoe"}, headers=with_key(key)), 401, "unauthorized")
+    assert [k.revoked_at is not None for k in keys.listed(connection)] == [True]
+    assert not keys.revoke(connection, "nobody")
+    with pytest.raises(UsageError, match="search, write or admin"):
+        keys.create(connection, tenant_id="acme", scope="root")
+
+
+def test_a_scope_allows_what_it_says(client: FlaskClient, shop: list[int], key_of: KeyOf) -> None:
+    calls: list[tuple[str, str, dict[str, Any], str]] = [
+        ("POST", "/v1/search", {"json": {"text": "red shoe"}}, "search"),
+        ("GET", f"/v1/images/{shop[0]}", {}, "search"),
+        ("POST", "/v1/images", {"json": {"images": [{"product_id": "1", "url": "https://x.example/1.jpg"}]}}, "write"),
+        ("DELETE", f"/v1/images/{shop[0]}", {}, "write"),
+        ("GET", "/v1/status", {}, "admin"),
+        ("GET", "/metrics", {}, "admin"),
+    ]
+    for scope in keys.SCOPES:
+        headers = with_key(key_of("acme", scope))
+        for method, path, sent, needed in calls:
+            answer = client.open(path, method=method, headers=headers, **sent)
+            if keys.SCOPES.index(scope) < keys.SCOPES.index(needed):  # type: ignore[arg-type]
+                problem(answer, 403, "forbidden")
+            else:
+                assert answer.status_code in {200, 202, 204, 404}, (scope, path, answer.get_data())
+
+
+def test_status_and_metrics_of_a_key_are_its_tenants_own(client: FlaskClient, shop: list[int], key_of: KeyOf) -> None:
+    headers = with_key(key_of("acme", "admin"))
+    assert client.get("/v1/status", headers=headers).get_json()["images"] == 10
+
+
+def test_ten_thousand_attempts_reach_no_other_tenant(
+    client: FlaskClient, connection: Connection, shop: list[int], key_of: KeyOf
+) -> None:
+    """Ids, filters, examples, keys, thumbnails, made-up signatures: what acme is answered is acme's."""
+    rows = connection.execute("SELECT image_id, tenant_id, encode(sha256, 'hex') FROM imgsearch.image").fetchall()
+    tenant_of = {row[0]: row[1] for row in rows}
+    foreign = [image for image, tenant in tenant_of.items() if tenant != "acme"]
+    before = connection.execute("SELECT count(*) FROM imgsearch.image WHERE tenant_id <> 'acme'").fetchone()
+    headers = with_key(key_of("acme", "admin"))
+    dice = random.Random(5)
+    attempts = leaks = 0
+
+    def search() -> None:
+        nonlocal leaks
+        asked: dict[str, Any] = {"k": dice.choice([1, 10, 100]), "text": "red shoe"}
+        if dice.random() < 0.4:
+            asked["tenant"] = dice.choice(["bolt", "corner", "*", "acme' OR true --", "%", "ACME", " acme", "acme"])
+        if dice.random() < 0.4:
+            asked[dice.choice(["more_like", "less_like"])] = dice.sample(foreign, 2)
+        if dice.random() < 0.3:
+            asked["attributes"] = {dice.choice(["tenant_id", "colour", "') OR true --"]): dice.choice(["bolt", "red"])}
+        if dice.random() < 0.2:
+            asked["category"] = [dice.choice(["shoes", "' OR tenant_id = 'bolt", "bags"])]
+        if dice.random() < 0.2:
+            asked["after"] = {"distance": dice.choice([-1.0, 0.0, 0.3]), "image_id": dice.choice(foreign)}
+        answer = client.post("/v1/search", json=asked, headers=headers)
+        assert answer.status_code in {200, 400, 403, 404}, answer.get_data()
+        if answer.status_code == 200:
+            leaks += sum(row["tenant"] != "acme" or tenant_of[row["image_id"]] != "acme" for row in answer.json["rows"])
+
+    def image() -> None:
+        nonlocal leaks
+        path = f"/v1/images/{dice.choice(foreign)}"
+        method = dice.choice(["GET", "GET", "DELETE"])
+        leaks += client.open(path, method=method, headers=headers).status_code != 404
+
+    def thumbnail() -> None:
+        nonlocal leaks
+        digest = dice.choice(rows)[2]
+        signature = "".join(dice.choices("ABCdef0123_-", k=dice.choice([0, 21, 22, 22, 22, 23])))
+        leaks += client.get(f"/thumbnail/{digest}-{signature}.webp").status_code != 404
+
+    def guess() -> None:
+        nonlocal leaks
+        key = f"imgs_{dice.getrandbits(48):012x}_{'A' * 43}"
+        leaks += client.post("/v1/search", json={"text": "red shoe"}, headers=with_key(key)).status_code != 401
+
+    total = int(os.environ.get("TENANT_ATTEMPTS", "1000"))
+    while attempts < total:
+        dice.choice([search, image, thumbnail, thumbnail, guess])()
+        attempts += 1
+    assert leaks == 0
+    assert connection.execute("SELECT count(*) FROM imgsearch.image WHERE tenant_id <> 'acme'").fetchone() == before
+
+
+def test_the_database_itself_holds_when_the_code_forgets_the_tenant(
+    app: Flask, connection: Connection, shop: list[int]
+) -> None:
+    """The second wall: a statement without any tenant, run as a request runs it, sees one tenant's rows."""
+    here = app.extensions["imgsearch"]
+    with here.session("acme") as walled:
+        assert walled.execute("SELECT current_user").fetchone() == ("imgsearch_reader",)
+        assert walled.execute("SELECT DISTINCT tenant_id FROM imgsearch.image").fetchall() == [("acme",)]
+        with pytest.raises(psycopg.Error), walled.transaction():
+            walled.execute("DELETE FROM imgsearch.image")
+    with here.session("acme", writes=True) as walled:
+        assert walled.execute("SELECT current_user").fetchone() == ("imgsearch_writer",)
+        assert walled.execute("DELETE FROM imgsearch.image RETURNING tenant_id").fetchall() == [("acme",)] * 10
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), walled.transaction():
+            walled.execute("SELECT * FROM imgsearch.api_key")
+    with here.session(None) as free:
+        assert free.execute("SELECT current_user").fetchone() == ("postgres",), "the next request begins afresh"
+        assert free.execute("SELECT count(*) FROM imgsearch.image").fetchone() == (20,)
+
+
+def test_a_role_of_its_own_behind_the_wall_serves_keys(
+    settings: Settings, connection: Connection, shop: list[int], key_of: KeyOf
+) -> None:
+    connection.execute("DROP ROLE IF EXISTS web")
+    connection.execute("CREATE ROLE web LOGIN IN ROLE imgsearch_writer")
+    key = key_of("acme", "admin")
+    web = with_settings(settings, DATABASE_URL=settings.database_url.replace("postgres@", "web@"))
+    app = create_app(web.values)
+    found = app.test_client().post("/v1/search", json={"text": "red shoe", "k": 100}, headers=with_key(key)).get_json()
+    assert {row["tenant"] for row in found["rows"]} == {"acme"}
+    assert len(found["rows"]) == 10
+    listed = {"images": [{"product_id": "1", "url": "https://x.example/1.jpg"}]}
+    assert app.test_client().post("/v1/images", json=listed, headers=with_key(key)).status_code == 202
+    assert app.test_client().get("/readyz").get_json()["schema"] is True
+    app.extensions["imgsearch"].close()
+    connection.execute("DROP ROLE web")
+
+
+def test_other_sites_pages_cannot_act_for_us(
+    settings: Settings, open_app: Flask, client: FlaskClient, shop: list[int], key_of: KeyOf
+) -> None:
+    anyone = open_app.test_client()
+    asked = {"text": "red shoe"}
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        problem(anyone.post("/v1/search", json=asked, headers=headers), 403, "cross_site")
+    for base, headers in (
+        ("http://evil.example:8000", {}),
+        ("http://192.168.0.7", {}),
+        ("http://localhost", {"X-Forwarded-For": "1.2.3.4"}),
+        ("http://localhost", {"Forwarded": "for=1.2.3.4"}),
+    ):
+        problem(anyone.post("/v1/search", json=asked, headers=headers, base_url=base), 403, "not_local")
+        problem(anyone.get("/v1/status", headers=headers, base_url=base), 403, "not_local")
+    for base in ("http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost"):
+        assert anyone.post("/v1/search", json=asked, base_url=base).status_code == 200
+    key = with_key(key_of("acme"))
+    plain = client.post("/v1/search", json=asked, headers={**key, "Origin": "https://shop.example"})
+    assert "Access-Control-Allow-Origin" not in plain.headers
+    sharing = create_app(with_settings(settings, HTTP_CORS="https://shop.example").values)
+    for origin, allowed in (("https://shop.example", "https://shop.example"), ("https://evil.example", None)):
+        before = sharing.test_client().options("/v1/search", headers={"Origin": origin})
+        assert before.headers.get("Access-Control-Allow-Origin") == allowed
+        answer = sharing.test_client().post("/v1/search", json=asked, headers={**key, "Origin": origin})
+        assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    sharing.extensions["imgsearch"].close()
+
+
+def test_a_key_that_asks_too_often_must_wait(settings: Settings, shop: list[int], key_of: KeyOf) -> None:
+    app = create_app(with_settings(settings, HTTP_RATE="2").values)
+    one, other = with_key(key_of("acme")), with_key(key_of("acme"))
+    codes = [app.test_client().get(f"/v1/images/{shop[0]}", headers=one).status_code for _ in range(8)]
+    assert codes[:4] == [200] * 4
+    assert 429 in codes
+    refused = app.test_client().get(f"/v1/images/{shop[0]}", headers=one)
+    problem(refused, 429, "too_many_requests")
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert app.test_client().get(f"/v1/images/{shop[0]}", headers=other).status_code == 200
+    app.extensions["imgsearch"].close()
+
+
+def test_a_bucket_fills_again_and_the_memory_of_it_is_bounded() -> None:
+    rate = Rate(50)
+    waits = [rate.take("a") for _ in range(101)]
+    assert waits[:100] == [0.0] * 100
+    assert 0 < waits[100] <= 1 / 50
+    time.sleep(0.1)
+    assert rate.take("a") == 0
+    for n in range(20_000):
+        rate.take(str(n))
+    assert len(rate._buckets) <= 10_000
+
+
+def test_the_host_application_may_say_who_asks(settings: Settings, shop: list[int]) -> None:
+    who: list[Identity | None] = [Identity(tenant="bolt", scope="search")]
+    app = Flask("shop")
+    app.config.update({f"IMGSEARCH_{name}": value for name, value in settings.values.items()})
+    ImageSearch(app, identify=lambda: who[0])
+    found = app.test_client().post("/imgsearch/v1/search", json={"text": "red shoe", "k": 100}).get_json()
+    assert {row["tenant"] for row in found["rows"]} == {"bolt"}
+    problem(app.test_client().delete(f"/imgsearch/v1/images/{shop[1]}"), 403, "forbidden")
+    problem(app.test_client().post("/imgsearch/v1/search", json={"text": "x", "tenant": "acme"}), 403, "other_tenant")
+    who[0] = None
+    problem(app.test_client().post("/imgsearch/v1/search", json={"text": "red shoe"}), 401, "unauthorized")
+    app.extensions["imgsearch"].close()
+
+
+def test_another_address_than_loopback_needs_keys_and_a_wall(
+    settings: Settings, connection: Connection, key_of: KeyOf
+) -> None:
+    assert serving.guard(settings, "127.0.0.1") is True
+    assert serving.guard(settings, "::1") is True
+    assert serving.guard(with_settings(settings, HTTP_KEYS="required"), "127.0.0.1") is False
+    for host in ("0.0.0.0", "::", "192.168.1.5", "shop.example"):  # noqa: S104
+        with pytest.raises(UsageError, match="imgsearch key create"):
+            serving.guard(settings, host)
+    key_of("acme")
+    assert serving.guard(settings, "0.0.0.0") is False  # noqa: S104
+    connection.execute("DROP ROLE IF EXISTS alone")
+    connection.execute("CREATE ROLE alone LOGIN IN ROLE imgsearch_admin")
+    alone = with_settings(settings, DATABASE_URL=settings.database_url.replace("postgres@", "alone@"))
+    with pytest.raises(UsageError, match="GRANT imgsearch_writer TO alone"):
+        serving.guard(alone, "0.0.0.0")  # noqa: S104
+    connection.execute("DROP ROLE alone")
+
+
+def test_serve_listens_says_so_and_leaves_when_asked(environment: dict[str, str], settings: Settings) -> None:
+    command = [sys.executable, "-m", "imgsearch", "serve", "--bind"]
+    refused = subprocess.run([*command, "0.0.0.0:0"], env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "imgsearch key create" in refused.stderr
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = subprocess.run(
+            [*command, f"127.0.0.1:{taken.getsockname()[1]}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert busy.returncode == 2
+    assert "--bind" in busy.stderr
+    with subprocess.Popen([*command, "127.0.0.1:0"], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "without keys, for this machine alone" in line
+        where = re.search(r"http://127\.0\.0\.1:\d+/", line)[0]  # type: ignore[index]
+        assert (settings.home / "page.url").read_text() == where
+        import httpx
+
+        assert eventually(lambda: httpx.get(f"{where}healthz").status_code == 200)
+        process.terminate()
+        assert process.wait(10) == 0
+    assert not (settings.home / "page.url").exists()
+
+
+def test_the_command_line_makes_lists_and_ends_keys(environment: dict[str, str], connection: Connection) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "imgsearch", "key", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    made = run("create", "--tenant", "acme", "--scope", "write", "--name", "shop")
+    key = made.stdout.strip()
+    grant = keys.check(connection, key)
+    assert grant is not None
+    assert (grant.tenant_id, grant.scope, grant.name) == ("acme", "write", "shop")
+    shown = run("list").stdout
+    assert grant.handle in shown
+    assert key.split("_", 2)[2] not in shown
+    assert run("revoke", grant.handle).stdout.strip() == "Revoked."
+    assert keys.check(connection, key) is None
+    assert run("revoke", "nobody").returncode == 2
