@@ -14,7 +14,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from bench import bare, clients, figures, load, memory, plot, report
 from bench.cells import Cell, cells
 from bench.dataset import OUT, Dataset, dataset
 from bench.everything import methods_of
+from bench.methods import Method
 from bench.peers import peers
 from bench.runs import measure
 from bench.truth import Judge
@@ -66,68 +67,78 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; answer the exit status."""
     chosen = options(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 260)
+    console = Console(width=None if sys.stdout.isatty() else 260, log_path=False)
     data = dataset(chosen.rows, chosen.dim)
     wanted = [cell for cell in cells(data) if re.search(chosen.cells, cell.name)]
     if chosen.list:
         console.print("\n".join(cell.name for cell in wanted), highlight=False)
         return 0
+    kept = chosen.keep or chosen.load_only or load.running(data)
     url = load.ready(data, console.log, anew=chosen.reload)
-    if re.search(chosen.methods, "bare"):
-        bare.ready(data, url, console.log)
     try:
+        if re.search(chosen.methods, "bare"):
+            bare.ready(data, url, console.log)
         if chosen.load_only:
             console.print(url, highlight=False, soft_wrap=True)
-            return 0
-        result = run(chosen, data, url, wanted, console)
-        path = chosen.json or OUT / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}.json"
-        report.save(path, result)
-        report.show(console, result)
-        for written in [path, *plot.plot(result["cells"], path)]:
-            console.print(str(written), highlight=False, soft_wrap=True)
+        else:
+            run(chosen, data, url, wanted, console)
     finally:
-        if not (chosen.keep or chosen.load_only):
+        if not kept:
             load.stop(data)
     return 0
 
 
-def run(
-    chosen: argparse.Namespace, data: Dataset, url: str, wanted: Sequence[Cell], console: Console
-) -> dict[str, Any]:
-    """Measure the chosen cells with the chosen methods and answer the result, ready for JSON."""
+def run(chosen: argparse.Namespace, data: Dataset, url: str, wanted: Sequence[Cell], console: Console) -> None:
+    """Measure the chosen cells with the chosen methods; show and keep the figures."""
+    path = chosen.json or OUT / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}.json"
     everything = [*methods_of(data, url), *peers(data, console.log, chosen.methods)]
     methods = [method for method in everything if re.search(chosen.methods, method.name)]
-    judge, measured, sizes = Judge(data), [], [int(k) for k in chosen.k.split(",")]
-    began = time.monotonic()
-    try:
-        for number, cell in enumerate(wanted):
-            asks = cell.asks(chosen.queries, chosen.seed)
-            if not asks:
-                console.log(f"{cell.name}: no question of this kind in this dataset")
-                continue
-            truth = judge.truth(cell, asks)
-            for k in sizes:
-                left = chosen.seconds_budget - (time.monotonic() - began)
-                seconds = max(1.0, left / max(1, (len(wanted) - number) * len(sizes)))
-                # What one cell leaves over, the next ones have; none takes more than four shares.
-                limits: Any = {"seed": chosen.seed, "seconds": seconds * 4, "clock": chosen.clock}
-                found = measure(cell, k, asks, truth, judge, methods, **limits)
-                measured.append(figures.of_cell(found))
-                console.log(report.line(measured[-1]), highlight=False)
-    finally:
-        for method in methods:
-            method.close()
-    result = {
-        "meta": meta(chosen, url) | {"seconds": round(time.monotonic() - began, 1)},
-        "cells": measured,
-        "summary": figures.summary(measured),
+    result: dict[str, Any] = {
+        "meta": meta(chosen, url),
+        "cells": [],
+        "summary": {},
         "memory": memory.sizes(data, url),
         "clients": [],
     }
+    began = time.monotonic()
+    try:
+        for figures_of_cell in measured(chosen, Judge(data), wanted, methods, console):
+            result["cells"].append(figures_of_cell)
+            console.log(report.line(figures_of_cell), highlight=False)
+    except KeyboardInterrupt:
+        console.log("stopped; these are the cells so far")
+    finally:
+        for method in methods:
+            method.close()
+    result["summary"] = figures.summary(result["cells"])
+    result["meta"]["seconds"] = round(time.monotonic() - began, 1)
+    report.save(path, result)
     if chosen.clients_seconds:
         names = {method.name for method in methods}
         result["clients"] = clients.throughput(data, url, names, chosen.cells, chosen.clients_seconds, console.log)
-    return result
+        report.save(path, result)
+    report.show(console, result)
+    for written in [path, *plot.plot(result["cells"], path)]:
+        console.print(str(written), highlight=False, soft_wrap=True)
+
+
+def measured(
+    chosen: argparse.Namespace, judge: Judge, wanted: Sequence[Cell], methods: Sequence[Method], console: Console
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures of each cell at each k, within the budget of seconds."""
+    sizes, began = [int(k) for k in chosen.k.split(",")], time.monotonic()
+    for number, cell in enumerate(wanted):
+        asks = cell.asks(chosen.queries, chosen.seed)
+        if not asks:
+            console.log(f"{cell.name}: no question of this kind in this dataset")
+            continue
+        truth = judge.truth(cell, asks)
+        for k in sizes:
+            left = chosen.seconds_budget - (time.monotonic() - began)
+            # What one cell leaves over, the next ones have; none takes more than four shares.
+            seconds = 4 * max(1.0, left / max(1, (len(wanted) - number) * len(sizes)))
+            limits: Any = {"seed": chosen.seed, "seconds": seconds, "clock": chosen.clock}
+            yield figures.of_cell(measure(cell, k, asks, truth, judge, methods, **limits))
 
 
 def meta(chosen: argparse.Namespace, url: str) -> dict[str, Any]:

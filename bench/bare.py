@@ -9,6 +9,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from bench import copying, filters, load, shop, vectors
 from bench.dataset import Dataset
+from bench.structure import Say
 
 _COLUMNS = ("image_id", "tenant_id", "product_id", "category", "price", "in_stock", "attributes", "embedding")
 _INDEXES = (
@@ -21,7 +22,7 @@ _INDEXES = (
 )
 
 
-def ready(data: Dataset, url: str, say: load.Say) -> None:
+def ready(data: Dataset, url: str, say: Say) -> None:
     """Make and fill the table, unless an earlier run did; it depends on the dataset alone."""
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute("SELECT obj_description(to_regclass('bare.image'))").fetchone()

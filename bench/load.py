@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -14,12 +14,12 @@ from psycopg.sql import SQL, Identifier
 
 from bench import copying, filters, shop, structure, vectors
 from bench.dataset import Dataset
-from imgsearch import config, db, space, sql
+from bench.structure import Say
+from imgsearch import config, db, space
 from imgsearch.embedded.place import locked
-from imgsearch.embedded.postgres import start_postgres, stop_postgres
+from imgsearch.embedded.postgres import postgres_url, start_postgres, stop_postgres
 from imgsearch.embedded.tuning import machine_memory
 
-Say = Callable[[str], None]
 _SPACE = "imgsearch bench"
 
 
@@ -35,6 +35,11 @@ def server(data: Dataset) -> str:
             stop_postgres(home)
             url = start_postgres(home, memory_mb=16 * 1024, durable=False)
     return url
+
+
+def running(data: Dataset) -> bool:
+    """Answer whether the dataset's Postgres runs already: then somebody else wants it too."""
+    return postgres_url(data.folder / "home") is not None
 
 
 def stop(data: Dataset) -> bool:
@@ -56,28 +61,20 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     anew: load although a loaded database is there.
     """
     url = server(data)
-    settings = config.load({"DATABASE_URL": url})
     stamp = data.folder / "loaded.json"
     before = json.loads(stamp.read_text()) if stamp.exists() else {}
-    files = _digest(Path(sql.__file__).parent.glob("0*.sql"))
-    if before.get("files") == files and not anew:
+    files = structure.files()
+    if before == files and not anew:
         return url
-    tables = structure.structure(url, lambda connection: _space(connection, data))
     stamp.unlink(missing_ok=True)
-    if anew or before.get("tables") != tables:
+    if anew or not before or not structure.follow(url, before, partial(_space, data), partial(build, say=say), say):
+        say("loading")
         _empty(url)
-        db.upgrade(settings)
+        db.upgrade(config.load({"DATABASE_URL": url}))
         _load(data, url, say)
-    else:
-        say("the SQL files changed but not the large tables: applying the migrations behind them again")
-        db.downgrade(settings, structure.LAST)
-        db.upgrade(settings)
-    stamp.write_text(json.dumps({"tables": tables, "files": files}))
+    _complete(data, url)
+    stamp.write_text(json.dumps(files))
     return url
-
-
-def _digest(files: Iterable[Path]) -> str:
-    return hashlib.sha256("\0".join(file.read_text() for file in sorted(files)).encode()).hexdigest()
 
 
 def _empty(url: str) -> None:
@@ -88,7 +85,7 @@ def _empty(url: str) -> None:
 
 def _load(data: Dataset, url: str, say: Say) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        made = _space(connection, data)
+        made = _space(data, connection)
         # No trigger, no foreign key: what is loaded is consistent, and nothing shall wait for a worker.
         connection.execute("SET session_replication_role = replica")
         later = _take_away_indexes(connection, made)
@@ -100,6 +97,20 @@ def _load(data: Dataset, url: str, say: Say) -> None:
         say(f"loaded {data.rows:,} pictures in {time.perf_counter() - began:.0f} s")
         _products(connection, data)
         build(connection, later, say)
+
+
+def _complete(data: Dataset, url: str) -> None:
+    """Tell the space what a search may want to know: the mean of the texts asked, where it keeps one."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(
+            """SELECT FROM pg_attribute WHERE attrelid = 'imgsearch.space'::regclass AND attname = 'mean_text'"""
+        )
+        if found.rowcount:
+            mean = data.text_queries.astype("f4").mean(axis=0).tolist()
+            connection.execute(
+                "UPDATE imgsearch.space SET mean_text = %s::halfvec WHERE state = 'active'",
+                [space.vector_literal(mean)],
+            )
         connection.execute("VACUUM ANALYZE")
 
 
@@ -114,7 +125,7 @@ def build(connection: psycopg.Connection[Any], statements: Iterable[str], say: S
         say(f"{statement.split(' USING ')[0]}: {time.perf_counter() - began:.0f} s")
 
 
-def _space(connection: psycopg.Connection[Any], data: Dataset) -> int:
+def _space(data: Dataset, connection: psycopg.Connection[Any]) -> int:
     described = space.Description(
         model=_SPACE,
         revision="",

