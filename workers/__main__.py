@@ -8,16 +8,21 @@ import os
 import select
 import signal
 import sys
+import time
 from types import FrameType
 
+import psycopg
+
 from imgsearch import config
+from imgsearch.config import Settings
 from imgsearch.doorbell import QUEUES
-from imgsearch.errors import ImgsearchError
+from imgsearch.errors import DatabaseError, DatabaseUnreachable, ImgsearchError
 from workers import logs
 from workers.station import DEVICE_LOST, Station, database_is_up
 
 log = logging.getLogger("imgsearch.worker")
 LOOK_SECONDS = 1.0
+TRIES = 10
 
 
 class Signals:
@@ -57,11 +62,13 @@ def main(arguments: list[str] | None = None) -> int:
             from workers.door import Door
 
             Door(settings, station, given.listen).start()
-        database_is_up(settings)
-        station.load()
+        _load(station, settings)
     except ImgsearchError as error:
         print(f"imgsearch worker: {error}", file=sys.stderr)
         return error.exit_code
+    except psycopg.OperationalError as error:
+        print(f"imgsearch worker: The database does not let us start: {error}. Start it again.", file=sys.stderr)
+        return DatabaseError.exit_code
     signals.held = True
     station.start()
     _listen_to_celery(station, given.lane)
@@ -72,6 +79,21 @@ def main(arguments: list[str] | None = None) -> int:
     if not station.stop():
         log.warning("a lane did not end in time; its leases run out by themselves")
     return 0
+
+
+def _load(station: Station, settings: Settings) -> None:
+    """Load the model and check the space; a database that restarts meanwhile is waited for."""
+    for left in range(TRIES, -1, -1):
+        try:
+            database_is_up(settings)
+            station.load()
+        except (DatabaseUnreachable, psycopg.OperationalError):
+            if not left:
+                raise
+            log.warning("the database went away or was busy while this worker started, trying again")
+            time.sleep(1)
+        else:
+            return
 
 
 def _listen_to_celery(station: Station, name: str) -> None:

@@ -99,6 +99,10 @@ CREATE FUNCTION imgsearch.create_space(
 DECLARE
     id integer;
 BEGIN
+    -- The strongest lock first: taken after a weaker one it meets writers that want theirs, and one of the two is
+    -- ended as a deadlock. All others wait behind whoever waits for it, so not for long: a worker tries again.
+    PERFORM set_config('lock_timeout', '3s', true);
+    LOCK TABLE imgsearch.image IN ACCESS EXCLUSIVE MODE;
     INSERT INTO imgsearch.space (model, revision, fingerprint, dimension, preprocessing, mean, probe_picture, probe_text)
     VALUES (model, revision, fingerprint, dimension, preprocessing, mean, probe_picture, probe_text)
     RETURNING space_id INTO id;

@@ -1,0 +1,50 @@
+"""The first worker makes its space while the shop goes on writing: neither ends the other's transaction."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import psycopg
+
+from imgsearch import db
+from imgsearch.config import Settings
+from imgsearch.space import ensure
+from imgsearch.testing import FakeEncoder
+
+INSERT = "INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('acme', %s, 'http://shop.example/1.jpg')"
+
+
+def test_a_transaction_that_read_pictures_may_add_one_while_a_space_is_made(
+    settings: Settings, connection: psycopg.Connection[Any]
+) -> None:
+    """It holds a weak lock and wants a stronger one; the space wants the strongest of all."""
+    made: list[int] = []
+
+    def make() -> None:
+        with db.connect(settings, autocommit=True) as worker:
+            made.append(ensure(worker, FakeEncoder().describe()).space_id)
+
+    with db.connect(settings) as shop:
+        shop.execute("SELECT count(*) FROM imgsearch.image")
+        worker = threading.Thread(target=make)
+        worker.start()
+        worker.join(0.5)
+        shop.execute(INSERT, ("before",))
+        shop.commit()
+        worker.join(20)
+    assert made == [1]
+    assert connection.execute("SELECT count(*) FROM imgsearch.image").fetchone() == (1,)
+
+
+def test_a_space_gives_up_rather_than_stop_the_shop_for_long(
+    settings: Settings, connection: psycopg.Connection[Any]
+) -> None:
+    """Whoever waits for the strongest lock makes all others wait behind it, so it must not wait for long."""
+    with db.connect(settings) as shop:
+        shop.execute(INSERT, ("unfinished",))
+        try:
+            ensure(connection, FakeEncoder().describe())
+        except psycopg.errors.LockNotAvailable:
+            shop.commit()
+    assert ensure(connection, FakeEncoder().describe()).dimension == 48
