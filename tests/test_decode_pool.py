@@ -199,9 +199,15 @@ def test_no_child_outlives_a_killed_parent() -> None:
 
 def test_a_pool_outlives_the_thread_that_made_it() -> None:
     made: list[DecodePool] = []
-    maker = threading.Thread(target=lambda: made.append(DecodePool(1, SIZE)))
+
+    def make() -> None:
+        made.append(DecodePool(1, SIZE))
+        made[0].decode(GOOD)
+
+    maker = threading.Thread(target=make)
     maker.start()
     maker.join()
+    time.sleep(0.3)  # a child that dies with the thread that started it would be dead by now
     with made[0] as pool:
         assert is_right(pool)
         assert pool.replaced == 0

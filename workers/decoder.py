@@ -22,7 +22,7 @@ __all__ = ["DecodePool", "Decoded"]
 
 
 class DecodePool:
-    """A thread-safe pool of decoders; threads beyond `children` wait for a free one.
+    """A thread-safe pool of decoders; threads beyond `children` wait for a free one. Make it after any fork.
 
     `size` is the model's, `memory_mb` what a child may use above its start, `recycle` after how many pictures it is
     replaced. `replaced` counts the children that crashed or were killed for overrunning.
