@@ -10,7 +10,18 @@ from typing import Any
 from bench.figures import Figures
 from bench.runs import GOOD
 
-_COLOURS = {"single": "tab:grey", "bare": "tab:brown", "product": "tab:red", "peer": "tab:blue"}
+# By the beginning of a method's name; the single methods are grey.
+_COLOURS = {
+    **dict.fromkeys(("search", "nearest"), "tab:red"),
+    "bare": "tab:brown",
+    "qdrant": "tab:blue",
+    "lancedb": "tab:green",
+    "faiss": "tab:purple",
+    "": "tab:grey",
+}
+_LEGEND = {"imgsearch": "search", "single methods": "", "bare pgvector": "bare"} | {
+    peer: peer for peer in ("qdrant", "lancedb", "faiss")
+}
 _COLUMNS = 6
 
 
@@ -35,7 +46,9 @@ def _page(cells: Sequence[Figures], target: Path, title: str) -> None:
     figure = Figure(figsize=(3.4 * columns, 2.7 * lines + 0.8), layout="constrained")
     for number, cell in enumerate(cells):
         _cell(figure.add_subplot(lines, columns, number + 1), cell)
-    handles = [Line2D([], [], marker="o", linestyle="", color=colour, label=name) for name, colour in _COLOURS.items()]
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=_COLOURS[name], label=label) for label, name in _LEGEND.items()
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     figure.suptitle(f"{title}: recall against p50 in ms (dashed: the bar, {GOOD})")
     figure.savefig(target, dpi=80)
@@ -45,11 +58,11 @@ def _cell(axes: Any, cell: Figures) -> None:
     for name, method in cell["methods"].items():
         if method["p50"] is None:
             continue
-        axes.plot(method["p50"], method["recall"], "o", markersize=4, color=_COLOURS[method["family"]], alpha=0.8)
+        colour = next(colour for start, colour in _COLOURS.items() if name.startswith(start))
+        axes.plot(method["p50"], method["recall"], "o", markersize=4, color=colour, alpha=0.8)
         if name in {cell["oracle"], "search-sql", "nearest", *cell["peers"].values()}:
-            axes.annotate(
-                name, (method["p50"], method["recall"]), fontsize=6, textcoords="offset points", xytext=(3, -7)
-            )
+            place = {"textcoords": "offset points", "xytext": (1, -3), "rotation": -55, "ha": "left", "va": "top"}
+            axes.annotate(name, (method["p50"], method["recall"]), fontsize=6, color=colour, **place)
     axes.axhline(GOOD, linestyle="--", linewidth=0.7, color="black")
     axes.set_xscale("log")
     axes.set_ylim(-0.03, 1.05)
