@@ -133,9 +133,10 @@ class Device:
             raise DeviceLost("there is no memory left for even one picture")
 
     def _end_process(self, reason: str) -> None:
+        held = self._ledger.shut()
         spent = {claim.key for claim in self._culprits}
         self._desk.put([Failure(claim=c, code=queue.LOST, message=reason, permanent=False) for c in self._culprits])
-        self._desk.release([claim for claim in self._ledger.all() if claim.key not in spent], 0)
+        self._desk.release([claim for claim in held if claim.key not in spent], 0)
         self._desk.close(LOST_SECONDS)
         self._lost()
 

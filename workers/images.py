@@ -92,7 +92,9 @@ class Images(Lane):
             idle=not held,
         )
         metrics.count("claimed", len(claims))
-        self._ledger.enter(claims)
+        if not self._ledger.enter(claims):
+            queue.release(connection, claims)
+            return False
         self._begin(connection, claims)
         return len(claims) == wanted
 

@@ -36,6 +36,7 @@ class Ledger:
         self._held: dict[Key, Claim] = {}
         self._groups: dict[Bytes, Group] = {}
         self._again: list[Claim] = []
+        self._shut = False
 
     def __len__(self) -> int:
         with self._lock:
@@ -51,10 +52,18 @@ class Ledger:
         with self._lock:
             return list(self._held.values())
 
-    def enter(self, claims: Iterable[Claim]) -> None:
-        """Note claims as ours; their leases are renewed from now on."""
+    def enter(self, claims: Iterable[Claim]) -> bool:
+        """Note claims as ours, and renew their leases from now on; False: this process ends, give them back."""
         with self._lock:
-            self._held |= {claim.key: claim for claim in claims}
+            if not self._shut:
+                self._held |= {claim.key: claim for claim in claims}
+            return not self._shut
+
+    def shut(self) -> list[Claim]:
+        """Take nothing more, because this process ends; answer every claim in flight."""
+        with self._lock:
+            self._shut = True
+            return list(self._held.values())
 
     def group(self, claims: Iterable[Claim]) -> list[Group]:
         """Answer one new group per distinct picture that nobody here works on yet; the others join or wait."""
