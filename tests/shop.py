@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -11,7 +13,23 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from imgsearch import config, embedded
+from imgsearch.config import Settings
 from imgsearch.space import Space, vector_literal
+
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def database(servers: embedded.Servers, template: str) -> Iterator[Settings]:
+    """A migrated database for a whole module of tests that only read, or clean up behind themselves."""
+    name = f"shop{next(_numbers)}"
+    address = servers.database_url.replace("/imgsearch?", f"/{name}?", 1)
+    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+        admin.execute(SQL("ALTER DATABASE {} SET hnsw.iterative_scan = 'strict_order'").format(Identifier(name)))
+        yield config.load({"DATABASE_URL": address}, environ={})
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 @dataclass(frozen=True, kw_only=True)

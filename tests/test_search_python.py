@@ -11,14 +11,15 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, func, select
 from sqlalchemy.orm import Session, aliased
 
-from imgsearch import db
+from imgsearch import db, embedded
 from imgsearch.config import Settings
 from imgsearch.errors import FilterError, NoSpace, UsageError, VectorError
 from imgsearch.query import ImageId, resolve
 from imgsearch.search import nearest, search
-from imgsearch.space import Space
+from imgsearch.space import ensure
 from imgsearch.tables import Image
-from tests.shop import Row, fill
+from imgsearch.testing import FakeEncoder
+from tests.shop import Row, database, fill
 
 products = Table("product", MetaData(), Column("sku", Text, primary_key=True), Column("stars", Integer))
 
@@ -28,9 +29,22 @@ def direction(angle: float) -> list[float]:
     return [float(np.cos(angle)), float(np.sin(angle)), *[0.0] * 46]
 
 
-@pytest.fixture
-def shop(connection: psycopg.Connection[Any], space: Space) -> list[int]:
+@pytest.fixture(scope="module")
+def settings(servers: embedded.Servers, template: str) -> Iterator[Settings]:
+    with database(servers, template) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def connection(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    with db.connect(settings, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shop(connection: psycopg.Connection[Any]) -> list[int]:
     """Ten pictures, ever further from direction(0)."""
+    space = ensure(connection, FakeEncoder().describe())
     rows = [
         Row(
             vector=direction(0.1 * n),
@@ -105,9 +119,9 @@ def test_like_this_image(connection: psycopg.Connection[Any], shop: list[int]) -
     assert search(connection, ImageId(shop[5]), k=1)[0].image_id == shop[5]
 
 
-def test_searching_before_any_worker_says_so(connection: psycopg.Connection[Any]) -> None:
-    with pytest.raises(NoSpace):
-        search(connection, direction(0))
+def test_searching_before_any_worker_says_so(servers: embedded.Servers, template: str) -> None:
+    with database(servers, template) as empty, db.connect(empty) as opened, pytest.raises(NoSpace):
+        search(opened, direction(0))
 
 
 @pytest.mark.parametrize("k", [0, -1, 1001, 10**9])
