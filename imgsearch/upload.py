@@ -6,17 +6,23 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
 from imgsearch import config, picture, sql, storage
-from imgsearch.errors import UsageError
+from imgsearch.errors import DatabaseRights, UsageError
+from imgsearch.sql.failure import translated
 from imgsearch.sql.lend import driver
 from imgsearch.storage import Store
 
 Outcome = Literal["added", "replaced", "changed", "unchanged"]
 Picture = bytes | str | Path | IO[bytes]
+FORGOTTEN_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,15 @@ class Added:
     def waits(self) -> bool:
         """Whether the picture now waits for a worker."""
         return self.outcome in {"added", "replaced"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """What went with a tenant: pictures, objects in the store, and rows of other tables by name."""
+
+    pictures: int
+    objects: int
+    rows: Mapping[str, int]
 
 
 def add(
@@ -96,14 +111,62 @@ def remove(
     return [row["image_id"] for row in sql.rows(driver(connection), "upload", "remove", values)]
 
 
-def sweep_store(connection: Any, store: Store | None = None) -> storage.store.Swept:
-    """Delete bytes that no picture uses and that are older than the store's grace period."""
+def sweep_store(
+    connection: Any, store: Store | None = None, *, older_than: timedelta = storage.store.GRACE
+) -> storage.store.Swept:
+    """Delete bytes that no picture uses and that were last written before `older_than` ago.
+
+    Raises DatabaseRights for a role that does not see every tenant: what it cannot see would look unused.
+    """
     lent = driver(connection)
+    _must_see_all(lent)
+    return storage.sweep(store or default_store(), lambda digests: _used(lent, digests), older_than)
 
-    def used(digests: list[bytes]) -> set[bytes]:
-        return {row["sha256"] for row in sql.rows(lent, "upload", "used", {"digests": digests})}
 
-    return storage.sweep(store or default_store(), used)
+def forget(connection: Any, tenant_id: str, store: Store | None = None) -> Forgotten:
+    """Remove everything a tenant has here: rows, vectors, bits, cached questions, keys, pictures and thumbnails.
+
+    `connection` is in autocommit: rows go first, in small transactions, then the bytes that nobody else uses, so an
+    interruption leaves at most bytes for the sweep, and running it again finishes. Stop the tenant's uploads before.
+    Two things cannot be told apart from others' and go by themselves: bytes of pictures replaced or removed within
+    the last hour (with the next sweep), and texts or pictures that only were asked (only vectors are kept, 30 days).
+    Raises UsageError inside a transaction, DatabaseRights for a role that does not see every tenant, StoreError.
+    """
+    lent = driver(connection)
+    if not lent.autocommit:
+        raise UsageError("Forgetting a tenant commits as it goes; use a connection in autocommit.")
+    _must_see_all(lent)
+    place = store or default_store()
+    pictures = objects = 0
+    while rows := sql.rows(lent, "upload", "forget_pictures", {"tenant_id": tenant_id, "most": FORGOTTEN_AT_ONCE}):
+        pictures += len(rows)
+        digests = sorted({row["sha256"] for row in rows if row["sha256"]})
+        sql.run(lent, "upload", "forget_questions", {"digests": digests})
+        for digest in set(digests) - _used(lent, digests):
+            place.delete(storage.store.uri_of(digest))
+            objects += 1
+    tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
+    others = {table: _forget_rows(lent, table, tenant_id) for table in tables}
+    return Forgotten(pictures=pictures, objects=objects, rows={name: count for name, count in others.items() if count})
+
+
+def _forget_rows(lent: Connection[Any], table: str, tenant_id: str) -> int:
+    statement = SQL(sql.statements("upload")["forget_rows"]).format(table=Identifier("imgsearch", table))
+    with translated():
+        return lent.execute(statement, {"tenant_id": tenant_id}).rowcount
+
+
+def _must_see_all(lent: Connection[Any]) -> None:
+    if sql.value(lent, "upload", "walled"):
+        raise DatabaseRights(
+            "This role sees one tenant at a time, so it cannot tell which bytes nobody uses. "
+            "Connect as the owner or as a member of imgsearch_admin or imgsearch_worker."
+        )
+
+
+def _used(lent: Connection[Any], digests: list[bytes]) -> set[bytes]:
+    uris = [storage.store.uri_of(digest) for digest in digests]
+    return {row["sha256"] for row in sql.rows(lent, "upload", "used", {"digests": digests, "uris": uris})}
 
 
 def read(image: Picture) -> bytes:

@@ -33,5 +33,35 @@ WHERE tenant_id = %(tenant_id)s
 RETURNING image_id, uri, sha256
 
 -- name: used
--- Which of these digests some picture still uses.
+-- Which of these digests some picture still uses. A row inserted by hand may name an address of the store whose digest
+-- no worker has filled in yet: until then it has a job.
 SELECT DISTINCT sha256 FROM imgsearch.image WHERE sha256 = ANY(%(digests)s)
+UNION
+SELECT decode(right(i.uri, 64), 'hex') FROM imgsearch.job j
+JOIN imgsearch.image i ON i.tenant_id = j.tenant_id AND i.image_id = j.image_id
+WHERE i.sha256 IS NULL AND i.uri = ANY(%(uris)s)
+
+-- name: walled
+-- Whether this role sees one tenant at a time.
+SELECT imgsearch.walled()
+
+-- name: forget_pictures
+-- Delete some of a tenant's pictures: vectors, bits and jobs go with the row.
+DELETE FROM imgsearch.image i
+USING (SELECT tenant_id, image_id FROM imgsearch.image WHERE tenant_id = %(tenant_id)s LIMIT %(most)s) x
+WHERE i.tenant_id = x.tenant_id AND i.image_id = x.image_id
+RETURNING i.sha256
+
+-- name: forget_questions
+-- Forget that these very pictures were asked; whoever asks again has them embedded again.
+DELETE FROM imgsearch.query_vector WHERE kind = 'picture' AND key = ANY(%(digests)s)
+
+-- name: tables_of_tenants
+-- Every table that holds rows of a tenant, so that one added by a later version is not forgotten to forget.
+SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+ORDER BY c.relname = 'image', c.relname
+
+-- name: forget_rows
+-- Delete a tenant's rows of one table.
+DELETE FROM {table} WHERE tenant_id = %(tenant_id)s

@@ -1,0 +1,35 @@
+"""`imgsearch forget`: everything a tenant has here, gone with one command."""
+
+from __future__ import annotations
+
+import typer
+
+from imgsearch import config, db, upload
+from imgsearch.cli.show import as_json, errors, output
+from imgsearch.errors import UsageError
+
+
+def forget(
+    tenant: str = typer.Argument(..., help="Whose pictures, vectors, keys and bytes to remove."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask; for programs."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Remove a tenant completely: rows, vectors, keys, pictures and thumbnails. There is no way back."""
+    if not yes:
+        if json:
+            raise UsageError("Forgetting a tenant cannot be undone; add --yes.")
+        errors.print(f"This removes everything of the tenant {tenant!r} and cannot be undone.", markup=False)
+        if typer.prompt("Type the tenant's name to go on", err=True) != tenant:
+            raise UsageError("That is not the tenant's name; nothing was removed.")
+    settings = config.load()
+    with db.connect(settings, autocommit=True) as connection:
+        gone = upload.forget(connection, tenant, upload.open_store(settings.storage_url))
+    if json:
+        as_json({"pictures": gone.pictures, "objects": gone.objects, "rows": dict(gone.rows)})
+        return
+    output.print(
+        f"{gone.pictures:,} pictures of {tenant!r} are gone, and {gone.objects:,} files that only it used.",
+        markup=False,
+    )
+    for table, count in gone.rows.items():
+        output.print(f"{count:,} rows of {table} are gone.")

@@ -1,0 +1,57 @@
+"""`imgsearch store`: move the pictures to another place, and remove what nobody uses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import typer
+
+from imgsearch import config, db, storage, upload
+from imgsearch.cli.show import as_json, errors, output, progress
+from imgsearch.errors import UsageError
+
+app = typer.Typer(help="The picture store: copy, sweep.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def copy(
+    source: str = typer.Argument(..., metavar="FROM", help="Where the pictures are: file:///…, s3://bucket/prefix, …"),
+    target: str = typer.Argument(..., metavar="TO", help="Where they should be as well."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Copy pictures and thumbnails to another store; may be stopped and run again.
+
+    To move house: copy, set IMGSEARCH_STORAGE_URL to the new place everywhere, copy once more for what came meanwhile.
+    """
+    if source.rstrip("/") == target.rstrip("/"):
+        raise UsageError("FROM and TO are the same store.")
+    with progress(quiet=json) as bar:
+        task = bar.add_task("copying", total=None)
+        copied = storage.open_store(source).copy_to(
+            storage.open_store(target), lambda objects, _: bar.update(task, completed=objects)
+        )
+    if json:
+        as_json({"objects": copied.objects, "bytes": copied.size, "damaged": list(copied.damaged)})
+    else:
+        output.print(f"{copied.objects:,} objects copied, {copied.size:,} bytes.")
+        for key in copied.damaged:
+            errors.print(f"left out, its bytes are damaged: {key}")
+    if copied.damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def sweep(
+    hours: float = typer.Option(1.0, min=0.5, help="Leave what was written within so many hours: uploads in flight."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Delete bytes that no picture uses. `imgsearch up` does so every hour by itself."""
+    settings = config.load()
+    with db.connect(settings, autocommit=True) as connection:
+        swept = upload.sweep_store(
+            connection, upload.open_store(settings.storage_url), older_than=timedelta(hours=hours)
+        )
+    if json:
+        as_json({"seen": swept.seen, "deleted": swept.deleted, "bytes": swept.size})
+    else:
+        output.print(f"{swept.deleted:,} of {swept.seen:,} objects deleted, {swept.size:,} bytes freed.")
