@@ -1,4 +1,4 @@
-"""The rules of the house that a linter cannot hold: what an import costs, how long a file may be, what is documented."""
+"""The rules of the house that no linter holds: what an import costs, how long files are, what is documented."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imgsearch import config
 from imgsearch.errors import ImgsearchError, SettingsError
 
 ROOT = Path(__file__).parent.parent
-WEB = "import imgsearch, imgsearch.search, imgsearch.query, imgsearch.upload, imgsearch.tables, imgsearch.db, imgsearch.cli"
+WEB = "import imgsearch.search, imgsearch.query, imgsearch.upload, imgsearch.tables, imgsearch.db, imgsearch.cli"
 
 
 def python(code: str) -> str:
@@ -38,7 +38,8 @@ def test_an_import_reads_no_settings_and_opens_nothing() -> None:
     code = (
         "import os, sys\n"
         "opened = []\n"
-        "sys.addaudithook(lambda event, args: opened.append(args) if event in ('socket.connect', 'subprocess.Popen') else None)\n"
+        "watched = {'socket.connect', 'subprocess.Popen'}\n"
+        "sys.addaudithook(lambda event, args: opened.append(args) if event in watched else None)\n"
         f"os.environ['IMGSEARCH_LEASE_SECONDS'] = 'nonsense'\n{WEB}\nprint(opened)"
     )
     assert python(code).strip() == "[]"

@@ -20,6 +20,8 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
     "IM007": errors.VectorError,
     "IM008": errors.FilterError,
     "IM009": errors.UsageError,
+    "IM020": errors.UsageError,
+    "IM021": errors.DatabaseRights,
     "42501": errors.DatabaseRights,
     "3F000": errors.SchemaBehind,
     "42P01": errors.SchemaBehind,
@@ -34,16 +36,15 @@ def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
     message = error.diag.message_primary or str(error).strip()
     if kind is None:
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-            return errors.DatabaseUnreachable(
-                f"The database cannot be reached ({' '.join(message.split()).rstrip('.?')}). Check IMGSEARCH_DATABASE_URL."
-            )
+            said = " ".join(message.split()).rstrip(".?")
+            return errors.DatabaseUnreachable(f"The database cannot be reached ({said}). Check IMGSEARCH_DATABASE_URL.")
         return None
     if kind is errors.SchemaBehind and "imgsearch" not in message:
         return None
     hint = error.diag.message_hint
     if kind is errors.SchemaBehind:
         hint = "Run `imgsearch db upgrade`."
-    elif kind is errors.DatabaseRights:
+    elif kind is errors.DatabaseRights and not hint:
         hint = "Ask the owner of the database to grant it, or connect as a role that has it."
     return kind(f"{message}. {hint}" if hint else message)
 
