@@ -40,7 +40,7 @@ _CATEGORIES = (
     _category("shoes", "canvas shoe, shoe, sneaker, trainer", "canvas shoes, shoes, sneakers, trainers", (19, 79), 12),
     _category("boots", "boot, ankle boot, leather boot", "boots, ankle boots, leather boots", (39, 189), 5),
     _category("hats", "hat, sun hat, brimmed hat", "hats, sun hats, brimmed hats", (12, 59), 3),
-    _category("shirts", "shirt, t shirt, tee", "shirts, t shirts, tees", (9, 49), 7),
+    _category("shirts", "shirt, t-shirt, t shirt, tee", "shirts, t-shirts, t shirts, tees", (9, 49), 7),
     _category("trousers", "pair of trousers, pair of pants, pair of jeans", "trousers, pants, jeans", (25, 99), 3),
     _category("dresses", "dress, summer dress, gown", "dresses, summer dresses, gowns", (29, 149), 5),
     _category("bags", "handbag, bag, purse", "handbags, bags, purses", (25, 159), 6),
@@ -96,7 +96,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "dotted": ("dotted", "dots", "spotted"),
     "checked": ("checked", "checks", "checkered"),
     "zigzag": ("zigzag", "zigzags", "chevron"),
-    "two-tone": ("two tone", "panel", "colour block"),
+    "two-tone": ("two-tone", "panel", "two tone"),
 }
 """Pattern → (adjective, noun for "with white …", another adjective)."""
 

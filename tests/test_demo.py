@@ -1,0 +1,99 @@
+"""`imgsearch demo`: the main job on embedded servers with the real tiny model, as a person and a program see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COUNT = 400
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="imgd-"))
+    folder.chmod(0o755)
+    yield folder
+    imgsearch(folder, "down")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def imgsearch(home: Path, *arguments: object, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("IMGSEARCH_")}
+    return subprocess.run(
+        [sys.executable, "-m", "imgsearch", *map(str, arguments)],
+        env=environ | {"IMGSEARCH_HOME": str(home), "HF_HUB_OFFLINE": "1", "COLUMNS": "120"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def document(home: Path) -> Any:
+    done = imgsearch(home, "demo", "--once", "--json", "--count", COUNT)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_one_document_with_six_searches_that_obey_their_filters(document: Any) -> None:
+    assert document["images"] == COUNT
+    assert len(document["searches"]) == 6
+    for search in document["searches"]:
+        assert search["sql"].startswith("SELECT * FROM imgsearch.search(")
+        assert search["took_ms"] > 0
+        distances = [row["distance"] for row in search["rows"]]
+        assert distances
+        assert distances == sorted(distances)
+        for row in search["rows"]:
+            assert set(row) == {"image_id", "product_id", "tenant_id", "category", "price", "title", "distance"}
+            wanted = search["filter"]
+            assert row["tenant_id"] == wanted.get("tenant", row["tenant_id"])
+            assert row["category"] == wanted.get("category", row["category"])
+            assert wanted.get("min_price", 0) <= row["price"] <= wanted.get("max_price", 1e9)
+
+
+def test_words_find_what_they_say(document: Any) -> None:
+    [hybrid] = [
+        s for s in document["searches"] if s["filter"].get("max_price") == 50 and s["filter"].get("tenant") == "acme"
+    ]
+    fitting = [row for row in hybrid["rows"] if row["title"].endswith(", red")]
+    assert len(fitting) >= min(len(hybrid["rows"]), 3)
+    assert all(row["title"].endswith(", red") for row in hybrid["rows"][:3])
+
+
+def test_once_leaves_nothing_running(home: Path, document: Any) -> None:
+    assert imgsearch(home, "status").returncode == 5, "the servers are stopped"
+
+
+def test_a_second_run_starts_from_what_is_there_and_stays_up(home: Path, document: Any) -> None:
+    began = time.monotonic()
+    done = imgsearch(home, "demo", "--count", COUNT)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 60
+    assert "imgsearch" in done.stdout.splitlines()[-1] or "down" in done.stdout
+    assert "SELECT * FROM imgsearch.search('red shoes', tenant => 'acme'" in done.stdout.replace("\n", " ")
+
+    asked = imgsearch(home, "search", "a red shoe", "--category", "shoes", "-k", "3", "--json")
+    assert asked.returncode == 0, asked.stderr
+    titles = [row["title"] for row in json.loads(asked.stdout)["rows"]]
+    assert len(titles) == 3
+    assert all(title.endswith(", red") for title in titles)
+
+    shown = imgsearch(home, "status", "--json")
+    assert json.loads(shown.stdout)["status"]["ready"] == COUNT
+    counted = imgsearch(home, "psql", "-Atc", "SELECT count(*) FROM imgsearch.violations")
+    assert counted.stdout.strip() == "0", counted.stderr
+    assert imgsearch(home, "down").returncode == 0
