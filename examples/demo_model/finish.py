@@ -2,11 +2,11 @@
 
 The long run (`train.py`) shows the image tower less than half of each picture to halve the work. It then knows colours
 and patterns well, but shapes badly: "boots" found the right pictures in 78 of 100 cases. This run sees whole pictures,
-first asks in category words half of the time (lesson `words`), then goes back to complete captions (lesson `captions`).
+first asks in category words half of the time (lesson `words`), then goes back to complete captions (`captions`).
 
     python examples/demo_model/train.py --out a --cache pixels.npy
     python examples/demo_model/finish.py --model a --cache pixels.npy --out b --lesson words --steps 500
-    python examples/demo_model/finish.py --model b --cache pixels.npy --out imgsearch/demo/model --lesson captions --steps 190
+    python examples/demo_model/finish.py --model b --cache pixels.npy --out c --lesson captions --steps 190
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from transformers import AutoModel, AutoTokenizer
 
 _REST = ((True, True, True, True, False), (True, False, True, False, False), (True, True, True, False, False))
 _SHARES = {
-    # Shares of complete texts, the category alone, colour and category, and the rest; weight of the category's classifier.
+    # Complete texts, category alone, colour and category, the rest; weight of the category's classifier.
     "words": (0.34, 0.26, 0.20, 0.20, 3.0),
     "captions": (0.48, 0.07, 0.28, 0.17, 1.0),
 }
