@@ -1,0 +1,32 @@
+"""A decoder that dies of one colour, for the soak: `IMGSEARCH_FAKE_DECODER=bench.soak.decoder_child`."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+from imgsearch.testing.poison import COLOURS
+from workers import decoder_child
+from workers.decoder_child import Options
+
+_COLOUR = COLOURS["crashes_decoder"]
+
+
+def main() -> int:
+    """Decode like the real one, but read from address 0 for a picture in the colour that stands for that."""
+    options = Options.from_argument(sys.argv[1])
+    source, sink = decoder_child.take_pipes()
+    honest = decoder_child.prepare(options)
+
+    def work(data: bytes, with_thumbnail: bool) -> tuple[bytes, bytes, int, int, int]:
+        done = honest(data, with_thumbnail)
+        if all(abs(is_ - poison) <= 6 for is_, poison in zip(done[0][:3], _COLOUR, strict=True)):
+            ctypes.string_at(0)
+        return done
+
+    decoder_child.confine(options)
+    return decoder_child.serve(work, options, source, sink)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
