@@ -38,6 +38,9 @@ format: $(STAMP) ## Format the code
 bench: $(STAMP) ## Measure filtered search against every single method and the peers (ARGS="--rows 1000000")
 	$(BIN)/python -m bench $(ARGS)
 
+soak: $(STAMP) ## Try to lose a picture: kill workers, Redis and Postgres under load (ARGS="--pictures 2000" for less)
+	$(BIN)/python -m bench.soak $(ARGS)
+
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
