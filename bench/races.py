@@ -54,7 +54,7 @@ class Races:
         one, other = self._connect(), self._connect()
         with db.connect(self._settings, autocommit=True) as judge:
             for n in range(count):
-                one, other = (c if not c.closed else self._connect() for c in (one, other))
+                one, other = (c if _lives(c) else self._connect() for c in (one, other))
                 self._number = n
                 kind = kinds[n % len(kinds)]
                 outcome = kind(judge, one, other)
@@ -216,3 +216,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def _lives(connection: Connection) -> bool:
+    """Tell whether a connection still works: one that was cut off while idle learns it only when it is used."""
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.OperationalError:
+        connection.close()
+        return False
+    return True

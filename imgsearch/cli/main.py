@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from imgsearch.cli import add, bench, database, demo, key, questions, serve, servers, watch
+from imgsearch.cli import add, bench, database, demo, forget, key, questions, serve, servers, store, watch
 from imgsearch.cli.show import errors
 from imgsearch.config import SETTINGS
 from imgsearch.errors import DatabaseError, ImgsearchError
@@ -43,6 +43,8 @@ app.command("add")(add.add)
 app.command("search")(questions.search)
 app.command("status")(watch.status)
 app.command("requeue")(watch.requeue)
+app.command("forget")(forget.forget)
+app.add_typer(store.app, name="store")
 app.command("bench")(bench.bench)
 
 
