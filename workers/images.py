@@ -78,7 +78,7 @@ class Images(Lane):
 
     def _claim_some(self, connection: psycopg.Connection[Any]) -> bool:
         """Claim what fits; tell whether there may be more at once."""
-        if self._feed.outage.rest() or self._ledger.holds_suspect():
+        if self._ledger.is_shut() or self._feed.outage.rest() or self._ledger.holds_suspect():
             return False
         held = len(self._ledger)
         wanted = min(BATCHES_IN_FLIGHT * self._batch.most - held, self._batch.most)

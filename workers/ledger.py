@@ -59,6 +59,10 @@ class Ledger:
                 self._held |= {claim.key: claim for claim in claims}
             return not self._shut
 
+    def is_shut(self) -> bool:
+        """Tell whether this process ends and must claim nothing more."""
+        return self._shut
+
     def shut(self) -> list[Claim]:
         """Take nothing more, because this process ends; answer every claim in flight."""
         with self._lock:
