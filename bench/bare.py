@@ -39,7 +39,7 @@ def ready(data: Dataset, url: str, say: Say) -> None:
             ).format(Literal(data.dim))
         )
         copying.copy(connection, Identifier("bare", "image"), _COLUMNS, _rows(data))
-        load.build(connection, _INDEXES, say)
+        load.build(data, connection, _INDEXES, say)
         connection.execute("VACUUM ANALYZE bare.image")
         connection.execute("COMMENT ON TABLE bare.image IS 'complete'")
 

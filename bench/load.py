@@ -67,7 +67,11 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     if before == files and not anew:
         return url
     stamp.unlink(missing_ok=True)
-    if anew or not before or not structure.follow(url, before, partial(_space, data), partial(build, say=say), say):
+    if (
+        anew
+        or not before
+        or not structure.follow(url, before, partial(_space, data), partial(build, data, say=say), say)
+    ):
         say("loading")
         _empty(url)
         db.upgrade(config.load({"DATABASE_URL": url}))
@@ -96,28 +100,34 @@ def _load(data: Dataset, url: str, say: Say) -> None:
         connection.execute("SELECT setval(pg_get_serial_sequence('imgsearch.image', 'image_id'), %s)", [data.rows])
         say(f"loaded {data.rows:,} pictures in {time.perf_counter() - began:.0f} s")
         _products(connection, data)
-        build(connection, later, say)
+        build(data, connection, later, say)
+
+
+_TEXTS = 1000  # texts that were asked before, from which a space knows where texts lie
 
 
 def _complete(data: Dataset, url: str) -> None:
-    """Tell the space what a search may want to know: the mean of the texts asked, where it keeps one."""
+    """Do what happens in a database that is used: texts are asked, statistics and the search's sample are fresh."""
     with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute(
-            """SELECT FROM pg_attribute WHERE attrelid = 'imgsearch.space'::regclass AND attname = 'mean_text'"""
-        )
-        if found.rowcount:
-            mean = data.text_queries.astype("f4").mean(axis=0).tolist()
-            connection.execute(
-                "UPDATE imgsearch.space SET mean_text = %s::halfvec WHERE state = 'active'",
-                [space.vector_literal(mean)],
+        copying.register(connection)
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                """INSERT INTO imgsearch.query_vector (space_id, kind, key, embedding, answered_at)
+                   SELECT space_id, 'text', sha256(%s), %s, now() FROM imgsearch.space WHERE state = 'active'
+                   ON CONFLICT DO NOTHING""",
+                [(f"text {n}".encode(), copying.Halfvec(v)) for n, v in enumerate(data.text_queries[-_TEXTS:])],
             )
         connection.execute("VACUUM ANALYZE")
+        if connection.execute("SELECT to_regproc('imgsearch.refresh_sample')").fetchone() != (None,):
+            connection.execute("SELECT imgsearch.refresh_sample()")
 
 
-def build(connection: psycopg.Connection[Any], statements: Iterable[str], say: Say) -> None:
+def build(data: Dataset, connection: psycopg.Connection[Any], statements: Iterable[str], say: Say) -> None:
     """Create indexes one after the other, the graph of an HNSW in memory."""
     connection.execute("SET maintenance_work_mem = '3GB'")
-    connection.execute("SET max_parallel_maintenance_workers = 1")
+    # Two processes wait for one another more than they work while a graph is small.
+    workers = "1" if data.rows > 50_000 else "0"
+    connection.execute("SELECT set_config('max_parallel_maintenance_workers', %s, false)", [workers])
     connection.execute("SET client_connection_check_interval = '2s'")  # a bench that was stopped stops its build too
     for statement in statements:
         began = time.perf_counter()
