@@ -182,8 +182,11 @@ BEGIN
            coalesce((s.parameters #>> '{sample,pictures}')::double precision, (
                SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
-           coalesce((s.parameters #>> '{search,ef}')::integer, 250) AS ef
-    INTO here FROM imgsearch.space s WHERE s.state = 'active';
+           -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
+           coalesce((p.search ->> 'ef')::integer, 250) AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool
+    INTO here FROM imgsearch.space s,
+         LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
+    WHERE s.state = 'active';
     PERFORM imgsearch.refuse(here.space_id, here.dimension, query, k, skip, deep, after_image IS NOT NULL, space);
 
     asked.query := query; asked.tenant := tenant; asked.category := category; asked.categories := categories;
@@ -224,12 +227,14 @@ BEGIN
 
     IF tenant IS NOT NULL AND filter = ' AND i.tenant_id = ($1).tenant' AND share * here.pictures < 1000 OR skip > 1000 THEN
         strategy := 'exact';
+        reason := 'few';
     ELSIF nearby > 0 AND (filter = '' OR here.sampled > 0) THEN
         ef := CASE WHEN deep THEN 1000 ELSE greatest(here.ef, ceil(4 * last / nearby)) END;
-        IF ef <= 1000 AND 0.6 + 0.016 * ef < 0.8 * effort AND EXISTS (
+        reason := CASE WHEN ef > 1000 THEN 'deep' WHEN 0.6 + 0.016 * ef >= 0.8 * effort THEN 'dear' WHEN NOT EXISTS (
             SELECT FROM pg_catalog.pg_index x
             WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || here.space_id || '_hnsw') AND x.indisvalid
-        ) THEN
+        ) THEN 'absent' END;
+        IF reason IS NULL THEN
             PERFORM set_config('hnsw.ef_search', ef::text, true);
             take := last + 1;
             LOOP
@@ -260,10 +265,13 @@ BEGIN
                 complete := take = last;
                 RETURN;
             END IF;
+            reason := 'tried';
         END IF;
+    ELSE
+        reason := 'rare';
     END IF;
 
-    pool := ceil(CASE WHEN rough THEN 2500 ELSE 320 END * sqrt(last))::integer;
+    pool := ceil(CASE WHEN rough THEN 2500 ELSE here.pool END * sqrt(last))::integer;
     WHILE strategy IS NULL AND pool <= 20000 LOOP
         EXECUTE format('SELECT coalesce(array_agg(b.key), ''{}'') FROM (
             SELECT (i.bits_%1$s <~> ($1).bits)::bigint << 51 | i.image_id AS key FROM imgsearch.image i
@@ -291,9 +299,9 @@ BEGIN
         EXIT WHEN NOT deep OR NOT more;
         SELECT count(*) INTO passed FROM unnest(keys[1:ranked]) u (key) JOIN imgsearch.vectors v ON v.image_id = u.key & 2251799813685247
         WHERE (v.embedding <=> query, v.image_id) <= (after_distance, after_image);
-        EXIT WHEN cardinality(images) = k AND pool >= 320 * sqrt(passed + k);
+        EXIT WHEN cardinality(images) = k AND pool >= here.pool * sqrt(passed + k);
         strategy := NULL;
-        pool := greatest(4 * pool, ceil(320 * sqrt(passed + k))::integer);
+        pool := greatest(4 * pool, ceil(here.pool * sqrt(passed + k))::integer);
     END LOOP;
     IF strategy IS NOT NULL AND images IS NOT NULL THEN
         RETURN;
@@ -310,7 +318,7 @@ BEGIN
     INTO images, products, distances, matches USING asked, k, skip, deep;
     strategy := 'exact'; complete := true; more := false; ranked := matches;
 END $$;
-COMMENT ON FUNCTION imgsearch.find IS 'One page of nearest pictures as arrays, and how it was found, in one row; imgsearch.search() unfolds it.';
+COMMENT ON FUNCTION imgsearch.find IS 'One page of nearest pictures as arrays, and how it was found, in one row; imgsearch.search() unfolds it. reason: why not by the HNSW: few (one small tenant, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), tried (too few matched near its centre).';
 
 CREATE FUNCTION imgsearch.search(
     query halfvec, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL,
