@@ -48,7 +48,7 @@ SETTINGS = (
     Setting("MAX_ATTEMPTS", "5", "a picture that failed this often is set aside in imgsearch.failures"),
     Setting("BATCH", "32", "most pictures in one forward pass"),
     Setting("DECODERS", "0", "decode processes of a worker; 0: one per core"),
-    Setting("THREADS", "0", "torch threads of a worker; 0: one per core"),
+    Setting("THREADS", "0", "torch threads of a worker; 0: one per core, a single one for a small model"),
     Setting("DEVICE", "auto", "where the model runs: auto, cpu, cuda, cuda:1, …"),
     Setting("FETCH_ALLOW", "", "comma-separated intranet hosts that may be fetched though their address is private"),
     Setting("HTTP_BIND", "127.0.0.1:8000", "where `imgsearch serve` listens; another address than loopback needs keys"),
@@ -124,7 +124,7 @@ class Settings:
 
     @property
     def threads(self) -> int:
-        return int(self._number("THREADS", 0, 256)) or os.cpu_count() or 1
+        return int(self._number("THREADS", 0, 256))
 
     @property
     def fetch_allow(self) -> frozenset[str]:
