@@ -188,7 +188,7 @@ def test_a_large_picture_taken_in_bands_is_what_pillow_makes_of_the_whole() -> N
     assert picture.upright(encoded(large, "BMP")).tobytes() == large.tobytes()
 
 
-def test_a_jpeg_is_never_drafted_below_twice_the_wanted_size() -> None:
+def test_a_jpeg_is_never_drafted_far_below_twice_the_wanted_size() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (96, 128, 3), np.uint8)
     rough = Image.fromarray(noise).resize((1024, 768), Image.Resampling.BICUBIC)
     data = encoded(rough, "JPEG", quality=95)
