@@ -7,7 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 
 OUT = Path(__file__).parents[1] / "out"
-SIZES = {"siglip-b16-256": (256, 768, 12), "siglip-b16-224": (224, 768, 12)}  # pixels, width, layers
+SIZES = {  # pixels, patch, width, inner width, heads, layers of the vision tower
+    "siglip-b16-224": (224, 16, 768, 3072, 12, 12),
+    "siglip-b16-256": (256, 16, 768, 3072, 12, 12),
+    "siglip-l16-384": (384, 16, 1024, 4096, 16, 24),
+    "siglip-so400m14-384": (384, 14, 1152, 4304, 16, 27),
+}
 
 
 def model(shape: str) -> str:
@@ -22,7 +27,7 @@ def model(shape: str) -> str:
     return str(folder)
 
 
-def _make(folder: Path, size: int, width: int, layers: int) -> None:
+def _make(folder: Path, size: int, patch: int, width: int, inner: int, heads: int, layers: int) -> None:
     """Save a SigLIP of this shape whose weights are random: as quick, or slow, as a trained one."""
     import torch
     from transformers import SiglipConfig, SiglipModel
@@ -31,7 +36,7 @@ def _make(folder: Path, size: int, width: int, layers: int) -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    tower = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": width // 64}
+    tower = {"hidden_size": width, "intermediate_size": inner, "num_attention_heads": heads}
     demo = Path(str(files("imgsearch"))) / "demo" / "model"
     text = {
         "vocab_size": 441,
@@ -42,7 +47,7 @@ def _make(folder: Path, size: int, width: int, layers: int) -> None:
     }
     config = SiglipConfig(
         text_config={**tower, **text, "num_hidden_layers": 1},  # an image worker never loads it
-        vision_config={**tower, "num_hidden_layers": layers, "image_size": size, "patch_size": 16},
+        vision_config={**tower, "num_hidden_layers": layers, "image_size": size, "patch_size": patch},
     )
     torch.manual_seed(0)
     SiglipModel(config).to(torch.bfloat16).save_pretrained(folder)
