@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from imgsearch.attachment import attach, detach
     from imgsearch.config import Settings, load
     from imgsearch.errors import ImgsearchError
     from imgsearch.query import ImageId, Resolved, resolve
@@ -30,6 +31,8 @@ _HOMES = {
     "Resolved": "query",
     "Settings": "config",
     "add": "upload",
+    "attach": "attachment",
+    "detach": "attachment",
     "load": "config",
     "nearest": "search",
     "remove": "upload",
@@ -46,6 +49,8 @@ __all__ = [
     "Resolved",
     "Settings",
     "add",
+    "attach",
+    "detach",
     "load",
     "nearest",
     "remove",

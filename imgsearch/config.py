@@ -51,6 +51,7 @@ SETTINGS = (
     Setting("THREADS", "0", "torch threads of a worker; 0: one per core, a single one for a small model"),
     Setting("DEVICE", "auto", "where the model runs: auto, cpu, cuda, cuda:1, …"),
     Setting("FETCH_ALLOW", "", "comma-separated intranet hosts that may be fetched though their address is private"),
+    Setting("FETCH_FOLDERS", "", "comma-separated folders below which workers may read pictures named file:///…"),
     Setting("HTTP_BIND", "127.0.0.1:8000", "where `imgsearch serve` listens; another address than loopback needs keys"),
     Setting("HTTP_KEYS", "auto", "`required`, or `auto`: required unless `imgsearch serve` listens on loopback"),
     Setting("HTTP_BODY", "33554432", "most bytes of one HTTP request"),
@@ -129,6 +130,10 @@ class Settings:
     @property
     def fetch_allow(self) -> frozenset[str]:
         return self._names("FETCH_ALLOW")
+
+    @property
+    def fetch_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(name) for name in sorted(self._names("FETCH_FOLDERS")))
 
     @property
     def http_bind(self) -> tuple[str, int]:

@@ -7,6 +7,7 @@
     │   │   ├── VectorError                2   400   wrong dimension, zero or NaN
     │   │   └── UnknownImage               4   404   no such image, or it has no vector yet
     │   ├── FilterError                    2   400   a filter that cannot be understood
+    │   ├── AttachmentError                2   400   a table that cannot be attached, or not so
     │   └── CatalogueError                 2   400   a CSV/JSONL catalogue with bad rows
     ├── PictureError                       3   422   this picture will never be embedded (has a code)
     ├── StoreError                         5   503   the picture store is missing something or unreachable
@@ -74,6 +75,10 @@ class UnknownImage(QueryError):
 
 class FilterError(UsageError):
     """A filter cannot be understood."""
+
+
+class AttachmentError(UsageError):
+    """The table cannot be attached like this; look at imgsearch.attachments."""
 
 
 class CatalogueError(UsageError):

@@ -68,6 +68,7 @@ class Image(Base):
     etag: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    attachment_id: Mapped[int | None]
 
 
 class Job(Base):

@@ -108,7 +108,7 @@ class Station:
         settings = self.settings
         feed = Feed(
             open_store(settings.storage_url),
-            FetchPolicy(allow_hosts=settings.fetch_allow),
+            FetchPolicy(allow_hosts=settings.fetch_allow, file_roots=settings.fetch_folders),
             self._pool(encoder, settings.decoders),
             threads=settings.decoders + 1,
         )

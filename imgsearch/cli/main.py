@@ -7,7 +7,7 @@ import sys
 import psycopg
 import typer
 
-from imgsearch.cli import add, bench, database, demo, forget, key, questions, serve, servers, store, watch
+from imgsearch.cli import add, bench, database, demo, forget, key, questions, serve, servers, store, tables, watch
 from imgsearch.cli.show import errors
 from imgsearch.config import SETTINGS
 from imgsearch.errors import DatabaseError, ImgsearchError
@@ -40,6 +40,10 @@ app.add_typer(database.app, name="db")
 app.add_typer(key.app, name="key")
 app.command("serve")(serve.serve)
 app.command("add")(add.add)
+app.command("attach")(tables.attach)
+app.command("detach")(tables.detach)
+app.command("backfill")(tables.backfill)
+app.command("attachments")(tables.attachments)
 app.command("search")(questions.search)
 app.command("status")(watch.status)
 app.command("requeue")(watch.requeue)

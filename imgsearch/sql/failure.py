@@ -20,6 +20,7 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
     "IM007": errors.VectorError,
     "IM008": errors.FilterError,
     "IM009": errors.UsageError,
+    "IM010": errors.AttachmentError,
     "IM020": errors.UsageError,
     "IM021": errors.DatabaseRights,
     "42501": errors.DatabaseRights,

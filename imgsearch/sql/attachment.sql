@@ -1,0 +1,32 @@
+-- name: attach
+-- Keep pictures in step with a table of the caller's.
+SELECT imgsearch.attach(%(relation)s, key => %(key)s, image => %(image)s, images => %(images)s, tenant => %(tenant)s,
+    category => %(category)s, price => %(price)s, in_stock => %(in_stock)s, attributes => %(attributes)s, base => %(base)s,
+    pictures => %(pictures)s, picture_of => %(picture_of)s, ordinal => %(ordinal)s, prefix => %(prefix)s,
+    backfill => %(backfill)s, if_not_exists => %(if_not_exists)s)
+
+-- name: detach
+-- Take the triggers off again; answers how many pictures went.
+SELECT imgsearch.detach(%(relation)s, keep => %(keep)s, if_exists => %(if_exists)s)
+
+-- name: step
+-- Copy the next rows that were there before.
+SELECT copied, finished FROM imgsearch.backfill_step(%(relation)s, %(size)s)
+
+-- name: repair
+-- Bring everything in step; answers how many pictures were written.
+SELECT imgsearch.repair(%(relation)s)
+
+-- name: rows
+-- About how many rows a table has, from its statistics.
+SELECT greatest(c.reltuples, 0)::bigint FROM pg_class c WHERE c.oid = to_regclass(%(relation)s)
+
+-- name: attachments
+-- The attached tables, without the count of drift.
+SELECT relation::text AS relation, pictures::text AS pictures, mapping, prefix, attached_at, backfilled, images
+FROM imgsearch.attachments ORDER BY 1
+
+-- name: attachments_with_drift
+-- The attached tables, and how many pictures are out of step.
+SELECT relation::text AS relation, pictures::text AS pictures, mapping, prefix, attached_at, backfilled, images, drift
+FROM imgsearch.attachments ORDER BY 1
