@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import ColumnElement, Float, Select, and_, bindparam, cast, func, literal, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, bindparam, cast, func, literal, select
+from sqlalchemy.sql.selectable import Alias
 
 from imgsearch.errors import FilterError, QueryError, UsageError
 from imgsearch.query import ImageId, Resolved
+from imgsearch.search.found import found
+from imgsearch.search.pieces import LARGEST_PAGE
 from imgsearch.space import vector_literal
-from imgsearch.tables import Image, vectors
-
-LARGEST_PAGE = 1000
+from imgsearch.tables import SCHEMA, Image
 
 
 def nearest(
@@ -23,37 +24,53 @@ def nearest(
     limit: int = 10,
     offset: int = 0,
     max_distance: float | None = None,
+    explained: bool = False,
 ) -> Select[Any]:
     """Answer `statement` with the column `distance` (cosine, 0 to 2) added, its `limit` (1 to 1000) nearest rows first.
 
-    `statement` is any SELECT that reaches `Image`: entities or columns, joins to the caller's tables, any WHERE.
+    `statement` is any SELECT that reaches `Image`: entities or columns, joins to the caller's tables, any WHERE. All
+    its rows are candidates; the way of searching is chosen when the statement runs, so a page is short only where
+    fewer rows match. Equal distances come by image_id. A join that gives a picture several rows gives them all, side
+    by side, and each counts towards the limit.
     query: a vector of the active space, a resolved query, an image here, or a text asked before
-    (`imgsearch.query.resolve` asks for a new one).
+    (`imgsearch.query.resolve` asks for a new one). explained: adds `strategy` (hnsw, bits, exact) and `complete`.
 
-    Raises FilterError when the statement does not reach `Image`, or is limited or ordered already; QueryError for a
-    query that cannot be part of a statement; UsageError for a limit out of range.
+    Raises FilterError when the statement does not reach `Image`, or is limited, ordered, grouped or distinct already;
+    QueryError for a query that cannot be part of a statement; UsageError for a limit out of range.
     """
     if not 1 <= limit <= LARGEST_PAGE or offset < 0:
         raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")
+    _refuse(statement)
     tenant_id, image_id = _keys(statement)
-    embedded = vectors.alias()
-    distance = embedded.c.embedding.op("<=>", return_type=Float(53))(_vector(query)).label("distance")
-    extended = statement.add_columns(distance).where(
-        and_(embedded.c.tenant_id == tenant_id, embedded.c.image_id == image_id)
+    pictures = found(
+        _candidates(statement, tenant_id, image_id),
+        _vector(query),
+        repeats=not _only(statement, tenant_id.table),
+        last=limit + offset,
+        max_distance=max_distance,
+        space_id=query.space_id if isinstance(query, Resolved) else None,
     )
-    if max_distance is not None:
-        extended = extended.where(distance.element <= max_distance)
-    return extended.order_by(distance.element).limit(limit).offset(offset or None)
+    columns = [pictures.c.distance, *((pictures.c.strategy, pictures.c.complete) if explained else ())]
+    extended = statement.add_columns(*columns).where(
+        and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id)
+    )
+    return extended.order_by(pictures.c.distance, pictures.c.image_id).limit(limit).offset(offset or None)
+
+
+def _refuse(statement: Select[Any]) -> None:
+    if not isinstance(statement, Select):
+        raise FilterError(f"nearest() extends a select(), not a {type(statement).__name__}.")
+    # SQLAlchemy has no public way to ask for these.
+    own = (statement._limit_clause, statement._offset_clause, statement._fetch_clause, *statement._order_by_clauses)  # noqa: SLF001
+    if any(clause is not None for clause in own):
+        raise FilterError("The select has an order or a limit of its own; pass limit= to nearest() instead.")
+    grouped = (*statement._group_by_clauses, *statement._having_criteria, *statement._distinct_on)  # noqa: SLF001
+    if grouped or statement._distinct:  # noqa: SLF001
+        raise FilterError("The select is grouped or distinct; pass nearest() one that is not, and group its rows.")
 
 
 def _keys(statement: Select[Any]) -> tuple[ColumnElement[str], ColumnElement[int]]:
     """Answer the columns of `statement`'s FROM that hold the picture's key, through joins, aliases and subqueries."""
-    if not isinstance(statement, Select):
-        raise FilterError(f"nearest() extends a select(), not a {type(statement).__name__}.")
-    # SQLAlchemy has no public way to ask for these.
-    own = (statement._limit_clause, statement._offset_clause, *statement._order_by_clauses)  # noqa: SLF001
-    if any(clause is not None for clause in own):
-        raise FilterError("The select has an order or a limit of its own; pass limit= to nearest() instead.")
     table = Image.__table__
     for source in statement.get_final_froms():
         tenant_id = source.corresponding_column(table.c.tenant_id)
@@ -61,6 +78,34 @@ def _keys(statement: Select[Any]) -> tuple[ColumnElement[str], ColumnElement[int
         if tenant_id is not None and image_id is not None:
             return tenant_id, image_id
     raise FilterError("The select does not reach imgsearch.tables.Image; add it or join it.")
+
+
+def _only(statement: Select[Any], source: FromClause) -> bool:
+    """Answer whether the statement selects from the pictures alone: then no picture comes twice."""
+    froms = statement.get_final_froms()
+    return len(froms) == 1 and froms[0] is source and _is_image(source)
+
+
+def _is_image(source: FromClause) -> bool:
+    plain = source.element if isinstance(source, Alias) else source
+    return isinstance(plain, Table) and (plain.schema, plain.name) == (SCHEMA, Image.__tablename__)
+
+
+def _candidates(
+    statement: Select[Any], tenant_id: ColumnElement[str], image_id: ColumnElement[int]
+) -> Select[tuple[str, int, str]]:
+    """Answer the statement's pictures: their keys and bits."""
+    pictures = tenant_id.table
+    reduced = statement
+    if not _is_image(pictures):  # a sub-select: its rows have lost their bits
+        pictures = Image.__table__.alias()
+        reduced = statement.where(and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id))
+    bits = func.imgsearch.bits_of(pictures.table_valued())
+    reduced = reduced.with_only_columns(
+        tenant_id.label("tenant_id"), image_id.label("image_id"), bits.label("bits"), maintain_column_froms=True
+    )
+    reduced._for_update_arg = None  # noqa: SLF001  # a lock on all candidates would be meant for the page alone
+    return reduced
 
 
 def _vector(query: Any) -> ColumnElement[Any]:

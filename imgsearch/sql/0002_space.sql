@@ -92,6 +92,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch.space_made(integer) IS 'Called when a space was made: puts its table behind the wall.';
 
+-- What else a newly searched space needs; the search functions replace it.
+CREATE FUNCTION imgsearch.space_activated(id integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    NULL;
+END $$;
+COMMENT ON FUNCTION imgsearch.space_activated(integer) IS 'Called when a space becomes the searched one: names its bits.';
+
 CREATE FUNCTION imgsearch.create_space(
     model text, revision text, fingerprint text, dimension integer, preprocessing text,
     mean halfvec, probe_picture halfvec DEFAULT NULL, probe_text halfvec DEFAULT NULL
@@ -150,5 +157,6 @@ BEGIN
     END IF;
     EXECUTE format('CREATE OR REPLACE VIEW imgsearch.vectors WITH (security_invoker = true) AS
         SELECT tenant_id, image_id, sha256, embedding::halfvec AS embedding, %1$s AS space_id FROM imgsearch.embedding_%1$s', id);
+    PERFORM imgsearch.space_activated(id);
 END $$;
 COMMENT ON FUNCTION imgsearch.activate_space(integer) IS 'Makes a space the searched one, in one transaction: the views follow at commit.';

@@ -8,6 +8,7 @@ DROP VIEW imgsearch.vectors;
 DROP FUNCTION imgsearch.activate_space(integer);
 DROP FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec);
 DROP FUNCTION imgsearch.space_made(integer);
+DROP FUNCTION imgsearch.space_activated(integer);
 DROP FUNCTION imgsearch.name_spaces_in_trigger();
 DROP FUNCTION imgsearch.image_moved();
 DROP FUNCTION imgsearch.image_inserted();

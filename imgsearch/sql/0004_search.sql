@@ -121,28 +121,76 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch.attribute_filter(jsonb) IS 'The SQL of conditions on attributes, made of constants and numbers: {"colour": "red", "size": {"min": 38}}.';
 
-CREATE FUNCTION imgsearch.refuse(space_id integer, dimension integer, query halfvec, k integer, skip integer, deep boolean, deep_image boolean, asked_space integer)
-RETURNS void LANGUAGE plpgsql STABLE AS $$
+-- What a query is to the active space, and what the space knows: read once per statement.
+CREATE TYPE imgsearch.aimed AS (
+    space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision, pictures double precision,
+    last integer, ef integer, pool integer, margin integer, indexed boolean, iteration text, width text
+);
+COMMENT ON TYPE imgsearch.aimed IS 'A query, its bits, and what the active space knows of how to search: see aim().';
+
+CREATE FUNCTION imgsearch.aim(query halfvec, last integer, space integer DEFAULT NULL) RETURNS imgsearch.aimed
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_variable
+DECLARE
+    here  record;
+    aimed imgsearch.aimed;
+    far   boolean;  -- a text, or a picture unlike all of ours
 BEGIN
-    IF space_id IS NULL THEN
+    SELECT s.space_id, s.dimension, s.mean, s.mean_text, (s.parameters #>> '{sample,size}')::double precision AS sampled,
+           coalesce((s.parameters #>> '{sample,pictures}')::double precision, (
+               SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
+           (s.parameters #>> '{sample,radius}')::double precision AS radius,
+           -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
+           coalesce((p.search ->> 'ef')::integer, 250) AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool,
+           EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
+                   AND x.indisvalid) AS indexed
+    INTO here FROM imgsearch.space s,
+         LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
+    WHERE s.state = 'active';
+    IF here.space_id IS NULL THEN
         PERFORM imgsearch.active_space();  -- knows what to say
-    ELSIF asked_space <> space_id THEN
-        RAISE EXCEPTION 'imgsearch: the query is a vector of space %, but space % is searched', asked_space, space_id
+    ELSIF space <> here.space_id THEN
+        RAISE EXCEPTION 'imgsearch: the query is a vector of space %, but space % is searched', space, here.space_id
             USING HINT = 'Ask again: another model has just taken over.', ERRCODE = 'IM002';
-    ELSIF query IS NULL OR vector_dims(query) <> dimension THEN
-        RAISE EXCEPTION 'imgsearch: the query has % dimensions, the active space has %', coalesce(vector_dims(query), 0), dimension
+    ELSIF query IS NULL OR vector_dims(query) <> here.dimension THEN
+        RAISE EXCEPTION 'imgsearch: the query has % dimensions, the active space has %', coalesce(vector_dims(query), 0), here.dimension
             USING HINT = 'Use a vector of the active space: imgsearch.vec(''red shoe'') or imgsearch.vec_of(42).', ERRCODE = 'IM007';
     ELSIF l2_norm(query) = 0 THEN
         RAISE EXCEPTION 'imgsearch: the query vector is zero and points nowhere' USING HINT = 'Use imgsearch.vec(''red shoe'') or imgsearch.vec_of(42).', ERRCODE = 'IM007';
-    ELSIF k IS NULL OR k < 1 OR k > 1000 THEN
-        RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', k USING HINT = 'Page through more rows with several searches.', ERRCODE = 'IM008';
-    ELSIF skip IS NULL OR skip < 0 OR skip > 100000 THEN
-        RAISE EXCEPTION 'imgsearch: skip is %, it must be from 0 to 100000', skip USING HINT = 'Continue behind the last row instead: after_distance and after_image.', ERRCODE = 'IM008';
-    ELSIF deep <> deep_image THEN
-        RAISE EXCEPTION 'imgsearch: after_distance and after_image go together' USING HINT = 'Pass both, of the last row of the page before.', ERRCODE = 'IM008';
+    END IF;
+    -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts look alike.
+    far := coalesce((query <=> here.mean) > here.radius, false);
+    aimed := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, last, here.ef, NULL,
+                 ceil(1.75 * sqrt(here.dimension)), here.indexed,
+                 current_setting('hnsw.iterative_scan', true), current_setting('hnsw.ef_search', true));
+    aimed.bits := binary_quantize(CASE WHEN aimed.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
+                                       ELSE l2_normalize(query) - here.mean END);
+    aimed.pool := ceil(CASE WHEN aimed.rough THEN 8 ELSE 1 END * here.pool * sqrt(last));
+    RETURN aimed;
+END $$;
+COMMENT ON FUNCTION imgsearch.aim(halfvec, integer, integer) IS 'The query''s bits, and what the active space knows of how to search for its `last` nearest; raises why it cannot be searched.';
+
+-- How many nodes a walk along the graph has to hold to be believed, or why there is none (as in find()).
+-- share: of the sample that matches; nearby: the same among the sampled pictures nearest to the query.
+-- unit: ms to compare a picture's bits: 0.00015 out of an index, 0.0005 out of the table; 2 ms to compare the best exactly.
+CREATE FUNCTION imgsearch.walk(
+    aimed imgsearch.aimed, share double precision, nearby double precision, unit double precision, OUT ef integer, OUT reason text
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    wide double precision;
+BEGIN
+    -- A tie to the neighbourhood is stronger still among the very nearest.
+    nearby := CASE WHEN share >= 0.95 OR share = 0 THEN share
+                   WHEN abs(nearby - share) > 2 * sqrt(share * (1 - share) / 32) THEN least(1, nearby * nearby / share)
+                   ELSE (nearby + share) / 2 END;
+    wide := greatest(aimed.ef, ceil(4 * aimed.last / nullif(nearby, 0)));
+    reason := CASE WHEN nearby = 0 THEN 'rare' WHEN wide > 1000 THEN 'deep' WHEN NOT aimed.indexed THEN 'absent'
+                   WHEN 0.6 + 0.016 * wide >= 0.8 * (share * aimed.pictures * unit + 2) THEN 'dear' END;
+    IF reason IS NULL THEN
+        ef := wide;
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch.refuse(integer, integer, halfvec, integer, integer, boolean, boolean, integer) IS 'Raises why a search cannot be made, if it cannot.';
+COMMENT ON FUNCTION imgsearch.walk(imgsearch.aimed, double precision, double precision, double precision) IS 'The hnsw.ef_search for a search of which that share matches; null, and why, where the graph does not help.';
 
 CREATE FUNCTION imgsearch.find(
     query halfvec, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL,
@@ -163,33 +211,30 @@ SET hnsw.ef_search = 250
 AS $$
 #variable_conflict use_variable
 DECLARE
-    here     record;
+    here     imgsearch.aimed;
     asked    imgsearch.asked;
     filter   text := '';
     deep     boolean := after_distance IS NOT NULL;
-    last     integer := k + skip;      -- rank of the page's last row
-    far      boolean := false;         -- a text, or a picture unlike all of ours
-    rough    boolean := false;         -- its bits say little
+    last     integer;                  -- rank of the page's last row
     hits     double precision;
     seen     double precision;         -- sampled pictures that this role may see
-    effort   double precision;         -- of comparing bits, in ms
+    unit     double precision;         -- ms to compare one picture's bits
     take     integer;
     pool     integer;
     passed   bigint;
     keys     bigint[];                 -- bits apart << 51 | image_id, ascending: one number sorts faster than a row
 BEGIN
-    SELECT s.space_id, s.dimension, s.mean, s.mean_text, (s.parameters #>> '{sample,size}')::double precision AS sampled,
-           coalesce((s.parameters #>> '{sample,pictures}')::double precision, (
-               SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
-           (s.parameters #>> '{sample,radius}')::double precision AS radius,
-           -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
-           coalesce((p.search ->> 'ef')::integer, 250) AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool
-    INTO here FROM imgsearch.space s,
-         LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
-    WHERE s.state = 'active';
-    PERFORM imgsearch.refuse(here.space_id, here.dimension, query, k, skip, deep, after_image IS NOT NULL, space);
+    IF k IS NULL OR k < 1 OR k > 1000 THEN
+        RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', k USING HINT = 'Page through more rows with several searches.', ERRCODE = 'IM008';
+    ELSIF skip IS NULL OR skip < 0 OR skip > 100000 THEN
+        RAISE EXCEPTION 'imgsearch: skip is %, it must be from 0 to 100000', skip USING HINT = 'Continue behind the last row instead: after_distance and after_image.', ERRCODE = 'IM008';
+    ELSIF deep <> (after_image IS NOT NULL) THEN
+        RAISE EXCEPTION 'imgsearch: after_distance and after_image go together' USING HINT = 'Pass both, of the last row of the page before.', ERRCODE = 'IM008';
+    END IF;
+    last := k + skip;
+    here := imgsearch.aim(query, last, space);
 
-    asked.query := query; asked.tenant := tenant; asked.category := category; asked.categories := categories;
+    asked.query := query; asked.bits := here.bits; asked.tenant := tenant; asked.category := category; asked.categories := categories;
     asked.min_price := min_price; asked.max_price := max_price; asked.in_stock := in_stock;
     asked.after_distance := after_distance; asked.after_image := after_image; asked.max_distance := max_distance;
     IF tenant IS NOT NULL THEN filter := filter || ' AND i.tenant_id = ($1).tenant'; END IF;
@@ -202,39 +247,26 @@ BEGIN
         SELECT filter || a.fragment, a.names, a.vals INTO filter, asked.names, asked.vals FROM imgsearch.attribute_filter(attributes) a;
     END IF;
 
-    -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts look alike.
-    far := coalesce((query <=> here.mean) > here.radius, false);
-    rough := far AND here.mean_text IS NULL;
-    asked.bits := binary_quantize(CASE WHEN rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
-                                       ELSE l2_normalize(query) - here.mean END);
-
     share := 1;
     IF here.sampled > 0 AND (filter <> '' OR row_security_active('imgsearch.image')) THEN
         EXECUTE 'SELECT count(*) FILTER (WHERE true' || filter || '), count(*) FROM imgsearch.image_sample i' INTO hits, seen USING asked;
         share := hits / here.sampled;
     END IF;
     nearby := share;
-    -- 0.15 µs a picture out of an index, 0.5 out of the table; 2 ms to compare the best exactly.
-    effort := share * here.pictures * CASE WHEN attributes IS NULL THEN 0.00015 ELSE 0.0005 END + 2;
-    IF hits > 0 AND share < 0.95 AND effort > 4 THEN
+    unit := CASE WHEN attributes IS NULL THEN 0.00015 ELSE 0.0005 END;
+    IF hits > 0 AND share < 0.95 AND share * here.pictures * unit > 2 THEN
         EXECUTE 'SELECT avg(m::integer) FROM (SELECT (true' || filter || ') AS m FROM imgsearch.image_sample i ORDER BY i.bits <~> ($1).bits LIMIT 32) x'
         INTO nearby USING asked;
         nearby := nearby * seen / here.sampled;
-        -- A tie to the neighbourhood is stronger still among the very nearest.
-        nearby := CASE WHEN abs(nearby - share) > 2 * sqrt(share * (1 - share) / 32) THEN least(1, nearby * nearby / share)
-                       ELSE (nearby + share) / 2 END;
     END IF;
 
     IF tenant IS NOT NULL AND filter = ' AND i.tenant_id = ($1).tenant' AND share * here.pictures < 1000 OR skip > 1000 THEN
         strategy := 'exact';
         reason := 'few';
-    ELSIF nearby > 0 AND (filter = '' OR here.sampled > 0) THEN
-        ef := CASE WHEN deep THEN 1000 ELSE greatest(here.ef, ceil(4 * last / nearby)) END;
-        reason := CASE WHEN ef > 1000 THEN 'deep' WHEN 0.6 + 0.016 * ef >= 0.8 * effort THEN 'dear' WHEN NOT EXISTS (
-            SELECT FROM pg_catalog.pg_index x
-            WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || here.space_id || '_hnsw') AND x.indisvalid
-        ) THEN 'absent' END;
-        IF reason IS NULL THEN
+    ELSIF filter = '' OR here.sampled > 0 THEN
+        here.ef := CASE WHEN deep THEN 1000 ELSE here.ef END;
+        SELECT w.ef, w.reason INTO ef, reason FROM imgsearch.walk(here, share, nearby, unit) w;
+        IF ef IS NOT NULL THEN
             PERFORM set_config('hnsw.ef_search', ef::text, true);
             take := last + 1;
             LOOP
@@ -271,7 +303,7 @@ BEGIN
         reason := 'rare';
     END IF;
 
-    pool := ceil(CASE WHEN rough THEN 2500 ELSE here.pool END * sqrt(last))::integer;
+    pool := here.pool;
     WHILE strategy IS NULL AND pool <= 20000 LOOP
         EXECUTE format('SELECT coalesce(array_agg(b.key), ''{}'') FROM (
             SELECT (i.bits_%1$s <~> ($1).bits)::bigint << 51 | i.image_id AS key FROM imgsearch.image i
@@ -280,8 +312,8 @@ BEGIN
         more := cardinality(keys) > pool;
         matches := least(cardinality(keys), pool);
         ranked := matches;
-        IF NOT deep AND NOT rough AND matches > last THEN
-            ranked := width_bucket(((keys[last] >> 51) + ceil(1.75 * sqrt(here.dimension))::bigint << 51) + (1::bigint << 51) - 1, keys[1:pool]);
+        IF NOT deep AND NOT here.rough AND matches > last THEN
+            ranked := width_bucket((((keys[last] >> 51) + here.margin + 1) << 51) - 1, keys[1:pool]);
         END IF;
         SELECT coalesce(array_agg(r.image_id), '{}'), coalesce(array_agg(r.product_id), '{}'), coalesce(array_agg(r.d), '{}')
         INTO images, products, distances FROM (
@@ -299,9 +331,9 @@ BEGIN
         EXIT WHEN NOT deep OR NOT more;
         SELECT count(*) INTO passed FROM unnest(keys[1:ranked]) u (key) JOIN imgsearch.vectors v ON v.image_id = u.key & 2251799813685247
         WHERE (v.embedding <=> query, v.image_id) <= (after_distance, after_image);
-        EXIT WHEN cardinality(images) = k AND pool >= here.pool * sqrt(passed + k);
+        EXIT WHEN cardinality(images) = k AND pool >= here.pool * sqrt((passed + k) / last);
         strategy := NULL;
-        pool := greatest(4 * pool, ceil(here.pool * sqrt(passed + k))::integer);
+        pool := greatest(4 * pool, ceil(here.pool * sqrt((passed + k) / last))::integer);
     END LOOP;
     IF strategy IS NOT NULL AND images IS NOT NULL THEN
         RETURN;
@@ -351,5 +383,41 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch.search(text, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], integer, double precision, bigint) IS
 'Nearest pictures to a text that match the filters. SELECT * FROM imgsearch.search(''red canvas shoe'', tenant => ''acme'', category => ''shoes'', max_price => 50, k => 10);';
+
+-- The bits of a picture in the active space, for statements that reach image themselves. Inlined by the planner, so
+-- that the indexes which hold the bits answer; made anew when another space becomes active.
+CREATE OR REPLACE FUNCTION imgsearch.space_activated(id integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE OR REPLACE FUNCTION imgsearch.bits_of(picture imgsearch.image) RETURNS bit varying LANGUAGE sql STABLE AS %L',
+                   CASE WHEN id IS NULL THEN 'SELECT NULL::bit varying' ELSE format('SELECT ($1).bits_%s::bit varying', id) END);
+END $$;
+SELECT imgsearch.space_activated((SELECT space_id FROM imgsearch.space WHERE state = 'active'));
+COMMENT ON FUNCTION imgsearch.bits_of(imgsearch.image) IS 'The bits of a picture in the active space; null until it is embedded.';
+
+-- What nearest() asks between sampling and walking: sets how wide to walk, or answers null where bits are quicker.
+CREATE FUNCTION imgsearch.gate(aimed imgsearch.aimed, hits double precision, near double precision, seen double precision, nearest double precision)
+RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    ef integer;
+BEGIN
+    IF aimed.sampled > 0 THEN
+        ef := (imgsearch.walk(aimed, hits / aimed.sampled, near / nearest * seen / aimed.sampled, 0.0003)).ef;
+    END IF;
+    IF ef IS NOT NULL THEN
+        PERFORM set_config('hnsw.iterative_scan', 'off', true), set_config('hnsw.ef_search', ef::text, true);
+    END IF;
+    RETURN ef;
+END $$;
+COMMENT ON FUNCTION imgsearch.gate(imgsearch.aimed, double precision, double precision, double precision, double precision) IS
+'Of `seen` sampled pictures `hits` match, of the `nearest` of them `near` do: sets and answers hnsw.ef_search, or null to compare bits.';
+
+CREATE FUNCTION imgsearch.ungate(aimed imgsearch.aimed, ef integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF ef IS NOT NULL THEN
+        PERFORM set_config('hnsw.iterative_scan', coalesce(aimed.iteration, 'off'), true), set_config('hnsw.ef_search', coalesce(aimed.width, '40'), true);
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION imgsearch.ungate(imgsearch.aimed, integer) IS 'Gives the transaction its settings of the HNSW back.';
 
 SELECT imgsearch.refresh_sample();
