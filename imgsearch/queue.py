@@ -14,7 +14,8 @@ from uuid import UUID
 from psycopg import Connection
 
 from imgsearch import sql
-from imgsearch.space import Array, vector_literal
+from imgsearch.space import Array
+from imgsearch.sql.reals import reals
 
 Key = tuple[str, int]  # (tenant_id, image_id)
 LOST = "worker_lost"
@@ -124,7 +125,7 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
         return set()
     values = _fence(d.claim for d in deliveries) | {
         "sha256s": [d.sha256 for d in deliveries],
-        "vectors": [d.embedding if isinstance(d.embedding, str) else vector_literal(d.embedding) for d in deliveries],
+        **reals(connection, [d.embedding for d in deliveries]),
         "phashes": [d.phash for d in deliveries],
         "etags": [d.etag for d in deliveries],
         "space_id": space_id,

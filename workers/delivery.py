@@ -1,4 +1,4 @@
-"""The delivery desk: one thread writes what the device made, while the device goes on."""
+"""The delivery desk: a few threads write what the device made, while the device goes on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workers.line import connect
 from workers.traces import span
 
 log = logging.getLogger("imgsearch.worker")
-MOST_AT_ONCE = 256
+MOST_AT_ONCE = 64
 LOCKED_TRIES, LOCKED_REST = 6, 5.0  # 50 ms apart; then the picture is given back unspent for so many seconds
 
 
@@ -36,17 +36,20 @@ _Result = Delivery | Failure | _Release
 class Desk:
     """Takes deliveries, failures and releases from any thread; calls `settled` with claims no longer ours."""
 
-    def __init__(self, settings: Settings, space_id: int, settled: Callable[[Sequence[Claim]], Any]) -> None:
+    def __init__(
+        self, settings: Settings, space_id: int, settled: Callable[[Sequence[Claim]], Any], *, writers: int = 1
+    ) -> None:
         self._settings, self._space_id, self._settled = settings, space_id, settled
         self._inbox: Queue[_Result | None] = Queue()
-        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
+        self._threads = [threading.Thread(target=self._run, name=f"desk-{n}", daemon=True) for n in range(writers)]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def is_alive(self) -> bool:
         """Tell whether results are still written."""
-        return self._thread.is_alive()
+        return all(thread.is_alive() for thread in self._threads)
 
     def put(self, results: Sequence[Delivery | Failure]) -> None:
         """Have results written."""
@@ -60,9 +63,12 @@ class Desk:
 
     def close(self, seconds: float) -> None:
         """Write what is left, for at most `seconds`; the leases of the rest run out by themselves."""
-        self._inbox.put(None)
-        if threading.current_thread() is not self._thread and self._thread.is_alive():
-            self._thread.join(seconds)
+        deadline = time.monotonic() + seconds
+        for _ in self._threads:
+            self._inbox.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         pending: list[_Result] = []

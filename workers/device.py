@@ -1,9 +1,10 @@
-"""The device's own thread: takes what is decoded, never waits for a full batch, and hands the answers to the desk."""
+"""The device's own thread: takes what is decoded, does not wait for a full batch, and hands the answers to the desk."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, Queue
 
@@ -22,6 +23,7 @@ from workers.traces import span
 log = logging.getLogger("imgsearch.worker")
 MEMORY_REST = 5.0  # seconds until a picture is tried again that did not fit into memory alone
 MEMORY_TRIES = 3  # passes in a row for which memory did not suffice: then a fresh process may do better
+GATHER_SECONDS = 0.02  # a pass waits so long for pictures that are being decoded: small batches cost more per picture
 LOST_SECONDS = 1.5  # what may be given back before a process with a lost device ends
 
 
@@ -36,11 +38,13 @@ class Device:
         desk: Desk,
         pulse: Pulse,
         *,
+        coming: Callable[[], int],
         probe: Pixels,
         lost: Callable[[], None],
     ) -> None:
+        """`coming` tells how many pictures are being fetched or decoded."""
         self._batch, self._ready, self._ledger, self._desk, self._pulse = batch, ready, ledger, desk, pulse
-        self._probe, self._lost = probe, lost
+        self._coming, self._probe, self._lost = coming, probe, lost
         self._too_little_memory = 0
         self._culprits: list[Claim] = []
         self._ending = threading.Event()
@@ -60,7 +64,7 @@ class Device:
     def _run(self) -> None:
         try:
             while not self._ending.is_set() or len(self._ledger):
-                self._step(_drain(self._ready, self._batch.most))
+                self._step(_drain(self._ready, self._batch.most, self._coming))
         except DeviceLost as error:
             log.critical("the device is lost to this process: %s", error)
             self._end_process(str(error))
@@ -159,13 +163,15 @@ def _not_embeddable(claim: Claim, answer: object) -> Failure:
     return Failure(claim=claim, code="not_embeddable", message=message, permanent=isinstance(answer, NonsenseError))
 
 
-def _drain(ready: Queue[Result], most: int) -> list[Result]:
-    """Take what is there, up to `most`; wait a little for the first."""
+def _drain(ready: Queue[Result], most: int, coming: Callable[[], int]) -> list[Result]:
+    """Take what is there, up to `most`; wait a little for the first, and less for others on their way."""
     results: list[Result] = []
     try:
         results.append(ready.get(timeout=0.25))
+        until = time.monotonic() + GATHER_SECONDS
         while len(results) < most:
-            results.append(ready.get_nowait())
+            left = until - time.monotonic() if ready.empty() and coming() else 0
+            results.append(ready.get(timeout=left) if left > 0 else ready.get_nowait())
     except Empty:
         pass
     return results

@@ -74,6 +74,10 @@ class Feed:
                 self._waiting[future] = group
             future.add_done_callback(self._forget)
 
+    def coming(self) -> int:
+        """Answer how many pictures are yet to arrive in `ready`."""
+        return len(self._waiting)
+
     def cancel(self) -> list[Group]:
         """Take back what nobody has begun to read."""
         with self._lock:

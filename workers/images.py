@@ -1,6 +1,6 @@
 """The image lane: claim → fetch and decode → one forward pass → one fenced delivery, each stage beside the others.
 
-Three threads: this lane's own claims and keeps the leases, one holds the device, one writes to the database. At most
+Threads: this lane's own claims and keeps the leases, one holds the device, some write to the database. At most
 three batches are in flight, so memory is bounded and a crash costs little work. No transaction is open while a
 picture is fetched, decoded or embedded.
 """
@@ -28,6 +28,7 @@ from workers.pulse import Pulse
 
 log = logging.getLogger("imgsearch.worker")
 BATCHES_IN_FLIGHT = 3
+WRITERS, WRITERS_GPU = 2, 4  # a GPU makes more vectors than one backend can put into an index
 NET_SECONDS = 300.0  # how often pictures without vector and job are looked for; the sweep does so every minute
 FINISH_SECONDS = 8.0  # what is decoded or on the device at SIGTERM may take so long
 
@@ -52,8 +53,10 @@ class Images(Lane):
         super().__init__(settings, device, space_id, Pulse())
         self._feed, self._batch, self._ears = feed, batch, ears
         self._ledger = Ledger()
-        self._desk = Desk(settings, space_id, self._settled)
-        self._device = Device(batch, feed.ready, self._ledger, self._desk, self.pulse, probe=probe, lost=lost)
+        self._desk = Desk(settings, space_id, self._settled, writers=WRITERS_GPU if device != "cpu" else WRITERS)
+        self._device = Device(
+            batch, feed.ready, self._ledger, self._desk, self.pulse, coming=feed.coming, probe=probe, lost=lost
+        )
         self._rescued_at = self._net_at = self._beat_at = float("-inf")
 
     def start(self) -> None:
@@ -82,7 +85,7 @@ class Images(Lane):
             return False
         held = len(self._ledger)
         wanted = min(BATCHES_IN_FLIGHT * self._batch.most - held, self._batch.most)
-        if wanted <= 0:
+        if wanted <= 0 or (held and wanted < self._batch.most // 2):  # claim by the handful, not one by one
             return False
         claims = queue.claim(
             connection,

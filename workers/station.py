@@ -29,6 +29,7 @@ log = logging.getLogger("imgsearch.worker")
 Lanes = Literal["images", "queries", "both"]
 DEVICE_LOST = 70  # exit code: a supervisor should start a fresh process
 END_SECONDS = 12.0
+FETCHING = 8  # pictures on their way from a bucket or a strange server while all decoders are busy
 FAKE = "fake"
 
 
@@ -110,7 +111,7 @@ class Station:
             open_store(settings.storage_url),
             FetchPolicy(allow_hosts=settings.fetch_allow, file_roots=settings.fetch_folders),
             self._pool(encoder, settings.decoders),
-            threads=settings.decoders + 1,
+            threads=settings.decoders + FETCHING,
         )
         self._feeds.append(feed)
         return Images(

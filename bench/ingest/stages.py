@@ -66,9 +66,10 @@ def read_and_decode(costs: Costs, store: Store, rows: Sequence[tuple[str, bytes]
             data = storage.read(uri, store, FetchPolicy(), picture.DEFAULT_LIMITS.max_bytes).data or b""
             picture.digest(data)
             read.append(data)
+    others = _children()
     with DecodePool(1, size) as pool:
         pool.decode(read[0], thumbnail=True)
-        [child] = [process.pid for process in psutil.Process().children()[-1:]]
+        [child] = _children() - others
         with costs.of("decode", len(read), child):
             for data, (_, digest) in zip(read, rows, strict=True):
                 decoded = pool.decode(data, thumbnail=True)
@@ -131,6 +132,10 @@ def _description(dimension: int) -> Description:
         model="bench", revision="", fingerprint="bench", dimension=dimension, preprocessing="none",
         mean=[0.001] * dimension,
     )  # fmt: skip
+
+
+def _children() -> set[int]:
+    return {process.pid for process in psutil.Process().children()}
 
 
 def _cpu(others: Sequence[int]) -> float:

@@ -94,7 +94,7 @@ def square(data: bytes, size: int, limits: Limits = DEFAULT_LIMITS, *, with_thum
         shown = None
         if with_thumbnail:
             fits = _fit(opened.size, THUMBNAIL_SIDE)
-            shown = _webp(opened if opened.holds(fits) else _open(data, limits, lambda _: fits), fits)
+            shown = _webp(opened if opened.holds(fits) else _open(data, limits, lambda _: _enough(fits)), fits)
         wide, high = opened.size if opened.turn < 5 else opened.size[::-1]
         return Square(small.tobytes(), perceptual_hash(small), wide, high, shown)
 
@@ -109,7 +109,7 @@ def upright(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
 def thumbnail(data: bytes, side: int = THUMBNAIL_SIDE, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Return a WebP that fits within side x side (never enlarged), without metadata."""
     with _refusing():
-        opened = _open(data, limits, lambda size: _fit(size, side))
+        opened = _open(data, limits, lambda size: _enough(_fit(size, side)))
         return _webp(opened, _fit(opened.size, side))
 
 
@@ -197,10 +197,15 @@ def _fit(size: Size, side: int) -> Size:
     return max(1, round(size[0] * side / longest)), max(1, round(size[1] * side / longest))
 
 
+def _enough(size: Size) -> Size:
+    """Return the goal for a thumbnail of this size: drafted to half as much again, which nobody tells from more."""
+    return max(1, round(size[0] * 1.5 / _DRAFT)), max(1, round(size[1] * 1.5 / _DRAFT))
+
+
 def _webp(opened: _Opened, size: Size) -> bytes:
     out = io.BytesIO()
     picture = opened.resized(size, Image.Resampling.HAMMING)  # half the cost of BICUBIC, as sharp
-    picture.save(out, "WEBP", quality=80, method=1)  # method 4 takes three times as long for 6 % fewer bytes
+    picture.save(out, "WEBP", quality=80, method=0)  # method 1 takes a quarter longer for 3 % fewer bytes, 4 five times
     return out.getvalue()
 
 

@@ -54,9 +54,11 @@ JOIN {embedding} e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND 
 -- the order a replacement takes them in; a row somebody else holds is skipped here and delivered alone afterwards,
 -- so a batch never waits for, or deadlocks with, a long transaction of the shop.
 WITH input AS MATERIALIZED (
-    SELECT * FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
-                         %(vectors)s::halfvec[], %(phashes)s::text[], %(etags)s::text[])
-        AS t (tenant_id, image_id, token, sha256, embedding, phash, etag)
+    -- All vectors come as one array of numbers, of which each row takes its slice.
+    SELECT t.*, (%(reals)s::real[])[((n - 1) * %(dimension)s + 1)::int:(n * %(dimension)s)::int]::halfvec AS embedding
+    FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
+                %(phashes)s::text[], %(etags)s::text[]) WITH ORDINALITY
+        AS t (tenant_id, image_id, token, sha256, phash, etag, n)
 ), locked AS MATERIALIZED (
     SELECT n.* FROM imgsearch.image i
     JOIN input n ON n.tenant_id = i.tenant_id AND n.image_id = i.image_id

@@ -45,7 +45,7 @@ class Files:
             raise StoreError(f"Only {len(data)} of {size} bytes of {key} could be read; check the disk and try again.")
         return data
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         final = self.root / key
         unfinished = self.root / UNFINISHED / secrets.token_hex(16)
         with self._speaking(key):
@@ -54,13 +54,15 @@ class Files:
             try:
                 with unfinished.open("xb") as file:
                     file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    if durable:
+                        file.flush()
+                        os.fsync(file.fileno())
                 unfinished.rename(final)
             except OSError:
                 unfinished.unlink(missing_ok=True)
                 raise
-            _sync_folder(final.parent)
+            if durable:
+                _sync_folder(final.parent)
 
     def stat(self, key: str) -> Entry | None:
         with self._speaking(key):

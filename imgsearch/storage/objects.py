@@ -24,8 +24,11 @@ class Objects(Protocol):
     def read(self, key: str, max_bytes: int) -> bytes:
         """Answer the object; FetchRefused when it is larger than `max_bytes`, ObjectMissing when there is none."""
 
-    def write(self, key: str, data: bytes) -> None:
-        """Write the whole object or nothing; what was there before is replaced."""
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """Write the whole object or nothing; what was there before is replaced.
+
+        `durable`: it must survive a power cut; else it may be gone or torn after one, and is written much faster.
+        """
 
     def stat(self, key: str) -> Entry | None:
         """Answer size and time of the object, None when there is none."""

@@ -70,7 +70,7 @@ class Remote:
             raise StoreError(f"{self.name} sent {len(parts)} of {size} bytes of {key}; try again.")
         return bytes(parts)
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes, *, durable: bool = True) -> None:  # a bucket's PUT always is
         with self._speaking(key):
             # One PUT is atomic; a multipart upload would leave invisible, billed parts behind when we crash.
             obstore.put(self.bucket, key, data, use_multipart=False)

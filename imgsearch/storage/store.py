@@ -100,8 +100,11 @@ class Store:
         return self.objects.read(_key(sha256_of(uri)), max_bytes)
 
     def put_thumbnail(self, sha256: bytes, data: bytes) -> None:
-        """Store the thumbnail (WebP) of the picture with this digest, in place of any other."""
-        self.objects.write(_thumbnail_key(sha256), data)
+        """Store the thumbnail (WebP) of the picture with this digest, in place of any other.
+
+        Not worth waiting for the disk: one that a power cut empties is as if there were none.
+        """
+        self.objects.write(_thumbnail_key(sha256), data, durable=False)
 
     def get_thumbnail(self, sha256: bytes) -> bytes:
         """Answer the thumbnail (WebP) of the picture with this digest."""
