@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, bindparam, cast, func, literal, select
+from sqlalchemy import Boolean, ColumnElement, FromClause, Select, Table, and_, bindparam, cast, func, literal, select
 from sqlalchemy.sql.selectable import Alias
+from sqlalchemy.types import NullType
 
-from imgsearch.errors import FilterError, QueryError, UsageError
+from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
 from imgsearch.query import ImageId, Resolved
 from imgsearch.search.found import found
 from imgsearch.search.pieces import LARGEST_PAGE
@@ -35,8 +36,10 @@ def nearest(
     query: a vector of the active space, a resolved query, an image here, or a text asked before
     (`imgsearch.query.resolve` asks for a new one). explained: adds `strategy` (hnsw, bits, exact) and `complete`.
 
-    Raises FilterError when the statement does not reach `Image`, or is limited, ordered, grouped or distinct already;
-    QueryError for a query that cannot be part of a statement; UsageError for a limit out of range.
+    Raises FilterError when the statement does not reach `Image`, or is limited, ordered, grouped or distinct already,
+    or has a condition that is not boolean; QueryError, VectorError for a query that cannot be part of a statement;
+    UsageError for a limit out of range. What only the database can know (a vector of another dimension, a text nobody
+    asked) is raised when the statement runs; `imgsearch.sql.failure.translate(error.orig)` answers the typed error.
     """
     if not 1 <= limit <= LARGEST_PAGE or offset < 0:
         raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")
@@ -67,6 +70,9 @@ def _refuse(statement: Select[Any]) -> None:
     grouped = (*statement._group_by_clauses, *statement._having_criteria, *statement._distinct_on)  # noqa: SLF001
     if grouped or statement._distinct:  # noqa: SLF001
         raise FilterError("The select is grouped or distinct; pass nearest() one that is not, and group its rows.")
+    for condition in statement._where_criteria:  # noqa: SLF001
+        if not isinstance(condition.type, Boolean | NullType):
+            raise FilterError(f"A condition of the select is neither true nor false: {condition}. Compare it.")
 
 
 def _keys(statement: Select[Any]) -> tuple[ColumnElement[str], ColumnElement[int]]:
@@ -116,8 +122,11 @@ def _vector(query: Any) -> ColumnElement[Any]:
     if isinstance(query, str):
         return select(func.imgsearch.vec(literal(query))).scalar_subquery()
     try:
-        return cast(bindparam(None, vector_literal(query)), HALFVEC)
+        written = vector_literal(query)
     except (TypeError, ValueError) as error:
         raise QueryError(
             "The query is neither text, image id nor vector; resolve() turns a picture into one."
         ) from error
+    if "n" in written:  # nan, inf
+        raise VectorError("The query vector holds a number that is not finite; embed it again.")
+    return cast(bindparam(None, written), HALFVEC)

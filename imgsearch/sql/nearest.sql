@@ -14,7 +14,7 @@ WITH imgsearch_asked AS MATERIALIZED (
     FROM (SELECT {distinct} s.image_id, s.bits <~> (SELECT a.bits FROM imgsearch_asked a) AS apart
           FROM imgsearch.image_sample s JOIN ({candidates}) c ON c.tenant_id = s.tenant_id AND c.image_id = s.image_id) x
 ), imgsearch_gate AS MATERIALIZED (
-    SELECT imgsearch.gate(a, h.pictures, h.near, (SELECT count(*) FROM imgsearch.image_sample s), n.pictures) AS ef
+    SELECT imgsearch.gate(a, h.pictures, h.near, (SELECT count(*) FROM imgsearch.image_sample s), n.pictures, {unit}) AS ef
     FROM imgsearch_asked a, imgsearch_hits h, imgsearch_near n
 ), imgsearch_walk AS MATERIALIZED (
     SELECT w.tenant_id, w.image_id, w.d
@@ -22,7 +22,7 @@ WITH imgsearch_asked AS MATERIALIZED (
           FROM (SELECT v.tenant_id, v.image_id, v.embedding <=> (SELECT a.query FROM imgsearch_asked a) AS d FROM imgsearch.vectors v
                 WHERE (SELECT g.ef FROM imgsearch_gate g) IS NOT NULL
                 ORDER BY v.embedding <=> (SELECT a.query FROM imgsearch_asked a) LIMIT 1000) v) w
-    WHERE w.place <= w.walked / 4
+    WHERE w.place <= w.walked / (SELECT a.spread FROM imgsearch_asked a)
 ), imgsearch_passed AS MATERIALIZED (
     SELECT {distinct} w.tenant_id, w.image_id, w.d
     FROM imgsearch_walk w JOIN ({candidates}) c ON c.tenant_id = w.tenant_id AND c.image_id = w.image_id
@@ -42,10 +42,12 @@ WITH imgsearch_asked AS MATERIALIZED (
     SELECT CASE WHEN a.rough THEN NULL ELSE ((SELECT p.key >> 51 FROM imgsearch_pool p ORDER BY p.key OFFSET %(last)s::integer - 1 LIMIT 1) + a.margin + 1) << 51 END AS key,
            (SELECT count(*) FROM imgsearch_pool) AS pictures, a.pool
     FROM imgsearch_asked a
+), imgsearch_best AS MATERIALIZED (
+    -- On its own: & is not leakproof, and a join on it would wait behind a wall until every vector there was read.
+    SELECT p.key & 2251799813685247 AS image_id FROM imgsearch_pool p WHERE coalesce(p.key < (SELECT e.key FROM imgsearch_edge e), true)
 ), imgsearch_ranked AS MATERIALIZED (
     SELECT v.tenant_id, v.image_id, v.embedding <=> (SELECT a.query FROM imgsearch_asked a) AS d
-    FROM imgsearch_pool p JOIN imgsearch.vectors v ON v.image_id = p.key & 2251799813685247
-    WHERE coalesce(p.key < (SELECT e.key FROM imgsearch_edge e), true)
+    FROM imgsearch_best b JOIN imgsearch.vectors v ON v.image_id = b.image_id
 ), imgsearch_picked AS MATERIALIZED (
     SELECT x.* FROM (SELECT p.* FROM imgsearch_passed p WHERE (SELECT y.walked FROM imgsearch_verdict y) UNION ALL SELECT r.* FROM imgsearch_ranked r) x
     WHERE coalesce(x.d <= %(max_distance)s::double precision, true)
