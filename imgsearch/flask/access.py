@@ -54,7 +54,7 @@ def admit() -> Response | None:
         return None
     bearer = request.authorization if request.authorization and request.authorization.type == "bearer" else None
     if bearer is None and request.method not in _SAFE:
-        _from_our_own_page()
+        from_our_own_page()
     found = _identify(here, bearer.token if bearer else None)
     wait = here.rate.take(found.name) if not here.open_to_all else 0.0
     if wait:
@@ -128,7 +128,7 @@ def _from_this_machine() -> None:
         raise Problem(403, "not_local", "This site runs without keys for this machine alone; open it as 127.0.0.1.")
 
 
-def _from_our_own_page() -> None:
+def from_our_own_page() -> None:
     """A form of another web site must not act in the name of whoever looks at it (CSRF)."""
     fetch_site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")

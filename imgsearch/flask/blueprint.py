@@ -59,6 +59,8 @@ def after(response: Response) -> Response:
         response.headers.setdefault(name, value)
     html = response.mimetype == "text/html"
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY if html else DATA_POLICY)
+    if request.endpoint == f"{NAME}.static" and "v" in request.args and response.status_code == 200:
+        response.headers["Cache-Control"] = thumbnails.FOR_EVER
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store" if not html else "private, no-cache"
     return access.share(response)

@@ -107,11 +107,11 @@ def filters_of(args: MultiDict[str, str]) -> Filters:
         min_price=_maybe(plain, "min_price", _price_in),
         max_price=_maybe(plain, "max_price", _price_in),
         in_stock=_maybe(plain, "in_stock", values.truth_in),
-        attributes={name: {"in": spelled} for name, chosen in wanted.items() if (spelled := _spellings(chosen))},
+        attributes={name: {"in": spelled} for name, chosen in wanted.items() if (spelled := spellings(chosen))},
     )
 
 
-def _spellings(chosen: Iterable[str]) -> list[Any]:
+def spellings(chosen: Iterable[str]) -> list[Any]:
     """A value in an address is text; the attribute may be a number or a truth of the same spelling."""
     spelled: list[Any] = []
     for value in chosen:

@@ -66,3 +66,22 @@ FROM imgsearch.browse(tenant => %(tenant)s, categories => %(categories)s::text[]
          k => %(k)s, before_image => %(before)s) WITH ORDINALITY AS b (image_id, place)
 JOIN imgsearch.image i ON i.image_id = b.image_id AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
 ORDER BY b.place
+
+-- name: weighed
+-- What a search weighed before it chose its way.
+SELECT f.strategy, f.complete, f.matches, f.more, f.share, f.nearby, f.ef, f.ranked, f.reason
+FROM imgsearch.find(%(vector)s::halfvec, tenant => %(tenant)s, categories => %(categories)s::text[],
+         min_price => %(min_price)s, max_price => %(max_price)s, in_stock => %(in_stock)s,
+         attributes => %(attributes)s::jsonb, k => %(k)s) f
+
+-- name: plan
+-- The plan of the statement that a page of hits comes from, with times and buffers.
+EXPLAIN (ANALYZE, BUFFERS, SETTINGS)
+SELECT f.strategy, f.complete, f.matches, f.more, h.image_id, h.distance, i.product_id, i.tenant_id, i.category,
+       i.price, i.in_stock, i.attributes
+FROM imgsearch.find(%(vector)s::halfvec, tenant => %(tenant)s, categories => %(categories)s::text[],
+         min_price => %(min_price)s, max_price => %(max_price)s, in_stock => %(in_stock)s,
+         attributes => %(attributes)s::jsonb, k => %(k)s) f
+LEFT JOIN LATERAL unnest(f.images, f.distances) WITH ORDINALITY AS h (image_id, distance, place) ON true
+LEFT JOIN imgsearch.image i ON i.image_id = h.image_id
+ORDER BY h.place
