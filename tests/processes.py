@@ -27,11 +27,13 @@ def eventually(check: Callable[[], Any], seconds: float = 20, what: str = "it") 
 class WorkerProcess:
     """`imgsearch worker` as a subprocess; ready when it has left its sign of life."""
 
-    def __init__(self, settings: Settings, environment: dict[str, str], log: Path, lane: str = "both") -> None:
+    def __init__(
+        self, settings: Settings, environment: dict[str, str], log: Path, lane: str = "both", *options: str
+    ) -> None:
         self.settings, self.log, self.lane = settings, log, lane
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers", "--lane", lane],
+                [sys.executable, "-m", "workers", "--lane", lane, *options],
                 env=environment,
                 stdout=output,
                 stderr=output,

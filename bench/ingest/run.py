@@ -46,16 +46,16 @@ def measure(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     with _home() as home:
         servers = embedded.start(home, memory_mb=plan.memory_mb)
         settings = _settings(servers, home, plan, model)
-        environment = _environment(settings)
+        variables = environment(settings)
         say(f"drawing {plan.pictures:,} JPEGs of {plan.side} pixels")
         store = upload.open_store(settings.storage_url)
         rows = pictures.stored(store, plan.side, plan.pictures)
-        with Bare(model, plan.device, plan.batch, plan.threads, environment) as bare:
+        with Bare(model, plan.device, plan.batch, plan.threads, variables) as bare:
             say(f"each step alone, on {bare.about['device']}")
             costs = stages.Costs()
             stages.read_and_decode(costs, store, rows[:SAMPLE], bare.about["size"])
             stages.write(costs, _other(settings, "steps"), bare.about["dimension"], plan.vectors, plan.batch)
-            rounds = _rounds(plan, settings, environment, bare, rows, home, say)
+            rounds = _rounds(plan, settings, variables, bare, rows, home, say)
             forward = stages.Cost(int(bare.total("pictures")), bare.total("wall"), bare.total("cpu"))
             costs.by_step["forward"] = forward
             return {
@@ -71,7 +71,7 @@ def measure(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
 def _rounds(
     plan: Plan,
     settings: Settings,
-    environment: dict[str, str],
+    variables: dict[str, str],
     bare: Bare,
     rows: list[tuple[str, bytes]],
     home: Path,
@@ -82,7 +82,7 @@ def _rounds(
     done: list[Round] = []
     log = home / "workers.log"
     lot = len(rows) // plan.rounds
-    with pipeline.workers(plan.workers, environment, log) as made, db.connect(settings, autocommit=True) as connection:
+    with pipeline.workers(plan.workers, variables, log) as made, db.connect(settings, autocommit=True) as connection:
         pipeline.until_ready(connection, made, log)
         for number in range(plan.rounds):
             bare.measure(plan.seconds)
@@ -127,7 +127,7 @@ def _other(settings: Settings, name: str) -> Settings:
     return other
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("IMGSEARCH_")}
     return kept | {f"IMGSEARCH_{name}": value for name, value in settings.values.items()} | {"PYTHONPATH": str(ROOT)}
 
