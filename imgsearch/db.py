@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from imgsearch.sql.lend import driver
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
 OLDEST_POSTGRES = 150000
 OLDEST_PGVECTOR = Version("0.8.4")  # 0.8.3 and 0.8.4 repair index corruption after vacuum
@@ -148,9 +149,7 @@ def require_extension(connection: psycopg.Connection[Any]) -> None:
 
 def require_pgvector() -> None:
     """Create the extension if it can be created, and check its version; called by the first migration."""
-    from alembic import op
-
-    connection = driver(op.get_bind())
+    connection = _migrated()
     with translated():
         if not sql.value(connection, "db", "extension"):
             if not sql.value(connection, "db", "extension_available"):
@@ -171,9 +170,63 @@ def require_pgvector() -> None:
 
 def apply(file: str) -> None:
     """Run a whole .sql file on the migration's own connection."""
-    from alembic import op
-
-    connection: Connection = op.get_bind()
     with translated():
         # Straight to the driver: no parameters, so that the file may hold many statements and percent signs.
-        driver(connection).execute(sql.text(file).encode())
+        _migrated().execute(sql.text(file).encode())
+
+
+def apply_revision(connection: Any, revision: str) -> None:
+    """Apply one revision in the caller's transaction, unless it is there; for migrations that are not Alembic's."""
+    lent = driver(connection)
+    with translated():
+        sql.run(lent, "db", "lock_migrations")
+        sql.run(lent, "db", "create_schema")
+        sql.run(lent, "db", "create_version")
+    if revision in _up_to(revision_of(lent)):
+        return
+    _step(lent, "upgrade", revision, revision)
+
+
+def revert_revision(connection: Any, revision: str) -> None:
+    """Take one revision back in the caller's transaction, and before it those that build on it."""
+    lent = driver(connection)
+    while revision in (there := _up_to(revision_of(lent))):
+        _step(lent, "downgrade", there[0], there[1] if len(there) > 1 else None)
+
+
+def revisions() -> list[str]:
+    """Answer every revision, the oldest first."""
+    return list(reversed(_up_to(head())))
+
+
+def _up_to(revision: str | None) -> list[str]:
+    """Answer `revision` and those below it, the newest first."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_alembic())
+    return [script.revision for script in scripts.iterate_revisions(revision, "base")] if revision else []
+
+
+def _step(lent: psycopg.Connection[Any], direction: str, revision: str, stamp: str | None) -> None:
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(_alembic()).get_revision(revision)
+    token = _lent.set(lent)
+    try:
+        getattr(script.module, direction)()
+    finally:
+        _lent.reset(token)
+    with translated():
+        sql.run(lent, "db", "stamp", {"revision": stamp})
+
+
+def _migrated() -> psycopg.Connection[Any]:
+    """Answer the connection that a migration runs on: one that was lent, else Alembic's."""
+    if (lent := _lent.get()) is not None:
+        return lent
+    from alembic import op
+
+    return driver(op.get_bind())
+
+
+_lent: ContextVar[psycopg.Connection[Any] | None] = ContextVar("imgsearch_migrated", default=None)

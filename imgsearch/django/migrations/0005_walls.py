@@ -1,0 +1,14 @@
+"""Revision 0005, by imgsearch's own SQL."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import migrations
+
+from imgsearch.django.operations import Revision
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("imgsearch", "0004_search")]
+    operations: ClassVar = [Revision("0005")]

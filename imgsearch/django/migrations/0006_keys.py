@@ -1,0 +1,14 @@
+"""Revision 0006, by imgsearch's own SQL."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import migrations
+
+from imgsearch.django.operations import Revision
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("imgsearch", "0005_walls")]
+    operations: ClassVar = [Revision("0006")]

@@ -1,0 +1,187 @@
+"""The statement behind `similar_to()`: Django compiles the candidates, imgsearch's SQL ranks them, a join brings both.
+
+A queryset keeps its own SELECT, joins and slice. The compiler knows the slice, so only here is it known how many
+nearest pictures are asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+from django.db.models import Expression, FloatField
+from django.db.models.expressions import F, Value
+from django.db.models.fields import CharField, IntegerField, TextField, UUIDField
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.datastructures import Join
+from django.db.utils import Error
+
+from imgsearch.django.mapping import DEFAULT_TENANT, Searchable
+from imgsearch.django.similar import Similar
+from imgsearch.django.template import Part, fill, join
+from imgsearch.errors import FilterError, UsageError
+from imgsearch.query import Resolved
+from imgsearch.search.pieces import LARGEST_PAGE, Slot, pieces
+from imgsearch.sql.failure import translate
+
+NEAREST = "imgsearch_nearest"
+SPARE = 3  # pictures looked at per row of a page: a product may have several
+
+
+class Distance(Expression):
+    """The column `distance` of a ranked queryset."""
+
+    output_field = FloatField()
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        if not isinstance(compiler.query, NearestQuery):
+            raise FilterError(
+                "A filter on distance cannot choose the candidates; pass similar_to(…, max_distance=0.5) instead."
+            )
+        return f"{connection.ops.quote_name(NEAREST)}.{connection.ops.quote_name('distance')}", []
+
+    def get_group_by_cols(self) -> list[Any]:
+        return [self]
+
+
+class NearestQuery(Query):
+    """A query whose rows are joined to their nearest pictures."""
+
+    similar: Similar
+
+    def get_compiler(self, using: Any = None, connection: Any = None, elide_empty: bool = True) -> Any:
+        return NearestCompiler(self, connection or connections[using], using, elide_empty)
+
+    def get_aggregation(self, using: Any, aggregate_exprs: Any) -> Any:
+        self.distinct: bool = self.distinct or _multiplies(self)
+        return super().get_aggregation(using, aggregate_exprs)
+
+
+class NearestCompiler(SQLCompiler):
+    """Compiles the queryset as Django does, with one more join: the candidates, ranked."""
+
+    _before: Any = None
+    _wanted: int | None = None
+
+    def as_sql(self, with_limits: bool = True, with_col_aliases: bool = False) -> Any:
+        if self.connection.vendor != "postgresql":
+            raise UsageError(f"similar_to() needs Postgres; {self.using!r} is {self.connection.vendor}.")
+        self._before = self.query.clone()  # what follows adds the joins of the SELECT
+        self._wanted = self.query.high_mark if with_limits else None
+        self.query.distinct = self.query.distinct or _multiplies(self.query)
+        return super().as_sql(with_limits, with_col_aliases)
+
+    def get_from_clause(self) -> Any:
+        result, params = super().get_from_clause()
+        ranked = self._rank(self._wanted)
+        name = self.connection.ops.quote_name
+        key = f"{self.quote_name_unless_alias(self.query.get_initial_alias())}.{name(self.query.model._meta.pk.column)}"  # noqa: SLF001
+        result.append(f"INNER JOIN ({ranked.sql}) {name(NEAREST)} ON ({name(NEAREST)}.key = {key})")
+        return result, [*params, *ranked.params]
+
+    def execute_sql(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute_sql(*args, **options)
+        except Error as error:
+            typed = translate(error.__cause__) if error.__cause__ is not None else None
+            if typed is None:
+                raise
+            raise typed from error
+
+    def _rank(self, wanted: int | None) -> Part:
+        """Answer the statement that ranks the candidates: the nearest `wanted`, or all of them."""
+        similar = self.query.similar
+        resolved = similar.resolve()
+        parts = {
+            "candidates": self._candidates(),
+            "vector": Part("%s::halfvec", (resolved.vector,)),
+            **_reach(self.query.model, self.connection, similar.searchable),
+        }
+        ranked = fill("every", parts)
+        if wanted is not None and 0 < wanted <= LARGEST_PAGE:
+            pictures = wanted if similar.searchable.pictures else SPARE * wanted
+            parts |= {
+                "every": ranked,
+                "found": _found(fill("pictures", parts), resolved, pictures, similar.max_distance),
+                "limit": Part("%s", (wanted,)),
+                "pictures": Part("%s", (pictures,)),
+            }
+            ranked = fill("page", parts)
+        if similar.max_distance is None:
+            return ranked
+        return fill("within", {"ranked": ranked, "max_distance": Part("%s", (similar.max_distance,))})
+
+    def _candidates(self) -> Part:
+        """Compile the queryset's own filters into SELECT key, tenant."""
+        similar, query = self.query.similar, self._before
+        query.__class__ = Query
+        query.clear_ordering(force=True)
+        query.clear_limits()
+        query.select_for_update, query.explain_info = False, None
+        query.annotations = {name: e for name, e in query.annotations.items() if not _mentions_distance(e)}
+        tenant: Any = Value(similar.tenant or DEFAULT_TENANT, output_field=TextField())
+        if similar.tenant is None and similar.searchable.tenant:
+            tenant = F(similar.searchable.tenant)
+        query.add_annotation(F("pk"), "imgsearch_key")
+        query.add_annotation(tenant, "imgsearch_tenant")
+        query.set_values(["imgsearch_key", "imgsearch_tenant"])
+        query.distinct = _multiplies(self.query)
+        sql, params = query.get_compiler(connection=self.connection, elide_empty=self.elide_empty).as_sql()
+        return fill("candidates", {"compiled": Part(sql, tuple(params))})
+
+
+# How the key in a product_id, a text, finds the primary key through its index. One that is no such key finds nothing.
+_KEYS: dict[str, str] = {
+    "integer": "pictured_integer",
+    "uuid": "pictured_uuid",
+    "text": "pictured_text",
+}
+
+
+def _reach(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
+    """Answer the join from a candidate to its pictures, from a picture to its candidate, and the key of a picture."""
+    if mapping.pictures:
+        found = {"from_candidate": "i.image_id = c.key", "from_image": "true", "key": "i.image_id"}
+        return {name: Part(text, ()) for name, text in found.items()}
+    field = model._meta.pk  # noqa: SLF001
+    while field.remote_field:
+        field = field.target_field
+    kinds = {"integer": IntegerField, "uuid": UUIDField, "text": (TextField, CharField)}
+    kind = next((name for name, classes in kinds.items() if isinstance(field, classes)), "")
+    named = Part("i.product_id", ())
+    if mapping.prefix:
+        named = Part("substr(i.product_id, %s)", (len(mapping.prefix) + 1,))
+    return {
+        "from_candidate": Part("i.product_id = %s || c.key::text", (mapping.prefix,)),
+        "from_image": fill(_KEYS[kind], {"key": named}) if kind else Part("true", ()),
+        "key": Part(f"{named.sql}::{field.cast_db_type(connection)}", named.params),
+    }
+
+
+def _found(candidates: Part, resolved: Resolved, last: int, max_distance: float | None) -> Part:
+    """Answer the search itself, the statement of every nearest(), over these candidates."""
+    slots = {
+        "query": Part("%s::halfvec", (resolved.vector,)),
+        "candidates": candidates,
+        "last": Part("%s", (last,)),
+        "space": Part("%s", (resolved.space_id,)),
+        "max_distance": Part("%s", (max_distance,)),
+    }
+    return join(
+        slots[piece.name] if isinstance(piece, Slot) else Part(piece, ()) for piece in pieces(last=last, repeats=True)
+    )
+
+
+def _multiplies(query: Any) -> bool:
+    """Answer whether a join can make several rows of one: then each is taken once."""
+    if query.group_by is not None:
+        return False
+    joins = (join for alias, join in query.alias_map.items() if query.alias_refcount[alias] and isinstance(join, Join))
+    return any(join.join_field.one_to_many or join.join_field.many_to_many for join in joins)
+
+
+def _mentions_distance(expression: Any) -> bool:
+    if isinstance(expression, Distance):
+        return True
+    return any(_mentions_distance(part) for part in expression.get_source_expressions() if part is not None)

@@ -1,0 +1,107 @@
+"""Operations of Django migrations: a revision of imgsearch's own schema, and attaching a table of yours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import router
+from django.db.migrations.operations.base import Operation
+
+from imgsearch import db, sql
+from imgsearch.django import site
+from imgsearch.sql.lend import driver
+
+
+class Revision(Operation):
+    """One revision of imgsearch's schema, the same SQL that `imgsearch db upgrade` runs, and the same stamp.
+
+    A revision that is there already, whoever applied it, is left alone. Runs only on the database that
+    IMGSEARCH["DATABASE"] names, and where routers allow it (hints: imgsearch=True).
+    """
+
+    reduces_to_sql = False
+    reversible = True
+
+    def __init__(self, revision: str) -> None:
+        self.revision = revision
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """The models' state has operations of its own."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if _here(app_label, schema_editor):
+            db.apply_revision(schema_editor.connection, self.revision)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if _here(app_label, schema_editor):
+            db.revert_revision(schema_editor.connection, self.revision)
+
+    def describe(self) -> str:
+        return f"Revision {self.revision} of imgsearch's schema"
+
+
+class AttachImgsearch(Operation):
+    """Keep pictures in step with a model's table by triggers: also for bulk_create(), update() and plain SQL.
+
+        AttachImgsearch("product", image="photo", base="https://cdn.example.com/media", price="price")
+
+    Names of fields become their columns; anything else is an SQL expression over the row, as "lower(category)".
+    See the comment of imgsearch.attach(). Put ("imgsearch", "0007_attach") among the migration's dependencies.
+    """
+
+    reduces_to_sql = False
+    reversible = True
+
+    def __init__(self, model_name: str, **mapping: Any) -> None:
+        self.model_name, self.mapping = model_name, mapping
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """Triggers are no part of the models' state."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if _here(app_label, schema_editor):
+            model = to_state.apps.get_model(app_label, self.model_name)
+            sql.run(driver(schema_editor.connection), "attachment", "attach", self._arguments(schema_editor, model))
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if _here(app_label, schema_editor):
+            model = from_state.apps.get_model(app_label, self.model_name)
+            values = {"relation": _relation(schema_editor, model), "keep": False, "if_exists": True}
+            sql.run(driver(schema_editor.connection), "attachment", "detach", values)
+
+    def describe(self) -> str:
+        return f"Attach {self.model_name} to image search"
+
+    def _arguments(self, schema_editor: Any, model: Any) -> dict[str, Any]:
+        columns = {field.name: field.column for field in model._meta.concrete_fields}  # noqa: SLF001
+        given = {name: _columns(columns, value) for name, value in self.mapping.items() if name in _FIELDS}
+        plain = {name: value for name, value in self.mapping.items() if name not in _FIELDS}
+        return {
+            **dict.fromkeys((*_FIELDS, "base", "pictures", "picture_of", "ordinal", "backfill")),
+            "key": model._meta.pk.column,  # noqa: SLF001
+            "relation": _relation(schema_editor, model),
+            "prefix": "",
+            "if_not_exists": True,
+            **plain,
+            **given,
+        }
+
+
+_FIELDS = ("image", "images", "tenant", "category", "price", "in_stock", "attributes")
+
+
+def _columns(columns: dict[str, str], value: Any) -> Any:
+    return columns.get(value, value) if isinstance(value, str) else [columns.get(one, one) for one in value]
+
+
+def _relation(schema_editor: Any, model: Any) -> str:
+    return str(schema_editor.connection.ops.quote_name(model._meta.db_table))  # noqa: SLF001
+
+
+def _here(app_label: str, schema_editor: Any) -> bool:
+    connection = schema_editor.connection
+    return bool(
+        connection.vendor == "postgresql"
+        and connection.alias == site.alias()
+        and router.allow_migrate(connection.alias, app_label, imgsearch=True)
+    )

@@ -1,0 +1,93 @@
+"""What `similar_to()` was asked, kept with the query until it is evaluated: anything Django has → vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from django.core.files.base import File
+from django.db import connections
+from django.db.models import Model
+
+from imgsearch import query as questions
+from imgsearch import sql
+from imgsearch.django import site
+from imgsearch.django.mapping import Searchable, told
+from imgsearch.errors import QueryError, UnknownImage
+from imgsearch.query import ImageId, Resolved
+from imgsearch.sql.lend import driver
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similar:
+    """A question about rows of a model; can be pickled with its queryset."""
+
+    question: Any
+    searchable: Searchable
+    tenant: str | None
+    max_distance: float | None
+
+    def resolve(self) -> Resolved:
+        """Answer the vector, asking a worker if need be. Asks the primary: a replica cannot take a question."""
+        connection = connections[site.alias()]
+        if isinstance(self.question, Model):
+            return _of_instance(connection, self.question)
+        settings = site.settings()
+        return questions.resolve(
+            connection,
+            self.question,
+            timeout=settings.query_timeout,
+            tenant=self.tenant,
+            ring=lambda: site.ring("queries"),
+        )
+
+
+def of(model: type[Model], query: Any, tenant: str | None, max_distance: float | None) -> Similar:
+    """Answer the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
+    asked = Similar(question=query, searchable=told(model), tenant=tenant, max_distance=max_distance)
+    if isinstance(query, Model):
+        if query.pk is None:
+            raise QueryError("This instance was not saved yet, so it has no picture; save it first.")
+        return asked
+    if isinstance(query, File) or hasattr(query, "read"):
+        return replace(asked, question=_content(query))
+    if hasattr(query, "save") and hasattr(query, "tobytes"):  # a Pillow image
+        return replace(asked, question=_encoded(query))
+    if isinstance(query, str | bytes | Path | ImageId | Resolved) or hasattr(query, "__len__"):
+        return asked
+    raise QueryError(
+        f"{type(query).__name__} is no query; use a text, a picture, an uploaded file, ImageId, a saved instance "
+        "or a vector."
+    )
+
+
+def _of_instance(connection: Any, instance: Model) -> Resolved:
+    mapping = told(type(instance))
+    if mapping.pictures:
+        return questions.resolve(connection, ImageId(instance.pk), tenant=mapping.tenant_of(instance))
+    values = {"tenant": mapping.tenant_of(instance), "product": mapping.product_of(instance)}
+    found = sql.value(driver(connection), "django", "first_picture", values)
+    if found is None:
+        raise UnknownImage(f"{instance} has no picture with a vector yet; look at imgsearch.status.")
+    return questions.resolve(connection, ImageId(found), tenant=values["tenant"])
+
+
+def _content(file: Any) -> bytes:
+    try:
+        file.seek(0)
+        content = file.read()
+        file.seek(0)
+    except (OSError, ValueError) as error:
+        raise QueryError(f"The picture cannot be read ({error}); upload it again.") from error
+    if not isinstance(content, bytes):
+        raise QueryError("The file is open as text; open it as binary, or pass its path.")
+    return content
+
+
+def _encoded(picture: Any) -> bytes:
+    from io import BytesIO
+
+    out = BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,72 @@
+"""What a Django project says of imgsearch: its settings, its database, its picture store.
+
+`IMGSEARCH = {"MODEL": …, "STORAGE_URL": …}` in settings.py, or single `IMGSEARCH_…` names, over the environment.
+`IMGSEARCH["DATABASE"]` names the alias of DATABASES that holds the schema; without it, `default`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from django.conf import settings as project
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from imgsearch import config, doorbell, upload
+from imgsearch.config import Settings
+from imgsearch.errors import SettingsError
+from imgsearch.storage import Store
+
+
+def settings() -> Settings:
+    """Answer the settings; those of the project come before those of the environment. Raises SettingsError."""
+    return config.load(_given())
+
+
+def alias() -> str:
+    """Answer the alias of the database that holds schema imgsearch. Raises SettingsError for one that is not there."""
+    name = _table().get("DATABASE", DEFAULT_DB_ALIAS)
+    if name not in connections:
+        raise SettingsError(f'IMGSEARCH["DATABASE"] is {name!r}, which DATABASES does not have; name one it has.')
+    return str(name)
+
+
+def store() -> Store:
+    """Answer the picture store."""
+    return upload.open_store(settings().storage_url)
+
+
+def ring(lane: doorbell.Lane) -> None:
+    """Nudge the workers of a lane, where a broker is configured."""
+    doorbell.ring(settings().redis_url, lane)
+
+
+def database_url(name: str) -> str:
+    """Answer the libpq URL of a database of this project, for the processes of imgsearch itself."""
+    given = connections[name].get_connection_params()
+    known = {key: value for key, value in given.items() if isinstance(value, str | int) and key not in _DJANGOS_OWN}
+    return "postgresql:///?" + urlencode({k: v for k, v in known.items() if v != ""}, quote_via=quote)
+
+
+def environment() -> dict[str, str]:
+    """Answer the environment in which a process of imgsearch works on this project's database and store."""
+    ours = {f"IMGSEARCH_{name}": value for name, value in settings().values.items()}
+    # The project's database is the one that counts, whatever DATABASE_URL says.
+    return {**os.environ, **ours, "IMGSEARCH_DATABASE_URL": database_url(alias())}
+
+
+_DJANGOS_OWN = frozenset({"client_encoding", "prepare_threshold"})
+
+
+def _table() -> dict[str, Any]:
+    given = getattr(project, "IMGSEARCH", {})
+    if not isinstance(given, dict):
+        raise SettingsError('IMGSEARCH in the Django settings is a dictionary, as {"MODEL": "demo"}.')
+    return given
+
+
+def _given() -> dict[str, str]:
+    single = {name: getattr(project, name) for name in dir(project) if name.startswith("IMGSEARCH_")}
+    table = {name: value for name, value in _table().items() if name != "DATABASE"}
+    return {name: str(value) for name, value in (single | table).items() if value is not None}

@@ -1,0 +1,83 @@
+-- name: first_picture
+-- The first picture of a product that has a vector.
+SELECT i.image_id FROM imgsearch.image i
+JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+WHERE i.tenant_id = %(tenant)s AND i.product_id = %(product)s ORDER BY i.position LIMIT 1
+
+-- name: refilter
+-- Change what searches filter on; the picture stays. Writes nothing where nothing changed, and answers whether it is there.
+WITH given AS (
+    SELECT %(tenant_id)s::text AS tenant_id, %(product_id)s::text AS product_id, %(position)s::integer AS position,
+           %(category)s::text AS category, %(price)s::double precision AS price, %(in_stock)s::boolean AS in_stock,
+           %(attributes)s::jsonb AS attributes
+), written AS (
+    UPDATE imgsearch.image i SET category = g.category, price = g.price, in_stock = g.in_stock, attributes = g.attributes
+    FROM given g
+    WHERE i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = g.position
+      AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (g.category, g.price, g.in_stock, g.attributes)
+)
+SELECT i.image_id FROM imgsearch.image i
+JOIN given g ON i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = g.position
+
+-- name: candidates
+-- The queryset's own filters, as Django compiled them.
+SELECT k.key, k.tenant::text AS tenant FROM ({compiled}) k (key, tenant)
+
+-- name: within
+-- Nothing farther than that.
+SELECT r.key, r.distance FROM ({ranked}) r WHERE r.distance <= {max_distance}
+
+-- name: pictured_integer
+-- A candidate found by the number in a picture's product_id.
+c.key = CASE WHEN {key} ~ '^-?[0-9]+$' AND length({key}) < 19 THEN {key}::bigint END
+
+-- name: pictured_uuid
+-- A candidate found by the UUID in a picture's product_id.
+c.key = CASE WHEN {key} ~ '^[0-9a-f]+-[0-9a-f-]+$' AND length({key}) = 36 THEN {key}::uuid END
+
+-- name: pictured_text
+-- A candidate found by the text in a picture's product_id.
+c.key = {key}
+
+-- name: every
+-- All candidates that have a picture, each with its nearest.
+SELECT c.key, min(v.embedding <=> {vector}) AS distance
+FROM ({candidates}) c
+JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate}
+JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+GROUP BY c.key
+
+-- name: pictures
+-- The pictures of the candidates, as the statement behind every nearest() takes them. The join is written both ways, so
+-- that a product finds its pictures, and a picture its product, through an index.
+SELECT i.tenant_id, i.image_id, imgsearch.bits_of(i) AS bits
+FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image}
+
+-- name: page
+-- The nearest candidates, each once with its nearest picture. The search itself (found) answers the pictures of a few
+-- pages; where many of them are of the same products, all candidates are ranked, else that arm is never executed.
+WITH found AS MATERIALIZED ({found}),
+once AS MATERIALIZED (
+    SELECT {key} AS key, min(f.distance) AS distance
+    FROM found f JOIN imgsearch.image i ON i.tenant_id = f.tenant_id AND i.image_id = f.image_id
+    GROUP BY 1 ORDER BY 2 LIMIT {limit}
+), verdict AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM once) = {limit} OR (SELECT count(*) FROM found) < {pictures} AS enough
+)
+SELECT o.key, o.distance FROM once o WHERE (SELECT v.enough FROM verdict v)
+UNION ALL
+SELECT x.key, x.distance FROM (SELECT e.key, e.distance FROM ({every}) e ORDER BY e.distance LIMIT {limit}) x
+WHERE NOT (SELECT v.enough FROM verdict v)
+
+-- name: again
+-- Queue pictures once more, whatever their state. A vector that is there answers until it is replaced.
+INSERT INTO imgsearch.job AS j (tenant_id, image_id)
+SELECT * FROM unnest(%(tenants)s::text[], %(images)s::bigint[])
+ON CONFLICT (tenant_id, image_id) DO UPDATE
+    SET state = 'pending', due = now(), lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL
+
+-- name: asked_before
+-- The vector of a picture that somebody asked, by the digest of its bytes.
+SELECT q.space_id, q.embedding::text AS embedding FROM imgsearch.query_vector q
+JOIN imgsearch.space s ON s.space_id = q.space_id AND s.state = 'active'
+WHERE q.kind = 'picture' AND q.key = %(key)s AND q.embedding IS NOT NULL

@@ -1,0 +1,12 @@
+"""Reads of the shop go to a replica when a test says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Reading:
+    alias: str | None = None
+
+    def db_for_read(self, model: Any, **_: Any) -> str | None:
+        return type(self).alias

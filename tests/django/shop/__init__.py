@@ -1,0 +1,1 @@
+"""A Django shop for the tests of its door."""

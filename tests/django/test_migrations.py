@@ -1,0 +1,153 @@
+"""Django's migrations make what `imgsearch db upgrade` makes, and the models say what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.apps import apps
+from django.conf import settings as project_settings
+from django.core.management import call_command
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import override_settings
+
+from imgsearch import config, db, embedded
+from imgsearch.config import Settings
+from tests.conftest import with_database
+
+CATALOGUE = {
+    "relations": """
+        SELECT relname, relkind, reloptions, relrowsecurity, relforcerowsecurity, relacl::text, obj_description(oid)
+        FROM pg_class WHERE relnamespace = 'imgsearch'::regnamespace""",
+    "columns": """
+        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attstorage,
+            pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+        LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE c.relnamespace = 'imgsearch'::regnamespace""",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'imgsearch'::regnamespace""",
+    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'imgsearch'",
+    "functions": """
+        SELECT oid::regprocedure::text, pg_get_functiondef(oid), obj_description(oid, 'pg_proc')
+        FROM pg_proc WHERE pronamespace = 'imgsearch'::regnamespace AND prokind IN ('f', 'p')""",
+    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'imgsearch'",
+    "triggers": """
+        SELECT pg_get_triggerdef(oid), obj_description(oid, 'pg_trigger') FROM pg_trigger WHERE NOT tgisinternal""",
+    "policies": """
+        SELECT tablename, policyname, roles::text, qual, with_check FROM pg_policies WHERE schemaname = 'imgsearch'""",
+    "version": "SELECT version_num FROM imgsearch.schema_version",
+    "settings": """
+        SELECT setconfig FROM pg_db_role_setting s
+        JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()""",
+}
+
+
+def catalogue(connection: psycopg.Connection[Any]) -> dict[str, list[Any]]:
+    return {name: sorted(connection.execute(query).fetchall(), key=repr) for name, query in CATALOGUE.items()}
+
+
+@pytest.fixture
+def empty(servers: embedded.Servers) -> Iterator[Settings]:
+    """An empty database, which this project takes for imgsearch's."""
+    address = with_database(servers.database_url, "django_empty")
+    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE django_empty")
+        with override_settings(IMGSEARCH={**project_settings.IMGSEARCH, "DATABASE": "empty"}):
+            yield config.load({"DATABASE_URL": address}, environ={})
+        connections["empty"].close()
+        admin.execute("DROP DATABASE django_empty WITH (FORCE)")
+
+
+def test_django_makes_what_alembic_makes(empty: Settings) -> None:
+    call_command("migrate", "imgsearch", database="empty", verbosity=0)
+    with db.connect(empty, autocommit=True) as connection:
+        db.check(connection)
+        by_django = catalogue(connection)
+    connections["empty"].close()
+    assert db.downgrade(empty, "base") is None, "and Alembic goes on from there"
+    assert db.upgrade(empty) == db.head()
+    with db.connect(empty, autocommit=True) as connection:
+        by_alembic = catalogue(connection)
+    for name, rows in by_alembic.items():
+        assert by_django[name] == rows, name
+        assert rows
+
+
+def test_every_revision_has_its_django_migration() -> None:
+    names = {path.stem[:4] for path in Path(__file__).parents[2].joinpath("imgsearch/django/migrations").glob("0*.py")}
+    missing = set(db.revisions()) - names
+    assert not missing, f"copy imgsearch/django/migrations/0006_keys.py for each of {sorted(missing)}"
+
+
+def test_migrate_goes_on_where_alembic_stopped(empty: Settings) -> None:
+    db.upgrade(empty, "0003")
+    call_command("migrate", "imgsearch", "0002", database="empty", verbosity=0)
+    with db.connect(empty, autocommit=True) as connection:
+        assert db.revision_of(connection) == "0003", "what is there stays"
+    call_command("migrate", "imgsearch", database="empty", verbosity=0)
+    with db.connect(empty, autocommit=True) as connection:
+        db.check(connection)
+
+
+def test_migrate_goes_back(empty: Settings) -> None:
+    call_command("migrate", "imgsearch", database="empty", verbosity=0)
+    call_command("migrate", "imgsearch", "0002", database="empty", verbosity=0)
+    with db.connect(empty, autocommit=True) as connection:
+        assert db.revision_of(connection) == "0002"
+    call_command("migrate", "imgsearch", "zero", database="empty", verbosity=0)
+    with db.connect(empty, autocommit=True) as connection:
+        assert db.revision_of(connection) is None
+
+
+def test_other_databases_are_left_alone(empty: Settings) -> None:
+    with override_settings(IMGSEARCH={**project_settings.IMGSEARCH, "DATABASE": "default"}):
+        call_command("migrate", "imgsearch", database="empty", verbosity=0)
+        with db.connect(empty, autocommit=True) as connection:
+            assert not connection.execute("SELECT to_regnamespace('imgsearch') IS NOT NULL").fetchone()[0]  # type: ignore[index]
+        call_command("migrate", "imgsearch", database="other", verbosity=0)
+        assert "imgsearch" in {app for app, _ in MigrationRecorder(connections["other"]).applied_migrations()}
+
+
+def test_no_migration_is_missing() -> None:
+    call_command("makemigrations", "imgsearch", check=True, dry_run=True, verbosity=0)
+
+
+KINDS = {
+    "TextField": {"text"},
+    "BigAutoField": {"bigint"},
+    "AutoField": {"integer"},
+    "BigIntegerField": {"bigint"},
+    "IntegerField": {"integer"},
+    "FloatField": {"double precision"},
+    "BooleanField": {"boolean"},
+    "JSONField": {"jsonb"},
+    "BinaryField": {"bytea"},
+    "DateTimeField": {"timestamp with time zone"},
+    "DurationField": {"interval"},
+    "OneToOneField": {"bigint"},
+}
+
+
+def test_the_models_say_what_is_there() -> None:
+    for model in apps.get_app_config("imgsearch").get_models():
+        table = model._meta.db_table.replace('"', "")
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull FROM pg_attribute a"
+                " WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped",
+                [table],
+            )
+            columns = {name: (kind, required) for name, kind, required in cursor.fetchall()}
+        for field in model._meta.concrete_fields:
+            kind, required = columns[field.column]
+            assert kind in KINDS[type(field).__name__], (table, field.column)
+            if table in {"imgsearch.image", "imgsearch.job", "imgsearch.space"} and not field.primary_key:
+                assert required != field.null, (table, field.column)
+        assert model.objects.count() >= 0
+        list(model.objects.all()[:3])
