@@ -54,10 +54,12 @@ class Running:
 
 
 @contextmanager
-def images(settings: Settings, encoder: Any, *, store: Store | None = None, batch: int = 8) -> Iterator[Running]:
+def images(
+    settings: Settings, encoder: Any, *, store: Store | None = None, batch: int = 8, policy: FetchPolicy | None = None
+) -> Iterator[Running]:
     """Run an image lane around a block."""
     pool = DecodePool(1, encoder.size)
-    feed = Feed(store or open_store(settings.storage_url), FetchPolicy(), pool, threads=2)
+    feed = Feed(store or open_store(settings.storage_url), policy or FetchPolicy(), pool, threads=2)
     ears = Ears(settings, "imgsearch_image")
     running = Running(lane=None, encoder=encoder)  # type: ignore[arg-type]
 

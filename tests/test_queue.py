@@ -7,8 +7,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.sql import SQL
 
-from imgsearch import queue
+from imgsearch import queue, sql
 from imgsearch.queue import Claim, Delivery, Failure
 from imgsearch.space import Space
 
@@ -183,3 +184,19 @@ def test_a_picture_never_changes_its_tenant(connection: Connection, space: Space
     insert(connection, 1)
     with pytest.raises(psycopg.Error, match="never changes"):
         connection.execute("UPDATE imgsearch.image SET tenant_id = 'other'")
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["after a bulk load", "analyzed"])
+def test_a_claim_reads_what_it_takes_by_the_index_however_many_wait(
+    connection: Connection, space: Space, analyzed: bool
+) -> None:
+    connection.execute("ALTER TABLE imgsearch.job SET (autovacuum_enabled = false)")
+    insert(connection, 20_000)
+    if analyzed:
+        connection.execute("ANALYZE imgsearch.job")
+        connection.execute("ANALYZE imgsearch.image")
+    values = {"worker": "w", "limit": 32, "few": 4, "lease_seconds": 15, "idle": True, "lost": queue.LOST}
+    found = connection.execute(SQL("EXPLAIN (COSTS OFF) ") + sql.statement("queue", "claim"), values)
+    plan = "\n".join(row[0] for row in found)
+    assert "Index Scan using job_pending on job" in plan, plan
+    assert "Seq Scan" not in plan, plan

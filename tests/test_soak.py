@@ -11,17 +11,17 @@ from bench.soak.report import harm
 from bench.soak.run import Plan, soak
 
 PLAN = Plan(
-    pictures=1_000,  # one of every kind of poison, and fifty that are replaced while in work
+    pictures=500,  # one of every kind of poison, and twenty-five that are replaced while in work
     clients=2,
     workers=2,
-    kill_every=5,
+    kill_every=7,
     redis_every=10,
     postgres_restarts=1,
     terms=3,
     quiet_tries=2,
     lease=4,
-    max_attempts=3,
-    limit=600,
+    max_attempts=5,  # fewer, and a good picture may be in the hands of as many killed workers
+    limit=400,
     memory_mb=512,
 )
 

@@ -75,6 +75,23 @@ class DecodePool:
                 reason = str(death)
         raise refusal("decoder_crashed", reason)
 
+    def await_start(self) -> None:
+        """Return once every decoder is ready for a picture; one that does not start is tried again when it is needed.
+
+        Before pictures are claimed: one that waits for its decoder to start is held, and at risk, ten times longer.
+        """
+        children = [self._idle.get() for _ in range(self._children)]
+        for child in children:
+            kept = child
+            try:
+                if child is not None:
+                    child.await_start()
+            except ImgsearchError:
+                kept = None
+                if child is not None:
+                    child.kill()
+            self._idle.put(kept)
+
     def close(self) -> None:
         """End the children; pictures being decoded are finished first, threads that wait for a child are refused."""
         if self._closed:

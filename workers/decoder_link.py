@@ -71,8 +71,7 @@ class Child:
 
     def ask(self, data: bytes, thumbnail: bool) -> Decoded | PictureError:
         """Return the answer; raise TimeoutError or `ChildDiedError`, after which this child must be killed."""
-        if not self._ready:
-            self._await_start()
+        self.await_start()
         self.served += 1
         clock = _Clock(self._options.timeout_s, self._process.pid)
         self._send(REQUEST.pack(WITH_THUMBNAIL if thumbnail else 0, len(data)) + data, clock)  # one write, one wake-up
@@ -94,7 +93,10 @@ class Child:
             if end:
                 end.close()
 
-    def _await_start(self) -> None:
+    def await_start(self) -> None:
+        """Return once the process is ready for a picture; raise `ImgsearchError` where it does not start."""
+        if self._ready:
+            return
         try:
             kind = REPLY.unpack(self._receive(REPLY.size, _Clock(_START_S)))[0]
         except (TimeoutError, ChildDiedError) as error:

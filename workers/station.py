@@ -62,6 +62,8 @@ class Station:
         for name in self._names:
             make: Any = self._images if name == "images" else self._queries
             self.lanes.append(make(shared, encoder, found.space_id, free_memory))
+        for pool in self._pools:
+            pool.await_start()
 
     def start(self) -> None:
         """Start the lanes; from now on this process may hold pictures."""

@@ -12,6 +12,11 @@ from workers.decoder_child import Options
 _COLOUR = COLOURS["crashes_decoder"]
 
 
+def _repeated(length: int) -> bytes:
+    """Answer the poison's colour over and over: one corner of a good picture may have it, too."""
+    return bytes(_COLOUR) * (length // 3)
+
+
 def main() -> int:
     """Decode like the real one, but read from address 0 for a picture in the colour that stands for that."""
     options = Options.from_argument(sys.argv[1])
@@ -20,7 +25,9 @@ def main() -> int:
 
     def work(data: bytes, with_thumbnail: bool) -> tuple[bytes, bytes, int, int, int]:
         done = honest(data, with_thumbnail)
-        if all(abs(is_ - poison) <= 6 for is_, poison in zip(done[0][:3], _COLOUR, strict=True)):
+        if all(
+            abs(is_ - poison) <= 6 for is_, poison in zip(done[0][::97], _repeated(len(done[0]))[::97], strict=True)
+        ):
             ctypes.string_at(0)
         return done
 

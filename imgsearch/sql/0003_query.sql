@@ -125,6 +125,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint) IS 'Gives failed and skipped pictures another chance; answers how many. SELECT imgsearch.requeue(error_code => ''missing'');';
 
+CREATE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_id text DEFAULT NULL, image_id bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    -- Without a digest the bytes are unknown: the trigger takes the vector away, and a worker fetches the address anew.
+    UPDATE imgsearch.image i SET sha256 = NULL
+    WHERE i.uri ~* '^https?://' AND i.sha256 IS NOT NULL
+      AND (refetch.tenant IS NULL OR i.tenant_id = refetch.tenant)
+      AND (refetch.product_id IS NULL OR i.product_id = refetch.product_id)
+      AND (refetch.image_id IS NULL OR i.image_id = refetch.image_id);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed;
+END $$;
+COMMENT ON FUNCTION imgsearch.refetch(text, text, bigint) IS 'Has pictures of http(s) addresses fetched and embedded again; answers how many. SELECT imgsearch.refetch(product_id => ''sku-1'');';
+
 CREATE VIEW imgsearch.failures WITH (security_invoker = true) AS
 SELECT j.tenant_id, j.image_id, i.product_id, i.uri, j.error_code, j.error, j.attempts, j.due AS failed_at
 FROM imgsearch.job j JOIN imgsearch.image i ON i.tenant_id = j.tenant_id AND i.image_id = j.image_id

@@ -2,6 +2,7 @@
 DROP VIEW imgsearch.status;
 DROP VIEW imgsearch.violations;
 DROP VIEW imgsearch.failures;
+DROP FUNCTION imgsearch.refetch(text, text, bigint);
 DROP FUNCTION imgsearch.requeue(text, text, bigint);
 DROP PROCEDURE imgsearch.embed(text, double precision);
 DROP FUNCTION imgsearch.ask(text, bytea);

@@ -86,7 +86,7 @@ BEGIN
     SELECT coalesce(string_agg(format(', imgsearch.embedding_%s', space_id), ''), '') INTO vectors FROM imgsearch.space;
     REVOKE EXECUTE ON FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec),
         imgsearch.activate_space(integer), imgsearch.name_spaces_in_trigger(), imgsearch.raise_walls(), imgsearch.grant_rights(),
-        imgsearch.requeue(text, text, bigint) FROM PUBLIC;
+        imgsearch.requeue(text, text, bigint), imgsearch.refetch(text, text, bigint) FROM PUBLIC;
     IF to_regrole('imgsearch_reader') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA imgsearch TO imgsearch_reader;
         EXECUTE 'GRANT SELECT ON imgsearch.image, imgsearch.job, imgsearch.space, imgsearch.worker, imgsearch.vectors, '
@@ -108,7 +108,8 @@ BEGIN
         GRANT USAGE ON SCHEMA imgsearch TO imgsearch_worker;
         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA imgsearch TO imgsearch_worker;
         GRANT EXECUTE ON FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec),
-            imgsearch.activate_space(integer), imgsearch.requeue(text, text, bigint) TO imgsearch_worker;
+            imgsearch.activate_space(integer), imgsearch.requeue(text, text, bigint),
+            imgsearch.refetch(text, text, bigint) TO imgsearch_worker;
     END IF;
     IF to_regrole('imgsearch_admin') IS NOT NULL THEN
         GRANT ALL ON SCHEMA imgsearch TO imgsearch_admin;

@@ -16,6 +16,10 @@ FROM imgsearch.failures GROUP BY error_code ORDER BY count DESC, error_code
 -- Another chance.
 SELECT imgsearch.requeue(%(tenant)s, %(error_code)s, %(image_id)s)
 
+-- name: refetch
+-- Fetch addresses again.
+SELECT imgsearch.refetch(%(tenant)s, %(product)s, %(image_id)s)
+
 -- name: progress
 -- How many of these pictures still wait, and how many failed.
 SELECT count(*) FILTER (WHERE state IN ('pending', 'leased')) AS waiting,
