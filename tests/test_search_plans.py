@@ -1,0 +1,164 @@
+"""Which way a search goes, and what it does not touch: plans, rows read, and the HNSW beside price updates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import Select, select
+from sqlalchemy.dialects import postgresql
+
+from imgsearch import db, embedded
+from imgsearch.config import Settings
+from imgsearch.search import nearest
+from imgsearch.space import ensure
+from imgsearch.tables import Image
+from imgsearch.testing import FakeEncoder
+from tests.shop import database
+
+Connection = psycopg.Connection[Any]
+PICTURES = 6000
+QUERY = [1.0, *[0.1] * 47]
+
+
+@pytest.fixture(scope="module")
+def settings(servers: embedded.Servers, template: str) -> Iterator[Settings]:
+    """6,000 pictures of three tenants; the index is built behind the load."""
+    with database(servers, template) as made:
+        with db.connect(made, autocommit=True) as connection:
+            space = ensure(connection, FakeEncoder().describe()).space_id
+            names = {"table": Identifier("imgsearch", f"embedding_{space}"), "bits": Identifier(f"bits_{space}")}
+            index = Identifier("imgsearch", f"embedding_{space}_hnsw")
+            connection.execute(SQL("DROP INDEX {}").format(index))
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(
+                "INSERT INTO imgsearch.image (tenant_id, product_id, category, price, uri, sha256)"
+                " SELECT 'tenant' || n %% 3, n, 'category' || n %% 7, n %% 100, 'x', sha256(n::text::bytea)"
+                " FROM generate_series(1, %s) n",
+                [PICTURES],
+            )
+            connection.execute(
+                SQL("""INSERT INTO {table} (image_id, tenant_id, sha256, embedding)
+                       SELECT i.image_id, i.tenant_id, i.sha256, (
+                           SELECT l2_normalize(array_agg(random() - 0.3)::halfvec)
+                           FROM generate_series(1, 48) WHERE i.image_id > 0)
+                       FROM imgsearch.image i""").format(**names)
+            )
+            connection.execute(
+                SQL("""UPDATE imgsearch.image i SET {bits} = binary_quantize(e.embedding - s.mean)
+                       FROM {table} e, imgsearch.space s WHERE e.image_id = i.image_id""").format(**names)
+            )
+            connection.execute(
+                SQL("CREATE INDEX {} ON {table} USING hnsw (embedding halfvec_cosine_ops)").format(
+                    Identifier(f"embedding_{space}_hnsw"), **names
+                )
+            )
+            connection.execute("VACUUM ANALYZE")
+            connection.execute("SELECT imgsearch.refresh_sample()")
+        yield made
+
+
+@pytest.fixture(params=["owner", "reader"])
+def connection(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """The owner's connection, or one behind the wall that speaks for tenant1."""
+    with db.connect(settings, autocommit=True) as opened:
+        if request.param == "reader":
+            opened.execute("SET imgsearch.tenant = 'tenant1'")
+            opened.execute("SET ROLE imgsearch_reader")
+        yield opened
+
+
+def believe(settings: Settings, pictures: int) -> None:
+    with db.connect(settings, autocommit=True) as owner:
+        owner.execute(
+            "UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', to_jsonb(%s))",
+            [pictures],
+        )
+
+
+def scans(connection: Connection, statement: Select[Any]) -> set[str]:
+    """Answer the tables and indexes that running the statement really scans."""
+    compiled = statement.compile(dialect=postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
+    row = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}".encode(), dict(compiled.params)).fetchone()
+    assert row is not None
+    return set(_scanned(row[0][0]["Plan"]))
+
+
+def _scanned(node: dict[str, Any], part: str = "") -> Iterator[str]:
+    part = node.get("Subplan Name", part)
+    if node["Actual Loops"] and ("Relation Name" in node or "Index Name" in node):
+        yield f"{part}: {node['Node Type']} {node.get('Index Name', node.get('Relation Name'))}"
+    for child in node.get("Plans", ()):
+        yield from _scanned(child, part)
+
+
+BAND = select(Image.image_id).where(Image.tenant_id == "tenant1", Image.price.between(0, 90))
+
+
+def test_a_wide_filter_in_a_large_shop_walks_the_graph_and_reads_no_bits(
+    settings: Settings, connection: Connection
+) -> None:
+    believe(settings, 50_000_000)
+    found = scans(connection, nearest(BAND, QUERY))
+    # Behind the wall this small shop's planner reads the tenant's vectors instead, which is as good.
+    walked = {scan for scan in found if scan.startswith("CTE imgsearch_walk")}
+    assert walked <= {
+        "CTE imgsearch_walk: Index Scan embedding_1_hnsw",
+        "CTE imgsearch_walk: Index Scan embedding_1_pkey",
+    }
+    assert walked
+    assert not {scan for scan in found if scan.startswith("CTE imgsearch_pool")}
+
+
+def test_a_narrow_filter_ranks_by_bits_out_of_an_index_and_walks_no_graph(
+    settings: Settings, connection: Connection
+) -> None:
+    believe(settings, PICTURES)
+    found = scans(connection, nearest(BAND.where(Image.category == "category1"), QUERY))
+    assert "CTE imgsearch_pool: Index Only Scan image_bits_1" in found
+    assert not {scan for scan in found if scan.startswith("CTE imgsearch_walk")}
+
+
+def test_re_ranking_reads_only_the_best_pictures_also_behind_the_wall(
+    settings: Settings, connection: Connection
+) -> None:
+    believe(settings, PICTURES)
+    read = """SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0)
+              FROM pg_stat_xact_user_tables WHERE relname = 'embedding_1'"""
+    connection.execute("SELECT set_config('imgsearch.search', %s, false)", ['{"pool": 30}'])
+    with connection.transaction():
+        rows = connection.execute(
+            "SELECT strategy FROM imgsearch.search(%s::halfvec, tenant => 'tenant1')", [str(QUERY)]
+        ).fetchall()
+        assert rows == [("bits",)] * 10
+        row = connection.execute(read.encode()).fetchone()
+    assert row is not None
+    assert row[0] <= 200, "of 2,000 pictures of the tenant"
+
+
+def test_price_and_stock_updates_never_touch_the_hnsw(settings: Settings) -> None:
+    with db.connect(settings, autocommit=True) as connection:
+        on = connection.execute(
+            "SELECT indrelid::regclass::text FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid"
+            " JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'hnsw'"
+        ).fetchall()
+        assert on == [("imgsearch.embedding_1",)], "no HNSW on the table that is updated"
+        with connection.transaction(force_rollback=True):
+            row = connection.execute(
+                "EXPLAIN (ANALYZE, WAL, FORMAT JSON)"
+                " UPDATE imgsearch.image SET price = price + 1, in_stock = NOT in_stock WHERE price < 20"
+            ).fetchone()
+            touched = connection.execute(
+                "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables WHERE relname = 'embedding_1'"
+            ).fetchone()
+            assert row is not None
+            assert touched == (0,)
+            plan = row[0][0]["Plan"]
+            updated = plan["Plans"][0]["Actual Rows"]
+            assert updated == PICTURES / 5
+            # An insert into a graph of 768 dimensions writes 41 kB; a row of image and its entries in btrees 2 to 6,
+            # and a page is written whole once after a checkpoint.
+            assert plan["WAL Records"] / updated < 20
