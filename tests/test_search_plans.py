@@ -95,7 +95,7 @@ def _scanned(node: dict[str, Any], part: str = "") -> Iterator[str]:
         yield from _scanned(child, part)
 
 
-BAND = select(Image.image_id).where(Image.tenant_id == "tenant1", Image.price.between(0, 90))
+BAND = select(Image.image_id).where(Image.price.between(0, 90))
 
 
 def test_a_wide_filter_in_a_large_shop_walks_the_graph_and_reads_no_bits(
@@ -117,7 +117,7 @@ def test_a_narrow_filter_ranks_by_bits_out_of_an_index_and_walks_no_graph(
     settings: Settings, connection: Connection
 ) -> None:
     believe(settings, PICTURES)
-    found = scans(connection, nearest(BAND.where(Image.category == "category1"), QUERY))
+    found = scans(connection, nearest(BAND.where(Image.tenant_id == "tenant1", Image.category == "category1"), QUERY))
     assert "CTE imgsearch_pool: Index Only Scan image_bits_1" in found
     assert not {scan for scan in found if scan.startswith("CTE imgsearch_walk")}
 

@@ -147,7 +147,7 @@ BEGIN
                SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
-           coalesce((p.search ->> 'ef')::integer, 150) AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool,
+           coalesce((p.search ->> 'ef')::integer, 200) AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool,
            EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
                    AND x.indisvalid) AS indexed
     INTO here FROM imgsearch.space s,
@@ -184,29 +184,22 @@ CREATE FUNCTION imgsearch.walk(
     aimed imgsearch.aimed, share double precision, nearby double precision, effort double precision, OUT ef integer, OUT reason text
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    wide double precision;
+    needed double precision;
+    wide   double precision;
 BEGIN
     -- A tie to the neighbourhood is stronger still among the very nearest.
     nearby := CASE WHEN share >= 0.95 OR share = 0 THEN share
                    WHEN abs(nearby - share) > 2 * sqrt(share * (1 - share) / 32) THEN least(1, nearby * nearby / share)
                    ELSE (nearby + share) / 2 END;
-    wide := greatest(aimed.ef, ceil(1.4 * aimed.spread * aimed.last / nullif(nearby, 0)));
-    reason := CASE WHEN nearby = 0 THEN 'rare' WHEN wide > 1000 THEN 'deep' WHEN NOT aimed.indexed THEN 'absent'
+    needed := aimed.spread * aimed.last / nullif(nearby, 0);  -- then as many match as are wanted, on average
+    wide := least(1000, greatest(aimed.ef, ceil(1.4 * needed)));
+    reason := CASE WHEN nearby = 0 THEN 'rare' WHEN needed > 1000 THEN 'deep' WHEN NOT aimed.indexed THEN 'absent'
                    WHEN 0.6 + 0.016 * wide >= 0.8 * effort THEN 'dear' END;
     IF reason IS NULL THEN
         ef := wide;
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch.walk(imgsearch.aimed, double precision, double precision, double precision) IS 'The hnsw.ef_search for a search of which that share matches; null, and why, where the graph does not help.';
-
--- The filters on columns as one expression, for the sample: a static statement is planned once, a dynamic one each time.
-CREATE FUNCTION imgsearch.fits(i imgsearch.image_sample, asked imgsearch.asked) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT (asked.tenant IS NULL OR i.tenant_id = asked.tenant) AND (asked.category IS NULL OR i.category = asked.category)
-       AND (asked.categories IS NULL OR i.category = ANY (asked.categories))
-       AND (asked.min_price IS NULL OR i.price >= asked.min_price) AND (asked.max_price IS NULL OR i.price <= asked.max_price)
-       AND (asked.in_stock IS NULL OR i.in_stock = asked.in_stock)
-$$;
-COMMENT ON FUNCTION imgsearch.fits(imgsearch.image_sample, imgsearch.asked) IS 'Whether a sampled picture passes the filters on columns; the attributes are not looked at.';
 
 CREATE FUNCTION imgsearch.find(
     query halfvec, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL,
@@ -273,7 +266,11 @@ BEGIN
         INTO hits, reached, seen USING asked;
         share := hits / here.sampled;
     ELSIF here.sampled > 0 AND (filter <> '' OR row_security_active('imgsearch.image')) THEN
-        SELECT count(*) FILTER (WHERE imgsearch.fits(i, asked)), count(*) INTO hits, seen FROM imgsearch.image_sample i;
+        -- Written out, and not as a dynamic statement or over the composite: planned once, and 512 times cheaper to ask.
+        SELECT count(*) FILTER (WHERE (tenant IS NULL OR i.tenant_id = tenant) AND (category IS NULL OR i.category = category)
+                 AND (categories IS NULL OR i.category = ANY (categories)) AND (min_price IS NULL OR i.price >= min_price)
+                 AND (max_price IS NULL OR i.price <= max_price) AND (in_stock IS NULL OR i.in_stock = in_stock)), count(*)
+        INTO hits, seen FROM imgsearch.image_sample i;
         reached := hits;
         share := hits / here.sampled;
     END IF;
@@ -284,7 +281,10 @@ BEGIN
     IF hits > 0 AND share < 0.95 AND effort > 4 THEN
         IF attributes IS NULL THEN
             SELECT avg(x.m::integer) INTO nearby
-            FROM (SELECT imgsearch.fits(i, asked) AS m FROM imgsearch.image_sample i ORDER BY i.bits <~> asked.bits LIMIT 32) x;
+            FROM (SELECT ((tenant IS NULL OR i.tenant_id = tenant) AND (category IS NULL OR i.category = category)
+                 AND (categories IS NULL OR i.category = ANY (categories)) AND (min_price IS NULL OR i.price >= min_price)
+                 AND (max_price IS NULL OR i.price <= max_price) AND (in_stock IS NULL OR i.in_stock = in_stock)) AS m
+                  FROM imgsearch.image_sample i ORDER BY i.bits <~> here.bits LIMIT 32) x;
         ELSE
             EXECUTE 'SELECT avg(m::integer) FROM (SELECT (true' || filter || ') AS m FROM imgsearch.image_sample i ORDER BY i.bits <~> ($1).bits LIMIT 32) x'
             INTO nearby USING asked;

@@ -9,7 +9,6 @@ CREATE OR REPLACE FUNCTION imgsearch.space_activated(id integer) RETURNS void LA
 BEGIN
     NULL;
 END $$;
-DROP FUNCTION imgsearch.fits;
 DROP FUNCTION imgsearch.walk;
 DROP FUNCTION imgsearch.aim;
 DROP TYPE imgsearch.aimed;
