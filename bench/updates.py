@@ -1,0 +1,134 @@
+"""Price updates beside searches: how much slower do searches get, and does an update touch the HNSW?
+
+python -m bench.updates                                   5,000 updates a second, 2 searching clients, 20 s
+python -m bench.updates --rows 5000 --seconds 2           a quick look
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from bench import load
+from bench.dataset import OUT, Dataset, dataset
+
+CELL = "image tenant 10% unc"
+BATCH = 250
+_UPDATE = """UPDATE imgsearch.image SET price = round((price * (0.9 + 0.2 * random()))::numeric, 2)
+WHERE image_id = ANY (%s)"""
+_TOUCHED = """SELECT c.relname, s.n_tup_upd + s.n_tup_ins + s.n_tup_del, pg_relation_size(h.indexrelid), n_dead_tup
+FROM imgsearch.space a JOIN pg_class c ON c.oid = ('imgsearch.embedding_' || a.space_id)::regclass
+JOIN pg_stat_all_tables s ON s.relid = c.oid
+JOIN pg_stat_all_indexes h ON h.relid = c.oid AND h.indexrelname LIKE '%%hnsw'
+WHERE a.state = 'active'"""
+
+
+def main() -> int:
+    """Measure searches quiet and beside updates; print and keep the figures."""
+    parser = argparse.ArgumentParser(prog="python -m bench.updates", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--dim", type=int, default=768)
+    parser.add_argument("--rate", type=int, default=5000, help="price updates a second (default 5000)")
+    parser.add_argument("--clients", type=int, default=2, help="searching clients (default 2)")
+    parser.add_argument("--seconds", type=float, default=20, help="of each half (default 20)")
+    parser.add_argument("--json", type=Path, default=OUT / "updates.json")
+    chosen = parser.parse_args()
+    data = dataset(chosen.rows, chosen.dim)
+    kept = load.running(data)
+    url = load.ready(data)
+    try:
+        quiet = _searches(data, url, chosen.clients, chosen.seconds, None)
+        before = _touched(url)
+        beside = _searches(data, url, chosen.clients, chosen.seconds, chosen.rate)
+        after = _touched(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE imgsearch.image")  # the next bench finds the table as this one did
+    finally:
+        if not kept:
+            load.stop(data)
+    figures = {"quiet": quiet, "beside": beside, "p50_ratio": round(beside["p50"] / quiet["p50"], 2)}
+    figures |= {"hnsw_touched": after[0] - before[0], "hnsw_grew_bytes": after[1] - before[1]}
+    chosen.json.write_text(json.dumps(figures, indent=1))
+    print(json.dumps(figures, indent=1))
+    return 0
+
+
+def _touched(url: str) -> tuple[int, int]:
+    """Answer how many rows of the vectors' table were ever written, and the size of its HNSW."""
+    with psycopg.connect(url) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        row = connection.execute(_TOUCHED).fetchone()
+    assert row is not None
+    return int(row[1]), int(row[2])
+
+
+def _searches(data: Dataset, url: str, clients: int, seconds: float, rate: int | None) -> dict[str, Any]:
+    """Answer what the clients measured together, and how many rows were updated meanwhile where `rate` is given."""
+    context = multiprocessing.get_context("spawn")
+    answers: Any = context.SimpleQueue()
+    barrier = context.Barrier(clients + (rate is not None))
+    searching = [
+        context.Process(target=_search, args=(data.rows, data.dim, url, n, seconds, barrier, answers))
+        for n in range(clients)
+    ]
+    updated: Any = context.SimpleQueue()
+    updating = [context.Process(target=_update, args=(data.rows, url, rate, seconds, barrier, updated))] if rate else []
+    for process in (*searching, *updating):
+        process.start()
+    times = np.array([took for _ in searching for took in answers.get()]) * 1000
+    found = {
+        "searches_per_second": round(len(times) / seconds, 1),
+        "p50": round(float(np.median(times)), 2),
+        "p95": round(float(np.percentile(times, 95)), 2),
+    }
+    if updating:
+        found["updates_per_second"] = round(updated.get() / seconds)
+    for process in (*searching, *updating):
+        process.join()
+    return found
+
+
+def _search(rows: int, dim: int, url: str, number: int, seconds: float, barrier: Any, answers: Any) -> None:
+    from bench.cells import cells
+    from bench.everything import methods_of
+
+    data = dataset(rows, dim)
+    method = next(method for method in methods_of(data, url) if method.name == "search-sql")
+    cell = next(cell for cell in cells(data) if cell.name == CELL)
+    runs = [method.ready(cell, ask, 10) for ask in cell.asks(50, seed=number)]
+    for run in runs[:5]:
+        run()
+    barrier.wait()
+    took: list[float] = []
+    deadline = time.perf_counter() + seconds
+    while (began := time.perf_counter()) < deadline:
+        runs[len(took) % len(runs)]()
+        took.append(time.perf_counter() - began)
+    answers.put(took)
+
+
+def _update(rows: int, url: str, rate: int, seconds: float, barrier: Any, updated: Any) -> None:
+    """Update random prices in batches, one transaction each, as many a second as asked for or as can be done."""
+    rng = np.random.default_rng(1)
+    done = 0
+    with psycopg.connect(url, autocommit=True) as connection:
+        barrier.wait()
+        began = time.perf_counter()
+        while (now := time.perf_counter() - began) < seconds:
+            if done > rate * now:
+                time.sleep(BATCH / rate / 4)
+                continue
+            chosen = rng.integers(1, rows + 1, BATCH).tolist()
+            done += connection.execute(_UPDATE, [chosen], prepare=True).rowcount
+    updated.put(done)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
