@@ -187,6 +187,17 @@ def _one(connection: Connection, query: str) -> Any:
     return row[0] if row else None
 
 
+def _lives(connection: Connection) -> bool:
+    """Tell whether a connection still works: one that was cut off while idle learns it only when it is used."""
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.OperationalError:
+        connection.close()
+        return False
+    return True
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the races on a server of their own; answer 1 when one was lost."""
     parser = argparse.ArgumentParser(prog="python -m bench.races", description=(__doc__ or "").splitlines()[0])
@@ -216,14 +227,3 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-def _lives(connection: Connection) -> bool:
-    """Tell whether a connection still works: one that was cut off while idle learns it only when it is used."""
-    try:
-        connection.execute("SELECT 1")
-        connection.rollback()
-    except psycopg.OperationalError:
-        connection.close()
-        return False
-    return True

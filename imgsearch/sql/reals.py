@@ -1,6 +1,6 @@
 """Vectors on their way into the database: many at once, as one binary array of numbers.
 
-As text a vector of 768 dimensions costs 0.4 ms to write here and to read there; as numbers a twentieth of that.
+As text a vector of 768 dimensions costs 0.6 ms of processor time here and 0.14 ms there; as numbers 0.01 and 0.02.
 """
 
 from __future__ import annotations
