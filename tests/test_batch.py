@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from imgsearch.testing import FakeEncoder
 from imgsearch.testing.poison import COLOURS
 from workers.batch import GOOD_BATCHES_BEFORE_GROWING, Batch, DeviceLost, Pixels
+from workers.device import _drain
 from workers.faults import NonsenseError
 
 SIZE = FakeEncoder.size
@@ -127,3 +129,18 @@ def test_a_lost_device_ends_the_batch_and_names_who_was_there(batch: Batch) -> N
 def test_nothing_to_embed_is_nothing_to_do(batch: Batch) -> None:
     assert batch.embed([]) == []
     assert batch.forwards == 0
+
+
+def test_a_pass_takes_along_what_is_being_decoded_and_waits_for_nothing_else() -> None:
+    ready: Queue[Any] = Queue()
+    ready.put(0)
+
+    def one_more() -> int:  # as if a decoder finished while the pass was being filled
+        ready.put(1)
+        return 1
+
+    assert len(_drain(ready, 8, one_more)) == 8
+    for number in range(3):
+        ready.put(number)
+    assert len(_drain(ready, 8, lambda: 0)) == 3 + ready.qsize()
+    assert _drain(ready, 8, lambda: 5) == [], "nothing came within a quarter of a second"

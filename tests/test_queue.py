@@ -5,13 +5,14 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from psycopg.sql import SQL
 
 from imgsearch import queue, sql
 from imgsearch.queue import Claim, Delivery, Failure
-from imgsearch.space import Space
+from imgsearch.space import Space, vector_literal
 
 Connection = psycopg.Connection[Any]
 VECTOR = [1.0] + [0.0] * 47
@@ -200,3 +201,15 @@ def test_a_claim_reads_what_it_takes_by_the_index_however_many_wait(
     plan = "\n".join(row[0] for row in found)
     assert "Index Scan using job_pending on job" in plan, plan
     assert "Seq Scan" not in plan, plan
+
+
+def test_vectors_arrive_as_they_were_whatever_they_are_made_of(connection: Connection, space: Space) -> None:
+    insert(connection, 3)
+    chance = np.random.default_rng(3).normal(size=(3, space.dimension)).astype(np.float32)
+    vectors = chance / np.linalg.norm(chance, axis=1, keepdims=True)
+    given: list[Any] = [vectors[0], vectors[1].tolist(), vector_literal(vectors[2])]
+    claims = sorted(claim(connection), key=lambda c: c.image_id)
+    made = [Delivery(claim=c, sha256=c.sha256 or b"", embedding=v) for c, v in zip(claims, given, strict=True)]
+    assert len(queue.deliver(connection, space.space_id, made)) == 3
+    found = connection.execute("SELECT embedding::real[] FROM imgsearch.vectors ORDER BY image_id").fetchall()
+    np.testing.assert_array_equal(np.array([row[0] for row in found], np.float16), vectors.astype(np.float16))
