@@ -177,6 +177,30 @@ def test_nearest_takes_what_a_query_can_be(session: Session, shop: list[int]) ->
         assert session.execute(statement).scalar_one() == shop[0]
 
 
+def test_a_join_that_repeats_pictures_gives_all_their_rows(session: Session, shop: list[int]) -> None:
+    tags = Table("tag", MetaData(), Column("sku", Text), Column("word", Text))
+    tags.create(session.connection())
+    session.execute(tags.insert(), [{"sku": f"p{n}", "word": word} for n in range(10) for word in ("new", "sale", "x")])
+    joined = select(Image.image_id, tags.c.word).join(tags, tags.c.sku == Image.product_id)
+    rows = session.execute(nearest(joined.where(tags.c.word != "x"), direction(0), limit=5, explained=True)).all()
+    assert [shop.index(row.image_id) for row in rows] == [0, 0, 1, 1, 2]
+    assert {row.strategy for row in rows} == {"exact"}
+    assert all(row.complete for row in rows)
+    session.rollback()
+
+
+def test_nearest_takes_ctes_locks_and_deep_pages(session: Session, shop: list[int]) -> None:
+    cheap = select(Image.tenant_id, Image.image_id).where(Image.price < 60).cte("imgsearch_asked_too")
+    inside = select(Image).join(cheap, Image.image_id == cheap.c.image_id).where(Image.in_stock)
+    rows = session.execute(nearest(inside, direction(0), limit=9, offset=1)).all()
+    assert [shop.index(row.Image.image_id) for row in rows] == [2, 3, 5]
+    locked = session.execute(nearest(select(Image).with_for_update(of=Image), direction(0), limit=1)).one()
+    assert locked.Image.image_id == shop[0]
+    assert session.execute(nearest(select(Image), direction(0), limit=1000, offset=1500)).all() == []
+    assert session.execute(nearest(select(Image), direction(0), limit=1, offset=9)).one().Image.image_id == shop[9]
+    session.rollback()
+
+
 def test_nearest_refuses_what_it_cannot_extend(session: Session) -> None:
     with pytest.raises(FilterError, match="does not reach"):
         nearest(select(products), direction(0))
