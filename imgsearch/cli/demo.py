@@ -16,7 +16,7 @@ from rich.syntax import Syntax
 
 from imgsearch import config, db, embedded, sql, upload
 from imgsearch.catalogue import Entry
-from imgsearch.cli import questions, servers
+from imgsearch.cli import questions, serve, servers
 from imgsearch.cli.add import Summary, ring, wait_until_searchable
 from imgsearch.cli.show import as_json, errors, output, progress
 from imgsearch.config import Settings
@@ -154,6 +154,10 @@ def _ask(connection: psycopg.Connection[Any], settings: Settings, wanted: Search
 
 def _how_to_go_on(settings: Settings) -> None:
     program = "imgsearch" if os.environ.get("VIRTUAL_ENV") else str(Path(sys.executable).with_name("imgsearch"))
+    where = serve.wait_for_address(settings.home)
+    if where:
+        output.rule("The page", align="left", style="dim")
+        output.print(f"  [bold]{where}[/]  [dim]open it in a browser on this machine[/]\n", soft_wrap=True)
     output.rule("Everything stays up; go on with", align="left", style="dim")
     for line, meaning in (
         (f'{program} search "blue striped bag" --max-price 40', "ask it yourself"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def command() -> list[str]:
 def installed() -> bool:
     """Tell whether the extra `flask` is installed."""
     return find_spec("flask") is not None and find_spec("waitress") is not None
+
+
+def wait_for_address(home: Path, seconds: float = 20) -> str | None:
+    """Answer where the page over this home is, once it is up; None where it does not come up."""
+    deadline = time.monotonic() + (seconds if installed() else 0)
+    while (found := address(home)) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def address(home: Path) -> str | None:

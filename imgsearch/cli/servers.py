@@ -9,6 +9,7 @@ import sys
 import typer
 
 from imgsearch import config, db, embedded
+from imgsearch.cli import serve
 from imgsearch.cli.show import errors, output
 from imgsearch.config import Settings
 from imgsearch.embedded.detached import is_running, start_detached, stop_detached
@@ -19,12 +20,15 @@ from imgsearch.errors import EmbeddedError, UsageError
 def up(
     detach: bool = typer.Option(False, "--detach", "-d", help="Stay up in the background; `imgsearch down` stops."),
 ) -> None:
-    """Start everything one machine needs: embedded servers (unless configured), schema, workers, sweeps."""
+    """Start everything one machine needs: embedded servers (unless configured), schema, workers, sweeps, the page."""
     settings = config.load()
     start_servers(settings)
     if detach:
         start_workers(settings)
+        where = serve.wait_for_address(settings.home)
         output.print(f"imgsearch is up over {settings.home}. Stop it with: imgsearch down")
+        if where:
+            output.print(f"The page, for this machine alone: {where}", soft_wrap=True)
         return
     with Supervisor(settings.home, commands(settings), say=output.print) as supervisor:
         if not supervisor.wait():
@@ -74,13 +78,14 @@ def workers_run(settings: Settings) -> bool:
 
 
 def commands(settings: Settings) -> dict[str, list[str]]:
-    """Answer what `up` keeps running. Two workers, so that a bulk load never delays a search."""
+    """Answer what `up` keeps running: two workers, so that a bulk load never delays a search, sweeps and the page."""
     python = sys.executable
     beat = ["-A", "workers.app", "beat", "--loglevel", "WARNING", "--schedule", str(settings.home / "beat")]
     return {
         "worker-images": [python, "-m", "workers", "--lane", "images"],
         "worker-queries": [python, "-m", "workers", "--lane", "queries"],
         "beat": [python, "-m", "celery", *beat],
+        **({"page": serve.command()} if serve.installed() else {}),
     }
 
 

@@ -6,7 +6,7 @@ import secrets
 
 from flask import Blueprint, Response, g, request
 
-from imgsearch.flask import access, api, health, page, problem, reader, thumbnails
+from imgsearch.flask import access, api, health, openapi, page, problem, reader, thumbnails
 from imgsearch.flask.site import site
 
 NAME = "imgsearch"
@@ -31,7 +31,7 @@ def make() -> Blueprint:
     made.before_request(before)
     made.after_request(after)
     made.register_error_handler(Exception, failed)
-    for part in (api, health, thumbnails, page):
+    for part in (api, health, openapi, thumbnails, page):
         part.mount(made)
     return made
 

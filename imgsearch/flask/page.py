@@ -72,7 +72,7 @@ def photo() -> Any:
             raise bad_request("There is no photo in this form; choose one first.", "no_photo")
         picture.inspect(data)
         with here.session(asked.filters.tenant) as connection:
-            answer.vector_of(here, connection, Asked(picture=data, filters=asked.filters))
+            answer.vector_of(here, connection, Asked(filters=asked.filters), data)
     except _FAILURES as error:
         return _page(here, View(asked=asked, problem=of(error)))
     asked = replace(asked, photo=question.of_picture(data).key, after=None)

@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 from imgsearch import keys
 from imgsearch.config import Settings
 from imgsearch.errors import UsageError
-from imgsearch.flask import Identity, ImageSearch, create_app, serving
+from imgsearch.flask import Identity, ImageSearch, access, create_app, serving
 from imgsearch.flask.rate import Rate
 from tests.conftest import with_settings
 from tests.http.conftest import problem, with_key
@@ -147,9 +147,31 @@ def test_ten_thousand_attempts_reach_no_other_tenant(
         key = f"imgs_{dice.getrandbits(48):012x}_{'A' * 43}"
         leaks += client.post("/v1/search", json={"text": "red shoe"}, headers=with_key(key)).status_code != 401
 
-    total = int(os.environ.get("TENANT_ATTEMPTS", "1000"))
+    def page() -> None:
+        nonlocal leaks
+        asked: list[tuple[str, str]] = [("q", "red shoe")] if dice.random() < 0.7 else []
+        if dice.random() < 0.4:
+            asked.append((dice.choice(["like", "unlike"]), str(dice.choice(foreign))))
+        if dice.random() < 0.3:
+            asked.append(("tenant", dice.choice(["bolt", "corner", "*", "acme' OR true --"])))
+        if dice.random() < 0.3:
+            asked.append(("before", str(dice.choice(foreign))))
+        path = dice.choice(["/", "/", "/explain", "/added"])
+        if path == "/added":
+            asked = [("id", str(dice.choice(foreign))) for _ in range(3)]
+        answer = visitor.get(path, query_string=asked)
+        text = answer.get_data(as_text=True)
+        assert answer.status_code in {200, 400, 403, 404}, text
+        if answer.status_code == 200:
+            shown = [int(found) for found in re.findall(r'<li[^>]* data-image="(\d+)"', text)]
+            leaks += sum(tenant_of[one] != "acme" for one in shown)
+            leaks += any(f"/thumbnail/{row[2]}" in text for row in rows if row[1] != "acme")
+
+    visitor = client.application.test_client()
+    visitor.set_cookie(access.COOKIE, headers["Authorization"].removeprefix("Bearer "))
+    total = int(os.environ.get("TENANT_ATTEMPTS", "400"))
     while attempts < total:
-        dice.choice([search, image, thumbnail, thumbnail, guess])()
+        dice.choice([search, image, thumbnail, thumbnail, guess, page])()
         attempts += 1
     assert leaks == 0
     assert connection.execute("SELECT count(*) FROM imgsearch.image WHERE tenant_id <> 'acme'").fetchone() == before

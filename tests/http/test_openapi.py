@@ -1,0 +1,80 @@
+"""The OpenAPI document is true: what it allows is understood, what comes back is described, and nothing breaks."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, Phase, given
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from imgsearch.config import Settings
+from imgsearch.flask import create_app, openapi
+from tests.conftest import with_settings
+
+EXAMPLES = int(os.environ.get("API_EXAMPLES", "12"))  # of each operation
+
+
+@pytest.fixture
+def hasty(settings: Settings, shop: list[int]) -> Any:
+    """An app that does not wait for workers that are not there."""
+    made = create_app(with_settings(settings, QUERY_TIMEOUT="0.05").values, open_to_all=True)
+    yield made
+    made.extensions["imgsearch"].close()
+
+
+def test_every_route_of_the_api_is_described(open_app: Flask) -> None:
+    routes = {
+        (rule.rule.replace("<image_id>", "{image_id}"), method.lower())
+        for rule in open_app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith(("/v1/", "/healthz", "/readyz", "/metrics")) and rule.endpoint != "imgsearch.v1_openapi"
+    }
+    paths = openapi.document()["paths"]
+    described = {(path, method) for path, has in paths.items() for method in has if method != "parameters"}
+    assert routes == described
+
+
+def test_the_document_is_served_to_anybody_and_knows_where_it_is_mounted(client: FlaskClient) -> None:
+    found = client.get("/v1/openapi.json")
+    assert found.status_code == 200
+    assert found.get_json()["openapi"] == "3.1.0"
+    assert openapi.document("/imgsearch")["servers"] == [{"url": "/imgsearch"}]
+
+
+@pytest.mark.slow
+def test_whatever_it_allows_is_answered_as_described(hasty: Flask) -> None:
+    """schemathesis draws requests from the document; no answer is a 5xx but the two that say who is missing."""
+    schema = schemathesis.openapi.from_wsgi("/v1/openapi.json", hasty)
+    checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
+    tried: dict[str, set[int]] = {}
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @hypothesis.settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def attempt(case: Any) -> None:
+            answer = case.call()
+            tried.setdefault(case.operation.label, set()).add(answer.status_code)
+            assert answer.status_code < 500 or answer.status_code in {503, 504}, answer.text
+            case.validate_response(answer, checks=checks)
+
+        attempt()
+    assert {"POST /v1/search", "POST /v1/images", "GET /healthz"} <= set(tried)
+    assert 200 in tried["POST /v1/search"] | tried["GET /healthz"]

@@ -1,0 +1,305 @@
+"""People at a browser: the page driven in headless Chromium, with a real worker behind it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from imgsearch import db, embedded
+from imgsearch.demo import catalogue
+from tests.page import site
+from tests.page.site import LARGEST, Shop
+
+if site.CHROMIUM is None:
+    pytest.skip("there is no chromium here (apt-get install chromium)", allow_module_level=True)
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+ARTEFACTS = ROOT / "tests/artefacts"
+WAIT = 20_000  # ms; the machine may be busy
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def shop(servers: embedded.Servers, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with site.opened(servers, template, tmp_path_factory.mktemp("shop")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=site.CHROMIUM, args=site.ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(shop: Shop, browser: Browser) -> Iterator[Open]:
+    """Open a page of the shop in a browser window of its own; no script may fail on it."""
+    contexts, failures = [], []
+
+    def open_(path: str = "/", *, width: int = 1400, height: int = 900, **options: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.on("console", lambda said: failures.append(said.text) if "Content Security" in said.text else None)
+        page.goto(shop.url + path)
+        return page
+
+    expect.set_options(timeout=WAIT)
+    yield open_
+    for context in contexts:
+        context.close()
+    assert failures == []
+
+
+def picture(name: str, page: Page) -> None:
+    """Keep a picture of the page, for people to look at."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def ask(page: Page, words: str) -> None:
+    page.get_by_role("searchbox").fill(words)
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("#statement")).to_contain_text(words)
+
+
+def titles(page: Page) -> list[str]:
+    return page.locator(".card h2").all_inner_texts()
+
+
+def test_words_find_what_they_say(visit: Open) -> None:
+    page = visit()
+    expect(page.locator(".card")).to_have_count(40)
+    picture("newest", page)
+    ask(page, "red shoes")
+    assert page.url.endswith("/?q=red+shoes")
+    assert sum("red" in title and ("shoe" in title) for title in titles(page)[:5]) >= 4, titles(page)[:5]
+    expect(page.locator(".near").first).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.go_back()
+    expect(page.locator("#count")).to_contain_text("newest first")
+
+
+def test_filters_apply_at_once_and_their_counts_are_true(visit: Open) -> None:
+    page = visit("/?q=red+shoes")
+    choice = page.locator(".filters label", has=page.locator("input[name=category][value=shoes]"))
+    said = choice.locator(".count").inner_text()
+    choice.locator("input").check()
+    expect(page.locator("#count")).to_have_text(re.compile(rf"^{said} pictures match"))
+    expect(page.locator(".card .facts", has_text="shoes")).to_have_count(min(40, int(said)))
+    page.get_by_label("Highest price").fill("45")
+    page.get_by_label("Highest price").press("Enter")
+    expect(page.locator(".chip", has_text="up to 45")).to_be_visible()
+    prices = [float(price) for price in page.locator(".card .price").all_inner_texts()]
+    assert prices
+    assert max(prices) <= 45
+    picture("filters", page)
+    page.locator("input[name='a.colour'][value=red]").check()
+    expect(page.locator(".chip", has_text="colour: red")).to_be_visible()
+    page.get_by_label("Take away: up to 45").click()
+    expect(page.locator(".chip", has_text="up to 45")).to_have_count(0)
+    assert "max_price" not in page.url
+    page.get_by_text("Clear all").click()
+    expect(page.locator("#count")).to_have_text("200 pictures match, nearest first")
+
+
+@pytest.mark.parametrize("how", ["choose", "drop", "paste"])
+def test_a_photo_finds_itself(how: str, visit: Open, shop: Shop) -> None:
+    item = shop.items[17]
+    data = catalogue.draw(item)
+    page = visit()
+    if how == "choose":
+        page.get_by_test_id("photo").set_input_files({"name": "a.jpg", "mimeType": "image/jpeg", "buffer": data})
+    else:
+        page.evaluate(
+            """([how, data]) => {
+                const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+                const carried = new DataTransfer();
+                carried.items.add(new File([bytes], "a.jpg", { type: "image/jpeg" }));
+                if (how === "paste")
+                    document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, bubbles: true }));
+                else for (const name of ["dragover", "drop"])
+                    document.body.dispatchEvent(
+                        new DragEvent(name, { dataTransfer: carried, bubbles: true, cancelable: true }));
+            }""",
+            [how, base64.b64encode(data).decode()],
+        )
+    expect(page.locator(".chip.photo")).to_contain_text("Your photo")
+    expect(page.locator(".chip.photo img")).to_be_visible()
+    expect(page.locator(".card").first.locator(".near")).to_contain_text("0.000")
+    assert titles(page)[0] == item.title
+    assert "photo=" in page.url
+    ask(page, "blue")
+    expect(page.locator(".chip.photo")).to_be_visible()
+    picture(f"photo-{how}", page)
+
+
+def test_more_and_not_like_this_and_the_address_is_the_search(visit: Open) -> None:
+    page = visit("/?q=boots")
+    page.locator(".card .picture").nth(2).hover()
+    page.locator(".card").nth(2).get_by_text("Like this").click()
+    expect(page.locator(".chip.more")).to_have_count(1)
+    page.locator(".card .picture").nth(6).hover()
+    page.locator(".card").nth(6).get_by_text("Not this").click()
+    expect(page.locator(".chip.less")).to_have_count(1)
+    expect(page.locator("#statement")).to_contain_text("l2_normalize")
+    picture("like-and-unlike", page)
+    found = titles(page)
+    other = visit(page.url.removeprefix(page.url.partition("/?")[0]))
+    assert titles(other) == found
+    other.get_by_label("Take away: Not like this").click()
+    expect(other.locator(".chip.less")).to_have_count(0)
+
+
+def test_more_pictures_are_appended(visit: Open) -> None:
+    page = visit("/?q=mug")
+    page.get_by_text("Show more").click()
+    expect(page.locator(".card")).to_have_count(80)
+    shown = page.locator(".card").evaluate_all("cards => cards.map(card => card.dataset.image)")
+    assert len(set(shown)) == 80
+
+
+def test_the_statement_can_be_copied_run_and_explained(visit: Open, shop: Shop) -> None:
+    page = visit("/?q=red+shoes&max_price=60", permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#how summary").click()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    with db.connect(shop.settings) as connection:
+        rows = connection.execute(copied.encode()).fetchall()
+    shown = page.locator(".card").evaluate_all("cards => cards.map(card => Number(card.dataset.image))")
+    assert [row[0] for row in rows] == shown
+    page.get_by_role("link", name="Explain").click()
+    expect(page.locator("#plan pre")).to_contain_text("Execution Time")
+    picture("statement", page)
+
+
+def test_a_picture_is_added_and_becomes_searchable(visit: Open, shop: Shop) -> None:
+    new = catalogue.items(260)[-1]
+    page = visit("/add")
+    file = {"name": f"{new.product_id}.jpg", "mimeType": "image/jpeg", "buffer": catalogue.draw(new)}
+    page.get_by_test_id("pictures").set_input_files(file)
+    page.get_by_label("Title").fill("Brand new thing")
+    page.get_by_label("Price").fill("12.50")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("heading", name="Searchable now")).to_be_visible()
+    expect(page.locator(".state.ready")).to_have_text("searchable")
+    picture("added", page)
+    page.get_by_role("link", name="More like this").click()
+    expect(page.locator(".card h2").first).to_have_text("Brand new thing")
+    with db.connect(shop.settings, autocommit=True) as connection:
+        connection.execute("DELETE FROM imgsearch.image WHERE product_id = %s", [new.product_id])
+
+
+def test_what_goes_wrong_is_said(visit: Open, shop: Shop) -> None:
+    page = visit()
+    page.get_by_test_id("photo").set_input_files({"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
+    expect(page.get_by_role("alert")).to_contain_text("picture")
+    assert page.get_by_role("alert").get_attribute("data-code") == "not_a_picture"
+    picture("not-a-picture", page)
+    page = visit("/?q=shoes")
+    page.get_by_test_id("photo").set_input_files(
+        {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": bytes(LARGEST + 1)}
+    )
+    expect(page.get_by_role("alert")).to_contain_text("at most 1.9 MB")
+    plain = visit("/add", java_script_enabled=False)
+    plain.get_by_test_id("pictures").set_input_files(
+        {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": bytes(LARGEST + 1)}
+    )
+    plain.get_by_role("button", name="Add").click()
+    expect(plain.get_by_role("alert")).to_contain_text("Too large")
+    with shop.worker_away():
+        page = visit()
+        page.get_by_role("searchbox").fill("words that nobody asked before")
+        page.get_by_role("searchbox").press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("query worker")
+        picture("worker-away", page)
+        page.get_by_text("Look on without it").click()
+        expect(page.locator(".card")).to_have_count(40)
+
+
+def test_nothing_found_helps(visit: Open) -> None:
+    page = visit("/?q=shoes&category=shoes&max_price=1")
+    expect(page.get_by_text("Nothing matches all of these")).to_be_visible()
+    picture("nothing-found", page)
+    page.get_by_role("link", name="without the price").click()
+    expect(page.locator(".card").first).to_be_visible()
+
+
+def test_it_works_without_javascript(visit: Open, shop: Shop) -> None:
+    page = visit(java_script_enabled=False)
+    page.get_by_role("searchbox").fill("red shoes")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("#statement")).to_contain_text("red shoes")
+    page.locator("input[name=category][value=shoes]").check()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".chip", has_text="shoes")).to_be_visible()
+    page.locator(".card .act").first.click(force=True)
+    expect(page.locator(".chip.more")).to_have_count(1)
+    picture("no-javascript", page)
+    item = shop.items[40]
+    page.get_by_test_id("photo").set_input_files(
+        {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": catalogue.draw(item)}
+    )
+    page.get_by_role("button", name="Search by the photo").click()
+    expect(page.locator(".chip.photo")).to_have_count(1)
+
+
+def test_a_phone_is_wide_enough(visit: Open) -> None:
+    for path in ("/?q=red+shoes&category=shoes&max_price=60&a.colour=red", "/add", "/?q=shoes&max_price=1"):
+        page = visit(path, width=360, height=740, has_touch=True, is_mobile=True)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+    page = visit("/?q=red+shoes&category=shoes", width=390, height=844, has_touch=True, is_mobile=True)
+    expect(page.locator(".filters input[name=category]").first).to_be_hidden()
+    picture("phone", page)
+    page.locator("#filters summary").tap()
+    expect(page.locator(".filters input[name=category]").first).to_be_visible()
+    page.locator(".card .act").first.tap()
+    expect(page.locator(".chip.more")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_shut_out(scheme: Any, visit: Open) -> None:
+    """axe-core: no serious or critical violation of WCAG 2.2 AA, in any state."""
+    found: list[str] = []
+    for path in ("/", "/?q=red+shoes&max_price=60&like=3&unlike=5", "/?q=shoes&max_price=1", "/?like=99999", "/add"):
+        page = visit(path, color_scheme=scheme)
+        if page.locator("#how").count():
+            page.locator("#how summary").click()
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in {"serious", "critical"}:
+                found += [f"{path}: {violation['id']}: {node['html'][:200]}" for node in violation["nodes"]]
+    picture(f"add-{scheme}", page)
+    assert found == []
+
+
+def test_the_readmes_picture(visit: Open) -> None:
+    """README_PICTURE=1 keeps what is seen here as docs/page.png."""
+    page = visit("/?q=red+shoes&max_price=80", width=1180, height=780)
+    page.locator(".card .picture").first.hover()
+    picture("readme", page)
+    if os.environ.get("README_PICTURE"):
+        with Image.open(ARTEFACTS / "readme.png") as shot:
+            out = io.BytesIO()
+            shot.convert("RGB").quantize(256).save(out, "PNG", optimize=True)
+        (ROOT / "docs/page.png").write_bytes(out.getvalue())
+    assert (ROOT / "docs/page.png").stat().st_size < 300_000
