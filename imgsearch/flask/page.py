@@ -170,8 +170,10 @@ def _page(here: Site, view: View) -> Response:
         swatches=facets.SWATCHES,
     )
     made = Response(html, view.problem.status if view.problem else 200)
-    if request.headers.get("HX-Request") and not view.problem:
-        made.headers["HX-Push-Url"] = address.of(here, asked)
+    if request.headers.get("HX-Request"):
+        goes_on = request.method == "POST" or "after" in request.args or "before" in request.args
+        if goes_on or not view.problem:  # the address bar keeps what can be opened again
+            made.headers["HX-Push-Url"] = "false" if goes_on else address.of(here, asked)
     if found is not None:
         parts = (("resolve", found.resolve_ms), ("sql", found.hits.took_ms), ("facets", view.facets_ms))
         made.headers["Server-Timing"] = ", ".join(f"{name};dur={took:.1f}" for name, took in parts)
