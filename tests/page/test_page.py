@@ -14,6 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
+from imgsearch.cli import servers
 from imgsearch.config import Settings
 from imgsearch.flask import address, create_app, statement
 from imgsearch.flask.asked import Asked, Filters
@@ -253,3 +254,7 @@ def test_the_statement_of_awkward_values_is_quoted() -> None:
     assert "'it''s'" in written
     assert "tenant => 'a''b'" in written
     assert "\n" not in statement.on_one_line(written)
+
+
+def test_what_a_machine_keeps_up_has_the_page(settings: Settings) -> None:
+    assert "imgsearch.flask" in servers.commands(settings)["page"]
