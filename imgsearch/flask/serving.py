@@ -35,6 +35,7 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
     where = address(listening)
     note = settings.home / "page.url"
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is no fault
     # More than HTTP_BODY, so that our own answer, a problem document, is what most oversized requests get.
     waitress_options = {"max_request_body_size": 2 * settings.http_body, "channel_timeout": 60, "ident": None}
     server = waitress.create_server(
