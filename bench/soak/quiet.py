@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Any
 
@@ -38,6 +39,7 @@ def _ring_and_wait(connection: psycopg.Connection[Any], settings: Settings, numb
 
 
 def _mute_and_wait(connection: psycopg.Connection[Any], settings: Settings, number: int) -> float:
+    time.sleep(random.uniform(0.5, 3.5))  # the worker that had the one before looks again as soon as it is done
     data = pictures.draw(number)
     uri = upload.open_store(settings.storage_url).put(data)
     with connection.transaction():
