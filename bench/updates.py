@@ -48,9 +48,8 @@ def main() -> int:
         before = _touched(url)
         beside = _searches(data, url, chosen.clients, chosen.seconds, chosen.rate)
         after = _touched(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE imgsearch.image")  # the next bench finds the table as this one did
     finally:
+        _restore(data, url)
         if not kept:
             load.stop(data)
     figures = {"quiet": quiet, "beside": beside, "p50_ratio": round(beside["p50"] / quiet["p50"], 2)}
@@ -58,6 +57,21 @@ def main() -> int:
     chosen.json.write_text(json.dumps(figures, indent=1))
     print(json.dumps(figures, indent=1))
     return 0
+
+
+def _restore(data: Dataset, url: str) -> None:
+    """Give every picture the dataset's price again: other benches judge answers by it."""
+    prices = data.products.price[data.product_of].tolist()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            """UPDATE imgsearch.image i SET price = p.price
+               FROM unnest(%s::bigint[], %s::double precision[]) p (image_id, price)
+               WHERE i.image_id = p.image_id AND i.price <> p.price""",
+            [list(range(1, data.rows + 1)), prices],
+        )
+        connection.execute("VACUUM FULL ANALYZE imgsearch.image")  # the next bench finds the table as this one did
+        connection.execute("VACUUM imgsearch.image")  # which also marks it all visible, for index-only scans
+        connection.execute("SELECT imgsearch.refresh_sample()")
 
 
 def _touched(url: str) -> tuple[int, int]:

@@ -163,7 +163,8 @@ def test_pages_neither_repeat_nor_lose_a_picture(stocked: Shop, session: Session
 
 def test_answers_hold_beside_writers(stocked: Shop) -> None:
     """In one snapshot, search() and nearest() find what a plain scan finds, while others write."""
-    stocked.believe("few kept")
+    stocked.believe("as it is")
+    found = possible = 0
     rows, done = shop(200, seed=9), threading.Event()
     added = fill(stocked.connection, stocked.space, rows, first=5000)
 
@@ -200,11 +201,12 @@ def test_answers_hold_beside_writers(stocked: Shop) -> None:
                 )
                 true = {row[0] for row in plain}
                 assert len(near) == len(hits) == len(true)
-                assert len(true & set(near)) >= 0.9 * len(true)
-                assert len(true & set(hits)) >= 0.9 * len(true)
+                found += len(true & set(near)) + len(true & set(hits))
+                possible += 2 * len(true)
                 opened.rollback()
     finally:
         done.set()
         writing.join()
         engine.dispose()
+    assert found >= 0.99 * possible
     assert stocked.connection.execute("SELECT * FROM imgsearch.violations").fetchall() == []
