@@ -147,7 +147,7 @@ BEGIN
                SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
-           coalesce((p.search ->> 'ef')::integer, 200) AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool,
+           coalesce((p.search ->> 'ef')::integer, 250) AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool,
            EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
                    AND x.indisvalid) AS indexed
     INTO here FROM imgsearch.space s,
