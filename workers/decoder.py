@@ -78,7 +78,7 @@ class DecodePool:
     def await_start(self) -> None:
         """Return once every decoder is ready for a picture; one that does not start is tried again when it is needed.
 
-        Before pictures are claimed: one that waits for its decoder to start is held, and at risk, ten times longer.
+        Before pictures are claimed: one that waits for its decoder to start is held, and at risk, all that time.
         """
         children = [self._idle.get() for _ in range(self._children)]
         for child in children:
