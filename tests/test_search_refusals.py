@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -20,7 +21,7 @@ from imgsearch.space import Space
 from imgsearch.sql.failure import translate
 from imgsearch.tables import Image
 from tests.asking import shop
-from tests.shop import fill
+from tests.shop import Row, fill
 
 QUERY = [1.0] + [0.0] * 47
 Connection = psycopg.Connection[Any]
@@ -147,3 +148,23 @@ def test_nearest_leaves_the_transactions_settings_alone(
     [row] = session.execute(nearest(select(Image.image_id), QUERY, limit=1, explained=True)).all()
     assert row.strategy == "hnsw"
     assert raw(asked).one() == before
+
+
+def test_both_follow_when_another_model_takes_over(
+    connection: Connection, session: Session, space: Space, stocked: list[int]
+) -> None:
+    """A new space of another dimension: its bits, its vectors, its refusals, in sessions that searched before."""
+    assert len(session.execute(nearest(select(Image), QUERY)).all()) == 10
+    session.rollback()
+    row = connection.execute(
+        "SELECT imgsearch.create_space('other', '', 'other', 4, '1', '[0.5,0.5,0.5,0.5]'::halfvec)"
+    ).fetchone()
+    assert row is not None
+    other = replace(space, space_id=row[0])
+    connection.execute("SELECT imgsearch.activate_space(%s)", [row[0]])
+    near = fill(connection, other, [Row(vector=[1.0, 0, 0, n]) for n in range(3)], first=900)
+    query = [1.0, 0, 0, 0]
+    assert [hit.image_id for hit in search(connection, query)] == near
+    assert [found.Image.image_id for found in session.execute(nearest(select(Image), query))] == near
+    session.rollback()
+    assert isinstance(why(session, QUERY), VectorError)

@@ -423,6 +423,7 @@ COMMENT ON FUNCTION imgsearch.search(text, text, text, double precision, double 
 -- that the indexes which hold the bits answer; made anew when another space becomes active.
 CREATE OR REPLACE FUNCTION imgsearch.space_activated(id integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    DELETE FROM imgsearch.image_sample;  -- its bits are of the space before; workers soon draw another
     EXECUTE format('CREATE OR REPLACE FUNCTION imgsearch.bits_of(picture imgsearch.image) RETURNS bit varying LANGUAGE sql STABLE AS %L',
                    CASE WHEN id IS NULL THEN 'SELECT NULL::bit varying' ELSE format('SELECT ($1).bits_%s::bit varying', id) END);
 END $$;
