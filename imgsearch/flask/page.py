@@ -79,6 +79,7 @@ def photo() -> Any:
     return redirect(address.of(here, asked), 303)
 
 
+@access.needs("admin")
 def explain() -> Response:
     """Answer how Postgres found the pictures of a search: what it weighed, and its plan with times."""
     here = site()
@@ -210,6 +211,7 @@ def _frame(here: Site) -> dict[str, Any]:
         identity = None
     return {
         "may_add": identity is not None and identity.may("write"),
+        "may_explain": identity is not None and identity.may("admin"),
         "signed_in": identity is not None and here.identify is None and not here.open_to_all,
         "tenant": None if identity is None else identity.tenant,
         "largest": here.settings.http_body,

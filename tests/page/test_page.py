@@ -221,6 +221,8 @@ def test_a_key_signs_in_and_the_page_shows_its_tenant_alone(
     assert "bolt" not in text
     assert client.get("/?tenant=bolt").status_code == 403
     assert client.get("/add").status_code == 403, "a key that may search may not add"
+    assert client.get("/explain?q=red+shoe").status_code == 403, "plans are for admins"
+    assert "Explain" not in text
     assert client.get(f"/?like={min({*shop} - mine)}").status_code == 404
     client.post("/sign-out")
     assert client.get("/", headers={"Accept": "text/html"}).status_code == 401
