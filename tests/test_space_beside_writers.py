@@ -48,3 +48,10 @@ def test_a_space_gives_up_rather_than_stop_the_shop_for_long(
         except psycopg.errors.LockNotAvailable:
             shop.commit()
     assert ensure(connection, FakeEncoder().describe()).dimension == 48
+
+
+def test_whoever_looks_at_the_queue_is_not_in_the_way(settings: Settings, connection: psycopg.Connection[Any]) -> None:
+    """A reader of imgsearch.status holds the queue and then wants the pictures: a space must not want the queue."""
+    with db.connect(settings) as looking:
+        looking.execute("SELECT count(*) FROM imgsearch.job, imgsearch.query_vector, imgsearch.image_sample")
+        assert ensure(connection, FakeEncoder().describe()).dimension == 48

@@ -45,7 +45,7 @@ CREATE FUNCTION imgsearch.walled() RETURNS boolean LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION imgsearch.walled() IS 'Whether this role is behind the wall: it sees one tenant at a time. A door for strangers refuses to open when it is not.';
 
-CREATE FUNCTION imgsearch.raise_walls() RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION imgsearch.raise_walls(one regclass DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     relation regclass;
     is_open  text := quote_ident((SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'imgsearch.image'::regclass));
@@ -63,6 +63,7 @@ BEGIN
     FOR relation IN
         SELECT c.oid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
         WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+          AND (one IS NULL OR c.oid = one)
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation);
@@ -77,7 +78,7 @@ BEGIN
     END LOOP;
     PERFORM imgsearch.grant_rights();
 END $$;
-COMMENT ON FUNCTION imgsearch.raise_walls() IS 'Puts the wall on every table with a tenant and grants each role its rights; safe to run again, and needed after roles were created by hand.';
+COMMENT ON FUNCTION imgsearch.raise_walls(regclass) IS 'Puts the wall on every table with a tenant, or on that one, and grants each role its rights; safe to run again, and needed after roles were created by hand.';
 
 CREATE FUNCTION imgsearch.grant_rights() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -85,7 +86,7 @@ DECLARE
 BEGIN
     SELECT coalesce(string_agg(format(', imgsearch.embedding_%s', space_id), ''), '') INTO vectors FROM imgsearch.space;
     REVOKE EXECUTE ON FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec),
-        imgsearch.activate_space(integer), imgsearch.name_spaces_in_trigger(), imgsearch.raise_walls(), imgsearch.grant_rights(),
+        imgsearch.activate_space(integer), imgsearch.name_spaces_in_trigger(), imgsearch.raise_walls(regclass), imgsearch.grant_rights(),
         imgsearch.requeue(text, text, bigint), imgsearch.refetch(text, text, bigint) FROM PUBLIC;
     IF to_regrole('imgsearch_reader') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA imgsearch TO imgsearch_reader;
@@ -143,7 +144,9 @@ END $$;
 CREATE OR REPLACE FUNCTION imgsearch.space_made(id integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     ALTER FUNCTION imgsearch.image_replaced() SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
-    PERFORM imgsearch.raise_walls();
+    -- The others have theirs: to raise it again takes their strongest lock, and somebody who reads imgsearch.status at
+    -- that moment holds one and waits for another.
+    PERFORM imgsearch.raise_walls(format('imgsearch.embedding_%s', id)::regclass);
 END $$;
 
 SELECT imgsearch.raise_walls();

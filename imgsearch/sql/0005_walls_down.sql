@@ -21,6 +21,6 @@ ALTER FUNCTION imgsearch.ask(text, bytea) SECURITY INVOKER RESET ALL;
 ALTER FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec) SECURITY INVOKER RESET ALL;
 ALTER FUNCTION imgsearch.activate_space(integer) SECURITY INVOKER RESET ALL;
 DROP FUNCTION imgsearch.grant_rights();
-DROP FUNCTION imgsearch.raise_walls();
+DROP FUNCTION imgsearch.raise_walls(regclass);
 DROP FUNCTION imgsearch.walled();
 DROP FUNCTION imgsearch.current_tenant();
