@@ -162,7 +162,8 @@ BEGIN
         PERFORM imgsearch.attached(relation);
     END IF;
     FOR other IN SELECT t.tgname, t.tgrelid::regclass AS relation FROM pg_trigger t
-                 WHERE t.tgfoid = to_regprocedure(format('imgsearch.attached_%s()', at.attachment_id)) AND t.tgparentid = 0 LOOP
+                 WHERE t.tgrelid IN (at.relation, at.pictures) AND t.tgname LIKE 'imgsearch\_%' AND t.tgparentid = 0
+                   AND t.tgfoid IN (to_regprocedure(format('imgsearch.attached_%s()', at.attachment_id)), 'imgsearch.attached_changed'::regproc) LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', other.tgname, other.relation);
     END LOOP;
     EXECUTE format('DROP FUNCTION IF EXISTS imgsearch.attached_%s()', at.attachment_id);

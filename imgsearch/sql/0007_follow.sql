@@ -14,6 +14,7 @@ DECLARE
     from_it  text := format(') o
         WHERE i.attachment_id = %s AND i.tenant_id = o.tenant_id AND i.product_id = %L || o.key::text AND NOT EXISTS (%s);', n, at.prefix, stays);
     of       text := quote_ident(at.mapping ->> 'picture_of');
+    among    text := format(CASE WHEN company IS NULL THEN 'v.key IN (SELECT %s FROM added)' ELSE '(v.key, v.owner) IN (SELECT %s, %s FROM added)' END, key, owner);
     pictured text := '';
 BEGIN
     IF at.pictures IS NOT NULL THEN
@@ -34,10 +35,12 @@ SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_merge
 BEGIN
     CASE TG_ARGV[0]
     WHEN 'followed' THEN
-        UPDATE imgsearch.image i SET category = v.category, price = v.price, in_stock = v.in_stock, attributes = v.attributes
-        FROM imgsearch.attached_%1$s v
-        WHERE %2$s AND v.uri IS NOT NULL AND i.tenant_id = v.tenant_id AND i.product_id = v.product_id AND i.position = v.position
-          AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (v.category, v.price, v.in_stock, v.attributes);
+        IF current_setting('imgsearch.attached_%1$s', true) = 'on' THEN
+            UPDATE imgsearch.image i SET category = v.category, price = v.price, in_stock = v.in_stock, attributes = v.attributes
+            FROM imgsearch.attached_%1$s v
+            WHERE %2$s AND v.uri IS NOT NULL AND i.tenant_id = v.tenant_id AND i.product_id = v.product_id AND i.position = v.position
+              AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (v.category, v.price, v.in_stock, v.attributes);
+        END IF;
     WHEN 'moved' THEN
         %3$s
         %4$s
@@ -50,12 +53,24 @@ BEGIN
     END CASE;
     RETURN NULL;
 END $body$ $f$,
-        n, imgsearch.attached_row(at, company), gone || '(SELECT OLD.*) r' || from_it,
+        n, among, gone || '(SELECT OLD.*) r' || from_it,
         imgsearch.attached_copy(at, imgsearch.attached_row(at, company)),
-        imgsearch.attached_copy(at, format(CASE WHEN company IS NULL THEN 'v.key IN (SELECT %s FROM added)' ELSE '(v.key, v.owner) IN (SELECT %s, %s FROM added)' END, key, owner)),
+        imgsearch.attached_copy(at, among),
         gone || 'removed' || from_it, pictured);
 END $$;
 COMMENT ON FUNCTION imgsearch.attached_function(imgsearch.attachment, text, name) IS 'The text of the trigger function of an attachment.';
+
+-- Fires for the rows whose filters changed and leaves a mark for the trigger of the statement, which then changes all
+-- their pictures at once: a quarter of the time of a statement per row, and nothing where nothing was marked. The mark
+-- stays until the transaction ends: statements may nest.
+CREATE FUNCTION imgsearch.attached_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    mark text;
+BEGIN
+    mark := set_config('imgsearch.attached_' || TG_ARGV[0], 'on', true);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION imgsearch.attached_changed() IS 'Trigger: a row of an attached table changed in what its pictures are filtered on.';
 
 CREATE FUNCTION imgsearch.attached_row(at imgsearch.attachment, company name) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT format('v.key = NEW.%I', at.key_column) || CASE WHEN company IS NULL THEN '' ELSE format(' AND v.owner = NEW.%I', company) END
@@ -105,7 +120,8 @@ BEGIN
             ('imgsearch_removed', 'DELETE', at.relation, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'removed', true),
             ('imgsearch_emptied', 'TRUNCATE', at.relation, 'FOR EACH STATEMENT', 'emptied', true),
             ('imgsearch_moved', 'UPDATE', at.relation, format('FOR EACH ROW WHEN (%s)', changed), 'moved', NOT in_parts),
-            ('imgsearch_followed', 'UPDATE', at.relation, format('FOR EACH ROW WHEN ((%s) AND NOT (%s))', elsehow, changed), 'followed', NOT in_parts AND elsehow IS NOT NULL),
+            ('imgsearch_changed', 'UPDATE', at.relation, format('FOR EACH ROW WHEN ((%s) AND NOT (%s))', elsehow, changed), NULL, NOT in_parts AND elsehow IS NOT NULL),
+            ('imgsearch_followed', 'UPDATE', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'followed', NOT in_parts AND elsehow IS NOT NULL),
             -- Of a partitioned table a row may move to another partition, for which no trigger of a row updated fires.
             ('imgsearch_updated_from', 'UPDATE', at.relation, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'removed', in_parts),
             ('imgsearch_updated_to', 'UPDATE', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'added', in_parts),
@@ -116,7 +132,8 @@ BEGIN
             ('imgsearch_emptied', 'TRUNCATE', at.pictures, 'FOR EACH STATEMENT', 'emptied', at.pictures IS NOT NULL)
         ) t (name, event, relation, how, step, wanted) WHERE wanted
     LOOP
-        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION imgsearch.attached_%s(%L)', made.name, made.event, made.relation, made.how, at.attachment_id, made.step);
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION imgsearch.attached_%s(%L)', made.name, made.event, made.relation, made.how,
+                       CASE WHEN made.step IS NULL THEN 'changed' ELSE at.attachment_id::text END, coalesce(made.step, at.attachment_id::text));
         IF pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = made.relation), 'USAGE') THEN
             EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', made.name, made.relation, 'Keeps imgsearch.image in step; made by imgsearch.attach(), removed by imgsearch.detach().');
         END IF;
