@@ -169,10 +169,17 @@ def require_pgvector() -> None:
 
 
 def apply(file: str) -> None:
-    """Run a whole .sql file on the migration's own connection."""
+    """Run a whole .sql file, `<revision>_<name>.sql`, on the migration's own connection.
+
+    Inside a host application's own Alembic history the version lives in two tables: its and ours. Ours says what is
+    there, so a file that `imgsearch db upgrade` has run already is passed over, and what runs here is noted there.
+    """
+    connection = _migrated()
+    if _passed_over(connection, file):
+        return
     with translated():
         # Straight to the driver: no parameters, so that the file may hold many statements and percent signs.
-        _migrated().execute(sql.text(file).encode())
+        connection.execute(sql.text(file).encode())
 
 
 def apply_revision(connection: Any, revision: str) -> None:
@@ -230,3 +237,27 @@ def _migrated() -> psycopg.Connection[Any]:
 
 
 _lent: ContextVar[psycopg.Connection[Any] | None] = ContextVar("imgsearch_migrated", default=None)
+
+
+def _passed_over(connection: psycopg.Connection[Any], file: str) -> bool:
+    """Note a file in our version table where a host's Alembic runs it; answer whether it was there already."""
+    if _lent.get() is not None:
+        return False
+    from alembic import op
+
+    context = op.get_context()
+    if context.version_table == "schema_version":
+        return False
+    revision, down = file[:4], file.endswith("_down")
+    begun = context.opts.setdefault("imgsearch_begun", set())  # a revision may be several files
+    if (revision, down) in begun:
+        return False
+    sql.run(connection, "db", "create_schema")
+    sql.run(connection, "db", "create_version")
+    current = revision_of(connection) or "0000"
+    if (current < revision) if down else (current >= revision):
+        return True
+    begun.add((revision, down))
+    number = int(revision) - down
+    sql.run(connection, "db", "stamp", {"revision": f"{number:04}" if number else None})
+    return False

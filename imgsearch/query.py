@@ -21,6 +21,7 @@ import psycopg
 from imgsearch import picture, question, space, sql
 from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryError, QueryTimeout, UnknownImage, VectorError
 from imgsearch.question import Question
+from imgsearch.sql.awaited import aside
 from imgsearch.sql.lend import driver
 
 MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
@@ -133,7 +134,7 @@ def _answer(
         return found.space_id, remembered[1], "memory"
     source: Source = "database"
     if found.embedding is None:
-        found, source = _wait(lent, asked, timeout, ring), "worker"
+        found, source = aside(lent, _wait, asked, timeout, ring), "worker"
     vector = found.embedding
     if vector is None:
         raise _refusal(asked, found)

@@ -5,6 +5,7 @@ The migrations make the tables; these models only describe what a caller may use
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -22,9 +23,12 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
+    cast,
+    literal,
 )
 from sqlalchemy.dialects.postgresql import BIT, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
 
 SCHEMA = "imgsearch"
 
@@ -144,6 +148,24 @@ class Worker(Base):
     forward_at: Mapped[datetime | None]
 
 
+def pictures_of(key: Callable[[], Any], *, tenant: Callable[[], Any] | None = None, prefix: str = "") -> Any:
+    """Answer a relationship from a model of yours to its pictures, read-only, in the order of their positions.
+
+        class Product(Base):
+            images: Mapped[list[Image]] = pictures_of(lambda: Product.id, tenant=lambda: Product.store)
+
+    key: the column whose value is `product_id`; tenant: the tenant's (else it is "default"); prefix: as in attach().
+    Then `select(Product, Image).join(Product.images)` is a SELECT that `nearest()` extends.
+    """
+
+    def joined() -> Any:
+        product = cast(key(), Text) if not prefix else literal(prefix, Text) + cast(key(), Text)
+        owner = literal("default", Text) if tenant is None else cast(tenant(), Text)
+        return and_(remote(foreign(Image.product_id)) == product, remote(foreign(Image.tenant_id)) == owner)
+
+    return relationship(Image, primaryjoin=joined, viewonly=True, uselist=True, order_by=Image.position)
+
+
 # The view of the active space's vectors. A Table and not a model: nobody writes to it.
 vectors = Table(
     "vectors",
@@ -155,4 +177,4 @@ vectors = Table(
     info={"is_view": True},
 )
 
-__all__ = ["SCHEMA", "Base", "Image", "Job", "QueryVector", "Space", "Worker", "metadata", "vectors"]
+__all__ = ["SCHEMA", "Base", "Image", "Job", "QueryVector", "Space", "Worker", "metadata", "pictures_of", "vectors"]

@@ -1,0 +1,132 @@
+"""A host application with an Alembic history of its own: two ways to the same schema, and autogenerate sees nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from imgsearch import db, embedded
+from imgsearch.config import Settings
+from tests.test_migrations import empty  # noqa: F401  # a fixture
+
+INI = """
+[alembic]
+script_location = %(here)s/alembic
+path_separator = newline
+version_locations =
+    %(here)s/alembic/versions
+    {ours}
+"""
+ENV = """
+import os
+from alembic import context
+import psycopg
+from sqlalchemy import create_engine
+from imgsearch.alembic import include_object
+from models import Base
+
+engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(os.environ["URL"]))
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=Base.metadata, include_schemas=True,
+                      include_object=include_object())
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+MODELS = """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+class Base(DeclarativeBase): ...
+class Product(Base):
+    __tablename__ = "product"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    photo: Mapped[str | None]
+    price: Mapped[float]
+"""
+VERSION = """
+import sqlalchemy as sa
+from alembic import op
+import imgsearch.alembic
+revision, down_revision, branch_labels, depends_on = "host1", None, ("shop",), "0007"
+def upgrade():
+    op.create_table("product", sa.Column("id", sa.Integer, primary_key=True), sa.Column("photo", sa.String),
+                    sa.Column("price", sa.Float, nullable=False))
+    op.attach_imgsearch("product", key="id", image="photo", price="price")
+def downgrade():
+    op.detach_imgsearch("product")
+    op.drop_table("product")
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    versions = tmp_path / "alembic" / "versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "alembic.ini").write_text(INI.format(ours=db.migrations() / "versions"))
+    (tmp_path / "alembic" / "env.py").write_text(ENV)
+    (tmp_path / "alembic" / "script.py.mako").write_text((db.migrations() / "script.py.mako").read_text())
+    (tmp_path / "models.py").write_text(MODELS)
+    (versions / "host1.py").write_text(VERSION)
+    return tmp_path
+
+
+def alembic(host: Path, settings: Settings, *arguments: str) -> str:
+    environ = os.environ | {"URL": settings.database_url, "PYTHONPATH": f"{host}:{Path(__file__).parent.parent}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=host,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def schema(settings: Settings) -> list[Any]:
+    """What stands in our schema, by name, kind and columns."""
+    with psycopg.connect(settings.database_url) as connection:
+        return connection.execute(
+            "SELECT c.relname, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c"
+            " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+            " WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relname NOT LIKE 'attached%'"
+            " UNION ALL SELECT p.oid::regprocedure::text, 'f', md5(p.prosrc), p.proconfig::text FROM pg_proc p"
+            " WHERE p.pronamespace = 'imgsearch'::regnamespace AND p.proname NOT SIMILAR TO 'attached_[0-9]+'"
+            " ORDER BY 1, 2, 3"
+        ).fetchall()
+
+
+def test_both_ways_reach_the_same_schema_and_each_notices_the_other(
+    host: Path,
+    empty: Settings,  # noqa: F811
+    settings: Settings,
+    servers: embedded.Servers,
+) -> None:
+    alembic(host, empty, "upgrade", "heads")
+    assert schema(empty) == schema(settings), "as `imgsearch db upgrade` made it"
+    with db.connect(empty, autocommit=True) as connection:
+        db.check(connection)
+        connection.execute("INSERT INTO product VALUES (1, 'https://x.example/1', 5)")
+        assert connection.execute("SELECT price FROM imgsearch.image").fetchone() == (5.0,)
+    assert db.upgrade(empty) == db.head(), "nothing was left to do"
+    assert "No new upgrade operations detected" in alembic(host, empty, "check")
+    alembic(host, empty, "downgrade", "shop@base")
+    alembic(host, empty, "downgrade", "imgsearch@-1")
+    with db.connect(empty, autocommit=True) as connection:
+        assert (db.revision_of(connection) or "") < (db.head() or "")
+    assert db.upgrade(empty) == db.head()
+    alembic(host, empty, "upgrade", "heads")
+
+
+def test_a_database_that_imgsearch_upgraded_is_taken_as_it_is(host: Path, settings: Settings) -> None:
+    with db.connect(settings, autocommit=True) as connection:
+        connection.execute("INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('a', 'x', 'https://x/1')")
+    alembic(host, settings, "upgrade", "heads")
+    with db.connect(settings, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM imgsearch.image").fetchone() == (1,)
+        assert ("host1",) in connection.execute("SELECT version_num FROM alembic_version").fetchall()
