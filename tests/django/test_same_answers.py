@@ -1,0 +1,92 @@
+"""Django answers what the other doors answer: the same pictures at the same distances, in one statement."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import psycopg
+import sqlalchemy
+from django.db import connection, connections
+from django.test import TransactionTestCase
+from django.test.utils import CaptureQueriesContext
+from sqlalchemy import select
+
+from imgsearch import Image, nearest
+from imgsearch.django import add, models
+from imgsearch.query import ImageId
+from imgsearch.search import search
+from imgsearch.sql.lend import driver
+from tests.django import filling
+from tests.django.shop.models import Product
+
+TENANTS = ("acme", "bazaar", "corner")
+FILTERS: list[dict[str, Any]] = [{}, {"category": "bags"}, {"max_price": 50}, {"category": "shoes", "max_price": 20}]
+
+
+class SameAnswers(TransactionTestCase):
+    """200 pictures of three tenants; asked by vector and by picture id, then changed, replaced and deleted."""
+
+    def setUp(self) -> None:
+        chance = random.Random(5)
+        filling.space()
+        models.Image.objects.all().delete()
+        self.chance = chance
+        self.vectors: dict[str, list[float]] = {}
+        for n in range(200):
+            shop = filling.shop(TENANTS[n % 3])
+            made = filling.product(shop, name=f"n{n}", price=n % 97 + 1, category=("shoes", "bags")[n % 2])
+            self.vectors[str(made.pk)] = self.vector()
+            add(made, filling.photo(n, 255 - n, 7))
+        filling.embed_waiting(lambda product, _: self.vectors[product])
+
+    def tearDown(self) -> None:
+        models.Image.objects.all().delete()
+
+    def vector(self) -> list[float]:
+        return [self.chance.gauss(0, 1) for _ in range(48)]
+
+    def compare(self) -> None:
+        alchemy = sqlalchemy.create_engine("postgresql+psycopg://", creator=self.another)
+        for tenant in TENANTS:
+            picture = models.Image.objects.filter(tenant_id=tenant).order_by("image_id")[7]
+            for query in (self.vector(), ImageId(picture.image_id)):
+                for filters in FILTERS:
+                    hits = search(driver(connection), query, tenant=tenant, k=12, **filters)
+                    wanted = [(hit.image_id, hit.product_id, round(hit.distance, 6)) for hit in hits]
+                    statement = select(Image.image_id, Image.product_id).where(Image.tenant_id == tenant)
+                    rows = Product.objects.filter(store__slug=tenant)
+                    pictures = models.Image.objects.filter(tenant_id=tenant)
+                    if "category" in filters:
+                        statement = statement.where(Image.category == filters["category"])
+                        rows, pictures = (one.filter(category=filters["category"]) for one in (rows, pictures))
+                    if "max_price" in filters:
+                        statement = statement.where(Image.price <= filters["max_price"])
+                        rows, pictures = (one.filter(price__lte=filters["max_price"]) for one in (rows, pictures))
+                    with alchemy.connect() as session:
+                        found = session.execute(nearest(statement, query, limit=12)).all()
+                    assert [(row[0], row[1], round(row[2], 6)) for row in found] == wanted
+                    with CaptureQueriesContext(connection) as queries:
+                        ours = [(str(row.pk), round(row.distance, 6)) for row in rows.similar_to(query)[:12]]
+                    assert len(queries) == 1
+                    assert ours == [(product, distance) for _, product, distance in wanted]
+                    own = [(row.image_id, round(row.distance, 6)) for row in pictures.similar_to(query)[:12]]
+                    assert own == [(image, distance) for image, _, distance in wanted]
+        alchemy.dispose()
+
+    def another(self) -> Any:
+        return psycopg.connect(driver(connections["default"]).info.dsn)
+
+    def test_the_same_answers_before_and_after_changes(self) -> None:
+        self.compare()
+        for product in Product.objects.filter(name__in=[f"n{n}" for n in range(60)]):
+            product.price = 3
+            product.save()
+            if product.pk % 5 == 0:
+                add(product, filling.photo(1, product.pk % 256, 3))
+            else:  # its picture stays: only the filters change, as @searchable does on save where there is a photo
+                add(product, filling.photo(int(product.name[1:]), 255 - int(product.name[1:]), 7))
+        for product in Product.objects.filter(name__in=[f"n{n}" for n in range(100, 130)]):
+            product.delete()
+        filling.embed_waiting(lambda product, _: self.vector())
+        self.compare()
