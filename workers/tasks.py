@@ -48,13 +48,14 @@ def wake_queries() -> None:
 
 
 def sweep() -> None:
-    """Catch what every net above let through: lost jobs, silent workers, old questions."""
+    """Catch what every net above let through: lost jobs, silent workers, old questions, a sample grown old."""
     settings = config.load()
     try:
         with db.connect(settings, autocommit=True) as connection:
             queue.rescue(connection, max_attempts=settings.max_attempts)
             queue.enqueue_missing(connection)
             sql.run(connection, "question", "forget", {"days": FORGET_DAYS})
+            sql.run(connection, "upkeep", "refresh_sample")
     except (psycopg.Error, ImgsearchError) as error:
         log.warning("the sweep comes again in a minute: %s", error)
 

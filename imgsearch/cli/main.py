@@ -7,7 +7,23 @@ import sys
 import psycopg
 import typer
 
-from imgsearch.cli import add, bench, database, demo, forget, key, questions, serve, servers, store, tables, watch
+from imgsearch.cli import (
+    add,
+    bench,
+    database,
+    demo,
+    doctor,
+    forget,
+    key,
+    questions,
+    serve,
+    servers,
+    store,
+    tables,
+    tuning,
+    upkeep,
+    watch,
+)
 from imgsearch.cli.show import errors
 from imgsearch.config import SETTINGS
 from imgsearch.errors import DatabaseError, ImgsearchError
@@ -46,6 +62,14 @@ app.command("backfill")(tables.backfill)
 app.command("attachments")(tables.attachments)
 app.command("search")(questions.search)
 app.command("status")(watch.status)
+app.command("doctor")(doctor.doctor)
+app.command("tune")(tuning.tune)
+app.command("recall")(tuning.recall)
+app.add_typer(upkeep.app, name="index")
+app.command("reindex")(upkeep.reindex)
+app.command("vacuum")(upkeep.vacuum)
+app.command("prewarm")(upkeep.prewarm)
+app.command("promote")(upkeep.promote)
 app.command("requeue")(watch.requeue)
 app.command("refetch")(watch.refetch)
 app.command("forget")(forget.forget)

@@ -10,11 +10,12 @@ from typing import Any
 import typer
 
 from imgsearch import config, db, doorbell, embedded
-from imgsearch.cli.show import as_json, errors, nearness, output, table
+from imgsearch.cli.show import as_json, nearness, output, table
 from imgsearch.config import Settings
 from imgsearch.errors import FilterError, UsageError
 from imgsearch.query import ImageId, Query, Resolved, resolve
 from imgsearch.search import Hits
+from imgsearch.search import explain as found_how
 from imgsearch.search import search as find
 
 
@@ -50,14 +51,14 @@ def search(
             connection, query, timeout=settings.query_timeout, tenant=tenant, ring=lambda: ring(settings)
         )
         hits = find(connection, resolved, k=k, **filters)
-        words = _explain(connection, resolved, k, filters) if explain else []
+        words = found_how(connection, resolved, k=k, **filters) if explain else []
     took_ms = (time.perf_counter() - began) * 1000
     if json:
         as_json(document(hits, resolved, took_ms) | ({"explain": words} if explain else {}))
         return
     show(hits, resolved)
     for line in words:
-        output.print(line, markup=False)
+        output.print(line, markup=False, soft_wrap=True)
 
 
 def ring(settings: Settings) -> bool:
@@ -143,12 +144,3 @@ def _attributes(pairs: list[str]) -> dict[str, Any] | None:
         except ValueError:
             attributes[name] = value
     return attributes or None
-
-
-def _explain(connection: Any, resolved: Resolved, k: int, filters: dict[str, Any]) -> list[str]:
-    try:
-        from imgsearch.search import explain  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:
-        errors.print("--explain needs a newer imgsearch")
-        return []
-    return [str(line) for line in explain(connection, resolved, k=k, **filters)]

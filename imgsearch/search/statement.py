@@ -9,7 +9,7 @@ from typing import Any
 
 from imgsearch import query as questions
 from imgsearch import sql
-from imgsearch.query import Query
+from imgsearch.query import Query, Resolved
 from imgsearch.search.hits import Hit, Hits
 from imgsearch.sql.lend import driver
 
@@ -42,20 +42,19 @@ def search(
     Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
     """
     resolved = questions.resolve(connection, query, timeout=timeout, tenant=tenant)
-    values = {
-        "vector": resolved.vector,
-        "tenant": tenant,
-        "categories": [category] if isinstance(category, str) else None if category is None else list(category),
-        "min_price": min_price,
-        "max_price": max_price,
-        "in_stock": in_stock,
-        "attributes": None if attributes is None else json.dumps(attributes),
-        "k": k,
-        "skip": offset,
-        "after_distance": after[0] if after else None,
-        "after_image": after[1] if after else None,
-        "max_distance": max_distance,
-    }
+    values = values_of(
+        resolved,
+        tenant=tenant,
+        category=category,
+        min_price=min_price,
+        max_price=max_price,
+        in_stock=in_stock,
+        attributes=attributes,
+        k=k,
+        offset=offset,
+        after=after,
+        max_distance=max_distance,
+    )
     began = time.perf_counter()
     rows = sql.rows(driver(connection), "search", "search", values)
     took_ms = (time.perf_counter() - began) * 1000
@@ -69,3 +68,34 @@ def search(
         took_ms=took_ms,
         sql=sql.statements("search")["search"],
     )
+
+
+def values_of(
+    resolved: Resolved,
+    *,
+    tenant: str | None = None,
+    category: str | Sequence[str] | None = None,
+    min_price: float | None = None,
+    max_price: float | None = None,
+    in_stock: bool | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    k: int = 10,
+    offset: int = 0,
+    after: tuple[float, int] | None = None,
+    max_distance: float | None = None,
+) -> dict[str, Any]:
+    """Answer what the statement binds for these filters."""
+    return {
+        "vector": resolved.vector,
+        "tenant": tenant,
+        "categories": [category] if isinstance(category, str) else None if category is None else list(category),
+        "min_price": min_price,
+        "max_price": max_price,
+        "in_stock": in_stock,
+        "attributes": None if attributes is None else json.dumps(attributes),
+        "k": k,
+        "skip": offset,
+        "after_distance": after[0] if after else None,
+        "after_image": after[1] if after else None,
+        "max_distance": max_distance,
+    }

@@ -123,7 +123,8 @@ BEGIN
             PRIMARY KEY (tenant_id, image_id),
             FOREIGN KEY (tenant_id, image_id) REFERENCES imgsearch.image ON DELETE CASCADE,
             CONSTRAINT vector_has_length_one CHECK (l2_norm(embedding) BETWEEN 0.99 AND 1.01)
-        )', id, dimension);
+        ) WITH (autovacuum_vacuum_scale_factor = 0.1)', id, dimension);
+    -- 0.1: a vacuum passes through the whole HNSW four times, so not often; dead entries lengthen walks, so not late.
     EXECUTE format('ALTER TABLE imgsearch.embedding_%s ALTER COLUMN embedding SET STORAGE PLAIN', id);
     EXECUTE format('COMMENT ON TABLE imgsearch.embedding_%s IS %L', id, 'Vectors of ' || model || ': immutable, what you rank on.');
     EXECUTE format('COMMENT ON COLUMN imgsearch.embedding_%s.tenant_id IS %L', id, 'Whose picture.');

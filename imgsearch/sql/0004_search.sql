@@ -58,6 +58,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch.refresh_sample(interval, integer) IS 'Draws the sample anew if it is older than that; workers call it now and then. Answers whether it did.';
 
+-- A condition over an attribute's own column, where it has one; promotion replaces it.
+CREATE FUNCTION imgsearch.promoted_filter(name text, operator text, value jsonb, here integer) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION imgsearch.promoted_filter(text, text, jsonb, integer) IS 'The condition on an attribute that was promoted to a column; null where jsonb must be asked.';
+
 CREATE FUNCTION imgsearch.attribute_filter(attributes jsonb, OUT fragment text, OUT indexed text, OUT names text[], OUT vals jsonb[])
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -68,6 +75,7 @@ DECLARE
     wanted   text;
     here     integer;
     made     text;
+    promoted text;
 BEGIN
     fragment := '';
     indexed := '';
@@ -96,7 +104,8 @@ BEGIN
             vals := vals || CASE WHEN operator IN ('is', 'not') AND jsonb_typeof(value) NOT IN ('object', 'array')
                                  THEN jsonb_build_object(name, value) ELSE value END;
             here := cardinality(names);
-            made := ' AND ' || CASE operator
+            promoted := imgsearch.promoted_filter(name, operator, value, here);
+            made := ' AND ' || coalesce(promoted, CASE operator
                 WHEN 'is' THEN format(CASE WHEN jsonb_typeof(value) IN ('object', 'array')
                     THEN 'i.attributes -> ($1).names[%1$s] = ($1).vals[%1$s]' ELSE 'i.attributes @> ($1).vals[%1$s]' END, here)
                 WHEN 'not' THEN format(CASE WHEN jsonb_typeof(value) IN ('object', 'array')
@@ -113,13 +122,13 @@ BEGIN
                 WHEN 'max' THEN format('jsonb_typeof(i.attributes -> ($1).names[%1$s]) = jsonb_typeof(($1).vals[%1$s]) AND i.attributes -> ($1).names[%1$s] <= ($1).vals[%1$s]', here)
                 WHEN 'above' THEN format('jsonb_typeof(i.attributes -> ($1).names[%1$s]) = jsonb_typeof(($1).vals[%1$s]) AND i.attributes -> ($1).names[%1$s] > ($1).vals[%1$s]', here)
                 WHEN 'below' THEN format('jsonb_typeof(i.attributes -> ($1).names[%1$s]) = jsonb_typeof(($1).vals[%1$s]) AND i.attributes -> ($1).names[%1$s] < ($1).vals[%1$s]', here)
-            END;
+            END);
             IF made IS NULL THEN
                 RAISE EXCEPTION 'imgsearch: "%" is no operator on an attribute', left(operator, 100)
                     USING HINT = 'Use is, not, in, not_in, has, min, max, above, below or exists.', ERRCODE = 'IM008';
             END IF;
             fragment := fragment || made;
-            IF operator IN ('in', 'has') OR operator = 'is' AND jsonb_typeof(value) NOT IN ('object', 'array') THEN
+            IF promoted IS NOT NULL OR operator IN ('in', 'has') OR operator = 'is' AND jsonb_typeof(value) NOT IN ('object', 'array') THEN
                 indexed := indexed || made;
             END IF;
         END LOOP;
@@ -171,7 +180,7 @@ BEGIN
                  current_setting('hnsw.iterative_scan', true), current_setting('hnsw.ef_search', true));
     aimed.bits := binary_quantize(CASE WHEN aimed.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
                                        ELSE l2_normalize(query) - here.mean END);
-    aimed.pool := ceil(CASE WHEN aimed.rough THEN 8 ELSE 1 END * here.pool * sqrt(last));
+    aimed.pool := greatest(last, ceil(CASE WHEN aimed.rough THEN 8 ELSE 1 END * here.pool * sqrt(last)));
     RETURN aimed;
 END $$;
 COMMENT ON FUNCTION imgsearch.aim(halfvec, integer, integer) IS 'The query''s bits, and what the active space knows of how to search for its `last` nearest; raises why it cannot be searched.';

@@ -13,6 +13,7 @@ DROP FUNCTION imgsearch.walk;
 DROP FUNCTION imgsearch.aim;
 DROP TYPE imgsearch.aimed;
 DROP FUNCTION imgsearch.attribute_filter(jsonb);
+DROP FUNCTION imgsearch.promoted_filter(text, text, jsonb, integer);
 DROP FUNCTION imgsearch.refresh_sample(interval, integer);
 DROP TYPE imgsearch.asked;
 DROP TABLE imgsearch.image_sample;

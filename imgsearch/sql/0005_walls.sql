@@ -88,6 +88,9 @@ BEGIN
     REVOKE EXECUTE ON FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec),
         imgsearch.activate_space(integer), imgsearch.name_spaces_in_trigger(), imgsearch.raise_walls(regclass), imgsearch.grant_rights(),
         imgsearch.requeue(text, text, bigint), imgsearch.refetch(text, text, bigint) FROM PUBLIC;
+    IF to_regprocedure('imgsearch.promote_attribute(text, text)') IS NOT NULL THEN
+        REVOKE EXECUTE ON FUNCTION imgsearch.promote_attribute(text, text), imgsearch.demote_attribute(text) FROM PUBLIC;
+    END IF;
     IF to_regrole('imgsearch_reader') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA imgsearch TO imgsearch_reader;
         EXECUTE 'GRANT SELECT ON imgsearch.image, imgsearch.job, imgsearch.space, imgsearch.worker, imgsearch.vectors, '
@@ -97,6 +100,10 @@ BEGIN
             ON imgsearch.query_vector TO imgsearch_reader;
         IF to_regclass('imgsearch.image_sample') IS NOT NULL THEN
             GRANT SELECT ON imgsearch.image_sample TO imgsearch_reader;
+        END IF;
+        IF to_regclass('imgsearch.doctor') IS NOT NULL THEN  -- explain_search() reads these
+            GRANT SELECT ON imgsearch.promoted_attribute, imgsearch.tuning, imgsearch.doctor_settings, imgsearch.doctor_indexes,
+                imgsearch.doctor_tables, imgsearch.doctor_tuning TO imgsearch_reader;
         END IF;
     END IF;
     IF to_regrole('imgsearch_writer') IS NOT NULL THEN

@@ -32,17 +32,20 @@ def statements(file: str) -> Mapping[str, str]:
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
-def statement(file: str, name: str, space_id: int | None = None) -> Composed:
-    """Answer a named statement; `{embedding}`, `{bits}` and `{hnsw}` become the names of the space."""
+def statement(
+    file: str, name: str, space_id: int | None = None, names: Mapping[str, Identifier] | None = None
+) -> Composed:
+    """Answer a named statement; `{embedding}`, `{bits}` and `{hnsw}` become the names of the space, others `names`."""
     # The files are part of the package: as trustworthy as a literal in the code.
     template = SQL(statements(file)[name])
     if space_id is None:
-        return template.format()
+        return template.format(**(names or {}))
     number = int(space_id)
     return template.format(
         embedding=Identifier("imgsearch", f"embedding_{number}"),
         bits=Identifier(f"bits_{number}"),
         hnsw=Identifier("imgsearch", f"embedding_{number}_hnsw"),
+        **(names or {}),
     )
 
 
@@ -53,6 +56,7 @@ def run(
     values: Mapping[str, Any] | None = None,
     *,
     space_id: int | None = None,
+    names: Mapping[str, Identifier] | None = None,
     row_factory: RowFactory[Any] = dict_row,
 ) -> Cursor[Any]:
     """Execute a named statement on the caller's connection, inside the caller's transaction.
@@ -63,7 +67,7 @@ def run(
 
     cursor = connection.cursor(row_factory=row_factory)
     with translated():
-        cursor.execute(statement(file, name, space_id), values)
+        cursor.execute(statement(file, name, space_id, names), values)
     return cursor
 
 

@@ -1,0 +1,33 @@
+"""`imgsearch doctor`: name every known trap this database is in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from imgsearch import config, db
+from imgsearch.cli.show import as_json, output
+from imgsearch.doctor import SECONDS, examine
+
+
+def doctor(
+    seconds: float = typer.Option(SECONDS, help="Give up after this long."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Name every known trap this database is in, what it costs and the cure; exit with 1 when one is a problem."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        findings = examine(connection, seconds=seconds)
+    problems = sum(finding.severity == "problem" for finding in findings)
+    if json:
+        as_json({"healthy": not problems, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            colour = "red" if finding.severity == "problem" else "yellow"
+            output.print(f"[{colour}]{finding.trap}[/]: ", end="")
+            output.print(f"{finding.found}\n  {finding.costs}\n  {finding.cure}", markup=False, soft_wrap=True)
+        output.print(
+            "No known trap." if not findings else f"{problems} problems, {len(findings) - problems} to consider."
+        )
+    if problems:
+        raise typer.Exit(1)

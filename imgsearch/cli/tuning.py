@@ -1,0 +1,85 @@
+"""`imgsearch tune` and `recall`: how many of the true answers searches find, and the parameters to find enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import typer
+from rich.progress import Progress
+
+from imgsearch import config, db, sql, tuning
+from imgsearch.cli.show import as_json, errors, output, progress, table
+from imgsearch.tuning import Measured
+
+_SECONDS = typer.Option(60, min=1, max=3600, help="Take about this long at most.")
+_K = typer.Option(10, "-k", min=1, max=100, help="How many answers of each search to look at.")
+_JSON = typer.Option(False, "--json", help="For programs.")
+
+
+def tune(
+    target: float = typer.Option(0.99, help="The part of the true answers that every kind of filter must find."),
+    seconds: float = _SECONDS,
+    k: int = _K,
+    keep: bool = typer.Option(True, "--keep/--dry-run", help="Store what was chosen, or only show it."),
+    json: bool = _JSON,
+) -> None:
+    """Choose the cheapest search parameters that reach a recall on your own pictures; safe on a live database."""
+    with db.connect(config.load(), autocommit=True) as connection, progress(quiet=json) as bar:
+        chosen = tuning.tune(connection, target=target, k=k, seconds=seconds, keep=keep, tick=_ticker(bar))
+    if json:
+        as_json(asdict(chosen) | {"reached": chosen.reached, "kept": keep})
+        return
+    was = {shape.shape: shape for shape in chosen.before}
+    columns: list[str | tuple[str, str]] = ["filter", ("recall before", "right"), ("recall", "right")]
+    columns += [("ms before", "right"), ("ms", "right"), ("questions", "right"), "found by"]
+    rows = [
+        (m.shape, f"{was[m.shape].recall:.3f}", f"{m.recall:.3f}", was[m.shape].p50_ms, m.p50_ms, m.questions, _ways(m))
+        for m in chosen.after
+        if m.shape in was
+    ]
+    output.print(table(columns, rows))
+    verb = "Stored" if keep else "Would store"
+    output.print(f"{verb}: ef {chosen.ef}, pool {chosen.pool}; the worst filter finds {chosen.recall:.1%}.")
+    if not chosen.reached:
+        errors.print(
+            f"[yellow]No parameters reach {target:.1%}; these are the most thorough. Allow more with --seconds.[/]"
+        )
+
+
+def recall(seconds: float = _SECONDS, k: int = _K, json: bool = _JSON) -> None:
+    """Measure today's recall for each kind of filter, against exact answers; safe on a live database."""
+    with db.connect(config.load(), autocommit=True) as connection, progress(quiet=json) as bar:
+        measured = tuning.measure(connection, k=k, seconds=seconds, tick=_ticker(bar))
+        used = sql.rows(connection, "tuning", "parameters")[0]
+    if json:
+        as_json({"k": k, "parameters": used, "filters": [asdict(shape) for shape in measured]})
+        return
+    _show(measured, k)
+    if used["tuned_at"] is None:
+        output.print("The default parameters are in use. To choose by measuring: imgsearch tune")
+    else:
+        output.print(f"ef {used['ef']}, pool {used['pool']}, tuned on {used['tuned_at']:%Y-%m-%d}.")
+    if used["stale"]:
+        errors.print(f"[yellow]Stale: {used['stale']}. Run: imgsearch tune[/]")
+
+
+def _show(measured: Sequence[Measured], k: int) -> None:
+    columns: list[str | tuple[str, str]] = ["filter", (f"recall@{k}", "right"), ("worst", "right"), ("ms", "right")]
+    rows = [(m.shape, f"{m.recall:.3f}", m.worst, m.p50_ms, m.questions, _ways(m)) for m in measured]
+    output.print(table([*columns, ("questions", "right"), "found by"], rows))
+
+
+def _ways(measured: Measured) -> str:
+    return ", ".join(f"{way} {count}" for way, count in sorted(measured.ways.items()))
+
+
+def _ticker(bar: Progress) -> Callable[[str, int, int], None]:
+    tasks = {}
+
+    def tick(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)
+
+    return tick

@@ -1,0 +1,124 @@
+"""A plan of Postgres, read aloud: whether the HNSW was walked, what was looked at, and why not otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Node = Mapping[str, Any]
+_PART = "CTE imgsearch_"
+MANY = 5000  # rows read for nothing that are worth a word
+
+
+def of_select(connection: Any, statement: Any) -> Node:
+    """Run a SQLAlchemy SELECT and answer its plan. `connection` is a SQLAlchemy session or connection."""
+    from sqlalchemy.ext.compiler import compiles
+    from sqlalchemy.sql.expression import ClauseElement, Executable
+
+    class Explained(Executable, ClauseElement):
+        inherit_cache = False
+
+    @compiles(Explained)
+    def _explained(element: Any, compiler: Any, **options: Any) -> str:
+        return "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + str(compiler.process(statement, **options))
+
+    found: Node = connection.execute(Explained()).scalar_one()[0]
+    return found
+
+
+def words(explained: Node) -> list[str]:
+    """Answer what a plan with ANALYZE and BUFFERS says, line by line."""
+    nodes = list(_nodes(explained["Plan"]))
+    took, planned = explained["Execution Time"], explained["Planning Time"]
+    lines = [
+        f"{_rows(nodes[0]):,} rows in {took:.1f} ms, planned in {planned:.1f} ms.",
+        pages(explained["Plan"]),
+    ]
+    parts = {node["Subplan Name"][len(_PART) :]: _rows(node) for node in nodes if _PART in node.get("Subplan Name", "")}
+    if "pool" in parts:
+        lines += _chosen(parts)
+    walks = [n for n in nodes if n.get("Index Name", "").endswith("_hnsw") and "pool" not in parts]
+    for walk in walks:
+        lines.append(
+            f"Walked {walk['Index Name']}: {_rows(walk):,} pictures came out nearest first until the page was full."
+        )
+        if _rows(walk) > 0 and _rows(nodes[0]) * 50 < _rows(walk):
+            lines.append(
+                "Few of those match: a filter against the query's neighbourhood. "
+                "imgsearch.search() chooses another way for such filters."
+            )
+    read = [node for node in nodes if "Relation Name" in node and node not in walks and _rows(node)]
+    lines += [_scanned(node) for node in read if node["Relation Name"] not in {"space", "image_sample"}]
+    if not walks and "pool" not in parts:
+        lines.append("The HNSW was not walked: " + _reason(nodes))
+    for node in nodes:
+        lost = node.get("Rows Removed by Filter", 0) * node.get("Actual Loops", 1)
+        if lost > MANY and "Relation Name" in node:
+            lines.append(
+                f"Faster: {lost:,} rows of {node['Relation Name']} were read for nothing ({node.get('Filter', '')}); "
+                "an index on what you filter by would find the others."
+            )
+    return lines
+
+
+def _chosen(parts: Mapping[str, int]) -> list[str]:
+    """Answer the way a statement of nearest() went: the rows of its parts tell."""
+    walked = parts.get("walk", 0)
+    lines = []
+    if walked:
+        lines.append(f"hnsw: walked the graph and believed the nearest {walked:,} pictures; {parts['passed']:,} match.")
+    else:
+        lines.append("The HNSW was not walked: the sample says that comparing bits costs less than a walk.")
+    if parts["pool"]:
+        also = "That was too few, so: " if walked else ""
+        lines.append(
+            f"{also}bits: ranked the candidates by their bits, kept {parts['pool']:,}, "
+            f"compared the best {parts['ranked']:,} exactly."
+        )
+    return lines
+
+
+def pages(node: Node) -> str:
+    """Answer how much of the database a plan touched."""
+    hit, read = node.get("Shared Hit Blocks", 0), node.get("Shared Read Blocks", 0)
+    return f"Touched {hit + read:,} pages of 8 kB, {read:,} of them not in shared_buffers."
+
+
+def _scanned(node: Node) -> str:
+    how = {
+        "Seq Scan": "row by row",
+        "Index Only Scan": f"from {node.get('Index Name')} alone",
+        "Index Scan": f"by {node.get('Index Name')}",
+        "Bitmap Heap Scan": "by a bitmap of its indexes",
+    }.get(node["Node Type"], f"by {node['Node Type']}")
+    fetches = node.get("Heap Fetches", 0)
+    late = f", {fetches:,} of them in the table after all: vacuum is overdue" if fetches > MANY else ""
+    return f"Read {node['Relation Name']} {how}: {_rows(node):,} rows{late}."
+
+
+def _reason(nodes: list[Node]) -> str:
+    sorts = [node for node in nodes if node["Node Type"] in {"Sort", "Incremental Sort"}]
+    keys = [key for node in sorts for key in node.get("Sort Key", [])]
+    distances = [key for key in keys if "<=>" in key]
+    if not any(node["Node Type"] == "Limit" for node in nodes):
+        return "the statement has no LIMIT."
+    if any("- " in key.split("<=>")[0] or "DESC" in key for key in distances):
+        return "ORDER BY must be the plain distance, ascending; not 1 - distance."
+    if distances and len(sorts[0].get("Sort Key", [])) > 1:
+        return "ORDER BY has more than the distance; an index can only answer the distance alone."
+    if distances:
+        return (
+            "the planner expects so few matching rows that comparing all of them exactly costs less; "
+            "if many match, its statistics are wrong: ANALYZE."
+        )
+    return "another plan answered; it ranks inside imgsearch, see imgsearch.explain_search()."
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from _nodes(child)
+
+
+def _rows(node: Node) -> int:
+    return round(float(node.get("Actual Rows", 0)) * int(node.get("Actual Loops", 1)))

@@ -1,0 +1,11 @@
+-- name: findings
+-- Every known trap this database is in.
+SELECT trap, severity, found, costs, cure FROM imgsearch.doctor ORDER BY severity DESC, trap, found
+
+-- name: loaded
+-- Loads pgvector's library, so that its settings can be seen.
+SELECT '[1]'::vector
+
+-- name: bounded
+-- Nothing in this transaction may take longer.
+SELECT set_config('statement_timeout', %(milliseconds)s, true)

@@ -1,0 +1,53 @@
+-- name: sample
+-- Random searchable pictures with their vectors, and what they could be filtered by.
+SELECT i.tenant_id, i.image_id, i.category, i.price, i.in_stock, i.attributes, v.embedding::text AS vector
+FROM (SELECT tenant_id, image_id FROM imgsearch.image_sample UNION ALL
+      (SELECT tenant_id, image_id FROM imgsearch.image WHERE NOT EXISTS (SELECT FROM imgsearch.image_sample) LIMIT 512)) s
+JOIN imgsearch.image i ON i.tenant_id = s.tenant_id AND i.image_id = s.image_id
+JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+ORDER BY random()
+
+-- name: texts
+-- Vectors of texts people asked.
+SELECT q.embedding::text AS vector
+FROM imgsearch.query_vector q JOIN imgsearch.space s ON s.space_id = q.space_id AND s.state = 'active'
+WHERE q.kind = 'text' AND q.embedding IS NOT NULL ORDER BY random() LIMIT 200
+
+-- name: gentle
+-- What measuring may cost a live database: no writing, one core, no statement longer than the time that is left.
+SELECT set_config('transaction_read_only', 'on', true), set_config('max_parallel_workers_per_gather', '0', true),
+       set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
+       set_config('statement_timeout', %(milliseconds)s, true)
+
+-- name: truth
+-- The distances of the k nearest that match, by comparing every one of them.
+SELECT coalesce(array_agg(t.d ORDER BY t.d), ARRAY[]::double precision[]) AS distances FROM (
+    SELECT (v.embedding <=> %(vector)s::halfvec) + 0 AS d
+    FROM imgsearch.vectors v JOIN imgsearch.image i ON i.tenant_id = v.tenant_id AND i.image_id = v.image_id
+    WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
+      AND (%(categories)s::text[] IS NULL OR i.category = ANY (%(categories)s::text[]))
+      AND (%(min_price)s::double precision IS NULL OR i.price >= %(min_price)s::double precision)
+      AND (%(max_price)s::double precision IS NULL OR i.price <= %(max_price)s::double precision)
+      AND (%(in_stock)s::boolean IS NULL OR i.in_stock = %(in_stock)s::boolean)
+      AND (%(attributes)s::jsonb IS NULL OR i.attributes @> %(attributes)s::jsonb)
+    ORDER BY 1 LIMIT %(k)s
+) t
+
+-- name: use
+-- Search with these parameters for the rest of this transaction.
+SELECT set_config('imgsearch.search', %(parameters)s, true)
+
+-- name: ask
+-- What the search answers, and by which way.
+SELECT f.distances, f.strategy FROM imgsearch.find(%(vector)s::halfvec, tenant => %(tenant)s, categories => %(categories)s::text[],
+    min_price => %(min_price)s, max_price => %(max_price)s, in_stock => %(in_stock)s, attributes => %(attributes)s::jsonb, k => %(k)s) f
+
+-- name: parameters
+-- The parameters in use (null: the defaults), and why they are stale, if they are.
+SELECT t.ef, t.pool, t.target, t.tuned_at, t.stale FROM imgsearch.tuning t
+
+-- name: keep
+-- Store what was chosen, with what the pictures looked like.
+UPDATE imgsearch.space s SET parameters = s.parameters || jsonb_build_object('search', %(search)s::jsonb
+    || jsonb_build_object('at', now(), 'fingerprint', imgsearch.fingerprint()))
+WHERE s.state = 'active'

@@ -1,0 +1,91 @@
+-- name: alone
+-- One of these at a time; held until the connection ends.
+SELECT pg_try_advisory_lock(hashtext('imgsearch.upkeep'))
+
+-- name: memory
+-- How much memory this session may build an index in.
+SELECT set_config('maintenance_work_mem', %(memory)s, false)
+
+-- name: state
+-- Whether the searched space has its HNSW: valid, invalid or none.
+SELECT coalesce((SELECT CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
+                 FROM pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || %(space_id)s || '_hnsw')), 'none')
+
+-- name: create
+-- The HNSW as create_space() makes it, while others write.
+CREATE INDEX CONCURRENTLY {index} ON {embedding} USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)
+
+-- name: rebuild
+-- A new index beside the old one, which answers until the new one is ready.
+REINDEX INDEX CONCURRENTLY {index}
+
+-- name: drop
+-- Take an index away without stopping anybody.
+DROP INDEX CONCURRENTLY IF EXISTS {index}
+
+-- name: invalid
+-- Indexes whose build was interrupted and is not going on; left_over: what a rebuild left beside the real one.
+SELECT c.relname AS index, c.relname ~ '_cc(new|old)\d*$' AS left_over
+FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND NOT x.indisvalid
+  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = x.indrelid)
+ORDER BY left_over DESC, c.relname
+
+-- name: building
+-- How far a build is: its phase, and whichever of tuples and blocks it counts.
+SELECT p.phase, greatest(p.tuples_done, p.blocks_done) AS done,
+       CASE WHEN p.tuples_total > 0 THEN p.tuples_total WHEN p.blocks_total > 0 THEN p.blocks_total ELSE greatest(c.reltuples, 0)::bigint END AS total
+FROM pg_stat_progress_create_index p JOIN pg_class c ON c.oid = p.relid WHERE p.pid = %(pid)s
+
+-- name: vacuum
+-- Remove dead rows, mark pages all-visible, analyse.
+VACUUM (ANALYZE) {table}
+
+-- name: vacuuming
+-- How far a vacuum is.
+SELECT p.phase, p.heap_blks_scanned AS done, p.heap_blks_total AS total FROM pg_stat_progress_vacuum p WHERE p.pid = %(pid)s
+
+-- name: relations
+-- What a search reads, hottest first.
+SELECT c.oid::regclass::text AS name, pg_relation_size(c.oid) AS size
+FROM pg_class c LEFT JOIN pg_index x ON x.indexrelid = c.oid
+WHERE c.oid = to_regclass('imgsearch.embedding_' || %(space_id)s) OR c.oid = 'imgsearch.image'::regclass
+   OR x.indisvalid AND x.indrelid IN (to_regclass('imgsearch.embedding_' || %(space_id)s), 'imgsearch.image'::regclass)
+ORDER BY c.relkind = 'r', c.relname
+
+-- name: has_prewarm
+-- Whether the extension pg_prewarm is installed.
+SELECT count(*) > 0 FROM pg_extension WHERE extname = 'pg_prewarm'
+
+-- name: prewarm
+-- Read a relation into shared_buffers.
+SELECT pg_prewarm(%(relation)s::regclass)
+
+-- name: read
+-- Read the vectors, one after the other.
+SELECT count(*) FROM {embedding} WHERE image_id < 0 AND embedding IS NOT NULL
+
+-- name: starts
+-- Where to walk the graph from.
+SELECT tenant_id, image_id FROM imgsearch.image_sample ORDER BY random()
+
+-- name: wide
+-- Walk as far as one walk can.
+SELECT set_config('hnsw.ef_search', '1000', true), set_config('hnsw.iterative_scan', 'off', true)
+
+-- name: walk
+-- Read the part of the graph around a picture.
+SELECT count(*) FROM (SELECT FROM {embedding} e ORDER BY e.embedding <=> (
+    SELECT v.embedding FROM imgsearch.vectors v WHERE v.tenant_id = %(tenant_id)s AND v.image_id = %(image_id)s) LIMIT 1000) w
+
+-- name: promote
+-- Give an attribute a column.
+SELECT imgsearch.promote_attribute(%(name)s, %(type)s)
+
+-- name: demote
+-- Take it away again.
+SELECT imgsearch.demote_attribute(%(name)s)
+
+-- name: refresh_sample
+-- Draw the sample anew when it is old; the sweep calls this.
+SELECT imgsearch.refresh_sample('10 minutes')

@@ -1,0 +1,142 @@
+"""Explaining a search: every way of answering is named with its reason and its cost, and so is what slows it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from imgsearch import db, embedded
+from imgsearch.config import Settings
+from imgsearch.errors import FilterError, UsageError
+from imgsearch.query import ImageId
+from imgsearch.search import explain, nearest
+from imgsearch.space import Space, ensure
+from imgsearch.tables import Image
+from imgsearch.testing import FakeEncoder
+from tests.crowd import crowd
+from tests.shop import database
+
+Connection = psycopg.Connection[Any]
+# Believed to be many, pictures are worth a walk over the graph.
+MANY = "UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', '4000000')"
+
+
+@pytest.fixture(scope="module")
+def settings(servers: embedded.Servers, template: str) -> Iterator[Settings]:
+    with database(servers, template) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def connection(settings: Settings) -> Iterator[Connection]:
+    with db.connect(settings, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def space(connection: Connection) -> Space:
+    made = ensure(connection, FakeEncoder().describe())
+    connection.execute('UPDATE imgsearch.space SET parameters = \'{"search": {"ef": 60}}\'')
+    crowd(connection, made, 4000)
+    return made
+
+
+@pytest.fixture
+def like(connection: Connection, space: Space) -> ImageId:
+    row = connection.execute(
+        "SELECT image_id FROM imgsearch.images WHERE category = 'shoes' AND tenant_id = 'coop' LIMIT 1"
+    ).fetchone()
+    assert row is not None
+    return ImageId(row[0])
+
+
+def said(lines: list[str], *wanted: str) -> bool:
+    return all(any(w in line for line in lines) for w in wanted)
+
+
+def test_a_walk_over_the_graph_is_named(connection: Connection, like: ImageId) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute(MANY)
+        lines = explain(connection, like)
+    assert said(lines, "found by hnsw", "walked the graph to the nearest", "Every picture matches"), lines
+    assert said(lines, "Touched ", "pages of 8 kB"), lines
+    assert not said(lines, "Why not"), lines
+
+
+@pytest.mark.parametrize(
+    ("filters", "arm", "why"),
+    [
+        ({"tenant": "coop"}, "exact", "one tenant with few pictures"),
+        ({"max_price": 1.0001}, "exact", "nothing in the sample matches"),
+        ({"k": 900}, "bits", "a walk would pass 1,000 pictures"),
+        ({"category": "lamps"}, "bits", "costs less than a walk"),
+    ],
+)
+def test_each_reason_not_to_walk_is_named(
+    connection: Connection, like: ImageId, filters: dict[str, Any], arm: str, why: str
+) -> None:
+    lines = explain(connection, like, **filters)
+    assert said(lines, f"found by {arm}", "Why not by the HNSW", why), lines
+    assert said(lines, "sampled pictures" if "k" not in filters else "Every picture matches"), lines
+
+
+def test_a_walk_that_found_too_few_is_named(connection: Connection, like: ImageId) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute(MANY)  # lamps lie nowhere near shoes
+        lines = explain(connection, like, category="lamps")
+    assert said(lines, "found by bits", "too few that match lay near the query"), lines
+
+
+def test_an_attribute_that_should_be_a_column_is_named(connection: Connection, like: ImageId) -> None:
+    lines = explain(connection, like, tenant="coop", attributes={"size": 11})
+    assert said(lines, "Faster: the attribute size", "imgsearch promote size"), lines
+
+
+def test_an_index_that_is_missing_is_named(connection: Connection, like: ImageId) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute("DROP INDEX imgsearch.embedding_1_hnsw")
+        lines = explain(connection, like)
+    assert said(lines, "there is no valid index", "Faster: imgsearch.embedding_1 has no HNSW", "imgsearch index build")
+
+
+def test_sql_explains_by_vector_and_by_text(connection: Connection, like: ImageId) -> None:
+    rows = connection.execute(
+        "SELECT * FROM imgsearch.explain_search(imgsearch.vec_of(%s), tenant => 'acme', max_price => 50)",
+        (like.image_id,),
+    ).fetchall()
+    assert "found by" in rows[0][0]
+    with pytest.raises(psycopg.Error, match="nobody has asked"):
+        connection.execute("SELECT * FROM imgsearch.explain_search('a word', tenant => 'acme')")
+
+
+def test_explaining_what_cannot_be_searched_is_refused(connection: Connection, like: ImageId) -> None:
+    with pytest.raises(FilterError):
+        explain(connection, like, k=0)
+
+
+def test_a_reader_behind_the_wall_may_ask(settings: Settings, like: ImageId) -> None:
+    with db.connect(settings) as reader:
+        reader.execute("SET ROLE imgsearch_reader")
+        reader.execute("SELECT set_config('imgsearch.tenant', 'coop', true)")
+        assert said(explain(reader, like, tenant="coop"), "found by")
+
+
+def test_a_select_of_ones_own_is_explained_from_its_plan(
+    settings: Settings, connection: Connection, like: ImageId
+) -> None:
+    engine = db.engine(settings)
+    with Session(engine) as session:
+        lines = explain(session, nearest(select(Image), like, limit=5))
+        assert said(lines, "5 rows in", "Touched "), lines
+        others = select(Image).where(Image.tenant_id == "coop", Image.category == "lamps")
+        assert said(explain(session, nearest(others, like, limit=5)), "The HNSW was not walked", "bits: ranked"), others
+        plain = select(Image.image_id).order_by(Image.price).limit(3)
+        assert said(explain(session, plain), "3 rows in", "The HNSW was not walked", "Read image"), plain
+        with pytest.raises(UsageError, match="own filters"):
+            explain(session, nearest(select(Image), like), tenant="acme")
+    engine.dispose()
