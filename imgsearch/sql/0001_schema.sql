@@ -76,6 +76,7 @@ CREATE TABLE imgsearch.image (
 CREATE INDEX image_by_id ON imgsearch.image (image_id);
 CREATE INDEX image_by_sha256 ON imgsearch.image (tenant_id, sha256);
 CREATE INDEX image_by_attributes ON imgsearch.image USING gin (attributes jsonb_path_ops);
+CREATE INDEX image_by_product ON imgsearch.image (product_id);  -- joins to the shop's own table, which seldom name the tenant
 COMMENT ON TABLE imgsearch.image IS 'One row per picture: narrow and mutable, what you filter on. INSERT here, from anywhere, and the picture is embedded.';
 COMMENT ON COLUMN imgsearch.image.tenant_id IS 'Whose picture; part of every key, never changes.';
 COMMENT ON COLUMN imgsearch.image.image_id IS 'Identity of the picture.';
