@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import psycopg
@@ -65,9 +66,9 @@ def wanted(url: str, make_space: Callable[[psycopg.Connection[Any]], int]) -> St
 
 
 def files() -> dict[str, str]:
-    """Answer the text of every migration of this checkout by name, and of its way back as `<name>_down`."""
-    names = sorted(file.stem for file in (db.migrations() / "versions").glob("0*.py"))
-    return {name: sql.text(name) for migration in names for name in (migration, f"{migration}_down")}
+    """Answer the text of every SQL file that this checkout's migrations run, by name; the way back is `…_down`."""
+    names = sorted(file.name.removesuffix(".sql") for file in resources.files(sql).iterdir() if file.name[0] == "0")
+    return {name: sql.text(name) for name in names}
 
 
 def follow(
