@@ -7,13 +7,14 @@ from typing import Any
 
 from flask import Flask, current_app, g
 
-from imgsearch import config, upload
+from imgsearch import config, picture, upload
 from imgsearch import search as searching
 from imgsearch.flask import blueprint, commands
 from imgsearch.flask.identity import Identity
 from imgsearch.flask.site import EXTENSION, Site, site
 from imgsearch.query import Query
 from imgsearch.search import Hits
+from imgsearch.storage import Store
 from imgsearch.upload import Added, Picture
 
 Identify = Callable[[], Identity | None]
@@ -60,6 +61,20 @@ class ImageSearch:
             manager = site().session(None, writes=True)
             g.imgsearch_lent = (manager, manager.__enter__())
         return g.imgsearch_lent[1]
+
+    @property
+    def store(self) -> Store:
+        """The app's picture store."""
+        return site().store
+
+    def put(self, image: Picture) -> str:
+        """Store a picture and answer its address, for a table of yours that is attached.
+
+        Raises PictureError for what no worker could ever decode, StoreError.
+        """
+        data = upload.read(image)
+        picture.inspect(data)
+        return self.store.put(data)
 
     def search(self, query: Query, **filters: Any) -> Hits:
         """Search on the request's connection; see `imgsearch.search.search`."""
