@@ -1,0 +1,81 @@
+"""imgsearch.flask beside Flask-SQLAlchemy-Lite, and one extension object that serves two apps of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask_sqlalchemy_lite import SQLAlchemy
+from psycopg.sql import SQL, Identifier
+
+from imgsearch import db, embedded
+from imgsearch.config import Settings
+from imgsearch.flask import ImageSearch
+from imgsearch.space import Space
+from tests.conftest import with_database, with_settings
+from tests.doors.scenario import Item
+
+PHOTO = Item(1).picture()
+images = ImageSearch()
+sqlalchemy = SQLAlchemy()
+
+
+@pytest.fixture
+def other(servers: embedded.Servers, template: str, settings: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a second shop: a database and a store of its own."""
+    name = Identifier("other_flask_shop")
+    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(name, Identifier(template)))
+    url = with_database(servers.database_url, "other_flask_shop")
+    yield with_settings(settings, DATABASE_URL=url, STORAGE_URL=(tmp_path / "other").as_uri())
+    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+def app(name: str, settings: Settings, *, host: bool) -> Flask:
+    made = Flask(name)
+    made.config.update({f"IMGSEARCH_{key}": value for key, value in settings.values.items()})
+    if host:
+        url = db.url(settings).replace("postgresql://", "postgresql+psycopg://", 1)
+        made.config["SQLALCHEMY_ENGINES"] = {"default": url}
+        sqlalchemy.init_app(made)
+    images.init_app(made)
+    return made
+
+
+def products(settings: Settings) -> list[str]:
+    with db.connect(settings) as connection:
+        return [row[0] for row in connection.execute("SELECT product_id FROM imgsearch.image ORDER BY product_id")]
+
+
+def test_everything_happens_in_the_hosts_session(settings: Settings, space: Space) -> None:
+    shop = app("shop", settings, host=True)
+    with shop.app_context():
+        assert images.connection is sqlalchemy.session
+        images.add(PHOTO, product_id="kept back")
+        assert images.search([1.0] * space.dimension).complete
+        sqlalchemy.session.rollback()
+        images.add(PHOTO, product_id="sold")
+        sqlalchemy.session.commit()
+        images.add(PHOTO, product_id="forgotten")  # not committed: the context ends without it
+    assert products(settings) == ["sold"]
+
+
+def test_two_apps_keep_apart_what_is_theirs(settings: Settings, other: Settings) -> None:
+    apps: dict[str, Any] = {"one": app("one", settings, host=True), "two": app("two", other, host=False)}
+    with apps["one"].app_context():
+        images.add(PHOTO, product_id="one")
+        with apps["two"].app_context():  # in the middle of the first app's transaction
+            images.add(PHOTO, product_id="two")
+            address = images.put(Item(2).picture())
+        sqlalchemy.session.commit()
+        assert not images.store.exists(address)
+    assert (products(settings), products(other)) == (["one"], ["two"])
+    for name, made in apps.items():
+        printed = made.test_cli_runner().invoke(args=["imgsearch", "status"])
+        assert printed.exit_code == 0, name
+        made.extensions["imgsearch"].close()
