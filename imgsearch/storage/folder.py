@@ -46,7 +46,10 @@ def _regular(descriptor: int, path: Path, max_bytes: int) -> bytes:
 
 
 def _allowed(uri: str, policy: FetchPolicy) -> Path:
-    refused = FetchRefused("This file: address is not below an allowed folder; put the picture into the store instead.")
+    refused = FetchRefused(
+        "This file: address is not below an allowed folder; "
+        "name its folder in the worker's IMGSEARCH_FETCH_FOLDERS, or put the picture into the store."
+    )
     try:
         parts = urlsplit(uri)
         path = unquote(parts.path, errors="strict")
