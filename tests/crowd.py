@@ -61,4 +61,5 @@ def crowd(
         cursor.execute("DELETE FROM imgsearch.job")
     connection.execute("VACUUM ANALYZE imgsearch.image")
     connection.execute(SQL("VACUUM ANALYZE {}").format(table))
+    connection.execute("SELECT setseed(0.5)")  # the same sample each time: what is guessed from it decides the way
     connection.execute("SELECT imgsearch.refresh_sample()")

@@ -60,7 +60,7 @@ def shop(servers: embedded.Servers, tmp_path: Path) -> Iterator[httpx.Client]:
             yield client
         finally:
             process.send_signal(2)
-            process.wait(30)
+            process.wait(120)
             with psycopg.connect(servers.database_url, autocommit=True) as admin:
                 admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
