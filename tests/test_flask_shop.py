@@ -52,8 +52,8 @@ def shop(environment: dict[str, str], settings: Settings, tmp_path: Path) -> Ite
             eventually(answers, 180, "the page")
             yield client
         finally:
-            process.send_signal(2)
-            process.wait(30)
+            process.terminate()
+            process.wait(120)
 
 
 def ids(page: httpx.Response) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 
@@ -17,7 +18,9 @@ from imgsearch.demo import catalogue
 
 
 def main() -> None:
-    """Start servers, workers and the shop with some products, until interrupted."""
+    """Start servers, workers and the shop with some products, until interrupted or told to end."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--products", type=int, default=150)
     parser.add_argument("--port", type=int, default=5000)
@@ -32,6 +35,8 @@ def main() -> None:
     workers = subprocess.Popen([sys.executable, "-m", "imgsearch", "up"])
     try:
         app.run("127.0.0.1", given.port)
+    except KeyboardInterrupt:
+        pass
     finally:
         workers.terminate()
         workers.wait()

@@ -59,7 +59,7 @@ def shop(servers: embedded.Servers, tmp_path: Path) -> Iterator[httpx.Client]:
             eventually(answers, 90, "the page")
             yield client
         finally:
-            process.send_signal(2)
+            process.terminate()
             process.wait(120)
             with psycopg.connect(servers.database_url, autocommit=True) as admin:
                 admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -23,7 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
 
     def handle(self, *_: Any, products: int, port: int, **__: Any) -> None:
-        """Serve until interrupted."""
+        """Serve until interrupted or told to end: either way the workers end, too."""
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.default_int_handler)
         call_command("migrate", verbosity=0)
         fill(products)
         workers = subprocess.Popen([sys.executable, "-m", "imgsearch", "up"], env=site.environment())
