@@ -103,7 +103,7 @@ class NearestCompiler(SQLCompiler):
             pictures = wanted if similar.searchable.pictures else SPARE * wanted
             parts |= {
                 "every": ranked,
-                "found": _found(fill("pictures", parts), resolved, pictures, similar.max_distance),
+                "found": _found(parts, resolved, pictures, similar.max_distance),
                 "limit": Part("%s", (wanted,)),
                 "pictures": Part("%s", (pictures,)),
             }
@@ -159,17 +159,19 @@ def _reach(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
     }
 
 
-def _found(candidates: Part, resolved: Resolved, last: int, max_distance: float | None) -> Part:
-    """Answer the search itself, the statement of every nearest(), over these candidates."""
+def _found(parts: dict[str, Part], resolved: Resolved, last: int, max_distance: float | None) -> Part:
+    """Answer the search itself, the statement of every nearest(), over the pictures of these candidates."""
     slots = {
         "query": Part("%s::halfvec", (resolved.vector,)),
-        "candidates": candidates,
+        "candidates": fill("pictures", parts),
+        "sampled": fill("sampled", parts),
         "last": Part("%s", (last,)),
         "space": Part("%s", (resolved.space_id,)),
         "max_distance": Part("%s", (max_distance,)),
     }
     return join(
-        slots[piece.name] if isinstance(piece, Slot) else Part(piece, ()) for piece in pieces(last=last, repeats=True)
+        slots[piece.name] if isinstance(piece, Slot) else Part(piece, ())
+        for piece in pieces(last=last, repeats=True, covered=False)
     )
 
 

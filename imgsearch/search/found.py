@@ -29,21 +29,27 @@ class _Nearest(TextClause):
     _traverse_internals = [  # noqa: RUF012  # SQLAlchemy's own protocol: what makes two statements the same
         ("query", InternalTraversal.dp_clauseelement),
         ("candidates", InternalTraversal.dp_clauseelement),
+        ("sampled", InternalTraversal.dp_clauseelement),
         ("last", InternalTraversal.dp_clauseelement),
         ("max_distance", InternalTraversal.dp_clauseelement),
         ("space", InternalTraversal.dp_clauseelement),
         ("repeats", InternalTraversal.dp_boolean),
+        ("covered", InternalTraversal.dp_boolean),
         ("deep", InternalTraversal.dp_boolean),
     ]
 
-    def __init__(self, values: dict[str, ColumnElement[Any] | Select[Any]], *, repeats: bool, deep: bool) -> None:
+    def __init__(
+        self, values: dict[str, ColumnElement[Any] | Select[Any]], *, repeats: bool, covered: bool, deep: bool
+    ) -> None:
         super().__init__("")
         self.query = values["query"]
         self.candidates = values["candidates"]
+        self.sampled = values["sampled"]
         self.last = values["last"]
         self.max_distance = values["max_distance"]
         self.space = values["space"]
         self.repeats = repeats
+        self.covered = covered
         self.deep = deep
 
 
@@ -51,27 +57,33 @@ class _Nearest(TextClause):
 def _compile(element: _Nearest, compiler: Any, **options: Any) -> str:
     last = DEEPEST_BY_BITS + 1 if element.deep else 1
     compiled = ""
-    for piece in pieces(last=last, repeats=element.repeats):
+    for piece in pieces(last=last, repeats=element.repeats, covered=element.covered):
         compiled += compiler.process(getattr(element, piece.name)) if isinstance(piece, Slot) else piece
     return compiled
 
 
 def found(
     candidates: Select[Any],
+    sampled: Select[Any],
     query: ColumnElement[Any],
     *,
     repeats: bool,
+    covered: bool,
     last: int,
     max_distance: float | None,
     space_id: int | None,
 ) -> CTE:
-    """Answer the `last` nearest of `candidates` (tenant_id, image_id, bits) to `query`, one row per picture."""
+    """Answer the `last` nearest of `candidates` (tenant_id, image_id, bits) to `query`, one row per picture.
+
+    sampled: those of the candidates (image_id, bits) that are in the sample, for a guess how many there are.
+    """
     values: dict[str, Any] = {
         "query": query,
         "candidates": candidates,
+        "sampled": sampled,
         "last": literal(last, Integer),
         "max_distance": literal(max_distance, Float(53)),
         "space": literal(space_id, Integer),
     }
-    text = _Nearest(values, repeats=repeats, deep=last > DEEPEST_BY_BITS)
+    text = _Nearest(values, repeats=repeats, covered=covered, deep=last > DEEPEST_BY_BITS)
     return TextualSelect(text, [*_COLUMNS]).cte("imgsearch_found")

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import Boolean, ColumnElement, FromClause, Select, Table, and_, bindparam, cast, func, literal, select
-from sqlalchemy.sql.selectable import Alias
+from sqlalchemy import Boolean, ColumnElement, FromClause, Select, and_, bindparam, cast, func, literal, select
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.types import NullType
 
 from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
 from imgsearch.query import ImageId, Resolved
 from imgsearch.search.found import found
-from imgsearch.search.pieces import LARGEST_PAGE
+from imgsearch.search.pieces import COVERED, LARGEST_PAGE
+from imgsearch.search.sampled import is_image, sampled
 from imgsearch.space import vector_literal
-from imgsearch.tables import SCHEMA, Image
+from imgsearch.tables import Image
 
 
 def nearest(
@@ -44,11 +46,15 @@ def nearest(
     if not 1 <= limit <= LARGEST_PAGE or offset < 0:
         raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")
     _refuse(statement)
-    tenant_id, image_id = _keys(statement)
+    froms = statement.get_final_froms()  # SQLAlchemy compiles half the statement to know them: once
+    tenant_id, image_id = _keys(froms)
+    candidates = _candidates(statement, tenant_id, image_id)
     pictures = found(
-        _candidates(statement, tenant_id, image_id),
+        candidates,
+        sampled(statement, froms, candidates, tenant_id, image_id),
         _vector(query),
-        repeats=not _only(statement, tenant_id.table),
+        repeats=not _only(froms, tenant_id.table),
+        covered=_names(statement) <= COVERED,
         last=limit + offset,
         max_distance=max_distance,
         space_id=query.space_id if isinstance(query, Resolved) else None,
@@ -75,10 +81,10 @@ def _refuse(statement: Select[Any]) -> None:
             raise FilterError(f"A condition of the select is neither true nor false: {condition}. Compare it.")
 
 
-def _keys(statement: Select[Any]) -> tuple[ColumnElement[str], ColumnElement[int]]:
-    """Answer the columns of `statement`'s FROM that hold the picture's key, through joins, aliases and subqueries."""
+def _keys(froms: Sequence[FromClause]) -> tuple[ColumnElement[str], ColumnElement[int]]:
+    """Answer the columns of a SELECT's FROM that hold the picture's key, through joins, aliases and subqueries."""
     table = Image.__table__
-    for source in statement.get_final_froms():
+    for source in froms:
         tenant_id = source.corresponding_column(table.c.tenant_id)
         image_id = source.corresponding_column(table.c.image_id)
         if tenant_id is not None and image_id is not None:
@@ -86,15 +92,15 @@ def _keys(statement: Select[Any]) -> tuple[ColumnElement[str], ColumnElement[int
     raise FilterError("The select does not reach imgsearch.tables.Image; add it or join it.")
 
 
-def _only(statement: Select[Any], source: FromClause) -> bool:
-    """Answer whether the statement selects from the pictures alone: then no picture comes twice."""
-    froms = statement.get_final_froms()
-    return len(froms) == 1 and froms[0] is source and _is_image(source)
+def _only(froms: Sequence[FromClause], source: FromClause) -> bool:
+    """Answer whether a SELECT is of the pictures alone: then no picture comes twice."""
+    return len(froms) == 1 and froms[0] is source and is_image(source)
 
 
-def _is_image(source: FromClause) -> bool:
-    plain = source.element if isinstance(source, Alias) else source
-    return isinstance(plain, Table) and (plain.schema, plain.name) == (SCHEMA, Image.__tablename__)
+def _names(statement: Select[Any]) -> set[str]:
+    """Answer the names of the columns that the conditions speak of."""
+    conditions = statement._where_criteria  # noqa: SLF001  # whereclause would join them anew
+    return {part.name for one in conditions for part in visitors.iterate(one) if isinstance(part, ColumnClause)}
 
 
 def _candidates(
@@ -103,7 +109,7 @@ def _candidates(
     """Answer the statement's pictures: their keys and bits."""
     pictures = tenant_id.table
     reduced = statement
-    if not _is_image(pictures):  # a sub-select: its rows have lost their bits
+    if not is_image(pictures):  # a sub-select: its rows have lost their bits
         pictures = Image.__table__.alias()
         reduced = statement.where(and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id))
     bits = func.imgsearch.bits_of(pictures.table_valued())

@@ -1,8 +1,9 @@
 """The statement behind every `nearest()`, in pieces, for doors that compile the caller's own SELECT into it.
 
-A door compiles three things of its own: the query's vector (an SQL expression of type halfvec), the caller's SELECT
-reduced to the columns `tenant_id, image_id, bits` (`imgsearch.bits_of(<row of imgsearch.image>)`), and values. It puts
-them between the pieces that `pieces()` yields and makes the whole a materialized CTE or a sub-select:
+A door compiles four things of its own: the query's vector (an SQL expression of type halfvec), the caller's SELECT
+reduced to the columns `tenant_id, image_id, bits` (`imgsearch.bits_of(<row of imgsearch.image>)`), the same of the
+sampled pictures (`image_id, bits` of imgsearch.image_sample, whose columns are those of imgsearch.image), and values.
+It puts them between the pieces that `pieces()` yields and makes the whole a materialized CTE or a sub-select:
 
     WITH found AS MATERIALIZED (<pieces>)
     SELECT <the caller's columns>, found.distance FROM <the caller's FROM>, found
@@ -23,24 +24,31 @@ from imgsearch import sql
 
 LARGEST_PAGE = 1000
 DEEPEST_BY_BITS = 2000  # a page that ends farther down is found by comparing every candidate
+COVERED = {"tenant_id", "image_id", "category", "price", "in_stock"}  # columns that the indexes with the bits hold
 
-Name = Literal["query", "candidates", "last", "space", "max_distance"]
+Name = Literal["query", "candidates", "sampled", "last", "space", "max_distance"]
 _SLOT = re.compile(r"\{(\w+)\}|%\((\w+)\)s")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a door puts its own SQL (query, candidates) or a bound value (last, space, max_distance)."""
+    """Where a door puts its own SQL (query, candidates, sampled) or a bound value (last, space, max_distance)."""
 
     name: str
 
 
-def pieces(*, last: int, repeats: bool) -> Iterator[str | Slot]:
-    """Yield the statement's text and its slots in order. repeats: the candidates may hold a picture more than once."""
+def pieces(*, last: int, repeats: bool, covered: bool) -> Iterator[str | Slot]:
+    """Yield the statement's text and its slots in order.
+
+    repeats: the candidates may hold a picture more than once. covered: they are told by tenant, category, price and
+    stock alone, which the indexes with the bits hold; else rows are read.
+    """
     text = sql.statements("nearest")["nearest" if last <= DEEPEST_BY_BITS else "nearest_exact"]
     text = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE).replace("{distinct}", "DISTINCT" if repeats else "")
-    text = text.replace("{unit}", "0.001" if repeats else "0.0003")  # ms to rank a picture: a join is dearer
+    # ms to rank a picture that matches (a join is dearer), and to look at one of all.
+    unit, floor = ("0.0025", "0") if repeats else ("0.00015", "0") if covered else ("0.0008", "0.0004")
+    text = text.replace("{unit}", unit).replace("{floor}", floor)
     end = 0
     for found in _SLOT.finditer(text):
         yield text[end : found.start()]

@@ -73,7 +73,7 @@ def _chosen(parts: Mapping[str, int]) -> list[str]:
         also = "That was too few, so: " if walked else ""
         lines.append(
             f"{also}bits: ranked the candidates by their bits, kept {parts['pool']:,}, "
-            f"compared the best {parts['ranked']:,} exactly."
+            "compared the best of them exactly."
         )
     return lines
 

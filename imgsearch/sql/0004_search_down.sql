@@ -2,14 +2,16 @@
 DROP FUNCTION imgsearch.search(text, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], integer, double precision, bigint);
 DROP FUNCTION imgsearch.search(halfvec, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], integer, double precision, bigint);
 DROP FUNCTION imgsearch.find;
-DROP FUNCTION imgsearch.ungate;
+DROP FUNCTION imgsearch.settle;
 DROP FUNCTION imgsearch.gate;
 DROP FUNCTION imgsearch.bits_of(imgsearch.image);
 CREATE OR REPLACE FUNCTION imgsearch.space_activated(id integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     NULL;
 END $$;
+DROP FUNCTION imgsearch.walk_again;
 DROP FUNCTION imgsearch.walk;
+DROP FUNCTION imgsearch.walking;
 DROP FUNCTION imgsearch.aim;
 DROP TYPE imgsearch.aimed;
 DROP FUNCTION imgsearch.attribute_filter(jsonb);

@@ -53,6 +53,11 @@ GROUP BY c.key
 SELECT i.tenant_id, i.image_id, imgsearch.bits_of(i) AS bits
 FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image}
 
+-- name: sampled
+-- The same of the sampled pictures.
+SELECT i.image_id, i.bits
+FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image}
+
 -- name: page
 -- The nearest candidates, each once with its nearest picture. The search itself (found) answers the pictures of a few
 -- pages; where many of them are of the same products, all candidates are ranked, else that arm is never executed.

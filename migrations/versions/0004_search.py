@@ -11,7 +11,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    db.apply("0004_search")
+    for part in ("sample", "attributes", "walk", "search", "nearest"):
+        db.apply(f"0004_{part}")
 
 
 def downgrade() -> None:
