@@ -190,7 +190,8 @@ def test_a_walk_that_met_too_few_is_walked_again_and_wider_where_bits_are_dear(s
                LATERAL imgsearch.find(q.embedding, max_price => 25) f"""
         ).fetchall()
     assert sum(strategy == "hnsw" for strategy, _ in found) >= 122, "with one walk alone about 105 of 160"
-    assert max(ef for _, ef in found) >= 1.5 * min(ef for _, ef in found), "some had to walk again"
+    walked = [ef for strategy, ef in found if strategy == "hnsw"]
+    assert max(walked) >= 1.5 * min(walked)
 
 
 def test_re_ranking_reads_only_the_best_pictures_also_behind_the_wall(
