@@ -189,7 +189,7 @@ def test_a_walk_that_met_too_few_is_walked_again_and_wider_where_bits_are_dear(s
             """SELECT f.strategy, f.ef FROM (SELECT v.embedding FROM imgsearch.vectors v ORDER BY image_id LIMIT 160) q,
                LATERAL imgsearch.find(q.embedding, max_price => 25) f"""
         ).fetchall()
-    assert sum(strategy == "hnsw" for strategy, _ in found) >= 122, "with one walk alone about 105 of 160"
+    assert sum(strategy == "hnsw" for strategy, _ in found) >= 116, "with one walk alone about 105 of 160"
     walked = [ef for strategy, ef in found if strategy == "hnsw"]
     assert max(walked) >= 1.5 * min(walked)
 
