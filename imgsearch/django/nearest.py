@@ -171,7 +171,7 @@ def _found(parts: dict[str, Part], resolved: Resolved, last: int, max_distance: 
     }
     return join(
         slots[piece.name] if isinstance(piece, Slot) else Part(piece, ())
-        for piece in pieces(last=last, repeats=True, covered=False)
+        for piece in pieces(last=last, repeats=True, names=frozenset())
     )
 
 

@@ -34,12 +34,12 @@ class _Nearest(TextClause):
         ("max_distance", InternalTraversal.dp_clauseelement),
         ("space", InternalTraversal.dp_clauseelement),
         ("repeats", InternalTraversal.dp_boolean),
-        ("covered", InternalTraversal.dp_boolean),
+        ("names", InternalTraversal.dp_plain_obj),
         ("deep", InternalTraversal.dp_boolean),
     ]
 
     def __init__(
-        self, values: dict[str, ColumnElement[Any] | Select[Any]], *, repeats: bool, covered: bool, deep: bool
+        self, values: dict[str, ColumnElement[Any] | Select[Any]], *, repeats: bool, names: frozenset[str], deep: bool
     ) -> None:
         super().__init__("")
         self.query = values["query"]
@@ -49,7 +49,7 @@ class _Nearest(TextClause):
         self.max_distance = values["max_distance"]
         self.space = values["space"]
         self.repeats = repeats
-        self.covered = covered
+        self.names = names
         self.deep = deep
 
 
@@ -57,7 +57,7 @@ class _Nearest(TextClause):
 def _compile(element: _Nearest, compiler: Any, **options: Any) -> str:
     last = DEEPEST_BY_BITS + 1 if element.deep else 1
     compiled = ""
-    for piece in pieces(last=last, repeats=element.repeats, covered=element.covered):
+    for piece in pieces(last=last, repeats=element.repeats, names=element.names):
         compiled += compiler.process(getattr(element, piece.name)) if isinstance(piece, Slot) else piece
     return compiled
 
@@ -68,7 +68,7 @@ def found(
     query: ColumnElement[Any],
     *,
     repeats: bool,
-    covered: bool,
+    names: frozenset[str],
     last: int,
     max_distance: float | None,
     space_id: int | None,
@@ -85,5 +85,5 @@ def found(
         "max_distance": literal(max_distance, Float(53)),
         "space": literal(space_id, Integer),
     }
-    text = _Nearest(values, repeats=repeats, covered=covered, deep=last > DEEPEST_BY_BITS)
+    text = _Nearest(values, repeats=repeats, names=names, deep=last > DEEPEST_BY_BITS)
     return TextualSelect(text, [*_COLUMNS]).cte("imgsearch_found")

@@ -14,8 +14,8 @@ from sqlalchemy.types import NullType
 from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
 from imgsearch.query import ImageId, Resolved
 from imgsearch.search.found import found
-from imgsearch.search.pieces import COVERED, LARGEST_PAGE
-from imgsearch.search.sampled import is_image, sampled
+from imgsearch.search.pieces import LARGEST_PAGE
+from imgsearch.search.sampled import is_image, plain, sampled
 from imgsearch.space import vector_literal
 from imgsearch.tables import Image
 
@@ -46,7 +46,7 @@ def nearest(
     if not 1 <= limit <= LARGEST_PAGE or offset < 0:
         raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")
     _refuse(statement)
-    froms = statement.get_final_froms()  # SQLAlchemy compiles half the statement to know them: once
+    froms = _froms(statement)
     tenant_id, image_id = _keys(froms)
     candidates = _candidates(statement, tenant_id, image_id)
     pictures = found(
@@ -54,7 +54,7 @@ def nearest(
         sampled(statement, froms, candidates, tenant_id, image_id),
         _vector(query),
         repeats=not _only(froms, tenant_id.table),
-        covered=_names(statement) <= COVERED,
+        names=_names(statement),
         last=limit + offset,
         max_distance=max_distance,
         space_id=query.space_id if isinstance(query, Resolved) else None,
@@ -81,6 +81,16 @@ def _refuse(statement: Select[Any]) -> None:
             raise FilterError(f"A condition of the select is neither true nor false: {condition}. Compare it.")
 
 
+def _froms(statement: Select[Any]) -> Sequence[FromClause]:
+    """Answer what a SELECT selects from. SQLAlchemy compiles half of it to know: not one of pictures alone."""
+    if not (statement._from_obj or statement._setup_joins):  # noqa: SLF001
+        parts = (*statement._raw_columns, *statement._where_criteria)  # noqa: SLF001
+        sources = {plain(source) for part in parts for source in part._from_objects}  # noqa: SLF001
+        if len(sources) == 1 and all(map(is_image, sources)):
+            return list(sources)
+    return statement.get_final_froms()
+
+
 def _keys(froms: Sequence[FromClause]) -> tuple[ColumnElement[str], ColumnElement[int]]:
     """Answer the columns of a SELECT's FROM that hold the picture's key, through joins, aliases and subqueries."""
     table = Image.__table__
@@ -97,10 +107,11 @@ def _only(froms: Sequence[FromClause], source: FromClause) -> bool:
     return len(froms) == 1 and froms[0] is source and is_image(source)
 
 
-def _names(statement: Select[Any]) -> set[str]:
+def _names(statement: Select[Any]) -> frozenset[str]:
     """Answer the names of the columns that the conditions speak of."""
     conditions = statement._where_criteria  # noqa: SLF001  # whereclause would join them anew
-    return {part.name for one in conditions for part in visitors.iterate(one) if isinstance(part, ColumnClause)}
+    parts = (part for one in conditions for part in visitors.iterate(one))
+    return frozenset(part.name for part in parts if isinstance(part, ColumnClause))
 
 
 def _candidates(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +25,8 @@ from imgsearch import sql
 
 LARGEST_PAGE = 1000
 DEEPEST_BY_BITS = 2000  # a page that ends farther down is found by comparing every candidate
-COVERED = {"tenant_id", "image_id", "category", "price", "in_stock"}  # columns that the indexes with the bits hold
+_LEADING = {"tenant_id", "category", "price"}  # what an index with the bits begins with
+_COVERED = {*_LEADING, "image_id", "in_stock"}  # and what it holds
 
 Name = Literal["query", "candidates", "sampled", "last", "space", "max_distance"]
 _SLOT = re.compile(r"\{(\w+)\}|%\((\w+)\)s")
@@ -37,17 +39,14 @@ class Slot:
     name: str
 
 
-def pieces(*, last: int, repeats: bool, covered: bool) -> Iterator[str | Slot]:
+def pieces(*, last: int, repeats: bool, names: AbstractSet[str]) -> Iterator[str | Slot]:
     """Yield the statement's text and its slots in order.
 
-    repeats: the candidates may hold a picture more than once. covered: they are told by tenant, category, price and
-    stock alone, which the indexes with the bits hold; else rows are read.
+    repeats: the candidates may hold a picture more than once. names: of the columns that the conditions speak of.
     """
     text = sql.statements("nearest")["nearest" if last <= DEEPEST_BY_BITS else "nearest_exact"]
-    text = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE).replace("{distinct}", "DISTINCT" if repeats else "")
-    # ms to rank a picture that matches (a join is dearer), and to look at one of all.
-    unit, floor = ("0.0025", "0") if repeats else ("0.00015", "0") if covered else ("0.0008", "0.0004")
+    unit, floor = _price(repeats=repeats, names=names)
     text = text.replace("{unit}", unit).replace("{floor}", floor)
     end = 0
     for found in _SLOT.finditer(text):
@@ -55,3 +54,12 @@ def pieces(*, last: int, repeats: bool, covered: bool) -> Iterator[str | Slot]:
         yield Slot(found[1] or found[2])
         end = found.end()
     yield text[end:]
+
+
+def _price(*, repeats: bool, names: AbstractSet[str]) -> tuple[str, str]:
+    """Answer the ms to rank a picture that matches, and to look at one of all; as find() reckons."""
+    if repeats:
+        return "0.0025", "0"  # a join
+    if not names <= _COVERED:
+        return "0.0008", "0.0004"  # out of the rows
+    return "0.00015", "0" if names & _LEADING or not names else "0.000025"

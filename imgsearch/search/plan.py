@@ -69,6 +69,10 @@ def _chosen(parts: Mapping[str, int]) -> list[str]:
         lines.append(f"hnsw: walked the graph and believed the nearest {walked:,} pictures; {parts['passed']:,} match.")
     else:
         lines.append("The HNSW was not walked: the sample says that comparing bits costs less than a walk.")
+    if again := parts.get("walk_again", 0):
+        lines.append(
+            f"That was too few, so it walked wider, to believe {again:,} pictures; {parts['passed_again']:,} match."
+        )
     if parts["pool"]:
         also = "That was too few, so: " if walked else ""
         lines.append(

@@ -48,7 +48,7 @@ def sampled(
     """
     pictures, sample = tenant_id.table, _SAMPLE.alias()
     parts = [*froms, *statement._where_criteria]  # noqa: SLF001  # whereclause would join them anew
-    if is_image(pictures) and not any(map(_handwritten, parts)) and _images(parts) <= {_plain(pictures)}:
+    if is_image(pictures) and not any(map(_handwritten, parts)) and _images(parts) <= {plain(pictures)}:
         put = [_over(part, pictures, sample) for part in parts]
         many = len(froms)
         return select(sample.c.image_id, sample.c.bits).select_from(*put[:many]).where(*put[many:])
@@ -78,20 +78,16 @@ def _handwritten(part: ClauseElement) -> bool:
 def _images(parts: Iterable[ClauseElement]) -> set[FromClause]:
     """Answer the table of pictures and its aliases, those whose columns are named."""
     columns = (one for part in parts for one in visitors.iterate(part) if isinstance(one, ColumnClause))
-    return {_plain(column.table) for column in columns if column.table is not None and is_image(column.table)}
+    return {plain(column.table) for column in columns if column.table is not None and is_image(column.table)}
 
 
 def _over(part: ClauseElement, pictures: FromClause, sample: FromClause) -> Any:
     """Answer the part of a statement with `sample` in the place of `pictures`; CTEs and sub-selects stay theirs."""
 
     def replace(element: Any, **_: Any) -> Any:
-        if (
-            isinstance(element, ColumnClause)
-            and element.table is not None
-            and _plain(element.table) is _plain(pictures)
-        ):
+        if isinstance(element, ColumnClause) and element.table is not None and plain(element.table) is plain(pictures):
             return sample.c[element.name]
-        if isinstance(element, FromClause) and _plain(element) is _plain(pictures):
+        if isinstance(element, FromClause) and plain(element) is plain(pictures):
             return sample
         return element if isinstance(element, CTE | Subquery) else None
 
@@ -99,6 +95,6 @@ def _over(part: ClauseElement, pictures: FromClause, sample: FromClause) -> Any:
     return visitors.replacement_traverse(anything, {}, replace)
 
 
-def _plain(source: FromClause) -> FromClause:
+def plain(source: FromClause) -> FromClause:
     """Answer a table or alias without what the ORM notes on its copies, so that copies are the same."""
     return source._deannotate()  # noqa: SLF001

@@ -11,55 +11,46 @@ END $$;
 SELECT imgsearch.space_activated((SELECT space_id FROM imgsearch.space WHERE state = 'active'));
 COMMENT ON FUNCTION imgsearch.bits_of(imgsearch.image) IS 'The bits of a picture in the active space; null until it is embedded.';
 
--- What nearest() asks between sampling and walking: sets how wide to walk, or answers a null ef where bits are quicker.
+-- What nearest() asks between sampling and walking: how wide to walk, or a null ef where bits are quicker.
 CREATE FUNCTION imgsearch.gate(
-    aimed imgsearch.aimed, aparts double precision[], unit double precision, floor double precision, OUT ef integer, OUT take integer, OUT of_walked integer
-) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+    aimed imgsearch.aimed, aparts double precision[], unit double precision, floor double precision,
+    OUT ef integer, OUT walled boolean, OUT effort double precision
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     share  double precision := cardinality(aparts) / nullif(aimed.sampled, 0);
     nearby double precision := share;
-    effort double precision := (share * unit + floor) * aimed.pictures + 2;
     seen   double precision;  -- sampled pictures that this role may see
     edge   double precision;
 BEGIN
     IF share IS NULL THEN
         RETURN;
     END IF;
+    effort := (share * unit + floor) * aimed.pictures + 2;
     SELECT count(*) INTO seen FROM imgsearch.image_sample;
+    walled := seen < aimed.sampled;
     IF share > 0 AND share < 0.95 AND effort > 4 THEN
         SELECT max(x.apart) INTO edge FROM (SELECT s.bits <~> aimed.bits AS apart FROM imgsearch.image_sample s ORDER BY 1 LIMIT 32) x;
         SELECT count(*) / least(32, seen) * seen / aimed.sampled INTO nearby FROM unnest(aparts) a (apart) WHERE a.apart <= edge;
     END IF;
-    ef := (imgsearch.walk(aimed, share, nearby, effort, 1.4)).ef;  -- wider than find(), which can walk again
-    -- Behind a wall only one tenant's part of the walk comes back: of that, the first part is believed.
-    of_walked := CASE WHEN seen < aimed.sampled THEN aimed.spread ELSE 1 END;
-    take := CASE WHEN seen < aimed.sampled THEN ef ELSE ef / aimed.spread END;
-    IF ef IS NOT NULL THEN
-        PERFORM set_config('hnsw.iterative_scan', 'off', true), set_config('hnsw.ef_search', ef::text, true);
-    END IF;
+    ef := (imgsearch.walk(aimed, share, nearby, effort)).ef;
 END $$;
 COMMENT ON FUNCTION imgsearch.gate(imgsearch.aimed, double precision[], double precision, double precision) IS
-'aparts: how far the sampled pictures that match are from the query, in bits; unit: ms to rank one that matches, floor: to look at one of all. Sets and answers hnsw.ef_search, or null to compare bits; of what the walk brings, `take` are taken, and of those one in `of_walked` is believed.';
+'aparts: how far the sampled pictures that match are from the query, in bits; unit: ms to rank one that matches, floor: to look at one of all. Answers how wide to walk, and the ms that bits would take.';
 
 -- The page out of what the arms brought: the walk's pictures where they are believed, else the best of the keys
 -- (bits apart << 51 | image_id, ascending), compared exactly.
 CREATE FUNCTION imgsearch.settle(
-    aimed imgsearch.aimed, ef integer, walked boolean, tenants text[], images bigint[], distances double precision[], keys bigint[],
-    max_distance double precision
+    aimed imgsearch.aimed, tenants text[], images bigint[], distances double precision[], keys bigint[], max_distance double precision
 ) RETURNS TABLE (tenant_id text, image_id bigint, distance double precision, strategy text, complete boolean)
-LANGUAGE plpgsql ROWS 10 SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     last   integer := aimed.last;
     query  halfvec := aimed.query;
     ranked integer := least(cardinality(keys), aimed.pool);
 BEGIN
-    IF ef IS NOT NULL THEN  -- the transaction has its settings of the HNSW back
-        PERFORM set_config('hnsw.iterative_scan', coalesce(aimed.iteration, 'off'), true), set_config('hnsw.ef_search', coalesce(aimed.width, '40'), true);
-    END IF;
-    IF walked THEN
-        strategy := 'hnsw';
-    ELSE
+    strategy := 'hnsw';
+    IF images IS NULL THEN
         IF NOT aimed.rough AND cardinality(keys) > last THEN
             ranked := width_bucket((((keys[last] >> 51) + aimed.margin + 1) << 51) - 1, keys[1:ranked]);
         END IF;
@@ -74,6 +65,6 @@ BEGIN
     complete := strategy = 'exact' OR ranked = last OR max_distance IS NULL;
     RETURN QUERY SELECT x.*, strategy, complete FROM unnest(tenants[1:ranked], images[1:ranked], distances[1:ranked]) x;
 END $$;
-COMMENT ON FUNCTION imgsearch.settle(imgsearch.aimed, integer, boolean, text[], bigint[], double precision[], bigint[], double precision) IS 'The page of nearest(), and how it was found.';
+COMMENT ON FUNCTION imgsearch.settle(imgsearch.aimed, text[], bigint[], double precision[], bigint[], double precision) IS 'The page of nearest(), and how it was found: by the walk''s pictures, or where there are none by the keys.';
 
 SELECT imgsearch.refresh_sample();

@@ -138,7 +138,7 @@ BEGIN
         reason := 'few';
     ELSIF filter = '' OR here.sampled > 0 THEN
         here.ef := CASE WHEN deep THEN 1000 ELSE here.ef END;
-        SELECT w.ef, w.ef, w.reason INTO wider, ef, reason FROM imgsearch.walk(here, share, nearby, effort, 1.1) w;
+        SELECT w.ef, w.ef, w.reason INTO wider, ef, reason FROM imgsearch.walk(here, share, nearby, effort) w;
         WHILE wider IS NOT NULL LOOP
             PERFORM set_config('hnsw.ef_search', ef::text, true);
             take := last + 1;

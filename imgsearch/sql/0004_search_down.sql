@@ -9,6 +9,8 @@ CREATE OR REPLACE FUNCTION imgsearch.space_activated(id integer) RETURNS void LA
 BEGIN
     NULL;
 END $$;
+DROP FUNCTION imgsearch.believed;
+DROP FUNCTION imgsearch.neighbours;
 DROP FUNCTION imgsearch.walk_again;
 DROP FUNCTION imgsearch.walk;
 DROP FUNCTION imgsearch.walking;

@@ -3,7 +3,7 @@
 -- What a query is to the active space, and what the space knows: read once per statement.
 CREATE TYPE imgsearch.aimed AS (
     space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision, pictures double precision,
-    last integer, ef integer, spread integer, pool integer, margin integer, indexed boolean, iteration text, width text
+    last integer, ef integer, spread integer, pool integer, margin integer, indexed boolean
 );
 COMMENT ON TYPE imgsearch.aimed IS 'A query, its bits, and what the active space knows of how to search: see aim().';
 
@@ -40,8 +40,7 @@ BEGIN
     -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts look alike.
     far := coalesce((query <=> here.mean) > here.radius, false);
     aimed := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, last, CASE WHEN far THEN ceil(0.75 * here.ef) ELSE here.ef END, CASE WHEN last > 50 THEN 4 ELSE 6 END, NULL,
-                 ceil(1.75 * sqrt(here.dimension)), here.indexed,
-                 current_setting('hnsw.iterative_scan', true), current_setting('hnsw.ef_search', true));
+                 ceil(1.75 * sqrt(here.dimension)), here.indexed);
     aimed.bits := binary_quantize(CASE WHEN aimed.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
                                        ELSE l2_normalize(query) - here.mean END);
     aimed.pool := greatest(last, ceil(CASE WHEN aimed.rough THEN 8 ELSE 1 END * here.pool * sqrt(last)));
@@ -55,10 +54,10 @@ COMMENT ON FUNCTION imgsearch.walking(double precision) IS 'ms that a walk of th
 
 -- How many nodes a walk along the graph has to hold to be believed, or why there is none (as in find()).
 -- share: of the sample that matches; nearby: the same among the sampled pictures nearest to the query.
--- effort: ms that ranking by bits would take. margin: how much wider than what matches on average. Of ef pictures the walk holds it misses few among the nearest, more towards
+-- effort: ms that ranking by bits would take. Of ef pictures the walk holds it misses few among the nearest, more towards
 -- the edge, so that only the first part (1 / aimed.spread) is believed: docs/decisions/0002-search-statement.md.
 CREATE FUNCTION imgsearch.walk(
-    aimed imgsearch.aimed, share double precision, nearby double precision, effort double precision, margin double precision, OUT ef integer, OUT reason text
+    aimed imgsearch.aimed, share double precision, nearby double precision, effort double precision, OUT ef integer, OUT reason text
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     needed double precision;
@@ -69,14 +68,14 @@ BEGIN
                    WHEN abs(nearby - share) > 2 * sqrt(share * (1 - share) / 32) THEN least(1, nearby * nearby / share)
                    ELSE (nearby + share) / 2 END;
     needed := aimed.spread * aimed.last / nullif(nearby, 0);  -- then as many match as are wanted, on average
-    wide := least(1000, greatest(aimed.ef, ceil(margin * needed)));
+    wide := least(1000, greatest(aimed.ef, ceil(1.1 * needed)));
     reason := CASE WHEN nearby = 0 THEN 'rare' WHEN needed > 1000 THEN 'deep' WHEN NOT aimed.indexed THEN 'absent'
                    WHEN imgsearch.walking(wide) >= 0.8 * effort THEN 'dear' END;
     IF reason IS NULL THEN
         ef := wide;
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch.walk(imgsearch.aimed, double precision, double precision, double precision, double precision) IS 'The hnsw.ef_search for a search of which that share matches; null, and why, where the graph does not help.';
+COMMENT ON FUNCTION imgsearch.walk(imgsearch.aimed, double precision, double precision, double precision) IS 'The hnsw.ef_search for a search of which that share matches; null, and why, where the graph does not help.';
 
 CREATE FUNCTION imgsearch.walk_again(aimed imgsearch.aimed, ef integer, passed bigint, effort double precision) RETURNS integer LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -85,3 +84,40 @@ BEGIN
     RETURN CASE WHEN ef < 1000 AND wide <= 1600 AND imgsearch.walking(least(1000, wide)) < 0.8 * effort THEN least(1000, wide) END;
 END $$;
 COMMENT ON FUNCTION imgsearch.walk_again(imgsearch.aimed, integer, bigint, double precision) IS 'How wide to walk once more after a walk of `ef` in whose believed part only `passed` matched; null where bits cost less.';
+
+-- enable_sort is off: this function is a walk, whatever the planner thinks of it.
+CREATE FUNCTION imgsearch.neighbours(aimed imgsearch.aimed, ef integer, walled boolean)
+RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
+SET plan_cache_mode = force_generic_plan
+SET max_parallel_workers_per_gather = 0
+SET enable_sort = off
+SET hnsw.iterative_scan = off
+SET hnsw.ef_search = 200
+AS $$
+#variable_conflict use_column
+DECLARE
+    query halfvec := aimed.query;
+BEGIN
+    IF ef IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('hnsw.ef_search', neighbours.ef::text, true);
+    IF walled THEN
+        -- Only one tenant's part of the walk comes back: of that, the first part.
+        RETURN QUERY SELECT w.tenant_id, w.image_id, w.d
+            FROM (SELECT w.*, row_number() OVER (ORDER BY w.d) AS place, count(*) OVER () AS walked
+                  FROM (SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v ORDER BY v.embedding <=> query LIMIT 1000) w) w
+            WHERE w.place <= w.walked / aimed.spread;
+    ELSE
+        RETURN QUERY SELECT w.* FROM (
+            SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v ORDER BY v.embedding <=> query LIMIT 1000) w
+        LIMIT neighbours.ef / aimed.spread;
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch.neighbours(imgsearch.aimed, integer, boolean) IS 'The pictures nearest to a query by the graph, those that are believed; none where ef is null.';
+
+CREATE FUNCTION imgsearch.believed(distances double precision[], last integer, max_distance double precision) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    -- The row behind the page must be farther away: rows as far as its last one may be missing.
+    SELECT coalesce(cardinality(distances) > last AND distances[last + 1] > distances[last] OR distances[cardinality(distances)] > max_distance, false)
+$$;
+COMMENT ON FUNCTION imgsearch.believed(double precision[], integer, double precision) IS 'Whether what matches in the believed part of a walk, ascending, holds the whole page.';
