@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,8 +12,9 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from imgsearch import db, embedded
-from imgsearch.config import Settings
+from imgsearch.config import Settings, load
 from imgsearch.doctor import Finding, examine
+from imgsearch.embedded.postgres import start_postgres, stop_postgres
 from imgsearch.space import Space, ensure
 from imgsearch.testing import FakeEncoder
 from tests.crowd import crowd
@@ -144,6 +146,34 @@ def test_dead_rows_and_unused_indexes_are_counted(healthy: Settings) -> None:
         connection.execute("VACUUM ANALYZE imgsearch.image")
         connection.execute("SELECT pg_stat_force_next_flush()")
         assert "vacuum overdue" not in found(connection)
+
+
+def test_a_transaction_that_holds_vacuum_back_is_named(healthy: Settings, connection: Connection) -> None:
+    with db.connect(healthy) as forgotten:
+        forgotten.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        forgotten.execute("SELECT count(*) FROM imgsearch.image")
+        assert "vacuum held back" not in found(connection), "it is open for less than an hour"
+        connection.execute("SELECT set_config('imgsearch.patience', '0 s', true)")
+        cure = found(connection)["vacuum held back"].cure
+        assert f"pg_terminate_backend({forgotten.info.backend_pid})" in cure
+
+
+def test_an_hnsw_larger_than_memory_is_named(tmp_path: Path) -> None:
+    url = start_postgres(tmp_path, memory_mb=256, durable=False)
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET shared_buffers = '512kB'")
+            connection.execute("ALTER SYSTEM SET effective_cache_size = '64kB'")
+        stop_postgres(tmp_path)
+        settings = load({"DATABASE_URL": start_postgres(tmp_path, memory_mb=256, durable=False)})
+        db.upgrade(settings)
+        with db.connect(settings, autocommit=True) as connection:
+            crowd(connection, ensure(connection, FakeEncoder().describe()), 1500)
+            finding = found(connection)["HNSW larger than memory"]
+        assert "64 kB of cache" in finding.found.replace("64kB", "64 kB")
+        assert "more memory" in finding.cure
+    finally:
+        stop_postgres(tmp_path)
 
 
 def test_it_reads_only_and_for_a_bounded_time(healthy: Settings) -> None:

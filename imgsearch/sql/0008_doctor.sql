@@ -150,8 +150,8 @@ SELECT 'vacuum held back', 'problem', format('a transaction of %s has been open 
        'No row that died since can be removed, in any table.', format('End it: SELECT pg_terminate_backend(%s);', a.pid)
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.backend_type = 'client backend'
-  AND a.xact_start < now() - interval '1 hour' AND a.pid <> pg_backend_pid();
-COMMENT ON VIEW imgsearch.doctor_tables IS 'Traps in tables: no statistics, vacuum overdue, off or held back, TOASTed vectors, vectors of two spaces, sample stale.';
+  AND a.xact_start < now() - coalesce(nullif(current_setting('imgsearch.patience', true), ''), '1 hour')::interval AND a.pid <> pg_backend_pid();
+COMMENT ON VIEW imgsearch.doctor_tables IS 'Traps in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, vectors of two spaces, sample stale.';
 
 CREATE VIEW imgsearch.doctor_tuning WITH (security_invoker = true) AS
 SELECT 'tuning stale' AS trap, 'problem' AS severity, format('tuned at %s; %s', to_char(t.tuned_at, 'YYYY-MM-DD HH24:MI'), t.stale) AS found,
