@@ -95,6 +95,8 @@ def summary(cells: Sequence[Figures]) -> Figures:
             "ratio": geometric_mean(ratios),
             "worst_ratio": max(ratios, default=None),
             "worst_ratio_cell": f"{worst[0]['cell']} k={worst[0]['k']}",
+            "above_twice": sum(ratio > 2 for ratio in ratios),
+            "spread_cells": sum(m["p95"] > 4 * m["p50"] for _, m in seen),
             "worst_p95_to_p50": round(max(m["p95"] / m["p50"] for _, m in seen), 2),
             "against": _against(seen),
         }

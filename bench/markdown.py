@@ -43,7 +43,10 @@ def lines(result: Figures) -> Iterator[str]:
         "lowest recall",
         "short answers",
         "× oracle (geometric mean)",
+        "above 2 ×",
         "worst ×",
+        "p95 > 4 p50",
+        *(f"× {name}" for name in _OTHERS[1:]),
     )
     yield from _table(headings, [_summary(name, found) for name, found in result["summary"].items()])
     if result["clients"]:
@@ -97,8 +100,15 @@ def _summary(name: str, found: Figures) -> list[str]:
         f"{found['lowest_recall']:.3f} ({found['lowest_recall_cell']})",
         str(found["short_answers"]),
         f"{found['ratio'] or 0:.2f}",
+        str(found["above_twice"]),
         f"{found['worst_ratio'] or 0:.2f} ({found['worst_ratio_cell']})",
+        str(found["spread_cells"]),
+        *(_against(found["against"].get(name)) for name in _OTHERS[1:]),
     ]
+
+
+def _against(found: Figures | None) -> str:
+    return f"{found['ratio']:.2f} (worst {found['worst']:.1f}, {found['cells']} cells)" if found else "·"
 
 
 def _client(one: Figures) -> list[str]:

@@ -42,7 +42,7 @@ class Cost:
 
 
 class Method(Protocol):
-    """Anything that answers a question. family: single, bare, product or peer."""
+    """Anything that answers a question. family: single, bare, product, reference or peer."""
 
     name: str
     family: str

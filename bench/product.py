@@ -123,15 +123,18 @@ class Nearest:
     family: str = "product"
 
     def ready(self, cell: Cell, ask: Ask, k: int) -> Callable[[], Answer]:
-        from imgsearch.search import nearest
-
         connection, vector = self.sessions.of(cell, ask), self.data.queries(cell.kind)[ask.query].tolist()
         statement, session = selected(ask.filter), self._session(connection)
 
         def run() -> Answer:
-            return Answer([row[0] for row in session.execute(nearest(statement, vector, limit=k)).all()])
+            return Answer([row[0] for row in session.execute(self._ordered(statement, vector, k)).all()])
 
         return run
+
+    def _ordered(self, statement: Select[Any], vector: list[float], k: int) -> Select[Any]:
+        from imgsearch.search import nearest
+
+        return nearest(statement, vector, limit=k)
 
     def _session(self, connection: Any) -> Session:
         if connection not in self._made:
@@ -158,6 +161,26 @@ class Nearest:
         for session in self._made.values():
             session.close()
         self.sessions.close()
+
+
+@dataclass
+class ByHand(Nearest):
+    """What an application would write in SQLAlchemy without nearest(): its own exact comparison. No oracle either."""
+
+    name: str = "by-hand"
+    family: str = "reference"
+
+    def _ordered(self, statement: Select[Any], vector: list[float], k: int) -> Select[Any]:
+        from pgvector.sqlalchemy import HALFVEC
+
+        from imgsearch.tables import Image
+
+        columns: list[sqlalchemy.ColumnClause[Any]] = [sqlalchemy.column(name) for name in ("tenant_id", "image_id")]
+        vectors = sqlalchemy.table("vectors", *columns, sqlalchemy.column("embedding", HALFVEC), schema="imgsearch")
+        same = (vectors.c.tenant_id == Image.tenant_id) & (vectors.c.image_id == Image.image_id)
+        # + 0: else the HNSW answers, and may answer short.
+        distance = vectors.c.embedding.cosine_distance(vector) + 0
+        return statement.join(vectors, same).order_by(distance).limit(k)
 
 
 _PRODUCTS = sqlalchemy.table(
@@ -208,5 +231,5 @@ def _attributes(wanted: Filter) -> Iterator[Any]:
 
 def products(data: Dataset, url: str, role: str | None) -> Iterator[Method]:
     """Yield the product's ways to search, with no setting of ours on their connections."""
-    for made in (SearchSql, SearchPython, Nearest):
+    for made in (SearchSql, SearchPython, Nearest, ByHand):
         yield made(data, Sessions(url, {}, role))
