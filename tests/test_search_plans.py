@@ -179,7 +179,7 @@ def test_a_small_tenant_is_compared_exactly_out_of_the_primary_key(settings: Set
 
 
 def test_a_walk_that_met_too_few_is_walked_again_and_wider_where_bits_are_dear(settings: Settings) -> None:
-    believe(settings, 50_000_000)
+    believe(settings, 1_000_000)
     with db.connect(settings, autocommit=True) as connection:
         found = connection.execute(
             """SELECT f.strategy, f.ef FROM (SELECT v.embedding FROM imgsearch.vectors v ORDER BY image_id LIMIT 160) q,

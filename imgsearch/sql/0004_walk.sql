@@ -14,13 +14,14 @@ DECLARE
     here  record;
     aimed imgsearch.aimed;
     far   boolean;  -- a text, or a picture unlike all of ours
+    many  double precision;  -- above 1: a graph of more pictures is walked wider, and less of the walk is complete
 BEGIN
     SELECT s.space_id, s.dimension, s.mean, s.mean_text, (s.parameters #>> '{sample,size}')::double precision AS sampled,
            coalesce((s.parameters #>> '{sample,pictures}')::double precision, (
                SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
-           coalesce((p.search ->> 'ef')::integer, 200) AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool,
+           (p.search ->> 'ef')::integer AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool,
            EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
                    AND x.indisvalid) AS indexed
     INTO here FROM imgsearch.space s,
@@ -39,7 +40,10 @@ BEGIN
     END IF;
     -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts look alike.
     far := coalesce((query <=> here.mean) > here.radius, false);
-    aimed := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, last, CASE WHEN far THEN ceil(0.75 * here.ef) ELSE here.ef END, CASE WHEN last > 50 THEN 4 ELSE 6 END, NULL,
+    many := least(3, (greatest(200000, here.pictures) / 200000) ^ 0.4);
+    here.ef := least(1000, coalesce(here.ef, 200 * many));
+    aimed := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, last,
+                 ceil(CASE WHEN far THEN 0.75 ELSE 1 END * here.ef), round(CASE WHEN last > 50 THEN 4 ELSE 6 END * many), NULL,
                  ceil(1.75 * sqrt(here.dimension)), here.indexed);
     aimed.bits := binary_quantize(CASE WHEN aimed.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
                                        ELSE l2_normalize(query) - here.mean END);
