@@ -60,8 +60,10 @@ def nearest(
         space_id=query.space_id if isinstance(query, Resolved) else None,
     )
     columns = [pictures.c.distance, *((pictures.c.strategy, pictures.c.complete) if explained else ())]
+    # The second asks the database to search before it joins: what is wrong with a query is said also of an empty table.
     extended = statement.add_columns(*columns).where(
-        and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id)
+        and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id),
+        select(pictures.c.image_id).correlate(None).exists(),
     )
     return extended.order_by(pictures.c.distance, pictures.c.image_id).limit(limit).offset(offset or None)
 
