@@ -14,14 +14,14 @@ DECLARE
     here  record;
     aimed imgsearch.aimed;
     far   boolean;  -- a text, or a picture unlike all of ours
-    many  double precision;  -- above 1: a graph of more pictures is walked wider, and less of the walk is complete
+    many  double precision;  -- above 1: among more pictures walks go wider and are believed less, and more bits are compared exactly
 BEGIN
     SELECT s.space_id, s.dimension, s.mean, s.mean_text, (s.parameters #>> '{sample,size}')::double precision AS sampled,
            coalesce((s.parameters #>> '{sample,pictures}')::double precision, (
                SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
-           (p.search ->> 'ef')::integer AS ef, coalesce((p.search ->> 'pool')::integer, 320) AS pool,
+           (p.search ->> 'ef')::integer AS ef, (p.search ->> 'pool')::integer AS pool,
            EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
                    AND x.indisvalid) AS indexed
     INTO here FROM imgsearch.space s,
@@ -44,10 +44,10 @@ BEGIN
     here.ef := least(1000, coalesce(here.ef, 200 * many));
     aimed := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, last,
                  ceil(CASE WHEN far THEN 0.75 ELSE 1 END * here.ef), round(CASE WHEN last > 50 THEN 4 ELSE 6 END * many), NULL,
-                 ceil(1.75 * sqrt(here.dimension)), here.indexed);
+                 ceil(1.75 * sqrt(here.dimension * many)), here.indexed);
     aimed.bits := binary_quantize(CASE WHEN aimed.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
                                        ELSE l2_normalize(query) - here.mean END);
-    aimed.pool := greatest(last, ceil(CASE WHEN aimed.rough THEN 8 ELSE 1 END * here.pool * sqrt(last)));
+    aimed.pool := greatest(last, ceil(CASE WHEN aimed.rough THEN 8 ELSE 1 END * coalesce(here.pool, 320 * many) * sqrt(last)));
     RETURN aimed;
 END $$;
 COMMENT ON FUNCTION imgsearch.aim(halfvec, integer, integer) IS 'The query''s bits, and what the active space knows of how to search for its `last` nearest; raises why it cannot be searched.';
