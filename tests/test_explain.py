@@ -89,7 +89,7 @@ def test_a_walk_that_found_too_few_is_named(connection: Connection, like: ImageI
     with connection.transaction(force_rollback=True):
         connection.execute(MANY)  # lamps lie nowhere near shoes
         lines = explain(connection, like, category="lamps")
-    assert said(lines, "found by bits", "too few that match lay near the query"), lines
+    assert said(lines, "found by exact", "too few that match lay near the query"), lines
 
 
 def test_an_attribute_that_should_be_a_column_is_named(connection: Connection, like: ImageId) -> None:

@@ -34,7 +34,8 @@ def nearest(
     `statement` is any SELECT that reaches `Image`: entities or columns, joins to the caller's tables, any WHERE. All
     its rows are candidates; the way of searching is chosen when the statement runs, so a page is short only where
     fewer rows match. Equal distances come by image_id. A join that gives a picture several rows gives them all, side
-    by side, and each counts towards the limit.
+    by side, and each counts towards the limit. Each page is ranked anew, so a picture that one page missed may move the
+    next by one; `search(…, after=…)` never repeats one.
     query: a vector of the active space, a resolved query, an image here, or a text asked before
     (`imgsearch.query.resolve` asks for a new one). explained: adds `strategy` (hnsw, bits, exact) and `complete`.
 

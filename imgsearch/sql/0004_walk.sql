@@ -40,7 +40,7 @@ BEGIN
     END IF;
     -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts look alike.
     far := coalesce((query <=> here.mean) > here.radius, false);
-    many := least(3, (greatest(200000, here.pictures) / 200000) ^ 0.4);
+    many := least(2, (greatest(200000, here.pictures) / 200000) ^ 0.4);
     here.ef := least(1000, coalesce(here.ef, 200 * many));
     aimed := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, last,
                  ceil(CASE WHEN far THEN 0.75 ELSE 1 END * here.ef), round(CASE WHEN last > 50 THEN 4 ELSE 6 END * many), NULL,
