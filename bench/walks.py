@@ -1,6 +1,6 @@
 """How wide to walk, how much of a walk to believe: every rule is replayed on the same walks, for recall and cost.
 
-python -m bench.walks                          63 cells, 100 questions each: ten minutes
+python -m bench.walks                          every cell that keeps 2 %, 100 questions each
 python -m bench.walks --rows 5000 --dim 64 --queries 5
 """
 
