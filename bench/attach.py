@@ -17,8 +17,11 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from imgsearch import attachment, config, db, embedded, space
-from imgsearch.testing import FakeEncoder
+from imgsearch import config, db
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ingest import attachment
+from imgsearch.spaces import space
 
 Connection = psycopg.Connection[Any]
 TABLES = ("shop.plain", "shop.attached")

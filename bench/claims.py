@@ -21,7 +21,9 @@ import numpy as np
 import psycopg
 from rich.console import Console
 
-from imgsearch import config, db, embedded, queue
+from imgsearch import config, db
+from imgsearch.dev import embedded
+from imgsearch.ingest import queue
 
 Connection = psycopg.Connection[Any]
 OUT = Path(__file__).parent / "out" / "claims.json"

@@ -18,7 +18,8 @@ import psycopg
 from bench.ingest import pipeline
 from bench.ingest.bare import ROOT
 from bench.ingest.run import environment
-from imgsearch import config, db, embedded
+from imgsearch import config, db
+from imgsearch.dev import embedded
 
 COMMITS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
 
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             urls = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
             settings = config.load({**urls, "HOME": str(home), "MODEL": "fake"}, environ={})
             db.upgrade(settings)
-            command = [sys.executable, "-m", "workers", "--log-level", "WARNING"]
+            command = [sys.executable, "-m", "imgsearch_workers", "--log-level", "WARNING"]
             made = [subprocess.Popen(command, cwd=ROOT, env=environment(settings)) for _ in range(given.workers)]
             try:
                 with db.connect(settings, autocommit=True) as connection:

@@ -15,10 +15,11 @@ from psycopg.sql import SQL, Identifier
 from bench import copying, filters, shop, structure, vectors
 from bench.dataset import Dataset
 from bench.structure import Say
-from imgsearch import config, db, space
-from imgsearch.embedded.place import locked
-from imgsearch.embedded.postgres import postgres_url, start_postgres, stop_postgres
-from imgsearch.embedded.tuning import machine_memory
+from imgsearch import config, db
+from imgsearch.dev.embedded.place import locked
+from imgsearch.dev.embedded.postgres import postgres_url, start_postgres, stop_postgres
+from imgsearch.dev.embedded.tuning import machine_memory
+from imgsearch.spaces import space
 
 _SPACE = "imgsearch bench"
 

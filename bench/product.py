@@ -90,7 +90,7 @@ class SearchPython:
     family: str = "product"
 
     def ready(self, cell: Cell, ask: Ask, k: int) -> Callable[[], Answer]:
-        from imgsearch.search import search
+        from imgsearch.retrieval import search
 
         connection, vector = self.sessions.of(cell, ask), self.data.queries(cell.kind)[ask.query].tolist()
         values = named(ask.filter)
@@ -132,7 +132,7 @@ class Nearest:
         return run
 
     def _ordered(self, statement: Select[Any], vector: list[float], k: int) -> Select[Any]:
-        from imgsearch.search import nearest
+        from imgsearch.retrieval import nearest
 
         return nearest(statement, vector, limit=k)
 
@@ -173,7 +173,7 @@ class ByHand(Nearest):
     def _ordered(self, statement: Select[Any], vector: list[float], k: int) -> Select[Any]:
         from pgvector.sqlalchemy import HALFVEC
 
-        from imgsearch.tables import Image
+        from imgsearch.sqlalchemy.models import Image
 
         columns: list[sqlalchemy.ColumnClause[Any]] = [sqlalchemy.column(name) for name in ("tenant_id", "image_id")]
         vectors = sqlalchemy.table("vectors", *columns, sqlalchemy.column("embedding", HALFVEC), schema="imgsearch")
@@ -193,7 +193,7 @@ _PRODUCTS = sqlalchemy.table(
 
 def selected(wanted: Filter) -> Select[Any]:
     """Answer the SELECT an application would write for this filter."""
-    from imgsearch.tables import Image
+    from imgsearch.sqlalchemy.models import Image
 
     statement = select(Image.image_id)
     if wanted.supplier is not None:
@@ -214,7 +214,7 @@ def selected(wanted: Filter) -> Select[Any]:
 
 
 def _attributes(wanted: Filter) -> Iterator[Any]:
-    from imgsearch.tables import Image
+    from imgsearch.sqlalchemy.models import Image
 
     attributes = cast(Image.attributes, postgresql.JSONB)
     if wanted.equal:

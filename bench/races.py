@@ -24,11 +24,14 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from imgsearch import config, db, embedded, queue, space
+from imgsearch import config, db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import DatabaseUnreachable
-from imgsearch.queue import Claim, Delivery
-from imgsearch.testing import FakeEncoder
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Claim, Delivery
+from imgsearch.spaces import space
 
 Connection = psycopg.Connection[Any]
 OLD, NEW = [1.0] + [0.0] * 47, [0.0, 1.0] + [0.0] * 46

@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, db, sql
+from imgsearch import config, db
+from imgsearch.db import sql
 
 Say = Callable[[str], None]
 _SCRATCH = "bench_scratch"

@@ -1,7 +1,7 @@
 """Image search inside Postgres: one noun, a vector beside your row, and one verb, anything → vector.
 
     from imgsearch import add, nearest, resolve
-    from imgsearch.search import search
+    from imgsearch.retrieval import search
 
 Names are imported when they are first used: `import imgsearch` costs a web process next to nothing, and never torch.
 """
@@ -12,30 +12,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgsearch.attachment import attach, detach
     from imgsearch.config import Settings, load
     from imgsearch.errors import ImgsearchError
+    from imgsearch.ingest.attachment import attach, detach
+    from imgsearch.ingest.upload import Added, add, remove
     from imgsearch.query import ImageId, Resolved, resolve
-    from imgsearch.search.hits import Hit, Hits
-    from imgsearch.search.nearest import nearest
-    from imgsearch.tables import Image
-    from imgsearch.upload import Added, add, remove
+    from imgsearch.retrieval.hits import Hit, Hits
+    from imgsearch.retrieval.nearest import nearest
+    from imgsearch.sqlalchemy.models import Image
 
 _HOMES = {
-    "Added": "upload",
-    "Hit": "search",
-    "Hits": "search",
-    "Image": "tables",
+    "Added": "ingest.upload",
+    "Hit": "retrieval",
+    "Hits": "retrieval",
+    "Image": "sqlalchemy.models",
     "ImageId": "query",
     "ImgsearchError": "errors",
     "Resolved": "query",
     "Settings": "config",
-    "add": "upload",
-    "attach": "attachment",
-    "detach": "attachment",
+    "add": "ingest.upload",
+    "attach": "ingest.attachment",
+    "detach": "ingest.attachment",
     "load": "config",
-    "nearest": "search",
-    "remove": "upload",
+    "nearest": "retrieval",
+    "remove": "ingest.upload",
     "resolve": "query",
 }
 

@@ -1,6 +1,6 @@
 """${message}
 
-A migration orders one .sql file of imgsearch/sql. It must not lock a table for long, and the previous version of
+A migration orders one .sql file of imgsearch/db/sql. It must not lock a table for long, and the previous version of
 the code must keep working beside it.
 """
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Float, cast
 from sqlalchemy.dialects.postgresql import JSONB
 
-from imgsearch.tables import Image
+from imgsearch.sqlalchemy.models import Image
 from tests.shop import Row
 
 TENANTS = ["acme", "bolt", "tiny"]

@@ -15,10 +15,11 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, db, embedded
+from imgsearch import config, db
 from imgsearch.config import Settings
-from imgsearch.space import Space, ensure
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.spaces.space import Space, ensure
 from tests.processes import WorkerProcess
 
 TEMPLATE = "imgsearch_template"

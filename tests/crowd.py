@@ -8,7 +8,7 @@ import numpy as np
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from imgsearch.space import Space, vector_literal
+from imgsearch.spaces.space import Space, vector_literal
 
 CATEGORIES = ("shoes", "bags", "lamps", "chairs", "mugs")
 

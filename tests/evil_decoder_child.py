@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from imgsearch_workers.decoding import child as decoder_child
+from imgsearch_workers.decoding.child import Options
+
 from imgsearch.errors import PictureError
-from workers import decoder_child
-from workers.decoder_child import Options
 
 Answer = tuple[bytes, bytes, int, int, int]
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from imgsearch_workers.decoding.decoder import DecodePool
+from imgsearch_workers.pipeline.batch import Batch, Pixels
+from imgsearch_workers.pipeline.images import Images
+from imgsearch_workers.pipeline.prefetcher import Feed
+from imgsearch_workers.process.listener import Ears
 
 from imgsearch.config import Settings
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.storage import FetchPolicy, Store, open_store
-from imgsearch.testing import FakeEncoder
-from workers.batch import Batch, Pixels
-from workers.decoder import DecodePool
-from workers.ears import Ears
-from workers.feed import Feed
-from workers.images import Images
 
 
 class Gate(FakeEncoder):

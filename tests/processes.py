@@ -33,7 +33,7 @@ class WorkerProcess:
         self.settings, self.log, self.lane = settings, log, lane
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers", "--lane", lane, *options],
+                [sys.executable, "-m", "imgsearch_workers", "--lane", lane, *options],
                 env=environment,
                 stdout=output,
                 stderr=output,

@@ -13,9 +13,10 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, embedded
+from imgsearch import config
 from imgsearch.config import Settings
-from imgsearch.space import Space, vector_literal
+from imgsearch.dev import embedded
+from imgsearch.spaces.space import Space, vector_literal
 
 _numbers = itertools.count(1)
 

@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import db, embedded
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
 from tests.test_migrations import empty  # noqa: F401  # a fixture
 
 INI = """
@@ -28,7 +29,7 @@ import os
 from alembic import context
 import psycopg
 from sqlalchemy import create_engine
-from imgsearch.alembic import include_object
+from imgsearch.sqlalchemy.alembic import include_object
 from models import Base
 
 engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(os.environ["URL"]))
@@ -50,7 +51,7 @@ class Product(Base):
 VERSION = """
 import sqlalchemy as sa
 from alembic import op
-import imgsearch.alembic
+import imgsearch.sqlalchemy.alembic
 revision, down_revision, branch_labels, depends_on = "host1", None, ("shop",), "0007"
 def upgrade():
     op.create_table("product", sa.Column("id", sa.Integer, primary_key=True), sa.Column("photo", sa.String),

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from imgsearch_workers.model.device_errors import NonsenseError
+from imgsearch_workers.pipeline.batch import GOOD_BATCHES_BEFORE_GROWING, Batch, DeviceLost, Pixels
+from imgsearch_workers.pipeline.device import _drain
 
-from imgsearch.testing import FakeEncoder
-from imgsearch.testing.poison import COLOURS
-from workers.batch import GOOD_BATCHES_BEFORE_GROWING, Batch, DeviceLost, Pixels
-from workers.device import _drain
-from workers.faults import NonsenseError
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.dev.testing.poison import COLOURS
 
 SIZE = FakeEncoder.size
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from imgsearch import cli
-from imgsearch.space import Space
+from imgsearch.spaces.space import Space
 from tests.processes import WorkerProcess
 
 Connection = psycopg.Connection[Any]

@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import question
-from imgsearch.space import Space
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.query import cache as question
+from imgsearch.spaces.space import Space
 from tests.shop import Row, fill
 
 ROOT = Path(__file__).parent.parent

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imgsearch_workers.decoding.decoder import DecodePool
 from PIL import Image
 
 from imgsearch import picture
 from imgsearch.errors import ImgsearchError, PictureError
 from tests.drawn import encoded, scene
-from workers.decoder import DecodePool
 
 SIZE = 64
 GOOD = encoded(scene(), "JPEG", quality=90)
@@ -58,7 +58,7 @@ def decoders(pid: int | str = "self") -> set[int]:
             command = (status.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(parent) == (os.getpid() if pid == "self" else pid) and state != "Z" and b"decoder_child" in command:
+        if int(parent) == (os.getpid() if pid == "self" else pid) and state != "Z" and b"decoding.child" in command:
             found.add(int(status.parent.name))
     return found
 
@@ -171,7 +171,7 @@ def test_a_child_that_stops_reading_is_killed() -> None:
 
 PARENT = """
 import sys, threading, time
-from workers.decoder import DecodePool
+from imgsearch_workers.decoding.decoder import DecodePool
 pool = DecodePool(3, 64, timeout_s=60.0, module="tests.evil_decoder_child")
 for trick in (b"EVIL spin", b"EVIL sleep"):
     threading.Thread(target=pool.decode, args=(trick,), daemon=True).start()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgsearch.demo import catalogue, draw
-from imgsearch.demo.shapes import shape
-from imgsearch.demo.words import BACKGROUNDS, CATEGORIES, COLOURS, PATTERNS, Look, caption
+from imgsearch.dev.demo import catalogue, draw
+from imgsearch.dev.demo.shapes import shape
+from imgsearch.dev.demo.words import BACKGROUNDS, CATEGORIES, COLOURS, PATTERNS, Look, caption
 
 
 def opened(data: bytes) -> Image.Image:

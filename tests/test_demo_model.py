@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imgsearch_workers.model.encoder import Encoder
 
-from imgsearch.demo import catalogue
+from imgsearch.dev.demo import catalogue
 from imgsearch.picture import decode
-from workers.encoder import Encoder
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "imgsearch" / "demo" / "model"

@@ -11,12 +11,13 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import db, embedded
+from imgsearch import db
 from imgsearch.config import Settings, load
-from imgsearch.doctor import Finding, examine
-from imgsearch.embedded.postgres import start_postgres, stop_postgres
-from imgsearch.space import Space, ensure
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev import embedded
+from imgsearch.dev.embedded.postgres import start_postgres, stop_postgres
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ops.doctor import Finding, examine
+from imgsearch.spaces.space import Space, ensure
 from tests.crowd import crowd
 from tests.shop import database
 from tests.test_cli import Run, run  # noqa: F401

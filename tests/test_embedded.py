@@ -17,11 +17,11 @@ import psycopg
 import pytest
 from kombu.connection import Connection
 
-from imgsearch import embedded
-from imgsearch.embedded import Servers, place, tuning
-from imgsearch.embedded.postgres import postgres_url, start_postgres, stop_postgres
-from imgsearch.embedded.postmaster import pid_lines, postmaster
-from imgsearch.embedded.redis import redis_url, start_redis, stop_redis
+from imgsearch.dev import embedded
+from imgsearch.dev.embedded import Servers, place, tuning
+from imgsearch.dev.embedded.postgres import postgres_url, start_postgres, stop_postgres
+from imgsearch.dev.embedded.postmaster import pid_lines, postmaster
+from imgsearch.dev.embedded.redis import redis_url, start_redis, stop_redis
 
 ROOT = Path(__file__).parents[1]
 

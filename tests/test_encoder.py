@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from imgsearch_workers.model import probe
+from imgsearch_workers.model.encoder import BOTH, Encoder, free_memory, main
 from PIL import Image
 from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
 from imgsearch.errors import ModelError
 from imgsearch.picture import decode
-from imgsearch.question import canonical
+from imgsearch.query.cache import canonical
 from tests import tiny_siglip
-from workers import probe
-from workers.encoder import BOTH, Encoder, free_memory, main
 
 LAYOUTS = ("demo", "siglip", "siglip2")
 TEXTS = ["a red shoe", "Blue T-Shirt, with stripes!", "three dotted_cups   and a LAMP", "the quick brown fox " * 9]
@@ -209,7 +209,7 @@ def test_the_command_line_says_what_the_model_is_and_nothing_else(folders: dict[
     command = [
         sys.executable,
         "-m",
-        "workers.encoder",
+        "imgsearch_workers.model.encoder",
         "--model",
         str(folders["siglip2"]),
         "--seconds=0",
@@ -233,7 +233,7 @@ def test_the_command_line_refuses_in_one_line(
 
 def test_the_demo_model_answers(record_property: Callable[[str, object], None]) -> None:
     if not (Path(str(files("imgsearch"))) / "demo" / "model" / "config.json").is_file():
-        pytest.skip("imgsearch/demo/model is not there yet")
+        pytest.skip("imgsearch/dev/demo/model is not there yet")
     encoder = Encoder.load("demo", towers=BOTH)
     vectors = encoder.embed_texts(["a red shoe", "red shoes", "a blue lamp"])
     record_property("dimension", encoder.dimension)

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from imgsearch_workers.model import probe
+from imgsearch_workers.model.checkpoint import find
+from imgsearch_workers.model.encoder import Encoder, NonsenseError, is_out_of_memory, is_sticky
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from imgsearch.errors import ModelError
 from tests import tiny_siglip
-from workers import probe
-from workers.checkpoint import find
-from workers.encoder import Encoder, NonsenseError, is_out_of_memory, is_sticky
 
 IMAGE, TEXT = frozenset({"image"}), frozenset({"text"})
 

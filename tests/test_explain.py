@@ -10,14 +10,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from imgsearch import db, embedded
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, UsageError
 from imgsearch.query import ImageId
-from imgsearch.search import explain, nearest
-from imgsearch.space import Space, ensure
-from imgsearch.tables import Image
-from imgsearch.testing import FakeEncoder
+from imgsearch.retrieval import explain, nearest
+from imgsearch.spaces.space import Space, ensure
+from imgsearch.sqlalchemy.models import Image
 from tests.crowd import crowd
 from tests.shop import database
 

@@ -11,9 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import db, embedded
-from imgsearch.space import ensure
-from imgsearch.testing import FakeEncoder
+from imgsearch import db
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.spaces.space import ensure
 from tests.shop import Row, database, fill
 
 BOUNDS = (0, 10, 25, 50, 100, 250, 500, 1000, 2500)

@@ -13,10 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import db, queue, sql
+from imgsearch import db
 from imgsearch.config import Settings
-from imgsearch.queue import Claim, Delivery, Failure
-from imgsearch.space import Space
+from imgsearch.db import sql
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Claim, Delivery, Failure
+from imgsearch.spaces.space import Space
 
 Connection = psycopg.Connection[Any]
 VECTOR = [1.0] + [0.0] * 47

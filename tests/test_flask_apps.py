@@ -12,10 +12,11 @@ from flask import Flask
 from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import db, embedded
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
 from imgsearch.flask import ImageSearch
-from imgsearch.space import Space
+from imgsearch.spaces.space import Space
 from tests.conftest import with_database, with_settings
 from tests.doors.scenario import Item
 

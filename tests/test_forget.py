@@ -14,11 +14,13 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from bench.soak import pictures
-from imgsearch import db, picture, question, queue, storage, upload
+from imgsearch import db, picture, storage
 from imgsearch.config import Settings
 from imgsearch.errors import DatabaseRights, UsageError
-from imgsearch.queue import Delivery
-from imgsearch.space import Space
+from imgsearch.ingest import queue, upload
+from imgsearch.ingest.queue import Delivery
+from imgsearch.query import cache as question
+from imgsearch.spaces.space import Space
 from imgsearch.storage import Store, open_store
 
 Connection = psycopg.Connection[Any]

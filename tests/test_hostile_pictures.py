@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from imgsearch_workers.decoding.decoder import DecodePool
 from PIL import Image
 
 from imgsearch.errors import PictureError
@@ -23,7 +24,6 @@ from tests.bombs import bombs
 from tests.drawn import chunk, encoded, png
 from tests.mutants import healthy, mutants
 from tests.test_decode_pool import decoders
-from workers.decoder import DecodePool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cost is read from /proc: Linux only")
 

@@ -13,7 +13,10 @@ from imgsearch import config
 from imgsearch.errors import ImgsearchError, SettingsError
 
 ROOT = Path(__file__).parent.parent
-WEB = "import imgsearch.search, imgsearch.query, imgsearch.upload, imgsearch.tables, imgsearch.db, imgsearch.cli"
+WEB = (
+    "import imgsearch.retrieval, imgsearch.query, imgsearch.ingest.upload, imgsearch.sqlalchemy.models, "
+    "imgsearch.db, imgsearch.cli"
+)
 
 
 def python(code: str) -> str:
@@ -23,8 +26,8 @@ def python(code: str) -> str:
 
 def test_a_web_process_never_loads_torch() -> None:
     loaded = python(f"{WEB}\nimport sys; print(*sys.modules)").split()
-    assert "imgsearch.search" in loaded
-    assert not {"torch", "transformers", "workers"} & set(loaded)
+    assert "imgsearch.retrieval" in loaded
+    assert not {"torch", "transformers", "imgsearch_workers"} & set(loaded)
 
 
 def test_importing_imgsearch_loads_next_to_nothing() -> None:

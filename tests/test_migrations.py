@@ -12,11 +12,14 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, db, embedded, queue, space
+from imgsearch import config, db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, ExtensionMissing, SchemaBehind
-from imgsearch.queue import Delivery
-from imgsearch.testing import FakeEncoder
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Delivery
+from imgsearch.spaces import space
 from tests.conftest import with_database, with_settings
 
 Connection = psycopg.Connection[Any]

@@ -35,8 +35,8 @@ def test_the_wheel_carries_migrations_sql_and_the_demo(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "imgsearch/migrations/env.py",
-        "imgsearch/sql/0001_schema.sql",
-        "workers/encoder.py",
+        "imgsearch/db/sql/0001_schema.sql",
+        "imgsearch_workers/model/encoder.py",
         "imgsearch/py.typed",
     } <= names
     versions = {f"imgsearch/migrations/versions/{path.name}" for path in (ROOT / "migrations/versions").glob("*.py")}

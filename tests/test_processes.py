@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from imgsearch.embedded import processes
-from imgsearch.embedded.detached import is_running, start_detached, stop_detached
-from imgsearch.embedded.processes import Backoff, Supervisor
+from imgsearch.dev.embedded import processes
+from imgsearch.dev.embedded.detached import is_running, start_detached, stop_detached
+from imgsearch.dev.embedded.processes import Backoff, Supervisor
 from imgsearch.errors import EmbeddedError
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ PARENT = ["sh", "-c", "sleep 601 & sleep 602 & wait"]
 # A supervisor as `imgsearch up` has one, over the home and the commands given as `name=shell line`.
 UP = """
 import pathlib, sys
-from imgsearch.embedded.processes import Backoff, Supervisor
+from imgsearch.dev.embedded.processes import Backoff, Supervisor
 commands = {name: ["sh", "-c", line] for name, line in (word.split("=", 1) for word in sys.argv[2:])}
 with Supervisor(pathlib.Path(sys.argv[1]), commands, backoff=Backoff(first=0.01, tries=3)) as supervisor:
     sys.exit(0 if supervisor.wait() else 1)
@@ -177,7 +177,7 @@ def test_there_is_one_supervisor_per_home_and_a_program_must_exist(home: Path) -
 
 def test_a_detached_supervisor_outlives_its_starter_until_it_is_stopped(home: Path) -> None:
     script = (
-        "import pathlib, sys; from imgsearch.embedded.detached import start_detached; "
+        "import pathlib, sys; from imgsearch.dev.embedded.detached import start_detached; "
         "print(start_detached(pathlib.Path(sys.argv[1]), sys.argv[2:]))"
     )
     line = "trap 'echo tidied up; exit 0' TERM; echo ready; while :; do sleep 0.05; done"

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 from psycopg.sql import SQL
 
-from imgsearch import queue, sql
-from imgsearch.queue import Claim, Delivery, Failure
-from imgsearch.space import Space, vector_literal
+from imgsearch.db import sql
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Claim, Delivery, Failure
+from imgsearch.spaces.space import Space, vector_literal
 
 Connection = psycopg.Connection[Any]
 VECTOR = [1.0] + [0.0] * 47

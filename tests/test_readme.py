@@ -15,12 +15,13 @@ import psycopg
 import pytest
 from PIL import Image
 
-from imgsearch import question, upload
 from imgsearch.cli.main import app
 from imgsearch.config import SETTINGS, Settings
-from imgsearch.space import Space
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ingest import upload
+from imgsearch.query import cache as question
+from imgsearch.spaces.space import Space
 from imgsearch.storage import open_store
-from imgsearch.testing import FakeEncoder
 from tests.processes import WorkerProcess, eventually
 
 ROOT = Path(__file__).parent.parent

@@ -7,10 +7,11 @@ from typing import Any
 import psycopg
 
 from bench.soak import pictures
-from imgsearch import picture, upload
+from imgsearch import picture
 from imgsearch.config import Settings
-from imgsearch.space import Space
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ingest import upload
+from imgsearch.spaces.space import Space
 from tests import lanes
 from tests.faulty_http import Asked, local, serving
 from tests.processes import eventually

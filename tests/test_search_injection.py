@@ -16,13 +16,14 @@ from sqlalchemy import cast, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from imgsearch import db, embedded
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError
-from imgsearch.search import nearest, search
-from imgsearch.space import ensure
-from imgsearch.tables import Image
-from imgsearch.testing import FakeEncoder
+from imgsearch.retrieval import nearest, search
+from imgsearch.spaces.space import ensure
+from imgsearch.sqlalchemy.models import Image
 from tests.asking import shop
 from tests.shop import database, fill
 

@@ -11,12 +11,13 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import Select, Text, column, select, values
 from sqlalchemy.dialects import postgresql
 
-from imgsearch import db, embedded
+from imgsearch import db
 from imgsearch.config import Settings
-from imgsearch.search import nearest
-from imgsearch.space import ensure
-from imgsearch.tables import Image
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.retrieval import nearest
+from imgsearch.spaces.space import ensure
+from imgsearch.sqlalchemy.models import Image
 from tests.shop import database
 
 Connection = psycopg.Connection[Any]

@@ -18,12 +18,13 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from imgsearch import db, embedded
+from imgsearch import db
 from imgsearch.config import Settings
-from imgsearch.search import nearest, search
-from imgsearch.space import Space, ensure
-from imgsearch.tables import Image
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.retrieval import nearest, search
+from imgsearch.spaces.space import Space, ensure
+from imgsearch.sqlalchemy.models import Image
 from tests.asking import DIMENSION, Asked, asked, distances, shop
 from tests.shop import Row, database, fill
 

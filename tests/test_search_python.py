@@ -11,14 +11,15 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, func, select
 from sqlalchemy.orm import Session, aliased
 
-from imgsearch import db, embedded
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, NoSpace, UsageError, VectorError
 from imgsearch.query import ImageId, resolve
-from imgsearch.search import nearest, search
-from imgsearch.space import ensure
-from imgsearch.tables import Image
-from imgsearch.testing import FakeEncoder
+from imgsearch.retrieval import nearest, search
+from imgsearch.spaces.space import ensure
+from imgsearch.sqlalchemy.models import Image
 from tests.shop import Row, database, fill
 
 products = Table("product", MetaData(), Column("sku", Text, primary_key=True), Column("stars", Integer))

@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.db.sqlstate import translate
 from imgsearch.errors import FilterError, ImgsearchError, NoSpace, UsageError, VectorError
 from imgsearch.query import Resolved
-from imgsearch.search import nearest, search
-from imgsearch.space import Space
-from imgsearch.sql.failure import translate
-from imgsearch.tables import Image
+from imgsearch.retrieval import nearest, search
+from imgsearch.spaces.space import Space
+from imgsearch.sqlalchemy.models import Image
 from tests.asking import shop
 from tests.shop import Row, fill
 

@@ -9,8 +9,8 @@ import psycopg
 
 from imgsearch import db
 from imgsearch.config import Settings
-from imgsearch.space import ensure
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.spaces.space import ensure
 
 INSERT = "INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('acme', %s, 'http://shop.example/1.jpg')"
 

@@ -15,10 +15,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_col
 from imgsearch import Image, ImageId, add, attach, db, nearest, resolve
 from imgsearch.config import Settings
 from imgsearch.errors import UsageError
-from imgsearch.search import search
-from imgsearch.space import Space
+from imgsearch.retrieval import search
+from imgsearch.spaces.space import Space
+from imgsearch.sqlalchemy.models import pictures_of
 from imgsearch.storage import open_store
-from imgsearch.tables import pictures_of
 from tests.drawn import encoded, scene
 from tests.shop import embed
 

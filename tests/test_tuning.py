@@ -7,10 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import question, tuning
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import UsageError
-from imgsearch.space import Space
-from imgsearch.testing import FakeEncoder
+from imgsearch.ops import tuning
+from imgsearch.query import cache as question
+from imgsearch.spaces.space import Space
 from tests.crowd import crowd
 from tests.test_cli import Run, run  # noqa: F401
 

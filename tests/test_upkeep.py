@@ -9,13 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import db, embedded, upkeep
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, UsageError
+from imgsearch.ops import maintenance as upkeep
 from imgsearch.query import ImageId
-from imgsearch.search import explain, search
-from imgsearch.space import Space, ensure
-from imgsearch.testing import FakeEncoder
+from imgsearch.retrieval import explain, search
+from imgsearch.spaces.space import Space, ensure
 from tests.crowd import crowd
 from tests.shop import Row, database, fill
 from tests.test_cli import Run, run  # noqa: F401

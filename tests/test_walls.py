@@ -12,11 +12,14 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Composed, Identifier
 
-from imgsearch import db, question, queue, space
+from imgsearch import db
 from imgsearch.config import Settings
-from imgsearch.queue import Delivery
-from imgsearch.space import Space
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Delivery
+from imgsearch.query import cache as question
+from imgsearch.spaces import space
+from imgsearch.spaces.space import Space
 
 Connection = psycopg.Connection[Any]
 TENANTS = [f"tenant{n}" for n in range(50)]

@@ -17,18 +17,19 @@ import httpx
 import psycopg
 import pytest
 import yaml
+from imgsearch_workers.process import traces
+from imgsearch_workers.process import watchdog as pulse
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.idle import per_second
 from bench.soak import pictures
-from imgsearch import upload
 from imgsearch.config import Settings
-from imgsearch.testing import FakeEncoder
-from imgsearch.testing.poison import COLOURS
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.dev.testing.poison import COLOURS
+from imgsearch.ingest import upload
 from tests import lanes
 from tests.processes import WorkerProcess, eventually
-from workers import pulse, traces
 
 KEDA = Path(__file__).parents[1] / "examples" / "keda.yaml"
 

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 
 from bench.soak import pictures
-from imgsearch import upload
 from imgsearch.config import Settings
-from imgsearch.space import Space
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ingest import upload
+from imgsearch.spaces.space import Space
 from imgsearch.storage import Store, open_store
-from imgsearch.testing import FakeEncoder
 from tests.conftest import with_settings
 from tests.lanes import Gate, images
 from tests.processes import eventually

@@ -11,10 +11,10 @@ import pytest
 
 from imgsearch import db
 from imgsearch.config import Settings
-from imgsearch.space import Space
+from imgsearch.spaces.space import Space
 
 ROOT = Path(__file__).parent.parent
-DEMO = ROOT / "imgsearch/demo/model"
+DEMO = ROOT / "imgsearch/dev/demo/model"
 
 
 def start(environment: dict[str, str], **environ: str) -> subprocess.CompletedProcess[str]:
@@ -59,9 +59,19 @@ def test_a_database_that_is_behind(environment: dict[str, str], settings: Settin
 @pytest.mark.parametrize("lane", ["images", "queries"])
 def test_celerys_own_command_starts_a_station_too(environment: dict[str, str], settings: Settings, lane: str) -> None:
     """People who run Celery by its own command line get the lanes their queues name."""
-    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--pool=solo", "-Q", f"imgsearch.{lane}"]
-    from imgsearch.space import ensure
-    from imgsearch.testing import FakeEncoder
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "imgsearch_workers.process.app",
+        "worker",
+        "--pool=solo",
+        "-Q",
+        f"imgsearch.{lane}",
+    ]
+    from imgsearch.dev.testing import FakeEncoder
+    from imgsearch.spaces.space import ensure
     from tests.processes import eventually
 
     with db.connect(settings, autocommit=True) as connection:

@@ -57,9 +57,8 @@ class Bare:
 def main(model: str, device: str, batch: int, threads: int) -> None:
     """Load the image tower as a worker does, and answer until the input closes."""
     import torch
-
-    from workers import probe
-    from workers.encoder import Encoder
+    from imgsearch_workers.model import probe
+    from imgsearch_workers.model.encoder import Encoder
 
     encoder = Encoder.load(model, towers=frozenset({"image"}), device=device, threads=threads)
     pixels = probe.drawn(batch, encoder.size)

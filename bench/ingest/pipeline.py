@@ -18,7 +18,7 @@ from bench.ingest import pictures
 from bench.ingest.bare import ROOT
 from bench.ingest.stages import cpu_of
 from imgsearch.config import Settings
-from imgsearch.embedded.postmaster import postmaster
+from imgsearch.dev.embedded.postmaster import postmaster
 
 PATIENCE = 120.0  # seconds without a delivery: then something is wrong
 
@@ -36,7 +36,7 @@ class Round:
 @contextmanager
 def workers(count: int, environment: dict[str, str], log: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run image workers around a block."""
-    command = [sys.executable, "-m", "workers", "--lane", "images", "--log-level", "WARNING"]
+    command = [sys.executable, "-m", "imgsearch_workers", "--lane", "images", "--log-level", "WARNING"]
     with log.open("wb") as out:
         made = [
             subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) for _ in range(max(1, count))

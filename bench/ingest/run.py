@@ -16,8 +16,10 @@ import psycopg
 from bench.ingest import pictures, pipeline, shape, stages
 from bench.ingest.bare import ROOT, Bare
 from bench.ingest.pipeline import Round
-from imgsearch import config, db, embedded, upload
+from imgsearch import config, db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
+from imgsearch.ingest import upload
 
 SAMPLE = 200  # pictures of which fetch and decode are measured alone
 

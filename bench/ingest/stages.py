@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 import psutil
 import psycopg
+from imgsearch_workers.decoding.decoder import DecodePool
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import db, picture, queue, space, storage
+from imgsearch import db, picture, storage
 from imgsearch.config import Settings
-from imgsearch.queue import Delivery
-from imgsearch.space import Description
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Delivery
+from imgsearch.spaces import space
+from imgsearch.spaces.space import Description
 from imgsearch.storage import FetchPolicy, Store
-from workers.decoder import DecodePool
 
 FIRST = 1_000_000  # numbers of products no run uses
 

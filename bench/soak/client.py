@@ -16,9 +16,11 @@ from typing import Any
 import psycopg
 
 from bench.soak import pictures
-from imgsearch import config, db, doorbell, upload
+from imgsearch import config, db
 from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
+from imgsearch.ingest import upload
+from imgsearch.ingest import wakeup as doorbell
 from imgsearch.storage import Store
 
 TENANTS = ("acme", "globex", "initech")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import sys
 
-from imgsearch.testing.poison import COLOURS
-from workers import decoder_child
-from workers.decoder_child import Options
+from imgsearch_workers.decoding import child as decoder_child
+from imgsearch_workers.decoding.child import Options
+
+from imgsearch.dev.testing.poison import COLOURS
 
 _COLOUR = COLOURS["crashes_decoder"]
 

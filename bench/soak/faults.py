@@ -12,8 +12,8 @@ import psutil
 from redis import Redis
 from redis.exceptions import RedisError
 
-from imgsearch import embedded
-from imgsearch.embedded.postmaster import postmaster
+from imgsearch.dev import embedded
+from imgsearch.dev.embedded.postmaster import postmaster
 
 
 class Every:

@@ -116,7 +116,7 @@ class Fleet:
     def _spawn(self) -> Worker:
         self.started += 1
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "workers", "--lane", "images", "--log-level", "WARNING"]
+            command = [sys.executable, "-m", "imgsearch_workers", "--lane", "images", "--log-level", "WARNING"]
             process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log, cwd=ROOT)
         return Worker(process, time.monotonic())
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from PIL import Image
 
-from imgsearch.testing.poison import COLOURS
+from imgsearch.dev.testing.poison import COLOURS
 
 Kind = Literal["good", "truncated", "rotten", "crashes_decoder", "raises", "nan", "kills"]
 SIDE = 96

@@ -10,8 +10,10 @@ import psycopg
 
 from bench.soak import client, pictures
 from bench.soak.faults import Servers
-from imgsearch import db, doorbell, upload
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.ingest import upload
+from imgsearch.ingest import wakeup as doorbell
 
 MUTED = "SET session_replication_role = replica"  # no trigger, so no NOTIFY either
 FIRST = 10_000_000  # numbers no other phase uses

@@ -21,8 +21,9 @@ from bench.soak.faults import Every, Servers
 from bench.soak.fleet import ROOT, Fleet, environment
 from bench.soak.verdict import verdict
 from bench.soak.watch import Replacer, Rescues, Violations, Watch, running
-from imgsearch import config, db, embedded
+from imgsearch import config, db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
 from imgsearch.errors import DatabaseError
 
 

@@ -10,8 +10,9 @@ import psycopg
 
 from bench.soak import client, pictures
 from bench.soak.fleet import Fleet, Worker
-from imgsearch import db, upload
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.ingest import upload
 
 FIRST = 20_000_000
 BACKLOG = 200

@@ -13,8 +13,8 @@ import psycopg
 
 from bench.soak import pictures
 from imgsearch import picture
-from imgsearch.space import cosine
-from imgsearch.testing import FakeEncoder
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.spaces.space import cosine
 
 LOOKED_AT = 2_000  # vectors computed again, beside those of all replaced pictures
 

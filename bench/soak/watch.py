@@ -14,9 +14,10 @@ import psycopg
 
 from bench.soak import client, pictures
 from bench.soak.fleet import Fleet
-from imgsearch import db, upload
+from imgsearch import db
 from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
+from imgsearch.ingest import upload
 
 Connection = psycopg.Connection[Any]
 

@@ -6,7 +6,7 @@ from random import Random
 
 from looks import UNSAID, codes
 
-from imgsearch.demo.words import BACKGROUNDS, CATEGORIES, PATTERNS, Look, caption, colour_words
+from imgsearch.dev.demo.words import BACKGROUNDS, CATEGORIES, PATTERNS, Look, caption, colour_words
 
 ALL = (True, True, True, True, True)
 CATEGORY = (True, False, False, False, False)

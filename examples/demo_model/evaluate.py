@@ -18,13 +18,13 @@ import captions
 import looks
 import numpy as np
 import pictures
+from imgsearch_workers.model.encoder import Encoder
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from imgsearch.demo.words import CATEGORIES, COLOURS, Look, caption, colour_words
-from workers.encoder import Encoder
+from imgsearch.dev.demo.words import CATEGORIES, COLOURS, Look, caption, colour_words
 
 Vectors = NDArray[np.float32]
 """(count, dimension), each of length one."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 from random import Random
 
-from imgsearch.demo.words import BACKGROUNDS, CATEGORIES, COLOURS, PATTERNS, PLAIN, Look
+from imgsearch.dev.demo.words import BACKGROUNDS, CATEGORIES, COLOURS, PATTERNS, PLAIN, Look
 
 HELD_OUT = 1000
 PLAIN_SHARE = 0.3

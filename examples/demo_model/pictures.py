@@ -8,8 +8,8 @@ from multiprocessing import get_context
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.demo import draw
-from imgsearch.demo.words import Look
+from imgsearch.dev.demo import draw
+from imgsearch.dev.demo.words import Look
 from imgsearch.picture import decode
 
 Pixels = NDArray[np.uint8]

@@ -1,6 +1,6 @@
 """How is the demo model trained? Pictures the project draws, texts the project writes, about 15 CPU minutes.
 
-python examples/demo_model/train.py --out imgsearch/demo/model
+python examples/demo_model/train.py --out imgsearch/dev/demo/model
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 import pictures
 import tiny
 import torch
+from imgsearch_workers.model.tokenizer import canonicalize
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, SiglipModel
 
-from imgsearch.demo.words import caption
-from workers.text import canonicalize
+from imgsearch.dev.demo.words import caption
 
 _DRAWN_SIDE = 320  # draft decoding shrinks 320 px and 640 px to the same 160 px, and 320 px are drawn in a third of it
 _WARM_UP = 80

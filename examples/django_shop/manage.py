@@ -8,7 +8,8 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-from imgsearch import config, embedded
+from imgsearch import config
+from imgsearch.dev import embedded
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from imgsearch import config
 from imgsearch.cli.servers import start_servers
-from imgsearch.demo import catalogue
+from imgsearch.dev.demo import catalogue
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from imgsearch import Image, ImageId, attach, config, db, nearest, picture, resolve
 from imgsearch.errors import ImgsearchError
 from imgsearch.flask import ImageSearch
-from imgsearch.tables import pictures_of
+from imgsearch.sqlalchemy.models import pictures_of
 
 PAGE = 12
 

@@ -13,11 +13,15 @@ import psycopg
 import typer
 from rich.progress import Progress
 
-from imgsearch import catalogue, config, db, doorbell, embedded, sql, upload
-from imgsearch.catalogue import BadRow, Entry
-from imgsearch.cli.show import as_json, errors, output, progress, table
+from imgsearch import config, db
+from imgsearch.cli.console import as_json, errors, output, progress, table
 from imgsearch.config import Settings
+from imgsearch.db import sql
+from imgsearch.dev import embedded
 from imgsearch.errors import ImgsearchError, PictureError, UsageError
+from imgsearch.ingest import catalogue, upload
+from imgsearch.ingest import wakeup as doorbell
+from imgsearch.ingest.catalogue import BadRow, Entry
 
 BATCH = 64  # pictures per transaction: few enough to be searchable early, many enough to be quick
 SHOWN_FAILURES = 20

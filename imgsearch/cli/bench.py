@@ -11,14 +11,16 @@ from typing import Any
 import psycopg
 import typer
 
-from imgsearch import config, db, sql, upload
+from imgsearch import config, db
 from imgsearch.cli import add as adding
-from imgsearch.cli import questions
-from imgsearch.cli.show import as_json, output, progress, table
+from imgsearch.cli import search as questions
+from imgsearch.cli.console import as_json, output, progress, table
 from imgsearch.config import Settings
+from imgsearch.db import sql
 from imgsearch.errors import QueryTimeout, UsageError
+from imgsearch.ingest import upload
 from imgsearch.query import ImageId, resolve
-from imgsearch.search import search
+from imgsearch.retrieval import search
 
 TENANT = "imgsearch-bench"  # its pictures are removed again
 
@@ -90,7 +92,7 @@ def _upload(connection: psycopg.Connection[Any], settings: Settings, number: int
 def _picture(number: int) -> bytes:
     from dataclasses import replace
 
-    from imgsearch.demo import catalogue
+    from imgsearch.dev.demo import catalogue
 
     item = catalogue.items(50)[number % 50]
     return catalogue.draw(replace(item, seed=random.getrandbits(31)))

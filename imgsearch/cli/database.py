@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from imgsearch import config, db
-from imgsearch.cli.show import as_json, output
+from imgsearch.cli.console import as_json, output
 
 app = typer.Typer(help="The database schema: upgrade, current, check.", no_args_is_help=True, rich_markup_mode=None)
 

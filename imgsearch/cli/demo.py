@@ -14,17 +14,21 @@ import psycopg
 import typer
 from rich.syntax import Syntax
 
-from imgsearch import config, db, embedded, sql, upload
-from imgsearch.catalogue import Entry
-from imgsearch.cli import questions, serve, servers
+from imgsearch import config, db
+from imgsearch.cli import search as questions
+from imgsearch.cli import serve, servers
 from imgsearch.cli.add import Summary, ring, wait_until_searchable
-from imgsearch.cli.show import as_json, errors, output, progress
+from imgsearch.cli.console import as_json, errors, output, progress
 from imgsearch.config import Settings
-from imgsearch.demo.searches import SEARCHES, Search
-from imgsearch.embedded.detached import stop_detached
+from imgsearch.db import sql
+from imgsearch.dev import embedded
+from imgsearch.dev.demo.searches import SEARCHES, Search
+from imgsearch.dev.embedded.detached import stop_detached
 from imgsearch.errors import ImgsearchError
+from imgsearch.ingest import upload
+from imgsearch.ingest.catalogue import Entry
 from imgsearch.query import ImageId, Query, resolve
-from imgsearch.search import search
+from imgsearch.retrieval import search
 
 MODEL = "demo"
 
@@ -61,7 +65,7 @@ def demo(
 
 def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *, quiet: bool) -> int:
     """Upload what is not here yet, through the same `add` as any shop; answer how many pictures are ready."""
-    from imgsearch.demo import catalogue
+    from imgsearch.dev.demo import catalogue
 
     have = {(row["tenant_id"], row["product_id"], row["position"]) for row in sql.rows(connection, "demo", "have")}
     wanted = [item for item in catalogue.items(count) if (item.tenant_id, item.product_id, item.position) not in have]
@@ -99,7 +103,7 @@ def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *
 
 def _drawn(items: list[Any]) -> Iterator[tuple[Entry, bytes]]:
     """Draw ahead in threads (Pillow lets go of the GIL), in order, a bounded number at a time."""
-    from imgsearch.demo import catalogue
+    from imgsearch.dev.demo import catalogue
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead: list[tuple[Any, Future[bytes]]] = []

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import typer
 
 from imgsearch import config, db
-from imgsearch.cli.show import as_json, output
-from imgsearch.doctor import SECONDS, examine
+from imgsearch.cli.console import as_json, output
+from imgsearch.ops.doctor import SECONDS, examine
 
 
 def doctor(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from imgsearch import config, db, upload
-from imgsearch.cli.show import as_json, errors, output
+from imgsearch import config, db
+from imgsearch.cli.console import as_json, errors, output
 from imgsearch.errors import UsageError
+from imgsearch.ingest import upload
 
 
 def forget(

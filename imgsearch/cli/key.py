@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from imgsearch import config, db, keys
-from imgsearch.cli.show import as_json, errors, output, table
+from imgsearch import config, db
+from imgsearch.cli.console import as_json, errors, output, table
 from imgsearch.errors import UsageError
+from imgsearch.ops import api_keys as keys
 
 app = typer.Typer(help="Keys of the HTTP API: create, list, revoke.", no_args_is_help=True, rich_markup_mode=None)
 

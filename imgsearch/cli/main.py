@@ -7,24 +7,12 @@ import sys
 import psycopg
 import typer
 
-from imgsearch.cli import (
-    add,
-    bench,
-    database,
-    demo,
-    doctor,
-    forget,
-    key,
-    questions,
-    serve,
-    servers,
-    store,
-    tables,
-    tuning,
-    upkeep,
-    watch,
-)
-from imgsearch.cli.show import errors
+from imgsearch.cli import add, bench, database, demo, doctor, forget, key, serve, servers, store, tuning
+from imgsearch.cli import attach as tables
+from imgsearch.cli import maintenance as upkeep
+from imgsearch.cli import search as questions
+from imgsearch.cli import status as watch
+from imgsearch.cli.console import errors
 from imgsearch.config import SETTINGS
 from imgsearch.errors import DatabaseError, ImgsearchError
 

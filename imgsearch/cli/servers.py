@@ -8,12 +8,13 @@ import sys
 
 import typer
 
-from imgsearch import config, db, embedded
+from imgsearch import config, db
 from imgsearch.cli import serve
-from imgsearch.cli.show import errors, output
+from imgsearch.cli.console import errors, output
 from imgsearch.config import Settings
-from imgsearch.embedded.detached import is_running, start_detached, stop_detached
-from imgsearch.embedded.processes import Supervisor
+from imgsearch.dev import embedded
+from imgsearch.dev.embedded.detached import is_running, start_detached, stop_detached
+from imgsearch.dev.embedded.processes import Supervisor
 from imgsearch.errors import EmbeddedError, UsageError
 
 
@@ -56,7 +57,7 @@ def worker(
     """Run one worker in the foreground: a model, and the lanes it works on. SIGTERM finishes or gives back."""
     if lane not in {"images", "queries", "both"}:
         raise UsageError(f"There is no lane {lane!r}; it is images, queries or both.")
-    arguments = [sys.executable, "-m", "workers", "--lane", lane, *context.args]
+    arguments = [sys.executable, "-m", "imgsearch_workers", "--lane", lane, *context.args]
     os.execv(sys.executable, arguments)  # noqa: S606 - torch is imported by workers, never by this package
 
 
@@ -80,10 +81,18 @@ def workers_run(settings: Settings) -> bool:
 def commands(settings: Settings) -> dict[str, list[str]]:
     """Answer what `up` keeps running: two workers, so that a bulk load never delays a search, sweeps and the page."""
     python = sys.executable
-    beat = ["-A", "workers.app", "beat", "--loglevel", "WARNING", "--schedule", str(settings.home / "beat")]
+    beat = [
+        "-A",
+        "imgsearch_workers.process.app",
+        "beat",
+        "--loglevel",
+        "WARNING",
+        "--schedule",
+        str(settings.home / "beat"),
+    ]
     return {
-        "worker-images": [python, "-m", "workers", "--lane", "images"],
-        "worker-queries": [python, "-m", "workers", "--lane", "queries"],
+        "worker-images": [python, "-m", "imgsearch_workers", "--lane", "images"],
+        "worker-queries": [python, "-m", "imgsearch_workers", "--lane", "queries"],
         "beat": [python, "-m", "celery", *beat],
         **({"page": serve.command()} if serve.installed() else {}),
     }
@@ -93,7 +102,7 @@ def _psql(settings: Settings) -> str:
     found = shutil.which("psql")
     if not settings.database_url or found is None:
         try:
-            from imgsearch.embedded.wheel import programs
+            from imgsearch.dev.embedded.wheel import programs
 
             return str(programs(settings.home / "postgres").home / "psql")
         except EmbeddedError as error:

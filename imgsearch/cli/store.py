@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import typer
 
-from imgsearch import config, db, storage, upload
-from imgsearch.cli.show import as_json, errors, output, progress
+from imgsearch import config, db, storage
+from imgsearch.cli.console import as_json, errors, output, progress
 from imgsearch.errors import UsageError
+from imgsearch.ingest import upload
 
 app = typer.Typer(help="The picture store: copy, sweep.", no_args_is_help=True, rich_markup_mode=None)
 

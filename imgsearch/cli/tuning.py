@@ -8,9 +8,11 @@ from dataclasses import asdict
 import typer
 from rich.progress import Progress
 
-from imgsearch import config, db, sql, tuning
-from imgsearch.cli.show import as_json, errors, output, progress, table
-from imgsearch.tuning import Measured
+from imgsearch import config, db
+from imgsearch.cli.console import as_json, errors, output, progress, table
+from imgsearch.db import sql
+from imgsearch.ops import tuning
+from imgsearch.ops.tuning import Measured
 
 _SECONDS = typer.Option(60, min=1, max=3600, help="Take about this long at most.")
 _K = typer.Option(10, "-k", min=1, max=100, help="How many answers of each search to look at.")

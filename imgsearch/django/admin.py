@@ -14,12 +14,13 @@ from django.db import connections
 from django.http import HttpResponseRedirect
 from django.urls import path, reverse
 
-from imgsearch import question, sql
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import models, site
 from imgsearch.django.similar import of as asked
 from imgsearch.errors import ImgsearchError, QueryError
-from imgsearch.query import MAX_TEXT, Resolved
-from imgsearch.sql.lend import driver
+from imgsearch.query import cache as question
+from imgsearch.query.resolution import MAX_TEXT, Resolved
 
 BY_PICTURE = "picture:"  # a search for a picture asked before, by its digest: a changelist has an address for it
 SIMILAR = 6

@@ -13,10 +13,11 @@ from django.core import checks
 from django.db import connections
 from django.db.utils import Error as DjangoDatabaseError
 
-from imgsearch import db, sql
+from imgsearch import db
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
 from imgsearch.errors import ImgsearchError, NoSpace, SettingsError
-from imgsearch.sql.lend import driver
 
 _MIGRATE = "Run `manage.py migrate imgsearch`."
 

@@ -17,13 +17,13 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.datastructures import Join
 from django.db.utils import Error
 
+from imgsearch.db.sqlstate import translate
 from imgsearch.django.mapping import DEFAULT_TENANT, Searchable
 from imgsearch.django.similar import Similar
 from imgsearch.django.template import Part, fill, join
 from imgsearch.errors import FilterError, UsageError
 from imgsearch.query import Resolved
-from imgsearch.search.pieces import LARGEST_PAGE, Slot, pieces
-from imgsearch.sql.failure import translate
+from imgsearch.retrieval.template import LARGEST_PAGE, Slot, pieces
 
 NEAREST = "imgsearch_nearest"
 SPARE = 3  # pictures looked at per row of a page: a product may have several

@@ -7,9 +7,10 @@ from typing import Any
 from django.db import router
 from django.db.migrations.operations.base import Operation
 
-from imgsearch import db, sql
+from imgsearch import db
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
-from imgsearch.sql.lend import driver
 
 
 class Revision(Operation):

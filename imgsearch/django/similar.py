@@ -11,12 +11,12 @@ from django.db import connections
 from django.db.models import Model
 
 from imgsearch import query as questions
-from imgsearch import sql
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
 from imgsearch.django.mapping import Searchable, told
 from imgsearch.errors import QueryError, UnknownImage
 from imgsearch.query import ImageId, Resolved
-from imgsearch.sql.lend import driver
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,11 @@ from urllib.parse import quote, urlencode
 from django.conf import settings as project
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from imgsearch import config, doorbell, upload
+from imgsearch import config
 from imgsearch.config import Settings
 from imgsearch.errors import SettingsError
+from imgsearch.ingest import upload
+from imgsearch.ingest import wakeup as doorbell
 from imgsearch.storage import Store
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from string import Formatter
 from typing import Any, NamedTuple
 
-from imgsearch import sql
+from imgsearch.db import sql
 
 
 class Part(NamedTuple):

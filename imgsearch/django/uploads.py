@@ -9,12 +9,13 @@ from django.db import connections, router, transaction
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_init, post_save
 
-from imgsearch import sql, upload
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
 from imgsearch.django.mapping import reach, told
 from imgsearch.errors import UsageError
-from imgsearch.sql.lend import driver
-from imgsearch.upload import Added
+from imgsearch.ingest import upload
+from imgsearch.ingest.upload import Added
 
 _KNOWN = "_imgsearch_photo"  # the picture's name as it was last read from or written to the database
 

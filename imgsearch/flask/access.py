@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from flask import Response, current_app, g, request
 
-from imgsearch import keys
 from imgsearch.flask.identity import EVERYBODY, Identity
 from imgsearch.flask.problem import Problem, TooMany, Unauthorized
 from imgsearch.flask.site import Site, site
-from imgsearch.keys import Scope
+from imgsearch.ops import api_keys as keys
+from imgsearch.ops.api_keys import Scope
 
 COOKIE = "imgsearch_key"
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")

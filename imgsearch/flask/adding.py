@@ -8,13 +8,15 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.datastructures import FileStorage
 
-from imgsearch import picture, sql, upload
+from imgsearch import picture
+from imgsearch.db import sql
 from imgsearch.errors import PictureError
 from imgsearch.flask import access, address, answer, cards, links, values
 from imgsearch.flask.asked import Asked
 from imgsearch.flask.problem import Problem, bad_request
 from imgsearch.flask.reader import LARGEST_PRICE
 from imgsearch.flask.site import Site, site
+from imgsearch.ingest import upload
 
 MOST_AT_ONCE = 50
 

@@ -13,7 +13,7 @@ from imgsearch.flask import links, reader, values
 from imgsearch.flask.asked import MOST_EXAMPLES, Asked, Filters
 from imgsearch.flask.problem import bad_request
 from imgsearch.flask.site import Site
-from imgsearch.query import MAX_TEXT
+from imgsearch.query.resolution import MAX_TEXT
 
 PAGE = 40  # pictures of one page
 

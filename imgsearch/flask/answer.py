@@ -9,16 +9,18 @@ from typing import Any
 
 from psycopg import Connection
 
-from imgsearch import question, sql, storage
+from imgsearch import storage
+from imgsearch.db import sql
 from imgsearch.errors import FetchRefused, ObjectMissing, QueryError, StoreDenied
 from imgsearch.flask import links
 from imgsearch.flask.asked import Asked, Filters
 from imgsearch.flask.site import Site
 from imgsearch.picture import DEFAULT_LIMITS
 from imgsearch.query import ImageId, Query, Resolved, resolve
-from imgsearch.question import Question
-from imgsearch.search import Hits, search
-from imgsearch.search.mix import mix
+from imgsearch.query import cache as question
+from imgsearch.query.cache import Question
+from imgsearch.retrieval import Hits, search
+from imgsearch.retrieval.combine import mix
 from imgsearch.storage import FetchPolicy
 
 NEAR, FAR = 1.0, -1.0

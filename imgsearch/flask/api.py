@@ -7,11 +7,13 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, url_for
 
-from imgsearch import picture, space, upload
+from imgsearch import picture
 from imgsearch.errors import PictureError, UnknownImage
 from imgsearch.flask import access, answer, reader, values
 from imgsearch.flask.problem import Problem
 from imgsearch.flask.site import site
+from imgsearch.ingest import upload
+from imgsearch.spaces import space
 
 
 def mount(blueprint: Blueprint) -> None:

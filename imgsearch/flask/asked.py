@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from imgsearch.search.pieces import LARGEST_PAGE
+from imgsearch.retrieval.template import LARGEST_PAGE
 
 MOST_EXAMPLES = 16
 MOST_CATEGORIES = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
-from imgsearch import sql
+from imgsearch.db import sql
 from imgsearch.flask.site import site
 
 group = click.Group("imgsearch", help="Image search: how it is.")

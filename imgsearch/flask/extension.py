@@ -7,15 +7,16 @@ from typing import Any
 
 from flask import Flask, current_app, g
 
-from imgsearch import config, picture, upload
-from imgsearch import search as searching
+from imgsearch import config, picture
+from imgsearch import retrieval as searching
 from imgsearch.flask import blueprint, commands
 from imgsearch.flask.identity import Identity
 from imgsearch.flask.site import EXTENSION, Site, site
+from imgsearch.ingest import upload
+from imgsearch.ingest.upload import Added, Picture
 from imgsearch.query import Query
-from imgsearch.search import Hits
+from imgsearch.retrieval import Hits
 from imgsearch.storage import Store
-from imgsearch.upload import Added, Picture
 
 Identify = Callable[[], Identity | None]
 

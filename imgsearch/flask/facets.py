@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from imgsearch import sql
+from imgsearch.db import sql
 from imgsearch.flask import address
 from imgsearch.flask.asked import Asked
 from imgsearch.flask.site import Site

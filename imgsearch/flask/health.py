@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from imgsearch import db, sql
+from imgsearch import db
+from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, SchemaBehind
 from imgsearch.flask import access
 from imgsearch.flask.site import Site, site

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imgsearch.keys import SCOPES, Scope
+from imgsearch.ops.api_keys import SCOPES, Scope
 
 
 @dataclass(frozen=True, kw_only=True)

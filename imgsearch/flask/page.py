@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
-from imgsearch import picture, question, sql
+from imgsearch import picture
+from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, NoSpace
 from imgsearch.flask import access, adding, address, answer, cards, facets, sign_in, statement
 from imgsearch.flask.asked import Asked, Filters
@@ -21,6 +22,7 @@ from imgsearch.flask.facets import Facets
 from imgsearch.flask.problem import Problem, bad_request, of
 from imgsearch.flask.problem import response as as_document
 from imgsearch.flask.site import Site, site
+from imgsearch.query import cache as question
 
 _FAILURES = (Problem, ImgsearchError, psycopg.Error)
 _FOR_PEOPLE = "page"  # endpoints of the page begin with it

@@ -15,8 +15,8 @@ import psycopg
 from flask import Response, g, json
 from werkzeug.exceptions import HTTPException
 
+from imgsearch.db.sqlstate import translate
 from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryTimeout
-from imgsearch.sql.failure import translate
 
 log = logging.getLogger("imgsearch.http")
 CONTENT_TYPE = "application/problem+json"

@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from imgsearch.flask import values
 from imgsearch.flask.asked import LARGEST_PAGE, MOST_CATEGORIES, MOST_EXAMPLES, Asked, Filters
 from imgsearch.flask.problem import Problem, bad_request
-from imgsearch.query import MAX_TEXT
+from imgsearch.query.resolution import MAX_TEXT
 
 MOST_PARTS = 1000
 MOST_NUMBERS = 4000  # halfvec's own limit of dimensions

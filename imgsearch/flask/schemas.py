@@ -7,7 +7,7 @@ from typing import Any
 from imgsearch.flask.asked import LARGEST_PAGE, MOST_CATEGORIES, MOST_EXAMPLES
 from imgsearch.flask.reader import LARGEST_PRICE, LONGEST_URL, MOST_NUMBERS, MOST_PARTS
 from imgsearch.flask.values import LARGEST_ID
-from imgsearch.query import MAX_TEXT
+from imgsearch.query.resolution import MAX_TEXT
 
 Schema = dict[str, Any]
 

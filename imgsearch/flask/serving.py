@@ -13,12 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from imgsearch import config, db, keys, sql
+from imgsearch import config, db
 from imgsearch.config import Settings
+from imgsearch.db import sql
 from imgsearch.errors import UsageError
 from imgsearch.flask.access import is_loopback
 from imgsearch.flask.extension import create_app
 from imgsearch.flask.site import Site
+from imgsearch.ops import api_keys as keys
 
 THREADS = 8
 NEARBY = 20  # ports tried one after the other where nobody chose one

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
-from imgsearch import keys
 from imgsearch.flask import access
 from imgsearch.flask.site import Site, site
+from imgsearch.ops import api_keys as keys
 
 
 def mount(blueprint: Blueprint, frame: Any) -> None:

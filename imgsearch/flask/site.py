@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from flask import current_app
 
-from imgsearch import db, doorbell, embedded, sql, upload
+from imgsearch import db
 from imgsearch.config import Settings
+from imgsearch.db import sql
+from imgsearch.db.sqlstate import translated
+from imgsearch.dev import embedded
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, SettingsError
 from imgsearch.flask.identity import Identity
 from imgsearch.flask.rate import Rate
-from imgsearch.sql.failure import translated
+from imgsearch.ingest import upload
+from imgsearch.ingest import wakeup as doorbell
 from imgsearch.storage import Store
 
 if TYPE_CHECKING:

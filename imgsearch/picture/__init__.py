@@ -1,8 +1,8 @@
 """From the bytes of a picture to pixels a model can use, or to a typed refusal.
 
 `inspect` and `digest` need the standard library alone; the rest imports Pillow and numpy when first used.
-Strangers' bytes belong into `workers.decoder.DecodePool`: the functions here bound pixels, only a child bounds
-time and memory.
+Strangers' bytes belong into `imgsearch_workers.decoding.decoder.DecodePool`: the functions here bound pixels, only a
+child bounds time and memory.
 """
 
 from __future__ import annotations

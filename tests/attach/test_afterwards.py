@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from imgsearch import attach, attachment, db, detach
+from imgsearch import attach, db, detach
 from imgsearch.config import Settings
 from imgsearch.errors import AttachmentError, UsageError
+from imgsearch.ingest import attachment
 from tests.attach.conftest import MAPPING, Connection, images, insert
 from tests.processes import eventually
 

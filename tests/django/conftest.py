@@ -18,7 +18,7 @@ from django.conf import settings as project_settings
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import embedded
+from imgsearch.dev import embedded
 
 DATABASE = "django_shop"
 POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": DATABASE}

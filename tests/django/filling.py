@@ -10,11 +10,11 @@ import psycopg
 from django.db import connections
 from PIL import Image
 
-from imgsearch import queue
-from imgsearch.queue import Delivery
-from imgsearch.space import Space, ensure
-from imgsearch.sql.lend import driver
-from imgsearch.testing import FakeEncoder
+from imgsearch.db.psycopg_connection import driver
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Delivery
+from imgsearch.spaces.space import Space, ensure
 from tests.django.shop.models import Product, Store
 
 

@@ -10,11 +10,11 @@ from django.db import connection
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 
-from imgsearch import question
+from imgsearch.db.psycopg_connection import driver
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.django import add
 from imgsearch.django.models import Image, Job
-from imgsearch.sql.lend import driver
-from imgsearch.testing import FakeEncoder
+from imgsearch.query import cache as question
 from tests.django import filling
 from tests.django.filling import photo, point
 from tests.django.shop.models import Product

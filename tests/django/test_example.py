@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import embedded
+from imgsearch.dev import embedded
 from tests.conftest import with_database
 from tests.django.filling import photo
 from tests.processes import eventually

@@ -15,8 +15,9 @@ from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
-from imgsearch import config, db, embedded
+from imgsearch import config, db
 from imgsearch.config import Settings
+from imgsearch.dev import embedded
 from tests.conftest import with_database
 
 CATALOGUE = {

@@ -14,12 +14,12 @@ from django.db import connection, connections
 from django.test import AsyncClient, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from imgsearch import question
+from imgsearch.db.psycopg_connection import driver
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.django import Searchable, add, site
 from imgsearch.django.management.commands import imgsearch as command
 from imgsearch.errors import NoSpace, UsageError
-from imgsearch.sql.lend import driver
-from imgsearch.testing import FakeEncoder
+from imgsearch.query import cache as question
 from tests.django import filling
 from tests.django.filling import photo, point
 from tests.django.routers import Reading

@@ -13,10 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from sqlalchemy import select
 
 from imgsearch import Image, nearest
+from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import add, models
 from imgsearch.query import ImageId
-from imgsearch.search import search
-from imgsearch.sql.lend import driver
+from imgsearch.retrieval import search
 from tests.django import filling
 from tests.django.shop.models import Product
 

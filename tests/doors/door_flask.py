@@ -8,9 +8,9 @@ from typing import Any
 from flask import Flask, jsonify, request
 from flask.testing import FlaskClient
 
+from imgsearch.db.psycopg_connection import driver
 from imgsearch.flask import ImageSearch
 from imgsearch.query import ImageId
-from imgsearch.sql.lend import driver
 from tests.doors.counted import statements
 from tests.doors.scenario import Answer, Item, Place, Question
 

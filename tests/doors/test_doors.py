@@ -9,13 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import picture, question, queue
+from imgsearch import picture
 from imgsearch.config import Settings
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Delivery
 from imgsearch.query import ImageId
-from imgsearch.queue import Delivery
-from imgsearch.space import Space
+from imgsearch.query import cache as question
+from imgsearch.spaces.space import Space
 from imgsearch.storage import open_store
-from imgsearch.testing import FakeEncoder
 from tests.doors import door_async, door_cli, door_flask, door_psql, door_sqlalchemy
 from tests.doors.scenario import WORDS, Door, Item, Place, Question, items
 

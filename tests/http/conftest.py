@@ -11,11 +11,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgsearch import keys, question
 from imgsearch.config import Settings
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.flask import create_app
-from imgsearch.space import Space
-from imgsearch.testing import FakeEncoder
+from imgsearch.ops import api_keys as keys
+from imgsearch.query import cache as question
+from imgsearch.spaces.space import Space
 from tests.shop import Row, fill
 
 Connection = psycopg.Connection[Any]

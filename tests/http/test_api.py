@@ -15,8 +15,8 @@ from PIL import Image
 from imgsearch.config import Settings
 from imgsearch.flask import create_app
 from imgsearch.query import resolve
-from imgsearch.search import search
-from imgsearch.space import Space
+from imgsearch.retrieval import search
+from imgsearch.spaces.space import Space
 from tests.conftest import with_settings
 from tests.http.conftest import Teach, problem
 from tests.processes import WorkerProcess, eventually

@@ -15,11 +15,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgsearch import keys
 from imgsearch.config import Settings
 from imgsearch.errors import UsageError
 from imgsearch.flask import Identity, ImageSearch, access, create_app
 from imgsearch.flask.rate import Rate
+from imgsearch.ops import api_keys as keys
 from tests.conftest import with_settings
 from tests.http.conftest import problem, with_key
 

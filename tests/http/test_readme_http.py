@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch import keys
+from imgsearch.ops import api_keys as keys
 from tests.test_readme import ROOT, Connection, blocks, jpeg, shop
 
 __all__ = ["shop"]

@@ -16,10 +16,12 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, db, embedded, upload
+from imgsearch import config, db
 from imgsearch.config import Settings
-from imgsearch.demo import catalogue
-from imgsearch.demo.catalogue import Item
+from imgsearch.dev import embedded
+from imgsearch.dev.demo import catalogue
+from imgsearch.dev.demo.catalogue import Item
+from imgsearch.ingest import upload
 from tests.conftest import with_database
 from tests.processes import WorkerProcess, eventually
 

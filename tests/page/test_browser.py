@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgsearch import db, embedded
-from imgsearch.demo import catalogue
+from imgsearch import db
+from imgsearch.dev import embedded
+from imgsearch.dev.demo import catalogue
 from tests.page import site
 from tests.page.site import LARGEST, Shop
 

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from imgsearch.demo import catalogue
+from imgsearch.dev.demo import catalogue
 from imgsearch.django import site
 from shop.models import Product
 

@@ -1,0 +1,116 @@
+"""`imgsearch attach`, `detach`, `backfill`, `attachments`: pictures that follow a table of the shop's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import typer
+
+from imgsearch import config, db
+from imgsearch.cli.console import as_json, output, progress, table
+from imgsearch.ingest import attachment
+
+_EXPRESSION = "a column, or an SQL expression over one row"
+
+
+def attach(
+    relation: str = typer.Argument(..., metavar="TABLE", help="Your table, as in SQL: shop.product."),
+    key: str = typer.Option("id", help="Its primary key."),
+    image: list[str] = typer.Option(..., help="Text column with the picture's address or path; repeat for several."),
+    tenant: str = typer.Option(None, help=f"Whose: {_EXPRESSION}. Else 'default'."),
+    category: str = typer.Option(None, help=f"Category: {_EXPRESSION}."),
+    price: str = typer.Option(None, help=f"Price: {_EXPRESSION}."),
+    in_stock: str = typer.Option(None, help=f'In stock: {_EXPRESSION}, such as "stock > 0".'),
+    attribute: list[str] = typer.Option([], help=f"More to filter on: {_EXPRESSION} AS name. Repeat for several."),
+    base: str = typer.Option(None, help="Where paths begin: https://cdn.example.com/media or file:///srv/media."),
+    pictures: str = typer.Option(None, help="The table with a row per picture, where it is another one."),
+    picture_of: str = typer.Option(None, help="Its foreign key to your table."),
+    ordinal: str = typer.Option(None, help="Its integer that tells a product's pictures apart."),
+    prefix: str = typer.Option("", help="Put before the key, so that two tables' keys never meet."),
+    if_not_exists: bool = typer.Option(False, "--if-not-exists", help="Be content when it is attached like this."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Keep pictures in step with a table of yours, by triggers on it; then copy the rows it has."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        db.check(connection)
+        attachment.attach(
+            connection,
+            relation,
+            key=key,
+            image=image if len(image) > 1 or pictures else image[0],
+            tenant=tenant,
+            category=category,
+            price=price,
+            in_stock=in_stock,
+            attributes=attribute,
+            base=base,
+            pictures=pictures,
+            picture_of=picture_of,
+            ordinal=ordinal,
+            prefix=prefix,
+            backfill=False,
+            if_not_exists=if_not_exists,
+        )
+        copied = _copy(connection, relation, quiet=json)
+    if json:
+        as_json({"attached": relation, "copied": copied})
+    else:
+        output.print(f"{relation} is attached, {copied:,} rows copied. What changes there is searchable from now on.")
+
+
+def detach(
+    relation: str = typer.Argument(..., metavar="TABLE", help="Your table."),
+    keep: bool = typer.Option(False, "--keep", help="Leave its pictures; attaching again embeds none of them again."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Take the triggers off a table, and its pictures out of the search."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        gone = attachment.detach(connection, relation, keep=keep)
+    if json:
+        as_json({"detached": relation, "pictures": gone})
+    else:
+        output.print(f"{relation} is detached, {gone:,} pictures removed.")
+
+
+def backfill(
+    relation: str = typer.Argument(..., metavar="TABLE", help="An attached table."),
+    size: int = typer.Option(attachment.STEP, min=1, help="Rows per transaction."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Copy the rows an attached table had before; goes on where it was interrupted."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        copied = _copy(connection, relation, size, quiet=json)
+    if json:
+        as_json({"copied": copied})
+    else:
+        output.print(f"{copied:,} rows copied.")
+
+
+def attachments(
+    repair: bool = typer.Option(False, "--repair", help="Bring back in step what is not."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Show the attached tables, and how many of their pictures are out of step."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        if repair:
+            for one in attachment.attachments(connection):
+                if one.attached_at is not None:
+                    attachment.repair(connection, one.relation)
+        found = attachment.attachments(connection, drift=True)
+    if json:
+        as_json([vars(one) for one in found])
+        return
+    columns: list[str | tuple[str, str]] = ["table", "key", ("pictures", "right"), "copied", ("out of step", "right")]
+    rows = [(one.relation, one.mapping["key"], one.images, one.backfilled, one.drift) for one in found]
+    output.print(table(columns, rows) if rows else "No table is attached; attach one: imgsearch attach TABLE …")
+
+
+def _copy(connection: psycopg.Connection[Any], relation: str, size: int = attachment.STEP, *, quiet: bool) -> int:
+    copied = 0
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task("copying", total=attachment.rows_of(connection, relation) or None)
+        for copied in attachment.backfill(connection, relation, size=size):
+            bar.update(task, completed=copied)
+        bar.update(task, total=copied, completed=copied)
+    return copied

@@ -1,0 +1,148 @@
+"""`imgsearch search`: ask with words, a picture or an image already here, and filters."""
+
+from __future__ import annotations
+
+import json as jsons
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from imgsearch import config, db
+from imgsearch.cli.console import as_json, nearness, output, table
+from imgsearch.config import Settings
+from imgsearch.dev import embedded
+from imgsearch.errors import FilterError, UsageError
+from imgsearch.ingest import wakeup as doorbell
+from imgsearch.query import ImageId, Query, Resolved, resolve
+from imgsearch.retrieval import Hits
+from imgsearch.retrieval import explain as found_how
+from imgsearch.retrieval import search as find
+
+
+def search(
+    text: str = typer.Argument(None, help='Words, for example "red canvas shoes".'),
+    image: Path = typer.Option(None, "--image", help="A picture file to search by."),
+    like: int = typer.Option(None, "--like", help="Search by an image already here (its id)."),
+    tenant: str = typer.Option(None, help="Only this tenant's pictures."),
+    category: list[str] = typer.Option(None, help="Only this category; repeat for several."),
+    min_price: float = typer.Option(None, help="Only from this price."),
+    max_price: float = typer.Option(None, help="Only up to this price."),
+    in_stock: bool = typer.Option(None, "--in-stock/--sold-out", help="Only what is (not) in stock."),
+    attribute: list[str] = typer.Option(None, "--attribute", "-a", help="Only where name=value; repeat for several."),
+    k: int = typer.Option(10, "-k", help="How many, from 1 to 1000."),
+    explain: bool = typer.Option(False, "--explain", help="Say in words how the answer was found."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Search by words, by a picture or by an image here, with filters; one SQL statement answers."""
+    query = _query(text, image, like)
+    settings = config.load()
+    filters: dict[str, Any] = {
+        "tenant": tenant,
+        "category": list(category) if category else None,
+        "min_price": min_price,
+        "max_price": max_price,
+        "in_stock": in_stock,
+        "attributes": _attributes(attribute or []),
+    }
+    began = time.perf_counter()
+    with db.connect(settings) as connection:
+        # Sessions of one command: plans must follow the filters, never an average of them.
+        resolved = resolve(
+            connection, query, timeout=settings.query_timeout, tenant=tenant, ring=lambda: ring(settings)
+        )
+        hits = find(connection, resolved, k=k, **filters)
+        words = found_how(connection, resolved, k=k, **filters) if explain else []
+    took_ms = (time.perf_counter() - began) * 1000
+    if json:
+        as_json(document(hits, resolved, took_ms) | ({"explain": words} if explain else {}))
+        return
+    show(hits, resolved)
+    for line in words:
+        output.print(line, markup=False, soft_wrap=True)
+
+
+def ring(settings: Settings) -> bool:
+    """Nudge the query workers."""
+    servers = None if settings.redis_url else embedded.running(settings.home)
+    return doorbell.ring(settings.redis_url or (servers.redis_url if servers else ""), "queries")
+
+
+def document(hits: Hits, resolved: Resolved, took_ms: float) -> dict[str, Any]:
+    """Answer a page as plain values."""
+    return {
+        "strategy": hits.strategy,
+        "complete": hits.complete,
+        "matches": hits.matches,
+        "more": hits.more,
+        "took_ms": {"resolve": round(resolved.took_ms, 2), "sql": round(hits.took_ms, 2), "total": round(took_ms, 2)},
+        "rows": rows(hits),
+    }
+
+
+def rows(hits: Hits) -> list[dict[str, Any]]:
+    """Answer the rows of a page as plain values."""
+    return [
+        {
+            "image_id": hit.image_id,
+            "product_id": hit.product_id,
+            "tenant_id": hit.tenant_id,
+            "category": hit.category,
+            "price": hit.price,
+            "title": hit.title,
+            "distance": round(hit.distance, 6),
+        }
+        for hit in hits
+    ]
+
+
+def show(hits: Hits, resolved: Resolved) -> None:
+    """Print a page as a table, and one line on how it was found."""
+    if not hits:
+        output.print("Nothing matches these filters. Leave one out, or look at what there is: imgsearch status")
+        return
+    columns: list[str | tuple[str, str]] = [
+        "distance",
+        "title",
+        "category",
+        ("price", "right"),
+        "tenant",
+        ("image", "right"),
+    ]
+    found = [
+        (nearness(h.distance), h.title or h.product_id, h.category, h.price, h.tenant_id, h.image_id) for h in hits
+    ]
+    output.print(table(columns, found))
+    matches = f"more than {hits.matches:,}" if hits.more else f"{hits.matches:,}"
+    output.print(
+        f"[dim]{len(hits)} of {matches} that match, found by {hits.strategy}, "
+        f"{'complete' if hits.complete else 'perhaps not complete'}; "
+        f"query {resolved.took_ms:.1f} ms ({resolved.source}), SQL {hits.took_ms:.1f} ms[/]",
+        soft_wrap=True,
+    )
+
+
+def _query(text: str | None, image: Path | None, like: int | None) -> Query:
+    given = [value for value in (text, image, like) if value is not None]
+    if len(given) != 1:
+        raise UsageError(
+            'Ask with words, or --image FILE, or --like IMAGE_ID; for example imgsearch search "red shoes".'
+        )
+    if like is not None:
+        return ImageId(like)
+    return image if image is not None else str(text)
+
+
+def _attributes(pairs: list[str]) -> dict[str, Any] | None:
+    """Read name=value; a value that is JSON (true, 42, {"min": 3}, ["a", "b"]) means that, anything else its text."""
+    attributes: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise FilterError(f"{pair!r} is not name=value; write for example -a colour=red.")
+        try:
+            attributes[name] = jsons.loads(value)
+        except ValueError:
+            attributes[name] = value
+    return attributes or None

@@ -1,0 +1,86 @@
+"""`imgsearch status`, `requeue` and `refetch`: what is waiting, what failed, and another chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import typer
+
+from imgsearch import config, db
+from imgsearch.cli.console import as_json, output, table
+from imgsearch.db import sql
+
+
+def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
+    """Show how many pictures are in which state, the workers, the model, and what failed."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        document = read(connection)
+    if json:
+        as_json(document)
+        return
+    state = document["status"]
+    output.print(
+        f"[bold]{state['images']:,} pictures[/]: {state['ready']:,} ready, {state['pending']:,} waiting, "
+        f"{state['leased']:,} in work, {state['failed']:,} failed, {state['skipped']:,} skipped"
+    )
+    if state["oldest_waiting"] is not None:
+        output.print(f"the oldest has waited {state['oldest_waiting'].total_seconds():,.0f} s")
+    if state["space_id"] is None:
+        output.print("no model has written here yet; start a worker: imgsearch up")
+    else:
+        output.print(
+            f"model {state['model']} ({state['dimension']} dimensions), "
+            f"index {state['index_health']}, {state['index_size']}"
+        )
+    if document["workers"]:
+        columns: list[str | tuple[str, str]] = ["worker", "lane", "device", ("seen", "right")]
+        rows = [(w["name"], w["lane"], w["device"], f"{w['silent']:.0f} s ago") for w in document["workers"]]
+        output.print(table(columns, rows))
+    else:
+        output.print("[yellow]no worker has been seen in the last minute; start one: imgsearch up[/]")
+    if document["failures"]:
+        reasons = [(f["error_code"], f["count"], f["example"]) for f in document["failures"]]
+        output.print(table(["failed because", ("pictures", "right"), "for example"], reasons))
+        output.print("try them again: imgsearch requeue")
+
+
+def requeue(
+    tenant: str = typer.Option(None, help="Only this tenant's."),
+    code: str = typer.Option(None, help="Only those that failed with this code."),
+    image: int = typer.Option(None, help="Only this image."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Give failed and skipped pictures another chance."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        values = {"tenant": tenant, "error_code": code, "image_id": image}
+        count = sql.value(connection, "status", "requeue", values)
+    if json:
+        as_json({"requeued": count})
+    else:
+        output.print(f"{count:,} pictures wait again.")
+
+
+def refetch(
+    tenant: str = typer.Option(None, help="Only this tenant's."),
+    product: str = typer.Option(None, help="Only this product's."),
+    image: int = typer.Option(None, help="Only this image."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Fetch pictures that were added as http(s) addresses again, because what is there may have changed."""
+    with db.connect(config.load(), autocommit=True) as connection:
+        values = {"tenant": tenant, "product": product, "image_id": image}
+        count = sql.value(connection, "status", "refetch", values)
+    if json:
+        as_json({"refetched": count})
+    else:
+        output.print(f"{count:,} pictures wait to be fetched again.")
+
+
+def read(connection: psycopg.Connection[Any]) -> dict[str, Any]:
+    """Answer {"status", "workers", "failures"} as plain values."""
+    return {
+        "status": sql.rows(connection, "status", "status")[0],
+        "workers": list(sql.rows(connection, "status", "workers")),
+        "failures": list(sql.rows(connection, "status", "failures")),
+    }

@@ -1,0 +1,58 @@
+"""Borrow the psycopg connection of whatever the caller works with, so that each thing is written once.
+
+A psycopg connection, a SQLAlchemy Session or Connection, and a Django connection all lend the same thing: the
+driver connection, in the middle of the caller's own transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from psycopg import AsyncConnection, Connection
+
+from imgsearch.db.run_blocking import Awaited
+from imgsearch.errors import UsageError
+
+
+def driver(connection: Any) -> Connection[Any]:
+    """Answer the psycopg connection behind `connection`.
+
+    An AsyncSession lends its own through `await session.run_sync(add, …)`: the function then gets a Session like any.
+    Raises UsageError for anything that is not on psycopg 3.
+    """
+    if isinstance(connection, Connection | Awaited):
+        return cast("Connection[Any]", connection)
+    lent: Any = connection
+    if type(lent).__module__.startswith("sqlalchemy.ext.asyncio"):
+        raise _asynchronous(connection)
+    if hasattr(lent, "get_bind") and callable(getattr(lent, "connection", None)):  # SQLAlchemy Session
+        lent = lent.connection()
+    if hasattr(lent, "ensure_connection"):  # Django
+        lent.ensure_connection()
+        lent = lent.connection
+    for name in ("connection", "driver_connection"):  # SQLAlchemy Connection → its pool proxy → the driver's
+        if not isinstance(lent, Connection) and getattr(lent, name, None) is not None:
+            lent = getattr(lent, name)
+    if isinstance(lent, AsyncConnection):
+        if not _inside_run_sync():
+            raise _asynchronous(connection)
+        return cast("Connection[Any]", Awaited(lent))
+    if not isinstance(lent, Connection):
+        raise UsageError(
+            f"{type(connection).__name__} does not lend a psycopg 3 connection; "
+            "use postgresql+psycopg:// with SQLAlchemy, or psycopg 3 with Django."
+        )
+    return lent
+
+
+def _inside_run_sync() -> bool:
+    from sqlalchemy.util.concurrency import in_greenlet
+
+    return bool(in_greenlet())
+
+
+def _asynchronous(connection: Any) -> UsageError:
+    return UsageError(
+        f"{type(connection).__name__} is asynchronous; write `await session.run_sync(function, …)`, "
+        "for example `await session.run_sync(add, photo, product_id=1)`."
+    )

@@ -1,0 +1,86 @@
+"""The SQL of imgsearch: files of named statements, and the one place that runs them.
+
+A statement in a `.sql` file begins with `-- name: <name>`; the comment lines after it describe it.
+Values are bound (`%(value)s`); the few names that vary (the table and column of a space) stand in braces and are
+filled in as `psycopg.sql.Identifier`. Nothing from outside is ever pasted into SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from psycopg import Connection, Cursor
+from psycopg.rows import RowFactory, dict_row, tuple_row
+from psycopg.sql import SQL, Composed, Identifier
+
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+def text(file: str) -> str:
+    """Answer the whole text of a `.sql` file of this package."""
+    return files(__package__).joinpath(f"{file}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def statements(file: str) -> Mapping[str, str]:
+    """Answer {name: statement} of a `.sql` file."""
+    parts = _NAME.split(text(file))
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+
+
+def statement(
+    file: str, name: str, space_id: int | None = None, names: Mapping[str, Identifier] | None = None
+) -> Composed:
+    """Answer a named statement; `{embedding}`, `{bits}` and `{hnsw}` become the names of the space, others `names`."""
+    # The files are part of the package: as trustworthy as a literal in the code.
+    template = SQL(statements(file)[name])
+    if space_id is None:
+        return template.format(**(names or {}))
+    number = int(space_id)
+    return template.format(
+        embedding=Identifier("imgsearch", f"embedding_{number}"),
+        bits=Identifier(f"bits_{number}"),
+        hnsw=Identifier("imgsearch", f"embedding_{number}_hnsw"),
+        **(names or {}),
+    )
+
+
+def run(
+    connection: Connection[Any],
+    file: str,
+    name: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    space_id: int | None = None,
+    names: Mapping[str, Identifier] | None = None,
+    row_factory: RowFactory[Any] = dict_row,
+) -> Cursor[Any]:
+    """Execute a named statement on the caller's connection, inside the caller's transaction.
+
+    Raises the typed error of imgsearch.errors where the database answers with one of ours.
+    """
+    from imgsearch.db.sqlstate import translated
+
+    cursor = connection.cursor(row_factory=row_factory)
+    with translated():
+        cursor.execute(statement(file, name, space_id, names), values)
+    return cursor
+
+
+def rows(
+    connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None, **options: Any
+) -> Sequence[Any]:
+    """Execute a named statement and answer its rows as dicts."""
+    return run(connection, file, name, values, **options).fetchall()
+
+
+def value(
+    connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
+    """Execute a named statement and answer the first column of its first row, or None."""
+    row = run(connection, file, name, values, row_factory=tuple_row, **options).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,5 @@
+"""For tests, yours too: a light stand-in for the encoder, so that a test not about the model needs no torch."""
+
+from imgsearch.dev.testing.encoder import FakeEncoder
+
+__all__ = ["FakeEncoder"]

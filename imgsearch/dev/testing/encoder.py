@@ -1,0 +1,82 @@
+"""An encoder without a model: a picture becomes its own thumbnail, a text a point that depends on its letters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from imgsearch.dev.testing import poison
+from imgsearch.query.cache import canonical
+from imgsearch.spaces.space import Description
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SIDE = 4
+
+
+class FakeEncoder:
+    """Deterministic and quick: embeds pictures (B, 32, 32, 3) uint8 as their 4×4 colours, texts by their digest.
+
+    Equal pictures get equal vectors, similar pictures similar ones; texts mean nothing. `poisonous`: pictures of the
+    colours in `imgsearch.dev.testing.poison` do their harm; `decoder`: the module that decodes, in place of the usual
+    one.
+    """
+
+    size = 32
+    dimension = SIDE * SIDE * 3
+    device = "cpu"
+
+    def __init__(self, *, poisonous: bool = False, decoder: str = "") -> None:
+        self.poisonous, self.decoder = poisonous, decoder
+
+    @classmethod
+    def from_environment(cls) -> FakeEncoder:
+        """Make one as IMGSEARCH_FAKE_POISON and IMGSEARCH_FAKE_DECODER say: how a test reaches into a worker."""
+        return cls(
+            poisonous=os.environ.get("IMGSEARCH_FAKE_POISON") == "1",
+            decoder=os.environ.get("IMGSEARCH_FAKE_DECODER", ""),
+        )
+
+    def embed_pictures(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Answer (B, 48) float32 of length one."""
+        import numpy as np
+
+        found = poison.harms(pixels) if self.poisonous else []
+        poison.suffer(found)
+        block = self.size // SIDE
+        cells = pixels.reshape(len(pixels), SIDE, block, SIDE, block, 3).mean(axis=(2, 4), dtype=np.float32)
+        vectors = _unit(cells.reshape(len(pixels), self.dimension) - 127.3)
+        for row, harm in enumerate(found):
+            if harm in {"nan", "zero"}:
+                vectors[row] = np.nan if harm == "nan" else 0
+        return vectors
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Answer (B, 48) float32 of length one."""
+        import numpy as np
+
+        seeds = [int.from_bytes(sha256(canonical(text).encode()).digest()[:8]) for text in texts]
+        rows = [np.random.default_rng(seed).normal(size=self.dimension) for seed in seeds]
+        return _unit(np.asarray(rows, dtype=np.float32).reshape(len(texts), self.dimension))
+
+    def describe(self, *, with_mean: bool = True) -> Description:
+        """Describe the stand-in as a space knows it."""
+        return Description(
+            model="fake",
+            revision="",
+            fingerprint=sha256(b"imgsearch fake encoder 1").hexdigest(),
+            dimension=self.dimension,
+            preprocessing="fake-1",
+            mean=[0.001] * self.dimension if with_mean else (),
+        )
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    import numpy as np
+
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / lengths

@@ -1,0 +1,1 @@
+"""What comes in: uploads, catalogue files, attached tables, and the queue of record."""

@@ -1,0 +1,124 @@
+"""Attach tables of the shop's own: pictures follow its rows, inside its transactions (sql/0007_attach.sql)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
+from imgsearch.errors import UsageError
+
+STEP = 2000  # rows copied per transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """One attached table. `attached_at` is None where it was detached and its pictures kept.
+
+    `backfilled`: the rows it had before have been copied. `drift`: how many pictures are out of step, where asked for.
+    """
+
+    relation: str
+    pictures: str | None
+    mapping: Mapping[str, Any] = field(repr=False)
+    prefix: str
+    attached_at: datetime | None
+    backfilled: bool
+    images: int
+    drift: int | None = None
+
+
+def attach(
+    connection: Any,
+    table: str,
+    *,
+    key: str,
+    image: str | Sequence[str],
+    tenant: str | None = None,
+    category: str | None = None,
+    price: str | None = None,
+    in_stock: str | None = None,
+    attributes: Sequence[str] = (),
+    base: str | None = None,
+    pictures: str | None = None,
+    picture_of: str | None = None,
+    ordinal: str | None = None,
+    prefix: str = "",
+    backfill: bool | None = None,
+    if_not_exists: bool = False,
+) -> int:
+    """Keep pictures in step with `table` from now on; answer the attachment's number.
+
+    Everything but `key` is a column of the table or an SQL expression over one row of it (`"stock > 0"`); an attribute
+    made by an expression is named (`"lower(brand) AS brand"`). `image` is text: an address (`store:…`, `https:…`) or a
+    path below `base`; several columns are several positions. With pictures in a table of their own: `pictures` names
+    it, `picture_of` its foreign key, `ordinal` an integer that tells a product's pictures apart. `prefix` stands before
+    the key in `product_id`. `backfill`: copy the rows that are there in this transaction (None: up to 10,000 of them;
+    else see `backfill()`).
+
+    Raises AttachmentError and DatabaseRights, which say what to write instead or what to grant.
+    """
+    values = {
+        "relation": table,
+        "key": key,
+        "image": image if isinstance(image, str) else None,
+        "images": None if isinstance(image, str) else list(image),
+        "tenant": tenant,
+        "category": category,
+        "price": price,
+        "in_stock": in_stock,
+        "attributes": list(attributes),
+        "base": base,
+        "pictures": pictures,
+        "picture_of": picture_of,
+        "ordinal": ordinal,
+        "prefix": prefix,
+        "backfill": backfill,
+        "if_not_exists": if_not_exists,
+    }
+    return int(sql.value(driver(connection), "attachment", "attach", values))
+
+
+def detach(connection: Any, table: str, *, keep: bool = False, if_exists: bool = False) -> int:
+    """Take the triggers off `table` and its pictures out of the search, or `keep` them; answer how many went.
+
+    Raises AttachmentError where the table is not attached, unless `if_exists`.
+    """
+    values = {"relation": table, "keep": keep, "if_exists": if_exists}
+    return int(sql.value(driver(connection), "attachment", "detach", values))
+
+
+def backfill(connection: Any, table: str, *, size: int = STEP) -> Iterator[int]:
+    """Copy the rows `table` had before it was attached, `size` of them per transaction; yield how many so far.
+
+    `connection` is in autocommit. Stopped at any moment, it goes on from there when it is called again.
+    """
+    lent = driver(connection)
+    if not lent.autocommit:
+        raise UsageError("Backfilling commits as it goes; use a connection in autocommit.")
+    total = 0
+    while True:
+        step = sql.rows(lent, "attachment", "step", {"relation": table, "size": size})[0]
+        if step["finished"]:
+            return
+        total += step["copied"]
+        yield total
+
+
+def repair(connection: Any, table: str) -> int:
+    """Bring the pictures of an attached table back in step; answer how many were written or removed."""
+    return int(sql.value(driver(connection), "attachment", "repair", {"relation": table}))
+
+
+def attachments(connection: Any, *, drift: bool = False) -> list[Attachment]:
+    """Answer the attached tables; with `drift`, all their rows are read and compared."""
+    name = "attachments_with_drift" if drift else "attachments"
+    return [Attachment(**row) for row in sql.rows(driver(connection), "attachment", name)]
+
+
+def rows_of(connection: Any, table: str) -> int:
+    """Answer about how many rows a table has, from its statistics."""
+    return int(sql.value(driver(connection), "attachment", "rows", {"relation": table}) or 0)

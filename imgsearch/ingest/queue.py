@@ -1,0 +1,191 @@
+"""The queue of record: claim pictures, keep the lease, deliver or give them back. Every change is fenced by a token.
+
+Each function is one statement on the caller's connection. A worker's connection is in autocommit, so that no
+transaction is open while pictures are fetched, decoded or embedded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from imgsearch.db import sql
+from imgsearch.db.vector_array import reals
+from imgsearch.spaces.space import Array
+
+Key = tuple[str, int]  # (tenant_id, image_id)
+LOST = "worker_lost"
+"""The error code of a picture whose worker died with it; it is then claimed with few others, or alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A picture leased to us: `sha256` is None until an http(s) address has been fetched once.
+
+    `suspect`: a worker died while it had this picture; what else is in flight may die with it.
+    """
+
+    tenant_id: str
+    image_id: int
+    token: UUID
+    attempts: int
+    uri: str
+    sha256: bytes | None
+    etag: str | None = None
+    suspect: bool = False
+
+    @property
+    def key(self) -> Key:
+        return self.tenant_id, self.image_id
+
+    def names(self) -> dict[str, Any]:
+        """Answer what a log line says of this claim, for programs."""
+        return {
+            "tenant_id": self.tenant_id,
+            "image_id": self.image_id,
+            "attempt": self.attempts,
+            "token": str(self.token),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A claimed picture and its vector (`dimension` floats, length one) made from the bytes with digest `sha256`."""
+
+    claim: Claim
+    sha256: bytes
+    embedding: Sequence[float] | Array | str
+    phash: str | None = None  # 64 characters 0 or 1
+    etag: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A claimed picture that could not be embedded. `permanent` ones are not tried again."""
+
+    claim: Claim
+    code: str
+    message: str
+    permanent: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """The vector a tenant already has for some bytes, in pgvector's text form."""
+
+    embedding: str
+    phash: str | None
+
+
+def claim(
+    connection: Connection[Any], *, worker: str, limit: int, lease_seconds: float, idle: bool = True
+) -> list[Claim]:
+    """Lease up to `limit` waiting pictures to `worker`, oldest first.
+
+    Suspects are only leased to a worker that is `idle` (it holds nothing else), an eighth of `limit` at a time after
+    the first loss and alone after the next: so a picture that kills its worker takes few others along, and none twice.
+    """
+    values = {"worker": worker, "limit": limit, "few": max(1, limit // 8), "lease_seconds": lease_seconds, "idle": idle}
+    return [Claim(**row) for row in sql.rows(connection, "queue", "claim", values | {"lost": LOST})]
+
+
+def heartbeat(connection: Connection[Any], claims: Iterable[Claim], *, lease_seconds: float) -> set[Key]:
+    """Extend our leases; answer the keys that are still ours."""
+    return _keys(sql.rows(connection, "queue", "heartbeat", _fence(claims) | {"lease_seconds": lease_seconds}))
+
+
+def held(connection: Connection[Any], claims: Iterable[Claim]) -> set[Key]:
+    """Answer the keys that are still leased to us."""
+    return _keys(sql.rows(connection, "queue", "held", _fence(claims)))
+
+
+def known(
+    connection: Connection[Any], space_id: int, digests: Iterable[tuple[str, bytes]]
+) -> dict[tuple[str, bytes], Known]:
+    """Answer the vectors that exist already for (tenant_id, sha256): the same bytes are embedded once per tenant."""
+    wanted = list(digests)
+    if not wanted:
+        return {}
+    values = {"tenants": [tenant for tenant, _ in wanted], "sha256s": [digest for _, digest in wanted]}
+    found = sql.rows(connection, "queue", "known", values, space_id=space_id)
+    return {(row["tenant_id"], row["sha256"]): Known(embedding=row["embedding"], phash=row["phash"]) for row in found}
+
+
+def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Delivery]) -> set[Key]:
+    """Store vectors and close their jobs; answer the keys that were written.
+
+    A key that is missing from the answer was replaced meanwhile, was taken over by another worker, or its row is
+    locked right now (`held` tells: ours still means locked).
+    """
+    if not deliveries:
+        return set()
+    values = _fence(d.claim for d in deliveries) | {
+        "sha256s": [d.sha256 for d in deliveries],
+        **reals(connection, [d.embedding for d in deliveries]),
+        "phashes": [d.phash for d in deliveries],
+        "etags": [d.etag for d in deliveries],
+        "space_id": space_id,
+    }
+    return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))
+
+
+def fail(connection: Connection[Any], failures: Sequence[Failure], *, max_attempts: int) -> dict[Key, str]:
+    """Give failed pictures back; answer the state each is in now (`failed` or `pending`)."""
+    if not failures:
+        return {}
+    values = _fence(f.claim for f in failures) | {
+        "codes": [f.code for f in failures],
+        "messages": [_storable(f.message) for f in failures],
+        "permanents": [f.permanent for f in failures],
+        "max_attempts": max_attempts,
+    }
+    found = sql.rows(connection, "queue", "fail", values)
+    return {(row["tenant_id"], row["image_id"]): row["state"] for row in found}
+
+
+def release(connection: Connection[Any], claims: Iterable[Claim], *, delay: float = 0) -> set[Key]:
+    """Give pictures back without spending the attempt; they may be claimed again after `delay` seconds."""
+    return _keys(sql.rows(connection, "queue", "release", _fence(claims) | {"delay": delay}))
+
+
+def rescue(connection: Connection[Any], *, max_attempts: int) -> int:
+    """Take back the pictures of workers that went silent; answer how many."""
+    return len(sql.rows(connection, "queue", "rescue", {"max_attempts": max_attempts, "lost": LOST}))
+
+
+def enqueue_missing(connection: Connection[Any]) -> int:
+    """Queue pictures that have neither vector nor job; answer how many. Whoever wrote them, none is forgotten."""
+    return sql.run(connection, "queue", "enqueue_missing").rowcount
+
+
+def waiting(connection: Connection[Any]) -> int:
+    """Answer how many pictures are pending or leased."""
+    return int(sql.value(connection, "queue", "waiting"))
+
+
+def next_due(connection: Connection[Any]) -> float | None:
+    """Answer in how many seconds the next picture may be claimed, or None when none waits."""
+    seconds = sql.value(connection, "queue", "next_due")
+    return None if seconds is None else float(seconds)
+
+
+def _storable(message: str) -> str:
+    """Answer a text that Postgres takes: a message may quote a hostile file's bytes."""
+    return message.replace("\0", "").encode("utf-8", "replace").decode()[:2000]
+
+
+def _fence(claims: Iterable[Claim]) -> dict[str, Any]:
+    mine = list(claims)
+    return {
+        "tenants": [c.tenant_id for c in mine],
+        "images": [c.image_id for c in mine],
+        "tokens": [c.token for c in mine],
+    }
+
+
+def _keys(found: Iterable[dict[str, Any]]) -> set[Key]:
+    return {(row["tenant_id"], row["image_id"]) for row in found}

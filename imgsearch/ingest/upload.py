@@ -1,0 +1,212 @@
+"""Add pictures: bytes into the picture store, a row into the caller's transaction, a nudge to the workers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from imgsearch import config, picture, storage
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.sqlstate import translated
+from imgsearch.errors import DatabaseRights, UsageError
+from imgsearch.storage import Store
+
+Outcome = Literal["added", "replaced", "changed", "unchanged"]
+Picture = bytes | str | Path | IO[bytes]
+FORGOTTEN_AT_ONCE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What became of one picture. `changed`: only its filters; `unchanged`: nothing was written."""
+
+    image_id: int
+    outcome: Outcome
+
+    @property
+    def waits(self) -> bool:
+        """Whether the picture now waits for a worker."""
+        return self.outcome in {"added", "replaced"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """What went with a tenant: pictures, objects in the store, and rows of other tables by name."""
+
+    pictures: int
+    objects: int
+    rows: Mapping[str, int]
+
+
+def add(
+    connection: Any,
+    image: Picture,
+    *,
+    product_id: str | int,
+    tenant_id: str = "default",
+    position: int = 0,
+    category: str | None = None,
+    price: float | None = None,
+    in_stock: bool = True,
+    attributes: Mapping[str, Any] | None = None,
+    store: Store | None = None,
+) -> Added:
+    """Add one picture of a product inside the caller's transaction; the same key again replaces it.
+
+    `connection` is psycopg's, a SQLAlchemy Session or Connection, or Django's. `image` is bytes, a file, a path, or
+    an http(s) address (fetched later, by a worker). Bytes go to the store first: a rolled-back transaction leaves no
+    row, and at most an orphan object, which the sweep removes.
+
+    Raises PictureError for what no worker could ever decode, UsageError, StoreError, and the database's typed errors.
+    """
+    row = {
+        "tenant_id": _name("tenant_id", tenant_id),
+        "product_id": _name("product_id", product_id),
+        "position": position,
+        "category": category,
+        "price": _price(price),
+        "in_stock": in_stock,
+        "attributes": json.dumps(dict(attributes or {}), default=str),
+    }
+    if isinstance(image, str) and image.lower().startswith(("http://", "https://")):
+        row |= {"uri": image, "sha256": None}
+    else:
+        data = read(image)
+        picture.inspect(data)
+        row |= {"uri": (store or default_store()).put(data), "sha256": picture.digest(data)}
+    found = sql.rows(driver(connection), "upload", "add", row)
+    return Added(**found[0])
+
+
+def remove(
+    connection: Any,
+    *,
+    tenant_id: str,
+    product_id: str | int | None = None,
+    position: int | None = None,
+    image_id: int | None = None,
+) -> list[int]:
+    """Delete a product's pictures, or one of them, inside the caller's transaction; answer their image ids.
+
+    Vector, filter bits and job go with the row; the bytes go with the next sweep of the store, if no row uses them.
+    Raises UsageError when neither product_id nor image_id is given (to remove a whole tenant, see `forget`).
+    """
+    if product_id is None and image_id is None:
+        raise UsageError("Say which pictures to remove: a product_id or an image_id.")
+    values = {
+        "tenant_id": tenant_id,
+        "product_id": None if product_id is None else str(product_id),
+        "position": position,
+        "image_id": image_id,
+    }
+    return [row["image_id"] for row in sql.rows(driver(connection), "upload", "remove", values)]
+
+
+def sweep_store(
+    connection: Any, store: Store | None = None, *, older_than: timedelta = storage.store.GRACE
+) -> storage.store.Swept:
+    """Delete bytes that no picture uses and that were last written before `older_than` ago.
+
+    Raises DatabaseRights for a role that does not see every tenant: what it cannot see would look unused.
+    """
+    lent = driver(connection)
+    _must_see_all(lent)
+    return storage.sweep(store or default_store(), lambda digests: _used(lent, digests), older_than)
+
+
+def forget(connection: Any, tenant_id: str, store: Store | None = None) -> Forgotten:
+    """Remove everything a tenant has here: rows, vectors, bits, cached questions, keys, pictures and thumbnails.
+
+    `connection` is in autocommit: rows go first, in small transactions, then the bytes that nobody else uses, so an
+    interruption leaves at most bytes for the sweep, and running it again finishes. Stop the tenant's uploads before.
+    Two things cannot be told apart from others' and go by themselves: bytes of pictures replaced or removed within
+    the last hour (with the next sweep), and texts or pictures that only were asked (only vectors are kept, 30 days).
+    Raises UsageError inside a transaction, DatabaseRights for a role that does not see every tenant, StoreError.
+    """
+    lent = driver(connection)
+    if not lent.autocommit:
+        raise UsageError("Forgetting a tenant commits as it goes; use a connection in autocommit.")
+    _must_see_all(lent)
+    place = store or default_store()
+    pictures = objects = 0
+    while rows := sql.rows(lent, "upload", "forget_pictures", {"tenant_id": tenant_id, "most": FORGOTTEN_AT_ONCE}):
+        pictures += len(rows)
+        digests = sorted({row["sha256"] for row in rows if row["sha256"]})
+        sql.run(lent, "upload", "forget_questions", {"digests": digests})
+        for digest in set(digests) - _used(lent, digests):
+            place.delete(storage.store.uri_of(digest))
+            objects += 1
+    tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
+    others = {table: _forget_rows(lent, table, tenant_id) for table in tables}
+    return Forgotten(pictures=pictures, objects=objects, rows={name: count for name, count in others.items() if count})
+
+
+def _forget_rows(lent: Connection[Any], table: str, tenant_id: str) -> int:
+    statement = SQL(sql.statements("upload")["forget_rows"]).format(table=Identifier("imgsearch", table))
+    with translated():
+        return lent.execute(statement, {"tenant_id": tenant_id}).rowcount
+
+
+def _must_see_all(lent: Connection[Any]) -> None:
+    if sql.value(lent, "upload", "walled"):
+        raise DatabaseRights(
+            "This role sees one tenant at a time, so it cannot tell which bytes nobody uses. "
+            "Connect as the owner or as a member of imgsearch_admin or imgsearch_worker."
+        )
+
+
+def _used(lent: Connection[Any], digests: list[bytes]) -> set[bytes]:
+    uris = [storage.store.uri_of(digest) for digest in digests]
+    return {row["sha256"] for row in sql.rows(lent, "upload", "used", {"digests": digests, "uris": uris})}
+
+
+def read(image: Picture) -> bytes:
+    """Answer the bytes of a picture given as bytes, path or open file. Raises UsageError when it cannot be read."""
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, str | Path):
+        try:
+            return Path(image).read_bytes()
+        except OSError as error:
+            raise UsageError(f"{image} cannot be read: {error.strerror}. Check the path.") from error
+    return image.read()
+
+
+@cache
+def open_store(url: str) -> Store:
+    """Open the picture store at `url`, once per process."""
+    return storage.open_store(url)
+
+
+def default_store() -> Store:
+    """Answer the configured picture store."""
+    return open_store(config.load().storage_url)
+
+
+def _name(what: str, value: str | int) -> str:
+    text = str(value)
+    if not text or "\0" in text:
+        raise UsageError(f"{what} is {text!r}; give every picture a {what} that is not empty.")
+    return text
+
+
+def _price(value: float | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        price = float(value)
+    except (TypeError, ValueError):
+        price = math.nan
+    if not 0 <= price < math.inf:
+        raise UsageError(f"The price is {value!r}; it must be a number of at least 0, or be left out.")
+    return price

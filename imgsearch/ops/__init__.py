@@ -1,0 +1,1 @@
+"""Operations: maintenance, the doctor, tuning, metrics, API keys."""

@@ -1,0 +1,203 @@
+"""Keep searches fast: build and rebuild the index beside running searches, warm caches, vacuum, promote attributes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psycopg
+from psycopg.sql import Identifier
+
+from imgsearch import db
+from imgsearch.config import Settings
+from imgsearch.db import sql
+from imgsearch.errors import UsageError
+from imgsearch.spaces import space
+
+Tick = Callable[[str, int, int], None]  # what is going on, how much is done, of how much
+LOOK_SECONDS = 0.3
+TYPES = ("text", "number", "boolean")
+
+
+def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = None) -> bool:
+    """Build the HNSW of the searched space if it has no valid one; answer whether it was built.
+
+    `memory` is a maintenance_work_mem for it (a build that outgrows it becomes many times slower). Raises NoSpace,
+    UsageError while another upkeep runs.
+    """
+    with db.connect(settings, autocommit=True) as connection:
+        _alone(connection, memory)
+        clean(connection)
+        return _build(settings, connection, tick)
+
+
+def _build(settings: Settings, connection: psycopg.Connection[Any], tick: Tick | None) -> bool:
+    space_id = space.require(connection).space_id
+    state = sql.value(connection, "upkeep", "state", {"space_id": space_id})
+    if state == "valid":
+        return False
+    index = f"embedding_{space_id}_hnsw"
+    if state == "invalid":
+        _drop(connection, index)
+    try:
+        _watched(settings, connection, "create", "building", tick, {"index": Identifier(index)}, space_id)
+    except BaseException:
+        _drop(connection, index)  # what an interrupted build leaves behind is written to and never read
+        raise
+    return True
+
+
+def drop(settings: Settings) -> bool:
+    """Drop the HNSW of the searched space before a bulk load; answer whether there was one.
+
+    Searches stay correct: they compare bits or everything, and say so. Raises NoSpace, UsageError.
+    """
+    with db.connect(settings, autocommit=True) as connection:
+        _alone(connection, None)
+        space_id = space.require(connection).space_id
+        had = sql.value(connection, "upkeep", "state", {"space_id": space_id}) != "none"
+        _drop(connection, f"embedding_{space_id}_hnsw")
+        return bool(had)
+
+
+def reindex(
+    settings: Settings, *, everything: bool = False, memory: str | None = None, tick: Tick | None = None
+) -> list[str]:
+    """Clean up after interrupted builds and make every index whole; answer what was done, in words.
+
+    everything: rebuild the HNSW though it is valid, as after many deletions. Raises NoSpace, UsageError.
+    """
+    with db.connect(settings, autocommit=True) as connection:
+        _alone(connection, memory)
+        done = [f"dropped {index}, left over by an interrupted build" for index in clean(connection)]
+        hnsw = f"embedding_{space.require(connection).space_id}_hnsw"
+        if _build(settings, connection, tick):
+            done.append(f"built {hnsw}")
+        elif everything:
+            done.append(_rebuild(settings, connection, hnsw, tick))
+        others = sql.rows(connection, "upkeep", "invalid")
+        done += [_rebuild(settings, connection, row["index"], tick) for row in others]
+        return done
+
+
+def clean(connection: psycopg.Connection[Any]) -> list[str]:
+    """Drop what interrupted rebuilds left beside the real indexes; answer their names."""
+    left_over = [row["index"] for row in sql.rows(connection, "upkeep", "invalid") if row["left_over"]]
+    for index in left_over:
+        _drop(connection, index)
+    return left_over
+
+
+def vacuum(settings: Settings, *, tick: Tick | None = None) -> list[str]:
+    """Vacuum and analyse the tables of a search; answer their names."""
+    tables = ["image", "job", "query_vector"]
+    with db.connect(settings, autocommit=True) as connection:
+        if active := space.active(connection):
+            tables.append(f"embedding_{active.space_id}")
+        for table in tables:
+            _watched(settings, connection, "vacuum", "vacuuming", tick, {"table": Identifier("imgsearch", table)})
+    return tables
+
+
+def prewarm(connection: psycopg.Connection[Any], *, seconds: float = 60, tick: Tick | None = None) -> str:
+    """Read what searches read into memory; answer in words how. `connection` is in autocommit. Raises NoSpace.
+
+    With the extension pg_prewarm whole relations; without it the vectors, and the graph by walking it from sampled
+    pictures for at most `seconds`.
+    """
+    space_id = space.require(connection).space_id
+    deadline = time.monotonic() + seconds
+    if sql.value(connection, "upkeep", "has_prewarm"):
+        relations = sql.rows(connection, "upkeep", "relations", {"space_id": space_id})
+        for number, relation in enumerate(relations, 1):
+            sql.run(connection, "upkeep", "prewarm", {"relation": relation["name"]})
+            if tick:
+                tick(relation["name"], number, len(relations))
+        return f"read {len(relations)} tables and indexes, {sum(r['size'] for r in relations) / 2**20:,.0f} MB"
+    sql.run(connection, "upkeep", "read", space_id=space_id)
+    starts = sql.rows(connection, "upkeep", "starts")
+    walked = 0
+    for start in starts:
+        if walked and time.monotonic() > deadline:
+            break
+        with connection.transaction():
+            sql.run(connection, "upkeep", "wide")
+            sql.run(connection, "upkeep", "walk", start, space_id=space_id)
+        walked += 1
+        if tick:
+            tick("walks", walked, len(starts))
+    return f"read all vectors and walked the graph from {walked} pictures (CREATE EXTENSION pg_prewarm reads all of it)"
+
+
+def promote(connection: psycopg.Connection[Any], name: str, kind: str) -> str:
+    """Give an attribute a typed, indexed column that searches use; answer the column's name.
+
+    Rewrites the table of pictures under a lock. Raises UsageError for an unknown type, DatabaseRights.
+    """
+    return str(sql.value(connection, "upkeep", "promote", {"name": name, "type": kind}))
+
+
+def demote(connection: psycopg.Connection[Any], name: str) -> bool:
+    """Take a promoted attribute's column away; answer whether there was one."""
+    return bool(sql.value(connection, "upkeep", "demote", {"name": name}))
+
+
+def _alone(connection: psycopg.Connection[Any], memory: str | None) -> None:
+    if not sql.value(connection, "upkeep", "alone"):
+        raise UsageError("Another index is being built or dropped here; wait until it is done.")
+    if memory:
+        try:
+            sql.run(connection, "upkeep", "memory", {"memory": memory})
+        except psycopg.errors.InvalidParameterValue as error:
+            raise UsageError(f"{memory!r} is no amount of memory; write for example 2GB.") from error
+
+
+def _drop(connection: psycopg.Connection[Any], index: str) -> None:
+    sql.run(connection, "upkeep", "drop", names={"index": Identifier("imgsearch", index)})
+
+
+def _rebuild(settings: Settings, connection: psycopg.Connection[Any], index: str, tick: Tick | None) -> str:
+    try:
+        _watched(settings, connection, "rebuild", "building", tick, {"index": Identifier("imgsearch", index)})
+    except BaseException:
+        clean(connection)
+        raise
+    return f"rebuilt {index}"
+
+
+def _watched(
+    settings: Settings,
+    connection: psycopg.Connection[Any],
+    name: str,
+    progress: str,
+    tick: Tick | None,
+    names: Mapping[str, Identifier],
+    space_id: int | None = None,
+) -> None:
+    """Run a long statement while another connection tells how far it is; interrupted, cancel it."""
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            sql.run(connection, "upkeep", name, space_id=space_id, names=names)
+        except BaseException as error:  # noqa: BLE001  # raised again below, in the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name=f"imgsearch {name}")
+    thread.start()
+    try:
+        with db.connect(settings, autocommit=True) as watch:
+            while thread.is_alive():
+                for row in sql.rows(watch, "upkeep", progress, {"pid": connection.info.backend_pid}):
+                    if tick:
+                        tick(row["phase"], row["done"], row["total"])
+                thread.join(LOOK_SECONDS)
+    except BaseException:
+        connection.cancel_safe()
+        raise
+    finally:
+        thread.join()
+    if failure:
+        raise failure[0]

@@ -1,0 +1,142 @@
+"""What a worker counts and times, for Prometheus; free of cost until `enable` is called.
+
+Names follow text-embeddings-inference and celery-exporter. No tenant is a label: their number has no bound.
+Needs prometheus-client (`pip install 'imgsearch[metrics]'`); nothing here touches its global registry, so a host
+application keeps its own metrics to itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from imgsearch.db import sql
+from imgsearch.errors import SettingsError
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from psycopg import Connection
+
+Stage = Literal["fetch", "decode", "forward", "deliver"]
+Event = Literal["claimed", "ready", "released", "rescued", "stale", "oom", "nudged"]
+
+_EVENTS: dict[Event, tuple[str, str]] = {
+    "claimed": ("imgsearch_images_claimed", "Pictures leased to this worker"),
+    "ready": ("imgsearch_images_ready", "Pictures whose vector this worker committed"),
+    "released": ("imgsearch_images_released", "Pictures given back without spending the attempt"),
+    "rescued": ("imgsearch_lease_expired", "Pictures taken back from workers that went silent"),
+    "stale": ("imgsearch_stale_write_rejected", "Results refused because the picture was replaced or taken over"),
+    "oom": ("imgsearch_oom_backoff", "Batches halved because the device ran out of memory"),
+    "nudged": ("imgsearch_nudges_received", "Celery messages received"),
+}
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Metrics:
+    """The worker's own numbers, in a registry of their own."""
+
+    def __init__(self) -> None:
+        """Raises SettingsError where prometheus-client is not installed."""
+        try:
+            from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        except ImportError as error:
+            raise SettingsError("Metrics need prometheus-client; run: pip install 'imgsearch[metrics]'") from error
+        self.registry: CollectorRegistry = CollectorRegistry()
+        own: dict[str, Any] = {"registry": self.registry}
+        self.events = {event: Counter(name, text, **own) for event, (name, text) in _EVENTS.items()}
+        self.failures = Counter(
+            "imgsearch_images_failed",
+            "Attempts that failed, by code; `final` ones are set aside",
+            ["code", "final"],
+            **own,
+        )
+        self.stages = Histogram(
+            "imgsearch_stage_duration_seconds",
+            "Duration of a step: fetch and decode of one picture, forward and deliver of a batch",
+            ["stage"],
+            buckets=_SECONDS,
+            **own,
+        )
+        self.batch = Histogram("imgsearch_batch_next_size", "Pictures in one forward pass", buckets=_SIZES, **own)
+        self.ready = Gauge("imgsearch_worker_ready", "1 when the last look found this worker ready", **own)
+
+
+_enabled: Metrics | None = None
+
+
+def enable() -> Metrics:
+    """Begin to count in this process. Raises SettingsError where prometheus-client is not installed."""
+    global _enabled
+    if _enabled is None:
+        _enabled = Metrics()
+    return _enabled
+
+
+def count(event: Event, amount: int = 1) -> None:
+    """Count something that happened."""
+    if _enabled is not None and amount:
+        _enabled.events[event].inc(amount)
+
+
+def failed(code: str, state: str | None) -> None:
+    """Count an attempt that failed and left its picture in `state`."""
+    if _enabled is not None:
+        _enabled.failures.labels(code, "true" if state == "failed" else "false").inc()
+
+
+@contextmanager
+def timed(stage: Stage) -> Iterator[None]:
+    """Time one step, whether it succeeds or raises."""
+    if _enabled is None:
+        yield
+        return
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        _enabled.stages.labels(stage).observe(time.perf_counter() - began)
+
+
+@contextmanager
+def forward(size: int) -> Iterator[None]:
+    """Time one forward pass of `size` pictures."""
+    if _enabled is not None:
+        _enabled.batch.observe(size)
+    with timed("forward"):
+        yield
+
+
+def exposition(connection: Connection[Any] | None = None, *, ready: bool | None = None) -> bytes:
+    """Answer the text that Prometheus reads: this process's numbers, and the queue's where a connection is lent.
+
+    Raises SettingsError where prometheus-client is not installed, and the database's typed errors.
+    """
+    if ready is not None and _enabled is not None:
+        _enabled.ready.set(ready)
+    registry = _enabled.registry if _enabled is not None else Metrics().registry
+    from prometheus_client import generate_latest
+
+    text: bytes = generate_latest(registry)
+    return text + (_queue(connection) if connection is not None else b"")
+
+
+def _queue(connection: Connection[Any]) -> bytes:
+    """Answer the gauges of the queue: every worker tells the same, so take their maximum, not their sum."""
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+    registry = CollectorRegistry()
+    depth = Gauge(
+        "imgsearch_queue_size", "Pictures that wait, are in work, or were set aside", ["state"], registry=registry
+    )
+    oldest = Gauge("imgsearch_oldest_pending_seconds", "How long the oldest picture has waited", registry=registry)
+    questions = Gauge("imgsearch_queries_waiting", "Questions nobody has answered yet", registry=registry)
+    found = sql.rows(connection, "queue", "depth")[0]
+    for state in ("pending", "leased", "failed", "skipped"):
+        depth.labels(state).set(found[state])
+    oldest.set(found["oldest"])
+    questions.set(found["questions"])
+    text: bytes = generate_latest(registry)
+    return text

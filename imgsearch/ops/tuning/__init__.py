@@ -1,0 +1,6 @@
+"""Recall on the user's own pictures: measure it (`measure`), and choose the parameters that reach a target (`tune`)."""
+
+from imgsearch.ops.tuning.recall import Measured, measure
+from imgsearch.ops.tuning.tune import Tuned, tune
+
+__all__ = ["Measured", "Tuned", "measure", "tune"]

@@ -1,0 +1,149 @@
+"""Today's recall: questions drawn from the stored pictures and asked texts, their exact answers, and what is found."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+from typing import Any
+
+import psycopg
+
+from imgsearch.db import sql
+from imgsearch.errors import UsageError
+from imgsearch.ops.tuning.shapes import Filters, Picture, shapes
+
+NOISE = 0.2  # how far a question lies from the picture it was drawn from, as a part of its length
+SAME = 1e-6  # a picture as far away as the k-th is as right as that one
+PER_SHAPE = 40  # questions
+NOTHING: Filters = dict.fromkeys(("tenant", "categories", "min_price", "max_price", "in_stock", "attributes"))
+
+Tick = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A query with filters of one shape, and the distances of its true answer."""
+
+    shape: str
+    values: Mapping[str, Any] = field(repr=False)
+    truth: Sequence[float] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Recall of one shape of filter: mean and worst of its questions, the median time, and which ways answered."""
+
+    shape: str
+    questions: int
+    recall: float
+    worst: float
+    p50_ms: float
+    ways: Mapping[str, int]
+
+
+def measure(
+    connection: psycopg.Connection[Any], *, k: int = 10, seconds: float = 60, seed: int = 1, tick: Tick | None = None
+) -> list[Measured]:
+    """Answer today's recall@k per shape of filter, in one read-only transaction of about `seconds` at most.
+
+    `connection` is in autocommit. Raises UsageError when there is nothing to measure with, NoSpace.
+    """
+    deadline = time.monotonic() + seconds
+    with connection.transaction():
+        questions = draw(connection, k=k, deadline=time.monotonic() + 0.7 * seconds, seed=seed, tick=tick)
+        return answer(connection, questions, None, deadline=deadline, tick=tick)
+
+
+def draw(
+    connection: psycopg.Connection[Any], *, k: int, deadline: float, seed: int, tick: Tick | None = None
+) -> list[Question]:
+    """Answer questions of every shape in turn with their exact answers, as many as the time allows."""
+    _gentle(connection, deadline)
+    pictures = sql.rows(connection, "tuning", "sample")
+    if not pictures:
+        raise UsageError("There is nothing to measure with; add pictures first.")
+    numbers = Random(seed)
+    texts = [row["vector"] for row in sql.rows(connection, "tuning", "texts")]
+    known = shapes(pictures)
+    questions: list[Question] = []
+    for turn in count():
+        for name, shape in known.items():
+            if turn == PER_SHAPE or (questions and time.monotonic() > deadline):
+                return questions
+            picture = numbers.choice(pictures)
+            filters = shape(picture, numbers)
+            if filters is None:
+                continue
+            # Texts, where some were asked, are every third question: they lie apart from the pictures.
+            vector = numbers.choice(texts) if texts and turn % 3 == 2 else _near(picture, numbers)
+            values = NOTHING | filters | {"vector": vector, "k": k}
+            _gentle(connection, deadline)
+            try:
+                with connection.transaction():
+                    truth = sql.value(connection, "tuning", "truth", values)
+            except psycopg.errors.QueryCanceled:
+                if questions:
+                    return questions
+                raise UsageError("Not one exact answer was found in this time; allow more with --seconds.") from None
+            if truth:
+                questions.append(Question(shape=name, values=values, truth=truth))
+            if tick:
+                tick("exact answers", turn * len(known) + list(known).index(name), PER_SHAPE * len(known))
+    return questions
+
+
+def answer(
+    connection: psycopg.Connection[Any],
+    questions: Sequence[Question],
+    parameters: Mapping[str, int] | None,
+    *,
+    deadline: float,
+    tick: Tick | None = None,
+) -> list[Measured]:
+    """Ask the questions with these parameters (None: those in use); answer the recall per shape.
+
+    Stops early at the deadline, with what was answered until then.
+    """
+    sql.run(connection, "tuning", "use", {"parameters": json.dumps(parameters) if parameters else ""})
+    found: dict[str, list[tuple[float, float, str]]] = {}
+    for number, question in enumerate(questions):
+        if found and time.monotonic() > deadline:
+            break
+        _gentle(connection, deadline + 5)
+        began = time.perf_counter()
+        row = sql.rows(connection, "tuning", "ask", question.values)[0]
+        took_ms = (time.perf_counter() - began) * 1000
+        right = sum(distance <= question.truth[-1] + SAME for distance in row["distances"])
+        found.setdefault(question.shape, []).append((right / len(question.truth), took_ms, row["strategy"]))
+        if tick:
+            tick("searches", number + 1, len(questions))
+    return [_summary(shape, answers) for shape, answers in found.items()]
+
+
+def _summary(shape: str, answers: Sequence[tuple[float, float, str]]) -> Measured:
+    return Measured(
+        shape=shape,
+        questions=len(answers),
+        recall=statistics.fmean(recall for recall, _, _ in answers),
+        worst=min(recall for recall, _, _ in answers),
+        p50_ms=statistics.median(took for _, took, _ in answers),
+        ways=dict(Counter(way for _, _, way in answers)),
+    )
+
+
+def _near(picture: Picture, numbers: Random) -> str:
+    """Answer a vector near the picture's: a query is like something here, and never the same."""
+    vector = json.loads(picture["vector"])
+    step = NOISE / len(vector) ** 0.5
+    return "[" + ",".join(f"{number + numbers.gauss(0, step):.6f}" for number in vector) + "]"
+
+
+def _gentle(connection: psycopg.Connection[Any], deadline: float) -> None:
+    left = max(1, round(1000 * (deadline - time.monotonic())))
+    sql.run(connection, "tuning", "gentle", {"milliseconds": str(left)})

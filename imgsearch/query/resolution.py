@@ -1,0 +1,192 @@
+"""Anything → vector: a text, a picture, an image already here, or a vector.
+
+Resolution happens before the search statement, never inside it, so that an unknown text cannot abort the caller's
+transaction. An answer comes from this process's memory, from `query_vector`, or from a query worker that is asked
+through the database and woken by NOTIFY (and by a Celery nudge, where a broker is given).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+import psycopg
+
+from imgsearch import picture
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.run_blocking import aside
+from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryError, QueryTimeout, UnknownImage, VectorError
+from imgsearch.query import cache as question
+from imgsearch.query.cache import Question
+from imgsearch.spaces import space
+
+MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
+REMEMBERED = 1024  # vectors kept in this process: 768 dimensions as text are 8 kB each
+
+Source = Literal["memory", "database", "worker", "image", "given"]
+
+
+@dataclass(frozen=True)
+class ImageId:
+    """Means "like this image" where a query is expected."""
+
+    image_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A query that is a vector now: `vector` in pgvector's text form, comparable within `space_id` only."""
+
+    vector: str
+    space_id: int
+    source: Source
+    took_ms: float
+    kind: Literal["text", "picture", "image", "vector"]
+
+
+Query = str | bytes | Path | ImageId | Sequence[float] | Resolved
+_memory: OrderedDict[bytes, tuple[int, str]] = OrderedDict()
+_memory_lock = Lock()
+
+
+def resolve(
+    connection: Any,
+    query: Query,
+    *,
+    timeout: float = 10,
+    tenant: str | None = None,
+    ring: Callable[[], Any] | None = None,
+) -> Resolved:
+    """Answer the vector of a query.
+
+    A str is a text; bytes and Path are a picture; ImageId an image already here (of `tenant`, if given); a sequence
+    of numbers a vector of the active space. `timeout` in seconds bounds the wait for a query worker; `ring` nudges
+    one. Reads on the caller's connection; a question is asked on a connection of its own, which commits at once.
+
+    Raises QueryError, VectorError, UnknownImage, PictureError, NoSpace, QueryTimeout.
+    """
+    began = time.perf_counter()
+    if isinstance(query, Resolved):
+        return query
+    lent = driver(connection)
+    if isinstance(query, ImageId):
+        found = sql.rows(lent, "query", "vector_of", {"image_id": query.image_id, "tenant": tenant})
+        if not found:
+            raise UnknownImage(f"Image {query.image_id} does not exist or has no vector yet; look at imgsearch.status.")
+        return _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
+    if isinstance(query, str | bytes | Path):
+        asked = _question(query)
+        space_id, vector, source = _answer(lent, asked, timeout, ring)
+        return _resolved(space_id, vector, source, asked.kind, began)
+    active = space.require(lent)
+    return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
+
+
+def checked(vector: Sequence[float], dimension: int) -> str:
+    """Answer a vector in pgvector's text form. Raises VectorError for a wrong dimension, zero, NaN or infinity."""
+    try:
+        literal = space.vector_literal(vector)
+    except (TypeError, ValueError) as error:
+        raise VectorError("The query is neither text, picture, image id nor a sequence of numbers.") from error
+    numbers = [float(number) for number in literal[1:-1].split(",")] if len(literal) > 2 else []
+    if len(numbers) != dimension:
+        raise VectorError(f"The vector has {len(numbers)} numbers, the active space has {dimension}; use its model.")
+    if not all(map(math.isfinite, numbers)) or not any(numbers):
+        raise VectorError("The vector is zero or holds NaN or infinity; it points nowhere.")
+    if max(map(abs, numbers)) > 60000:
+        raise VectorError("The vector does not fit half precision; scale it to length one.")
+    return literal
+
+
+def _question(query: str | bytes | Path) -> Question:
+    if isinstance(query, str):
+        if len(query) > MAX_TEXT:
+            raise QueryError(f"The query has {len(query)} characters, at most {MAX_TEXT} make sense; shorten it.")
+        if not question.canonical(query) or "\0" in query:
+            raise QueryError('The query is empty; ask for something, for example "red canvas shoe".')
+        return question.of_text(query)
+    data = query if isinstance(query, bytes) else _read(query)
+    picture.inspect(data)
+    return question.of_picture(data)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise QueryError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+
+
+def _answer(
+    lent: psycopg.Connection[Any], asked: Question, timeout: float, ring: Callable[[], Any] | None
+) -> tuple[int, str, Source]:
+    memory_key = lent.info.dsn.encode() + asked.kind.encode() + asked.key
+    with _memory_lock:
+        remembered = _memory.get(memory_key)
+    found = question.look_up(lent, asked, remembered[0] if remembered else None)
+    if found is None:
+        raise NoSpace
+    if remembered and remembered[0] == found.space_id:
+        return found.space_id, remembered[1], "memory"
+    source: Source = "database"
+    if found.embedding is None:
+        found, source = aside(lent, _wait, asked, timeout, ring), "worker"
+    vector = found.embedding
+    if vector is None:
+        raise _refusal(asked, found)
+    with _memory_lock:
+        _memory[memory_key] = (found.space_id, vector)
+        _memory.move_to_end(memory_key)
+        while len(_memory) > REMEMBERED:
+            _memory.popitem(last=False)
+    return found.space_id, vector, source
+
+
+def _wait(
+    lent: psycopg.Connection[Any], asked: Question, timeout: float, ring: Callable[[], Any] | None
+) -> question.Found:
+    """Ask on a connection of our own and wait for the answer: the caller's transaction must not be committed."""
+    deadline = time.monotonic() + timeout
+    options: dict[str, Any] = {"password": lent.info.password} if lent.info.password else {}
+    with psycopg.connect(lent.info.dsn, autocommit=True, application_name="imgsearch query", **options) as side:
+        side.execute("LISTEN imgsearch_answer")
+        question.ask(side, asked)
+        if ring is not None:
+            ring()
+        while True:
+            found = question.look_up(side, asked)
+            if found is None:
+                raise NoSpace
+            if found.answered:
+                return found
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise QueryTimeout(
+                    f"No worker embedded the query within {timeout:g} s. Is a query worker running? "
+                    "See `imgsearch status`; start one with `imgsearch worker --lane queries`."
+                )
+            # NOTIFY wakes us at once; the half second is the net for one that was lost.
+            for heard in side.notifies(timeout=min(left, 0.5), stop_after=1):
+                if heard.payload == asked.key.hex():
+                    break
+
+
+def _refusal(asked: Question, found: question.Found) -> ImgsearchError:
+    message = found.error or "The query could not be embedded; try again in a minute."
+    if asked.kind == "picture" and found.error_code:
+        return PictureError(found.error_code, message)
+    return QueryError(message)
+
+
+def _resolved(
+    space_id: int, vector: str, source: Source, kind: Literal["text", "picture", "image", "vector"], began: float
+) -> Resolved:
+    took_ms = (time.perf_counter() - began) * 1000
+    return Resolved(vector=vector, space_id=space_id, source=source, took_ms=took_ms, kind=kind)

@@ -1,0 +1,89 @@
+"""The nearest pictures among a SELECT's, as a CTE that SQLAlchemy compiles around the shared statement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import CTE, BigInteger, Boolean, ColumnElement, Float, Integer, Select, Text, column, literal
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import TextClause
+from sqlalchemy.sql.selectable import TextualSelect
+from sqlalchemy.sql.visitors import InternalTraversal
+
+from imgsearch.retrieval.template import DEEPEST_BY_BITS, Slot, pieces
+
+_COLUMNS: list[ColumnElement[Any]] = [
+    column("tenant_id", Text),
+    column("image_id", BigInteger),
+    column("distance", Float(53)),
+    column("strategy", Text),
+    column("complete", Boolean),
+]
+
+
+class _Nearest(TextClause):
+    """The shared statement with the caller's candidates in it."""
+
+    __visit_name__ = "imgsearch_nearest"
+    inherit_cache = True
+    _traverse_internals = [  # noqa: RUF012  # SQLAlchemy's own protocol: what makes two statements the same
+        ("query", InternalTraversal.dp_clauseelement),
+        ("candidates", InternalTraversal.dp_clauseelement),
+        ("sampled", InternalTraversal.dp_clauseelement),
+        ("last", InternalTraversal.dp_clauseelement),
+        ("max_distance", InternalTraversal.dp_clauseelement),
+        ("space", InternalTraversal.dp_clauseelement),
+        ("repeats", InternalTraversal.dp_boolean),
+        ("names", InternalTraversal.dp_plain_obj),
+        ("deep", InternalTraversal.dp_boolean),
+    ]
+
+    def __init__(
+        self, values: dict[str, ColumnElement[Any] | Select[Any]], *, repeats: bool, names: frozenset[str], deep: bool
+    ) -> None:
+        super().__init__("")
+        self.query = values["query"]
+        self.candidates = values["candidates"]
+        self.sampled = values["sampled"]
+        self.last = values["last"]
+        self.max_distance = values["max_distance"]
+        self.space = values["space"]
+        self.repeats = repeats
+        self.names = names
+        self.deep = deep
+
+
+@compiles(_Nearest)
+def _compile(element: _Nearest, compiler: Any, **options: Any) -> str:
+    last = DEEPEST_BY_BITS + 1 if element.deep else 1
+    compiled = ""
+    for piece in pieces(last=last, repeats=element.repeats, names=element.names):
+        compiled += compiler.process(getattr(element, piece.name)) if isinstance(piece, Slot) else piece
+    return compiled
+
+
+def found(
+    candidates: Select[Any],
+    sampled: Select[Any],
+    query: ColumnElement[Any],
+    *,
+    repeats: bool,
+    names: frozenset[str],
+    last: int,
+    max_distance: float | None,
+    space_id: int | None,
+) -> CTE:
+    """Answer the `last` nearest of `candidates` (tenant_id, image_id, bits) to `query`, one row per picture.
+
+    sampled: those of the candidates (image_id, bits) that are in the sample, for a guess how many there are.
+    """
+    values: dict[str, Any] = {
+        "query": query,
+        "candidates": candidates,
+        "sampled": sampled,
+        "last": literal(last, Integer),
+        "max_distance": literal(max_distance, Float(53)),
+        "space": literal(space_id, Integer),
+    }
+    text = _Nearest(values, repeats=repeats, names=names, deep=last > DEEPEST_BY_BITS)
+    return TextualSelect(text, [*_COLUMNS]).cte("imgsearch_found")

@@ -1,0 +1,35 @@
+"""How a search was answered, in words: which arm, why, how much was looked at, and what would make it faster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imgsearch import query as questions
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import driver
+from imgsearch.errors import UsageError
+from imgsearch.query import Query
+from imgsearch.retrieval import plan
+from imgsearch.retrieval.by_filters import values_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+
+
+def explain(connection: Any, query: Query | Select[Any], *, timeout: float = 10, **filters: Any) -> list[str]:
+    """Answer in lines of words how `search(connection, query, **filters)` is answered, by running it.
+
+    A SELECT made by `nearest()` is explained from its plan; it needs a SQLAlchemy session or connection and takes no
+    filters. Raises what `search()` raises, and UsageError for filters beside a SELECT.
+    """
+    if hasattr(query, "get_final_froms"):
+        if filters:
+            raise UsageError("A select brings its own filters; leave the others away.")
+        lines = plan.words(plan.of_select(connection, query))
+        slows = sql.rows(driver(connection), "explain", "slows")
+        return lines + [f"Faster: {row['found']}. {row['costs']} Cure: {row['cure']}" for row in slows]
+    lent = driver(connection)
+    resolved = questions.resolve(connection, query, timeout=timeout, tenant=filters.get("tenant"))
+    values = values_of(resolved, **filters)
+    lines = [row["explanation"] for row in sql.rows(lent, "explain", "explain", values)]
+    return [*lines[:1], plan.pages(sql.value(lent, "explain", "pages", values)[0]["Plan"]), *lines[1:]]

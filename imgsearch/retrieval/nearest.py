@@ -1,0 +1,152 @@
+"""The caller's own SELECT, extended with `distance` and ordered nearest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import Boolean, ColumnElement, FromClause, Select, and_, bindparam, cast, func, literal, select
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.types import NullType
+
+from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
+from imgsearch.query import ImageId, Resolved
+from imgsearch.retrieval.cte import found
+from imgsearch.retrieval.sample import is_image, plain, sampled
+from imgsearch.retrieval.template import LARGEST_PAGE
+from imgsearch.spaces.space import vector_literal
+from imgsearch.sqlalchemy.models import Image
+
+
+def nearest(
+    statement: Select[Any],
+    query: str | ImageId | Sequence[float] | Resolved,
+    *,
+    limit: int = 10,
+    offset: int = 0,
+    max_distance: float | None = None,
+    explained: bool = False,
+) -> Select[Any]:
+    """Answer `statement` with the column `distance` (cosine, 0 to 2) added, its `limit` (1 to 1000) nearest rows first.
+
+    `statement` is any SELECT that reaches `Image`: entities or columns, joins to the caller's tables, any WHERE. All
+    its rows are candidates; the way of searching is chosen when the statement runs, so a page is short only where
+    fewer rows match. Equal distances come by image_id. A join that gives a picture several rows gives them all, side
+    by side, and each counts towards the limit. Each page is ranked anew, so a picture that one page missed may move the
+    next by one; `search(…, after=…)` never repeats one.
+    query: a vector of the active space, a resolved query, an image here, or a text asked before
+    (`imgsearch.query.resolve` asks for a new one). explained: adds `strategy` (hnsw, bits, exact) and `complete`.
+
+    Raises FilterError when the statement does not reach `Image`, or is limited, ordered, grouped or distinct already,
+    or has a condition that is not boolean; QueryError, VectorError for a query that cannot be part of a statement;
+    UsageError for a limit out of range. What only the database can know (a vector of another dimension, a text nobody
+    asked) is raised when the statement runs; `imgsearch.sql.failure.translate(error.orig)` answers the typed error.
+    """
+    if not 1 <= limit <= LARGEST_PAGE or offset < 0:
+        raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")
+    _refuse(statement)
+    froms = _froms(statement)
+    tenant_id, image_id = _keys(froms)
+    candidates = _candidates(statement, tenant_id, image_id)
+    pictures = found(
+        candidates,
+        sampled(statement, froms, candidates, tenant_id, image_id),
+        _vector(query),
+        repeats=not _only(froms, tenant_id.table),
+        names=_names(statement),
+        last=limit + offset,
+        max_distance=max_distance,
+        space_id=query.space_id if isinstance(query, Resolved) else None,
+    )
+    columns = [pictures.c.distance, *((pictures.c.strategy, pictures.c.complete) if explained else ())]
+    # The second asks the database to search before it joins: what is wrong with a query is said also of an empty table.
+    extended = statement.add_columns(*columns).where(
+        and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id),
+        select(pictures.c.image_id).correlate(None).exists(),
+    )
+    return extended.order_by(pictures.c.distance, pictures.c.image_id).limit(limit).offset(offset or None)
+
+
+def _refuse(statement: Select[Any]) -> None:
+    if not isinstance(statement, Select):
+        raise FilterError(f"nearest() extends a select(), not a {type(statement).__name__}.")
+    # SQLAlchemy has no public way to ask for these.
+    own = (statement._limit_clause, statement._offset_clause, statement._fetch_clause, *statement._order_by_clauses)  # noqa: SLF001
+    if any(clause is not None for clause in own):
+        raise FilterError("The select has an order or a limit of its own; pass limit= to nearest() instead.")
+    grouped = (*statement._group_by_clauses, *statement._having_criteria, *statement._distinct_on)  # noqa: SLF001
+    if grouped or statement._distinct:  # noqa: SLF001
+        raise FilterError("The select is grouped or distinct; pass nearest() one that is not, and group its rows.")
+    for condition in statement._where_criteria:  # noqa: SLF001
+        if not isinstance(condition.type, Boolean | NullType):
+            raise FilterError(f"A condition of the select is neither true nor false: {condition}. Compare it.")
+
+
+def _froms(statement: Select[Any]) -> Sequence[FromClause]:
+    """Answer what a SELECT selects from. SQLAlchemy compiles half of it to know: not one of pictures alone."""
+    if not (statement._from_obj or statement._setup_joins):  # noqa: SLF001
+        parts = (*statement._raw_columns, *statement._where_criteria)  # noqa: SLF001
+        sources = {plain(source) for part in parts for source in part._from_objects}  # noqa: SLF001
+        if len(sources) == 1 and all(map(is_image, sources)):
+            return list(sources)
+    return statement.get_final_froms()
+
+
+def _keys(froms: Sequence[FromClause]) -> tuple[ColumnElement[str], ColumnElement[int]]:
+    """Answer the columns of a SELECT's FROM that hold the picture's key, through joins, aliases and subqueries."""
+    table = Image.__table__
+    for source in froms:
+        tenant_id = source.corresponding_column(table.c.tenant_id)
+        image_id = source.corresponding_column(table.c.image_id)
+        if tenant_id is not None and image_id is not None:
+            return tenant_id, image_id
+    raise FilterError("The select does not reach imgsearch.tables.Image; add it or join it.")
+
+
+def _only(froms: Sequence[FromClause], source: FromClause) -> bool:
+    """Answer whether a SELECT is of the pictures alone: then no picture comes twice."""
+    return len(froms) == 1 and froms[0] is source and is_image(source)
+
+
+def _names(statement: Select[Any]) -> frozenset[str]:
+    """Answer the names of the columns that the conditions speak of."""
+    conditions = statement._where_criteria  # noqa: SLF001  # whereclause would join them anew
+    parts = (part for one in conditions for part in visitors.iterate(one))
+    return frozenset(part.name for part in parts if isinstance(part, ColumnClause))
+
+
+def _candidates(
+    statement: Select[Any], tenant_id: ColumnElement[str], image_id: ColumnElement[int]
+) -> Select[tuple[str, int, str]]:
+    """Answer the statement's pictures: their keys and bits."""
+    pictures = tenant_id.table
+    reduced = statement
+    if not is_image(pictures):  # a sub-select: its rows have lost their bits
+        pictures = Image.__table__.alias()
+        reduced = statement.where(and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id))
+    bits = func.imgsearch.bits_of(pictures.table_valued())
+    reduced = reduced.with_only_columns(
+        tenant_id.label("tenant_id"), image_id.label("image_id"), bits.label("bits"), maintain_column_froms=True
+    )
+    reduced._for_update_arg = None  # noqa: SLF001  # a lock on all candidates would be meant for the page alone
+    return reduced
+
+
+def _vector(query: Any) -> ColumnElement[Any]:
+    if isinstance(query, Resolved):
+        return cast(bindparam(None, query.vector), HALFVEC)
+    if isinstance(query, ImageId):
+        return select(func.imgsearch.vec_of(literal(query.image_id))).scalar_subquery()
+    if isinstance(query, str):
+        return select(func.imgsearch.vec(literal(query))).scalar_subquery()
+    try:
+        written = vector_literal(query)
+    except (TypeError, ValueError) as error:
+        raise QueryError(
+            "The query is neither text, image id nor vector; resolve() turns a picture into one."
+        ) from error
+    if "n" in written:  # nan, inf
+        raise VectorError("The query vector holds a number that is not finite; embed it again.")
+    return cast(bindparam(None, written), HALFVEC)

@@ -1,0 +1,65 @@
+"""The statement behind every `nearest()`, in pieces, for doors that compile the caller's own SELECT into it.
+
+A door compiles four things of its own: the query's vector (an SQL expression of type halfvec), the caller's SELECT
+reduced to the columns `tenant_id, image_id, bits` (`imgsearch.bits_of(<row of imgsearch.image>)`), the same of the
+sampled pictures (`image_id, bits` of imgsearch.image_sample, whose columns are those of imgsearch.image), and values.
+It puts them between the pieces that `pieces()` yields and makes the whole a materialized CTE or a sub-select:
+
+    WITH found AS MATERIALIZED (<pieces>)
+    SELECT <the caller's columns>, found.distance FROM <the caller's FROM>, found
+    WHERE <the caller's WHERE> AND found.tenant_id = image.tenant_id AND found.image_id = image.image_id
+    ORDER BY found.distance, found.image_id LIMIT <limit> OFFSET <offset>
+
+`last` is limit + offset; found has the columns tenant_id, image_id, distance, strategy, complete, one row per picture.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Literal
+
+from imgsearch.db import sql
+
+LARGEST_PAGE = 1000
+DEEPEST_BY_BITS = 2000  # a page that ends farther down is found by comparing every candidate
+_LEADING = {"tenant_id", "category", "price"}  # what an index with the bits begins with
+_COVERED = {*_LEADING, "image_id", "in_stock"}  # and what it holds
+
+Name = Literal["query", "candidates", "sampled", "last", "space", "max_distance"]
+_SLOT = re.compile(r"\{(\w+)\}|%\((\w+)\)s")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a door puts its own SQL (query, candidates, sampled) or a bound value (last, space, max_distance)."""
+
+    name: str
+
+
+def pieces(*, last: int, repeats: bool, names: AbstractSet[str]) -> Iterator[str | Slot]:
+    """Yield the statement's text and its slots in order.
+
+    repeats: the candidates may hold a picture more than once. names: of the columns that the conditions speak of.
+    """
+    text = sql.statements("nearest")["nearest" if last <= DEEPEST_BY_BITS else "nearest_exact"]
+    text = re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE).replace("{distinct}", "DISTINCT" if repeats else "")
+    unit, floor = _price(repeats=repeats, names=names)
+    text = text.replace("{unit}", unit).replace("{floor}", floor)
+    end = 0
+    for found in _SLOT.finditer(text):
+        yield text[end : found.start()]
+        yield Slot(found[1] or found[2])
+        end = found.end()
+    yield text[end:]
+
+
+def _price(*, repeats: bool, names: AbstractSet[str]) -> tuple[str, str]:
+    """Answer the ms to rank a picture that matches, and to look at one of all; as find() reckons."""
+    if repeats:
+        return "0.0025", "0"  # a join
+    if not names <= _COVERED:
+        return "0.0008", "0.0004"  # out of the rows
+    return "0.00015", "0" if names & _LEADING or not names else "0.000025"

@@ -1,0 +1,1 @@
+"""Spaces: where vectors are comparable."""

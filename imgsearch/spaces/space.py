@@ -1,0 +1,147 @@
+"""Where vectors are comparable: one space per model, its fingerprint, and the check every worker passes at start."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from psycopg import Connection
+
+from imgsearch.db import sql
+from imgsearch.errors import NoSpace, SpaceMismatch
+
+# Devices and dtypes differ in the last bits (bf16 against fp32: cosine 0.9999); another model differs in the first.
+SAME_MODEL = 0.99
+
+
+class Array(Protocol):
+    """A NumPy array of numbers, without importing NumPy."""
+
+    def tolist(self) -> Any: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a loaded model says of itself. Vectors are lists of `dimension` floats of length one.
+
+    `fingerprint` is a digest of configuration, weights and preprocessing, the same on every machine; `mean` is the
+    mean image vector; a probe is empty when the tower that makes it is not loaded.
+    """
+
+    model: str
+    revision: str
+    fingerprint: str
+    dimension: int
+    preprocessing: str
+    mean: Sequence[float] = field(default=(), repr=False)
+    probe_picture: Sequence[float] = field(default=(), repr=False)
+    probe_text: Sequence[float] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """The searched space as the database knows it."""
+
+    space_id: int
+    model: str
+    revision: str
+    fingerprint: str
+    dimension: int
+    preprocessing: str
+    parameters: Mapping[str, Any] = field(repr=False)
+    probe_picture: Sequence[float] = field(default=(), repr=False)
+    probe_text: Sequence[float] = field(default=(), repr=False)
+
+
+def vector_literal(vector: Sequence[float] | Array) -> str:
+    """Answer pgvector's text form of a vector; NumPy arrays and pgvector's own types are welcome.
+
+    Six digits: the halfvec it becomes has three or four. All at once, because the shortest forms of 768 numbers cost
+    0.65 ms, more than many a search; these cost 0.15.
+    """
+    numbers: Any = vector
+    for name in ("tolist", "to_list"):
+        if hasattr(numbers, name):
+            numbers = getattr(numbers, name)()
+    given = tuple(numbers)
+    return "[" + ("%.6g," * len(given) % given)[:-1] + "]"
+
+
+def active(connection: Connection[Any]) -> Space | None:
+    """Answer the searched space, or None when no worker has registered a model yet."""
+    row = sql.run(connection, "space", "active").fetchone()
+    if row is None:
+        return None
+    row.pop("state")
+    for probe in ("probe_picture", "probe_text"):
+        row[probe] = json.loads(row[probe]) if row[probe] else ()
+    return Space(**row)
+
+
+def require(connection: Connection[Any]) -> Space:
+    """Answer the searched space; raises NoSpace when there is none."""
+    space = active(connection)
+    if space is None:
+        raise NoSpace
+    return space
+
+
+def ensure(connection: Connection[Any], description: Description) -> Space:
+    """Answer the space a worker may write to: the active one if it was made by this model, a new one if there is none.
+
+    Raises SpaceMismatch when the active space was made by another model: its vectors could not be compared.
+    """
+    with connection.transaction():
+        sql.run(connection, "space", "lock")
+        space = active(connection)
+        if space is None:
+            if not description.mean:
+                raise NoSpace(
+                    "No space exists yet and this worker cannot make one without the image tower; "
+                    "start an image worker first (imgsearch worker --lane images)."
+                )
+            space_id = sql.value(connection, "space", "create", _values(description))
+            sql.run(connection, "space", "activate", {"space_id": space_id})
+            return require(connection)
+        check(space, description)
+        sql.run(connection, "space", "add_probes", _values(description) | {"space_id": space.space_id})
+        return space
+
+
+def check(space: Space, description: Description) -> None:
+    """Raise SpaceMismatch unless `description` is of the model that made `space`."""
+    cure = f"Set IMGSEARCH_MODEL={space.model} for this worker."
+    if description.fingerprint != space.fingerprint:
+        raise SpaceMismatch(
+            f"This worker's model is {description.model} ({description.fingerprint[:12]}), the active space was made "
+            f"by {space.model} ({space.fingerprint[:12]}). {cure}"
+        )
+    for name in ("probe_picture", "probe_text"):
+        ours, theirs = getattr(description, name), getattr(space, name)
+        if ours and theirs and (similarity := cosine(ours, theirs)) < SAME_MODEL:
+            raise SpaceMismatch(
+                f"The weights are the same, but this machine computes another {name.replace('_', ' ')} "
+                f"(cosine {similarity:.4f} < {SAME_MODEL}): its results cannot be trusted. Check torch and its device."
+            )
+
+
+def cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    """Answer the cosine of two vectors of the same dimension."""
+    dot = sum(x * y for x, y in zip(a, b, strict=True))
+    return dot / (math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(y * y for y in b)))
+
+
+def _values(description: Description) -> dict[str, Any]:
+    return {
+        "model": description.model,
+        "revision": description.revision,
+        "fingerprint": description.fingerprint,
+        "dimension": description.dimension,
+        "preprocessing": description.preprocessing,
+        "mean": vector_literal(description.mean) if description.mean else None,
+        "probe_picture": vector_literal(description.probe_picture) if description.probe_picture else None,
+        "probe_text": vector_literal(description.probe_text) if description.probe_text else None,
+    }

@@ -1,0 +1,1 @@
+"""The SQLAlchemy door: models, and imgsearch inside a host's Alembic history."""

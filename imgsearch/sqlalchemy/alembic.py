@@ -1,0 +1,85 @@
+"""Alembic in your own project: our schema as a branch of your history, and attach_imgsearch as one of your operations.
+
+alembic.ini, beside your own versions:
+
+    version_locations = %(here)s/versions imgsearch:migrations/versions
+
+env.py:
+
+    from imgsearch.sqlalchemy.alembic import include_object
+    context.configure(..., include_object=include_object())
+
+`alembic upgrade heads` and `imgsearch db upgrade` then bring the database to the same schema; whichever runs second
+finds the work done. A migration of yours that attaches a table says `depends_on = "0007"` and
+
+    import imgsearch.sqlalchemy.alembic
+    op.attach_imgsearch("shop.product", key="id", image="photo", price="price")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from alembic.operations import MigrateOperation, Operations
+
+from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.sqlstate import translated
+from imgsearch.ingest import attachment
+
+SCHEMA = "imgsearch"
+IncludeObject = Callable[[Any, str | None, str, bool, Any], bool]
+
+
+def include_object(yours: IncludeObject | None = None) -> IncludeObject:
+    """Answer an `include_object` that keeps autogenerate away from our schema, and asks `yours` about the rest."""
+
+    def include(item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
+        table = item if kind == "table" else getattr(item, "table", None)
+        if getattr(table, "schema", None) == SCHEMA:
+            return False
+        return yours is None or yours(item, name, kind, reflected, compare_to)
+
+    return include
+
+
+@Operations.register_operation("attach_imgsearch")
+class AttachImgsearch(MigrateOperation):
+    """`op.attach_imgsearch(table, key=…, image=…, …)`: see `imgsearch.attach`; safe to run again."""
+
+    def __init__(self, table: str, mapping: dict[str, Any]) -> None:
+        self.table, self.mapping = table, mapping
+
+    @classmethod
+    def attach_imgsearch(cls, operations: Operations, table: str, **mapping: Any) -> None:
+        """Keep pictures in step with a table of yours from now on."""
+        operations.invoke(cls(table, mapping))
+
+    def reverse(self) -> DetachImgsearch:
+        return DetachImgsearch(self.table, keep=False)
+
+
+@Operations.register_operation("detach_imgsearch")
+class DetachImgsearch(MigrateOperation):
+    """`op.detach_imgsearch(table, keep=False)`: see `imgsearch.detach`."""
+
+    def __init__(self, table: str, *, keep: bool) -> None:
+        self.table, self.keep = table, keep
+
+    @classmethod
+    def detach_imgsearch(cls, operations: Operations, table: str, *, keep: bool = False) -> None:
+        """Take the triggers off; `keep` its pictures while you alter a mapped column and attach again."""
+        operations.invoke(cls(table, keep=keep))
+
+
+@Operations.implementation_for(AttachImgsearch)
+def _attach(operations: Operations, operation: AttachImgsearch) -> None:
+    with translated():
+        mapping = {"if_not_exists": True} | operation.mapping
+        attachment.attach(driver(operations.get_bind()), operation.table, **mapping)
+
+
+@Operations.implementation_for(DetachImgsearch)
+def _detach(operations: Operations, operation: DetachImgsearch) -> None:
+    with translated():
+        attachment.detach(driver(operations.get_bind()), operation.table, keep=operation.keep, if_exists=True)

@@ -1,5 +1,0 @@
-"""For tests, yours too: a light stand-in for the encoder, so that a test not about the model needs no torch."""
-
-from imgsearch.testing.encoder import FakeEncoder
-
-__all__ = ["FakeEncoder"]

@@ -1,6 +1,0 @@
-"""Recall on the user's own pictures: measure it (`measure`), and choose the parameters that reach a target (`tune`)."""
-
-from imgsearch.tuning.recall import Measured, measure
-from imgsearch.tuning.tune import Tuned, tune
-
-__all__ = ["Measured", "Tuned", "measure", "tune"]

@@ -1,0 +1,1 @@
+"""Strangers' pictures, decoded in confined children."""

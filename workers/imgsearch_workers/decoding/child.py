@@ -1,0 +1,170 @@
+"""The confined process that decodes strangers' pictures: `python -P -m imgsearch_workers.decoding.child OPTIONS`.
+
+It imports Pillow and nothing else of weight, gives up what it does not need (memory, CPU time, files, new rights),
+then answers frames on its standard input until that closes. Never a pickle, in neither direction.
+
+    request   REQUEST (flags, length), then the file's bytes
+    answer    REPLY (kind, pixels, thumbnail, width, height, phash), then RGB bytes and a WebP, or an error as JSON
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from imgsearch.errors import PictureError
+from imgsearch.picture.header import Limits
+from imgsearch_workers.decoding import sandbox
+
+REQUEST = struct.Struct("<BI")
+REPLY = struct.Struct("<BIIIIQ")
+WITH_THUMBNAIL = 1  # request flag
+PIXELS, REFUSAL, READY = 0, 1, 2  # kinds of answer
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the parent fixes for the life of a child: `size` in pixels, `memory` in bytes above the start."""
+
+    size: int
+    limits: Limits
+    timeout_s: float
+    memory: int
+    parent: int
+
+    def as_argument(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_argument(cls, text: str) -> Options:
+        fields = json.loads(text)
+        return cls(**{**fields, "limits": Limits(**fields["limits"])})
+
+
+Work = Callable[[bytes, bool], tuple[bytes, bytes, int, int, int]]
+
+
+def main() -> int:
+    """Decode until the parent goes away."""
+    options = Options.from_argument(sys.argv[1])
+    source, sink = take_pipes()
+    work = prepare(options)
+    confine(options)
+    return serve(work, options, source, sink)
+
+
+def prepare(options: Options) -> Work:
+    """Import the decoders and use each once, so that nothing is opened or imported later."""
+    from PIL import AvifImagePlugin
+
+    from imgsearch.picture.pixels import samples, square
+
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would each reserve address space
+    for sample in samples():
+        square(sample, 8, with_thumbnail=True)
+
+    def work(data: bytes, with_thumbnail: bool) -> tuple[bytes, bytes, int, int, int]:
+        done = square(data, options.size, options.limits, with_thumbnail=with_thumbnail)
+        return done.pixels, done.thumbnail or b"", done.width, done.height, done.phash
+
+    return work
+
+
+def confine(options: Options) -> None:
+    """Give up rights for good: what Pillow's C libraries may be tricked into must end here.
+
+    Memory is bounded (RLIMIT_AS), nothing can be opened (RLIMIT_NOFILE is what is open now) or written, no process
+    started, and `imgsearch_workers.decoding.sandbox` refuses all other system calls. The process dies with its parent
+    (PR_SET_PDEATHSIG; elsewhere than on Linux, when its input closes).
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        for option, value in ((_PR_SET_PDEATHSIG, signal.SIGKILL), (_PR_SET_NO_NEW_PRIVS, 1)):
+            if libc.prctl(option, value, 0, 0, 0) != 0:
+                raise OSError(ctypes.get_errno(), f"prctl {option}")
+        if os.getppid() != options.parent:  # it died before PR_SET_PDEATHSIG
+            raise SystemExit(0)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        _lower(resource.RLIMIT_AS, used + options.memory)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_NPROC, 0)
+    _lower(resource.RLIMIT_NOFILE, 5)  # 0-2, and what `take_pipes` made
+    sandbox.allow_only_decoding()
+
+
+def _lower(which: int, value: int) -> None:
+    _, hard = resource.getrlimit(which)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def serve(work: Work, options: Options, source: int, sink: int) -> int:
+    """Answer requests until the input closes."""
+    _write(sink, REPLY.pack(READY, 0, 0, 0, 0, 0))
+    while head := _read(source, REQUEST.size):
+        flags, length = REQUEST.unpack(head)
+        data = _read(source, length)
+        if len(data) < length:
+            break
+        _allow_seconds(options.timeout_s)
+        try:
+            pixels, thumbnail, width, height, phash = work(data, bool(flags & WITH_THUMBNAIL))
+        except PictureError as error:
+            text = json.dumps({"code": error.code, "message": str(error)}).encode()
+            _write(sink, REPLY.pack(REFUSAL, len(text), 0, 0, 0, 0), text)
+        else:
+            _write(sink, REPLY.pack(PIXELS, len(pixels), len(thumbnail), width, height, phash), pixels, thumbnail)
+    return 0
+
+
+def _allow_seconds(timeout_s: float) -> None:
+    """Let this picture use CPU for a second longer than the parent waits: the net for a parent that died."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = math.ceil(usage.ru_utime + usage.ru_stime + timeout_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def take_pipes() -> tuple[int, int]:
+    """Return (input, output); what C libraries print (libtiff has much to say) ends in the void.
+
+    Our own tracebacks still reach the worker's stderr: an unforeseen exception is a bug worth a look.
+    """
+    sink, complaints, void = os.dup(1), os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(void, 1)
+    os.dup2(void, 2)
+    os.close(void)
+    sys.stderr = os.fdopen(complaints, "w", buffering=1)
+    return 0, sink
+
+
+def _read(source: int, length: int) -> bytes:
+    """Return `length` bytes, or fewer where the input closes."""
+    parts, left = [], length
+    while left and (part := os.read(source, min(left, 1 << 20))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _write(sink: int, *parts: bytes) -> None:
+    left = memoryview(b"".join(parts))  # one write, one wake-up of the parent
+    while left:
+        left = left[os.write(sink, left) :]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The encoder: the only room that knows torch."""

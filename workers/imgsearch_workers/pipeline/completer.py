@@ -1,0 +1,196 @@
+"""The delivery desk: a few threads write what the device made, while the device goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, Queue
+from typing import Any
+
+import psycopg
+
+from imgsearch.config import Settings
+from imgsearch.errors import DatabaseError
+from imgsearch.ingest import queue
+from imgsearch.ingest.queue import Claim, Delivery, Failure
+from imgsearch.ops import metrics
+from imgsearch_workers.process.connect import connect
+from imgsearch_workers.process.traces import span
+
+log = logging.getLogger("imgsearch.worker")
+MOST_AT_ONCE = 64
+LOCKED_TRIES, LOCKED_REST = 6, 5.0  # 50 ms apart; then the picture is given back unspent for so many seconds
+
+
+@dataclass(frozen=True)
+class _Release:
+    claims: list[Claim]
+    delay: float
+
+
+_Result = Delivery | Failure | _Release
+
+
+class Desk:
+    """Takes deliveries, failures and releases from any thread; calls `settled` with claims no longer ours."""
+
+    def __init__(
+        self, settings: Settings, space_id: int, settled: Callable[[Sequence[Claim]], Any], *, writers: int = 1
+    ) -> None:
+        self._settings, self._space_id, self._settled = settings, space_id, settled
+        self._inbox: Queue[_Result | None] = Queue()
+        self._threads = [threading.Thread(target=self._run, name=f"desk-{n}", daemon=True) for n in range(writers)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def is_alive(self) -> bool:
+        """Tell whether results are still written."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def put(self, results: Sequence[Delivery | Failure]) -> None:
+        """Have results written."""
+        for result in results:
+            self._inbox.put(result)
+
+    def release(self, claims: Sequence[Claim], delay: float) -> None:
+        """Give pictures back without spending the attempt."""
+        if claims:
+            self._inbox.put(_Release(list(claims), delay))
+
+    def close(self, seconds: float) -> None:
+        """Write what is left, for at most `seconds`; the leases of the rest run out by themselves."""
+        deadline = time.monotonic() + seconds
+        for _ in self._threads:
+            self._inbox.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        pending: list[_Result] = []
+        open_ = True
+        while open_ or pending:
+            try:
+                with connect(self._settings, "imgsearch desk") as connection:
+                    while open_ or pending:
+                        if not pending:
+                            pending, open_ = _take(self._inbox)
+                        self._write(connection, pending)
+                        pending = []
+            except (psycopg.OperationalError, DatabaseError) as error:
+                log.warning("cannot deliver, trying again: %s", str(error).partition("\n")[0])
+                if not open_:
+                    return  # leases run out; the next worker makes these again
+                time.sleep(0.5)
+            except Exception:
+                # Written one by one, what the database cannot take is found out; never drop its neighbours.
+                log.exception("cannot write %d results together", len(pending))
+                pending = self._one_by_one(pending)
+
+    def _one_by_one(self, results: list[_Result]) -> list[_Result]:
+        """Write results alone; answer those to try again because the database went away."""
+        try:
+            with connect(self._settings, "imgsearch desk") as connection:
+                while results:
+                    try:
+                        self._write(connection, results[:1])
+                    except (psycopg.OperationalError, DatabaseError):
+                        raise
+                    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the others
+                        self._set_aside(connection, results[0], error)
+                    results = results[1:]
+        except (psycopg.Error, DatabaseError) as error:
+            log.warning("cannot deliver, trying again: %s", str(error).partition("\n")[0])
+        return results
+
+    def _set_aside(self, connection: psycopg.Connection[Any], result: _Result, error: Exception) -> None:
+        claims = result.claims if isinstance(result, _Release) else [result.claim]
+        log.error("cannot write what became of image %s: %s", claims[0].image_id, error)
+        message = f"The result cannot be written: {type(error).__name__}"
+        self._fail(connection, [Failure(claim=c, code="internal", message=message, permanent=False) for c in claims])
+
+    def _write(self, connection: psycopg.Connection[Any], results: list[_Result]) -> None:
+        for result in results:
+            if isinstance(result, _Release):
+                queue.release(connection, result.claims, delay=result.delay)
+                metrics.count("released", len(result.claims))
+                self._settled(result.claims)
+        self._fail(connection, [result for result in results if isinstance(result, Failure)])
+        deliveries = [result for result in results if isinstance(result, Delivery)]
+        if deliveries:
+            with metrics.timed("deliver"), span("imgsearch.deliver", pictures=len(deliveries)):
+                self._deliver(connection, deliveries)
+
+    def _fail(self, connection: psycopg.Connection[Any], failures: list[Failure]) -> None:
+        if not failures:
+            return
+        states = queue.fail(connection, failures, max_attempts=self._settings.max_attempts)
+        for failure in failures:
+            state = states.get(failure.claim.key)
+            metrics.failed(failure.code, state)
+            log.warning(
+                "image %s of %s: %s %s",
+                failure.claim.image_id,
+                failure.claim.tenant_id,
+                failure.code,
+                failure.message,
+                extra={**failure.claim.names(), "code": failure.code, "state": state},
+            )
+        self._settled([failure.claim for failure in failures])
+
+    def _deliver(self, connection: psycopg.Connection[Any], deliveries: list[Delivery]) -> None:
+        """Write a batch; rows that somebody holds locked are tried again alone, then given back."""
+        for tried in range(LOCKED_TRIES):
+            try:
+                written = queue.deliver(connection, self._space_id, deliveries)
+            except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
+                self._deliver_alone(connection, deliveries, error)
+                return
+            rest = [d for d in deliveries if d.claim.key not in written]
+            still = queue.held(connection, [d.claim for d in rest]) if rest else set()
+            metrics.count("ready", len(written))
+            metrics.count("stale", len(rest) - len(still))
+            self._settled([d.claim for d in deliveries if d.claim.key not in still])
+            deliveries = [d for d in rest if d.claim.key in still]
+            if not deliveries:
+                return
+            if tried < LOCKED_TRIES - 1:
+                time.sleep(0.05)
+        queue.release(connection, [d.claim for d in deliveries], delay=LOCKED_REST)
+        metrics.count("released", len(deliveries))
+        self._settled([d.claim for d in deliveries])
+
+    def _deliver_alone(
+        self, connection: psycopg.Connection[Any], deliveries: list[Delivery], error: psycopg.Error
+    ) -> None:
+        """A vector the table refuses fails alone; its neighbours are delivered."""
+        if len(deliveries) == 1:
+            [delivery] = deliveries
+            message = f"The database refuses this vector: {error.diag.message_primary}"
+            self._fail(
+                connection, [Failure(claim=delivery.claim, code="not_embeddable", message=message, permanent=True)]
+            )
+            return
+        middle = len(deliveries) // 2
+        self._deliver(connection, deliveries[:middle])
+        self._deliver(connection, deliveries[middle:])
+
+
+def _take(inbox: Queue[_Result | None]) -> tuple[list[_Result], bool]:
+    """Wait for results and take what is there; tell whether the desk is still open."""
+    taken: list[_Result] = []
+    result = inbox.get()
+    try:
+        while result is not None:
+            taken.append(result)
+            if len(taken) >= MOST_AT_ONCE:
+                return taken, True
+            result = inbox.get_nowait()
+    except Empty:
+        return taken, True
+    return taken, False

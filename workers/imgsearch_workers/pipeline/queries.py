@@ -1,0 +1,122 @@
+"""The query lane: questions in, vectors out, as fast as one small forward pass allows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import psycopg
+
+from imgsearch.config import Settings
+from imgsearch.errors import PictureError
+from imgsearch.query import cache as question
+from imgsearch.query.cache import Question
+from imgsearch_workers.decoding.decoder import DecodePool
+from imgsearch_workers.model.device_errors import is_sticky
+from imgsearch_workers.model.probe import TEXT as PROBE
+from imgsearch_workers.pipeline.batch import Batch, DeviceLost, Pixels, Vector
+from imgsearch_workers.pipeline.work_loop import Lane
+from imgsearch_workers.process.listener import Ears
+from imgsearch_workers.process.watchdog import Pulse
+
+log = logging.getLogger("imgsearch.worker")
+AT_ONCE = 16
+
+
+class Embeds(Protocol):
+    """Both towers: texts (B) and pictures (B, S, S, 3) uint8 → (B, D) float32 of length one."""
+
+    def embed_texts(self, texts: list[str]) -> Vector: ...
+    def embed_pictures(self, pixels: Pixels) -> Vector: ...
+
+
+class Queries(Lane):
+    """Answers questions until stopped."""
+
+    name = "queries"
+
+    def __init__(
+        self,
+        settings: Settings,
+        device: str,
+        space_id: int,
+        *,
+        encoder: Embeds,
+        pool: DecodePool,
+        ears: Ears,
+        free_memory: Callable[[], Any] | None = None,
+        lost: Callable[[], None],
+    ) -> None:
+        super().__init__(settings, device, space_id, Pulse(ears.ring))
+        self._encoder, self._pool, self._ears, self._lost = encoder, pool, ears, lost
+        self._batch = Batch(encoder, AT_ONCE, free_memory)
+
+    def stop(self) -> None:
+        super().stop()
+        self._ears.close()
+
+    def work(self, connection: psycopg.Connection[Any]) -> None:
+        while not self.stopping.is_set():
+            self.alive(connection)
+            asked = question.claim(connection, self.space_id, AT_ONCE)
+            try:
+                self._answer_texts(connection, [q for q in asked if q.kind == "text"])
+                self._answer_pictures(connection, [q for q in asked if q.kind == "picture"])
+                if self.pulse.wanted():
+                    self._prove()
+            except DeviceLost as error:
+                log.critical("the device is lost to this process: %s", error)
+                self._lost()
+                return
+            if not asked:
+                self._ears.wait()
+
+    def _answer_texts(self, connection: psycopg.Connection[Any], asked: list[Question]) -> None:
+        if not asked:
+            return
+        try:
+            with self.pulse.beating():
+                vectors = self._encoder.embed_texts([q.query or "" for q in asked])
+        except Exception as error:
+            if is_sticky(error):
+                raise DeviceLost(str(error)) from error
+            self._alone(connection, asked, error)
+            return
+        for one, vector in zip(asked, vectors, strict=True):
+            question.answer(connection, self.space_id, one, vector)
+
+    def _prove(self) -> None:
+        """Embed a fixed text, because somebody asks whether the model still answers."""
+        try:
+            with self.pulse.beating():
+                self._encoder.embed_texts([PROBE])
+        except Exception as error:
+            if is_sticky(error):
+                raise DeviceLost(str(error)) from error
+            log.error("the model does not answer for the probe text: %s", error)
+
+    def _alone(self, connection: psycopg.Connection[Any], asked: list[Question], error: Exception) -> None:
+        """One text that the model cannot answer must not take its neighbours along."""
+        if len(asked) > 1:
+            for one in asked:
+                self._answer_texts(connection, [one])
+            return
+        question.answer(connection, self.space_id, asked[0], error_code="not_embeddable", error=str(error))
+
+    def _answer_pictures(self, connection: psycopg.Connection[Any], asked: list[Question]) -> None:
+        decoded: list[tuple[Question, Pixels]] = []
+        for one in asked:
+            try:
+                decoded.append((one, self._pool.decode(one.picture or b"").pixels))
+            except PictureError as error:
+                question.answer(connection, self.space_id, one, error_code=error.code, error=str(error))
+        if not decoded:
+            return
+        with self.pulse.beating():
+            answers = self._batch.embed([pixels for _, pixels in decoded])
+        for (one, _), answer in zip(decoded, answers, strict=True):
+            if isinstance(answer, Exception):
+                question.answer(connection, self.space_id, one, error_code="not_embeddable", error=str(answer))
+            else:
+                question.answer(connection, self.space_id, one, answer)

@@ -1,0 +1,95 @@
+"""What every lane of a worker is: a thread with its own database connection that outlives the database."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+import psycopg
+
+from imgsearch.config import Settings
+from imgsearch.db import sql
+from imgsearch.errors import DatabaseError
+from imgsearch_workers.process.connect import connect
+from imgsearch_workers.process.watchdog import Pulse
+
+log = logging.getLogger("imgsearch.worker")
+SIGN_OF_LIFE = 5.0
+SILENT_SECONDS = 8.0  # a lane that has not looked at its queue for so long is not ready
+
+
+class Lane:
+    """Runs `work` until told to stop, on a fresh connection whenever the database was away.
+
+    Subclasses say what work is, and call `alive` at least every few seconds of it.
+    """
+
+    name = "lane"
+
+    def __init__(self, settings: Settings, device: str, space_id: int, pulse: Pulse) -> None:
+        self.settings, self.device, self.space_id, self.pulse = settings, device, space_id, pulse
+        self.worker = f"{self.name}@{socket.gethostname()}:{os.getpid()}"
+        self.stopping = threading.Event()
+        self.looked_at = time.monotonic()  # when it was last seen to work with the database
+        self._alive_at = 0.0
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the lane to end; it finishes or gives back what it holds."""
+        self.stopping.set()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the lane to end; tell whether it has."""
+        self._thread.join(max(0.0, seconds))
+        return not self._thread.is_alive()
+
+    def is_alive(self) -> bool:
+        """Tell whether everything this lane is made of still runs."""
+        return self._thread.is_alive()
+
+    def looks(self) -> bool:
+        """Tell whether the lane looks at its queue as it should."""
+        return self.is_alive() and time.monotonic() - self.looked_at < SILENT_SECONDS
+
+    def work(self, connection: psycopg.Connection[Any]) -> None:
+        """Work until `stopping` is set, or until the database goes away (then raise what psycopg raised)."""
+        raise NotImplementedError
+
+    def alive(self, connection: psycopg.Connection[Any]) -> None:
+        """Leave a sign of life every few seconds."""
+        self.looked_at = time.monotonic()
+        if self.looked_at - self._alive_at < SIGN_OF_LIFE:
+            return
+        self._alive_at = self.looked_at
+        values = {
+            "name": self.worker,
+            "lane": self.name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "device": self.device,
+            "space_id": self.space_id,
+            "forward_at": self.pulse.forward_at,
+        }
+        sql.run(connection, "queue", "alive", values)
+
+    def _run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                with connect(self.settings, f"imgsearch {self.name}") as connection:
+                    self._alive_at = float("-inf")
+                    self.work(connection)
+                    sql.run(connection, "queue", "gone", {"name": self.worker})
+            except (psycopg.OperationalError, DatabaseError) as error:
+                # Leases outlive an outage shorter than theirs; a longer one hands the pictures to somebody else.
+                log.warning("the database is away, trying again: %s", str(error).partition("\n")[0])
+                self.stopping.wait(1.0)
+            except Exception:
+                log.exception("lane %s met a bug and ended; this process ends with it", self.name)
+                return

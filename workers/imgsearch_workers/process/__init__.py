@@ -1,0 +1,1 @@
+"""A worker as a process: start, wake-ups, health, logs."""

@@ -1,0 +1,67 @@
+"""Wake up when there is work: a NOTIFY, a Celery nudge, or the clock. No message has to arrive."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from typing import Any
+
+import psycopg
+
+from imgsearch.config import Settings
+from imgsearch.errors import DatabaseError
+from imgsearch_workers.process.connect import connect
+
+log = logging.getLogger("imgsearch.worker")
+POLL_SECONDS = 3.0
+
+
+class Ears:
+    """Listens on a channel of the database in a thread of its own; `wait` returns on a sound or after a while.
+
+    Celery's nudges call `ring` from another thread. When the database is away the thread keeps trying, and `wait`
+    still returns every few seconds.
+    """
+
+    def __init__(self, settings: Settings, channel: str) -> None:
+        self._settings, self._channel = settings, channel
+        self._sound = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name=f"ears-{channel}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def ring(self) -> None:
+        """There may be work."""
+        self._sound.set()
+
+    def close(self) -> None:
+        """Stop listening, and end any `wait`."""
+        self._closed.set()
+        self._sound.set()
+
+    def wait(self, seconds: float = POLL_SECONDS) -> bool:
+        """Wait for a sound, about `seconds` at most; tell if there was one. Jittered: workers must not poll in step."""
+        heard = self._sound.wait(seconds * random.uniform(0.8, 1.2))
+        self._sound.clear()
+        return heard
+
+    def _listen(self) -> None:
+        while not self._closed.is_set():
+            try:
+                with connect(self._settings, "imgsearch ears") as connection:
+                    self._hear(connection)
+            except (psycopg.Error, DatabaseError) as error:
+                log.warning("cannot listen for work, polling instead: %s", str(error).splitlines()[0])
+                self._closed.wait(POLL_SECONDS)
+
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+        from psycopg.sql import SQL, Identifier
+
+        connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
+        self.ring()  # whatever was said while we were not listening
+        while not self._closed.is_set():
+            for _ in connection.notifies(timeout=1.0, stop_after=1):
+                self.ring()
