@@ -85,7 +85,7 @@ def session(stocked: Shop) -> Iterator[Session]:
 
 def by_search(stocked: Shop) -> Ask:
     def ask(filters: Asked, query: list[float], k: int, offset: int) -> tuple[list[tuple[int, float]], str]:
-        hits = search(stocked.connection, query, k=k, offset=offset, **filters.arguments)
+        hits = search(stocked.connection, query, k=k, skip=offset, **filters.arguments)
         assert hits.complete
         return [(hit.image_id, hit.distance) for hit in hits], hits.strategy
 

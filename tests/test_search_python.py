@@ -95,8 +95,8 @@ def test_search_answers_nearest_first_with_what_a_page_shows(
         ({"attributes": {"size": {"exists": False}}}, []),
         ({"tenant": "nobody"}, []),
         ({"max_distance": 1 - float(np.cos(0.25))}, [0, 1, 2]),
-        ({"offset": 8}, [8, 9]),
-        ({"offset": 80}, []),
+        ({"skip": 8}, [8, 9]),
+        ({"skip": 80}, []),
     ],
 )
 def test_search_obeys_every_filter(

@@ -21,6 +21,7 @@ from imgsearch.query import cache as question
 from imgsearch.query.cache import Question
 from imgsearch.retrieval import Hits, search
 from imgsearch.retrieval.combine import mix
+from imgsearch.retrieval.hits import place_of
 from imgsearch.storage import FetchPolicy
 
 NEAR, FAR = 1.0, -1.0
@@ -57,8 +58,9 @@ def answer(here: Site, connection: Connection[Any], asked: Asked, picture: bytes
     began = time.perf_counter()
     resolved = vector_of(here, connection, asked, picture)
     resolve_ms = (time.perf_counter() - began) * 1000
+    after = None if asked.after is None else "{!r},{}".format(*asked.after)
     hits = search(
-        connection, resolved, k=asked.k, after=asked.after, max_distance=asked.max_distance, **asked.filters.named()
+        connection, resolved, k=asked.k, after=after, max_distance=asked.max_distance, **asked.filters.named()
     )
     digests = details(connection, [hit.image_id for hit in hits], asked.filters.tenant)
     return Answer(hits=hits, resolved=resolved, digests=digests, resolve_ms=resolve_ms)
@@ -107,7 +109,7 @@ def document(here: Site, found: Answer) -> dict[str, Any]:
         "more": hits.more,
         "took_ms": {"resolve": round(found.resolve_ms, 3), "sql": round(hits.took_ms, 3)},
         "resolved": {"kind": found.resolved.kind, "source": found.resolved.source},
-        "after": None if hits.after is None else {"distance": hits.after[0], "image_id": hits.after[1]},
+        "after": None if (place := place_of(hits.after)) is None else {"distance": place[0], "image_id": place[1]},
         "rows": [
             {
                 "image_id": hit.image_id,

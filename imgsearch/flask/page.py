@@ -189,7 +189,7 @@ def _onward(here: Site, view: View) -> str | None:
         return None
     if view.found is not None:
         hits = view.found.hits
-        return None if hits.after is None else address.of(here, view.asked, ("after", "{!r}:{}".format(*hits.after)))
+        return None if hits.after is None else address.of(here, view.asked, ("after", hits.after.replace(",", ":")))
     return address.of(here, view.asked, ("before", view.cards[-1].image_id))
 
 

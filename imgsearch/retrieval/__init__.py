@@ -2,7 +2,8 @@
 
 from imgsearch.retrieval.by_filters import search
 from imgsearch.retrieval.explain import explain
+from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import Hit, Hits
 from imgsearch.retrieval.nearest import nearest
 
-__all__ = ["Hit", "Hits", "explain", "nearest", "search"]
+__all__ = ["Filters", "Hit", "Hits", "explain", "nearest", "search"]

@@ -1,60 +1,44 @@
-"""Search by named filters: one statement, `imgsearch.find`, for consoles, CLI and HTTP."""
+"""Search by filters: one statement, for Python, consoles, CLI and HTTP."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from imgsearch import query as questions
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.query import Query, Resolved
-from imgsearch.retrieval.hits import Hit, Hits
+from imgsearch.retrieval.filters import FilterArguments, Filters, merged
+from imgsearch.retrieval.hits import Hit, Hits, place_of
 
-_HIT = ("image_id", "product_id", "tenant_id", "category", "price", "in_stock", "attributes", "distance")
+_HIT = ("image_id", "product_id", "tenant_id", "category", "price", "in_stock", "attributes", "distance", "sha256")
 
 
 def search(
     connection: Any,
     query: Query,
     *,
-    tenant: str | None = None,
-    category: str | Sequence[str] | None = None,
-    min_price: float | None = None,
-    max_price: float | None = None,
-    in_stock: bool | None = None,
-    attributes: Mapping[str, Any] | None = None,
+    filters: Filters | None = None,
     k: int = 10,
-    offset: int = 0,
-    after: tuple[float, int] | None = None,
+    skip: int = 0,
+    after: str | None = None,
     max_distance: float | None = None,
     timeout: float = 10,
+    **named: Unpack[FilterArguments],
 ) -> Hits:
-    """Answer the `k` (1 to 1000) nearest pictures that match, on the caller's connection and in its transaction.
+    """Return the `k` (1 to 1000) nearest images that match, on the caller's connection and in its transaction.
 
-    connection: psycopg, SQLAlchemy or Django. query: see `imgsearch.query.resolve`; `timeout` in seconds bounds the
-    wait for a query worker. attributes: {name: value}, {name: [one, of]}, {name: {operator: value}} with the operators
-    is, not, in, not_in, has, min, max, above, below, exists. Pages: `after=hits.after` continues behind a page and
-    never repeats a picture, also while others write; `offset` skips.
+    connection: psycopg, SQLAlchemy or Django. query: see `imgsearch.resolve`; `timeout` in seconds bounds the wait for
+    a query worker. Filters come as one value (`filters`), by name (`max_price=50`), or both: see `Filters`.
+    Pages: `after=hits.after` continues behind a page and never repeats an image, also while others write; `skip` skips.
 
     Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
     """
-    resolved = questions.resolve(connection, query, timeout=timeout, tenant=tenant)
-    values = values_of(
-        resolved,
-        tenant=tenant,
-        category=category,
-        min_price=min_price,
-        max_price=max_price,
-        in_stock=in_stock,
-        attributes=attributes,
-        k=k,
-        offset=offset,
-        after=after,
-        max_distance=max_distance,
-    )
+    wanted = merged(filters, named)
+    resolved = questions.resolve(connection, query, timeout=timeout, tenant=wanted.tenant)
+    values = values_of(resolved, wanted, k=k, skip=skip, after=after, max_distance=max_distance)
     began = time.perf_counter()
     rows = sql.rows(driver(connection), "search", "search", values)
     took_ms = (time.perf_counter() - began) * 1000
@@ -72,30 +56,24 @@ def search(
 
 def values_of(
     resolved: Resolved,
+    filters: Filters,
     *,
-    tenant: str | None = None,
-    category: str | Sequence[str] | None = None,
-    min_price: float | None = None,
-    max_price: float | None = None,
-    in_stock: bool | None = None,
-    attributes: Mapping[str, Any] | None = None,
     k: int = 10,
-    offset: int = 0,
-    after: tuple[float, int] | None = None,
+    skip: int = 0,
+    after: str | None = None,
     max_distance: float | None = None,
 ) -> dict[str, Any]:
-    """Answer what the statement binds for these filters."""
+    """Return what the statement binds. Raises FilterError for an `after` that no page gave."""
+    place = place_of(after)
+    found = json.loads(filters.as_json())
     return {
         "vector": resolved.vector,
-        "tenant": tenant,
-        "categories": [category] if isinstance(category, str) else None if category is None else list(category),
-        "min_price": min_price,
-        "max_price": max_price,
-        "in_stock": in_stock,
-        "attributes": None if attributes is None else json.dumps(attributes),
+        **{name: found.get(name) for name in ("tenant", "min_price", "max_price", "in_stock")},
+        "categories": found.get("category"),
+        "attributes": json.dumps(found["attributes"]) if found.get("attributes") is not None else None,
         "k": k,
-        "skip": offset,
-        "after_distance": after[0] if after else None,
-        "after_image": after[1] if after else None,
+        "skip": skip,
+        "after_distance": place[0] if place else None,
+        "after_image": place[1] if place else None,
         "max_distance": max_distance,
     }

@@ -11,25 +11,30 @@ from imgsearch.errors import UsageError
 from imgsearch.query import Query
 from imgsearch.retrieval import plan
 from imgsearch.retrieval.by_filters import values_of
+from imgsearch.retrieval.filters import Filters, merged
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
 
 
-def explain(connection: Any, query: Query | Select[Any], *, timeout: float = 10, **filters: Any) -> list[str]:
-    """Answer in lines of words how `search(connection, query, **filters)` is answered, by running it.
+def explain(
+    connection: Any, query: Query | Select[Any], *, timeout: float = 10, filters: Filters | None = None, **named: Any
+) -> list[str]:
+    """Return in lines of words how `search()` with the same arguments is answered, by running it.
 
     A SELECT made by `nearest()` is explained from its plan; it needs a SQLAlchemy session or connection and takes no
     filters. Raises what `search()` raises, and UsageError for filters beside a SELECT.
     """
     if hasattr(query, "get_final_froms"):
-        if filters:
-            raise UsageError("A select brings its own filters; leave the others away.")
+        if filters or named:
+            raise UsageError("A select brings its own filters; leave the others out.")
         lines = plan.words(plan.of_select(connection, query))
         slows = sql.rows(driver(connection), "explain", "slows")
         return lines + [f"Faster: {row['found']}. {row['costs']} Cure: {row['cure']}" for row in slows]
     lent = driver(connection)
-    resolved = questions.resolve(connection, query, timeout=timeout, tenant=filters.get("tenant"))
-    values = values_of(resolved, **filters)
+    page = {name: named.pop(name) for name in ("k", "skip", "after", "max_distance") if name in named}
+    wanted = merged(filters, named)
+    resolved = questions.resolve(connection, query, timeout=timeout, tenant=wanted.tenant)
+    values = values_of(resolved, wanted, **page)
     lines = [row["explanation"] for row in sql.rows(lent, "explain", "explain", values)]
     return [*lines[:1], plan.pages(sql.value(lent, "explain", "pages", values)[0]["Plan"]), *lines[1:]]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from imgsearch.errors import FilterError
 
 Strategy = Literal["hnsw", "bits", "exact"]
 
@@ -21,6 +24,7 @@ class Hit:
     in_stock: bool
     attributes: Mapping[str, Any]
     distance: float
+    sha256: bytes | None = None  # of the picture's bytes; None until a worker has fetched an address
 
     @property
     def title(self) -> str | None:
@@ -57,6 +61,20 @@ class Hits(list[Hit]):
         self.sql = sql
 
     @property
-    def after(self) -> tuple[float, int] | None:
+    def after(self) -> str | None:
         """What to pass as `after` for the next page; None when this page is empty."""
-        return (self[-1].distance, self[-1].image_id) if self else None
+        return f"{self[-1].distance!r},{self[-1].image_id}" if self else None
+
+
+def place_of(after: str | None) -> tuple[float, int] | None:
+    """Return the (distance, image_id) of a page's `after`. Raises FilterError when no page gave it."""
+    if after is None:
+        return None
+    distance, comma, image_id = after.partition(",")
+    try:
+        place = float(distance), int(image_id)
+    except ValueError:
+        place = math.nan, 0
+    if not comma or not math.isfinite(place[0]) or not 0 <= place[1] < 2**63:
+        raise FilterError(f"after is {after[:100]!r}; pass the `after` of the page before, as it is.")
+    return place

@@ -1,0 +1,103 @@
+"""What rows must match: one value, in Python this dataclass, in SQL the composite `imgsearch.filters`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any, TypedDict
+
+from imgsearch.errors import FilterError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Conditions on images, all of which must hold; None means no condition.
+
+    tenant: one tenant. category: one, or a list of which any fits. min_price, max_price: inclusive, in your currency.
+    attributes: {name: value}, {name: [one, of]} or {name: {operator: value}} with the operators is, not, in, not_in,
+    has, min, max, above, below, exists. product_ids: any of these; exclude_product_ids, exclude_image_ids: none of
+    these. created_after, created_before: when the image was first added; after is inclusive, before is not.
+    where: a tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes, for example
+    {"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}.
+    """
+
+    tenant: str | None = None
+    category: str | Sequence[str] | None = None
+    min_price: float | None = None
+    max_price: float | None = None
+    in_stock: bool | None = None
+    attributes: Mapping[str, Any] | None = None
+    product_ids: Sequence[str] | None = None
+    exclude_product_ids: Sequence[str] | None = None
+    exclude_image_ids: Sequence[int] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    where: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Filters:
+        """Return the filters of a mapping. Raises FilterError for a name that is no filter."""
+        if unknown := sorted(set(given) - set(NAMES)):
+            raise FilterError(f"There is no filter {unknown[0]!r}. Filters are: {', '.join(NAMES)}.")
+        return cls(**given)
+
+    def of_tenant(self, tenant: str | None) -> Filters:
+        """Return the same filters within `tenant`."""
+        return replace(self, tenant=tenant)
+
+    def without(self, *names: str) -> Filters:
+        """Return the same filters without those named."""
+        return replace(self, **dict.fromkeys(names))
+
+    def given(self) -> dict[str, Any]:
+        """Return {name: value} of the filters that are given."""
+        return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
+
+    def as_json(self) -> str:
+        """Return them as the JSON of which `imgsearch.filters_of(jsonb)` makes the composite."""
+        found = {name: value for name, value in asdict(self).items() if value is not None}
+        if isinstance(found.get("category"), str):
+            found["category"] = [found["category"]]
+        try:
+            return json.dumps(found, default=_plain, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise FilterError(f"These filters cannot be written as JSON ({error}). Use plain values.") from error
+
+
+class FilterArguments(TypedDict, total=False):
+    """The same as named arguments, for functions that take `**filters`."""
+
+    tenant: str | None
+    category: str | Sequence[str] | None
+    min_price: float | None
+    max_price: float | None
+    in_stock: bool | None
+    attributes: Mapping[str, Any] | None
+    product_ids: Sequence[str] | None
+    exclude_product_ids: Sequence[str] | None
+    exclude_image_ids: Sequence[int] | None
+    created_after: datetime | None
+    created_before: datetime | None
+    where: Mapping[str, Any] | None
+
+
+NAMES = tuple(field.name for field in fields(Filters))
+
+
+def merged(filters: Filters | None, named: Mapping[str, Any]) -> Filters:
+    """Return one value of `filters=` and named arguments; the named ones win. Raises FilterError for unknown names."""
+    if not named:
+        return filters or Filters()
+    return Filters.from_mapping({**(filters.given() if filters else {}), **named})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, set | frozenset | tuple):
+        return sorted(value) if isinstance(value, set | frozenset) else list(value)
+    if hasattr(value, "__float__"):
+        return float(value)  # Decimal, numpy's numbers
+    raise TypeError(f"{type(value).__name__} is not a plain value")
