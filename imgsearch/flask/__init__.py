@@ -9,6 +9,6 @@ def create_app() -> Flask:
 """
 
 from imgsearch.flask.extension import ImageSearch, create_app
-from imgsearch.flask.identity import Identity
+from imgsearch.http.identity import Identity
 
 __all__ = ["Identity", "ImageSearch", "create_app"]

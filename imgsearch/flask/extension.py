@@ -9,9 +9,10 @@ from flask import Flask, current_app, g
 
 from imgsearch import config, picture
 from imgsearch import retrieval as searching
-from imgsearch.flask import blueprint, commands
-from imgsearch.flask.identity import Identity
-from imgsearch.flask.site import EXTENSION, Site, site
+from imgsearch.flask import commands
+from imgsearch.http import blueprint
+from imgsearch.http.identity import Identity
+from imgsearch.http.state import EXTENSION, AppState, app_state
 from imgsearch.ingest import upload
 from imgsearch.ingest.upload import Added, Picture
 from imgsearch.query import Query
@@ -24,15 +25,21 @@ Identify = Callable[[], Identity | None]
 class ImageSearch:
     """Image search in a Flask app: `ImageSearch(app)`, or `ImageSearch()` and `init_app(app)` in a factory.
 
-    The page and the HTTP API are mounted under `url_prefix`. Who may use them says `identify`, called in each request:
-    an Identity, or None to refuse; without it, requests need a key (`imgsearch key create`).
+    The HTTP API and, unless `page=False`, the page are mounted under `url_prefix`. `identify` says who may use them: it
+    is called in each request and returns an Identity, or None to refuse; without it, requests need a key
+    (`imgsearch key create`).
     One object may serve several apps; what belongs to an app lives in `app.extensions["imgsearch"]`.
     """
 
     def __init__(
-        self, app: Flask | None = None, *, url_prefix: str = "/imgsearch", identify: Identify | None = None
+        self,
+        app: Flask | None = None,
+        *,
+        url_prefix: str = "/imgsearch",
+        identify: Identify | None = None,
+        page: bool = True,
     ) -> None:
-        self._url_prefix, self._identify = url_prefix, identify
+        self._url_prefix, self._identify, self._page = url_prefix, identify, page
         if app is not None:
             self.init_app(app)
 
@@ -43,8 +50,12 @@ class ImageSearch:
         """
         given = {key: str(value) for key, value in app.config.items() if key.startswith("IMGSEARCH_")}
         settings = config.load(given)
-        app.extensions[EXTENSION] = Site(settings, identify=self._identify, url_prefix=self._url_prefix)
+        app.extensions[EXTENSION] = AppState(settings, identify=self._identify, url_prefix=self._url_prefix)
         app.register_blueprint(blueprint.make(), url_prefix=self._url_prefix or None)
+        if self._page:
+            from imgsearch.page import blueprint as page  # a host that wants the API alone never loads it
+
+            app.register_blueprint(page.make(), url_prefix=self._url_prefix or None)
         app.cli.add_command(commands.group)
         app.teardown_appcontext(_end_of_request)
 
@@ -59,14 +70,14 @@ class ImageSearch:
         if session is not None:  # Flask-SQLAlchemy and Flask-SQLAlchemy-Lite alike; the caller commits, as always there
             return session
         if "imgsearch_lent" not in g:
-            manager = site().session(None, writes=True)
+            manager = app_state().session(None, writes=True)
             g.imgsearch_lent = (manager, manager.__enter__())
         return g.imgsearch_lent[1]
 
     @property
     def store(self) -> Store:
         """The app's picture store."""
-        return site().store
+        return app_state().store
 
     def put(self, image: Picture) -> str:
         """Store a picture and answer its address, for a table of yours that is attached.
@@ -79,28 +90,30 @@ class ImageSearch:
 
     def search(self, query: Query, **filters: Any) -> Hits:
         """Search on the request's connection; see `imgsearch.search.search`."""
-        filters.setdefault("timeout", site().settings.query_timeout)
+        filters.setdefault("timeout", app_state().settings.query_timeout)
         return searching.search(self.connection, query, **filters)
 
     def add(self, image: Picture, **fields: Any) -> Added:
         """Add a picture on the request's connection, in its transaction; see `imgsearch.upload.add`."""
-        return upload.add(self.connection, image, store=site().store, **fields)
+        return upload.add(self.connection, image, store=app_state().store, **fields)
 
     def remove(self, **which: Any) -> list[int]:
         """Delete pictures on the request's connection; see `imgsearch.upload.remove`."""
         return upload.remove(self.connection, **which)
 
 
-def create_app(given: Mapping[str, str] | None = None, *, open_to_all: bool = False) -> Flask:
+def create_app(given: Mapping[str, str] | None = None, *, allow_anonymous: bool = False) -> Flask:
     """Make the app that `imgsearch serve` runs: the page at /, the API at /v1.
 
-    `given`: settings over those of the environment. `open_to_all`: no keys, and only requests of this very machine.
+    `given`: settings over those of the environment. `allow_anonymous`: no keys, and only requests of this very machine.
     """
     app = Flask("imgsearch", static_folder=None, template_folder=None)
     app.config.update({f"IMGSEARCH_{key.removeprefix('IMGSEARCH_')}": value for key, value in (given or {}).items()})
     ImageSearch(app, url_prefix="")
-    app.extensions[EXTENSION].open_to_all = open_to_all
-    app.register_error_handler(Exception, blueprint.failed)  # also where no route was found
+    app.extensions[EXTENSION].allow_anonymous = allow_anonymous
+    from imgsearch.page import blueprint as page
+
+    app.register_error_handler(Exception, page.failed_anywhere)  # also where no route was found
     app.after_request(blueprint.after)
     return app
 

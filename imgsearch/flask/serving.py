@@ -17,9 +17,9 @@ from imgsearch import config, db
 from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.errors import UsageError
-from imgsearch.flask.access import is_loopback
 from imgsearch.flask.extension import create_app
-from imgsearch.flask.site import Site
+from imgsearch.http.access import is_loopback
+from imgsearch.http.state import AppState
 from imgsearch.ops import api_keys as keys
 
 THREADS = 8
@@ -32,7 +32,7 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
 
     settings = config.load({"HTTP_BIND": bind} if bind else None)
     host, port = settings.http_bind
-    open_to_all = guard(settings, host)
+    allow_anonymous = guard(settings, host)
     listening = listen(host, port, nearby=bind is None and settings.get("HTTP_BIND") == _DEFAULT)
     where = address(listening)
     note = settings.home / "page.url"
@@ -41,14 +41,14 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
     # More than HTTP_BODY, so that our own answer, a problem document, is what most oversized requests get.
     waitress_options = {"max_request_body_size": 2 * settings.http_body, "channel_timeout": 60, "ident": None}
     server = waitress.create_server(
-        create_app({"HTTP_BIND": bind} if bind else None, open_to_all=open_to_all),
+        create_app({"HTTP_BIND": bind} if bind else None, allow_anonymous=allow_anonymous),
         sockets=[listening],
         threads=threads,
         **waitress_options,
     )
     signal.signal(signal.SIGTERM, _end)
     _leave_note(note, where)
-    whom = "without keys, for this machine alone" if open_to_all else "with keys (imgsearch key create)"
+    whom = "without keys, for this machine alone" if allow_anonymous else "with keys (imgsearch key create)"
     print(f"imgsearch listens on {where} {whom}", flush=True)
     try:
         server.run()
@@ -71,7 +71,7 @@ def guard(settings: Settings, host: str) -> bool:
             f"{host} can be reached from other machines, and there is no key yet. "
             "Make one with `imgsearch key create --tenant …`, or listen on 127.0.0.1."
         )
-    here = Site(settings)
+    here = AppState(settings)
     try:
         with here.session(None) as connection:
             behind = here.steps_down(connection) or bool(sql.value(connection, "http", "walled"))

@@ -31,7 +31,7 @@ def with_key(key: str) -> dict[str, str]:
 @pytest.fixture
 def open_app(settings: Settings) -> Iterator[Flask]:
     """The app as `imgsearch serve` makes it on loopback."""
-    app = create_app(settings.values, open_to_all=True)
+    app = create_app(settings.values, allow_anonymous=True)
     yield app
     app.extensions["imgsearch"].close()
 

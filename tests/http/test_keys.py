@@ -17,8 +17,9 @@ from flask.testing import FlaskClient
 
 from imgsearch.config import Settings
 from imgsearch.errors import UsageError
-from imgsearch.flask import Identity, ImageSearch, access, create_app
-from imgsearch.flask.rate import Rate
+from imgsearch.flask import Identity, ImageSearch, create_app
+from imgsearch.http import access
+from imgsearch.http.rate import Rate
 from imgsearch.ops import api_keys as keys
 from tests.conftest import with_settings
 from tests.http.conftest import problem, with_key

@@ -18,7 +18,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from imgsearch.config import Settings
-from imgsearch.flask import create_app, openapi
+from imgsearch.flask import create_app
+from imgsearch.http import openapi
 from tests.conftest import with_settings
 
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "12"))  # of each operation
@@ -27,7 +28,7 @@ EXAMPLES = int(os.environ.get("API_EXAMPLES", "12"))  # of each operation
 @pytest.fixture
 def hasty(settings: Settings, shop: list[int]) -> Any:
     """An app that does not wait for workers that are not there."""
-    made = create_app(with_settings(settings, QUERY_TIMEOUT="0.05").values, open_to_all=True)
+    made = create_app(with_settings(settings, QUERY_TIMEOUT="0.05").values, allow_anonymous=True)
     yield made
     made.extensions["imgsearch"].close()
 

@@ -16,8 +16,9 @@ from werkzeug.datastructures import MultiDict
 
 from imgsearch.cli import servers
 from imgsearch.config import Settings
-from imgsearch.flask import address, create_app, statement
-from imgsearch.flask.asked import Asked, Filters
+from imgsearch.flask import create_app
+from imgsearch.http.search_request import Filters, SearchRequest
+from imgsearch.page import statement, urls
 from tests.conftest import with_settings
 from tests.http.test_api import jpeg
 
@@ -68,9 +69,9 @@ def test_every_state_is_an_address_and_back(anyone: FlaskClient, shop: list[int]
     with app.test_request_context("/"):
         here = app.extensions["imgsearch"]
         for where in STATES:
-            asked = address.read(here, MultiDict(parse_qs_multi(where)))
-            again = address.read(here, MultiDict(parse_qs_multi(address.of(here, asked))))
-            assert Asked(**{**vars(again), "after": asked.after}) == asked
+            asked = urls.read(here, MultiDict(parse_qs_multi(where)))
+            again = urls.read(here, MultiDict(parse_qs_multi(urls.of(here, asked))))
+            assert SearchRequest(**{**vars(again), "after": asked.after}) == asked
 
 
 def parse_qs_multi(where: str) -> dict[str, list[str]]:
@@ -113,7 +114,7 @@ def test_more_and_not_like_this_combine_with_words(anyone: FlaskClient, shop: li
 
 
 def test_pages_go_on_and_end(anyone: FlaskClient, shop: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(address, "PAGE", 8)
+    monkeypatch.setattr(urls, "PAGE", 8)
     for start in ("/?q=red+shoe", "/", "/?in_stock=yes"):
         seen: list[int] = []
         where = start
@@ -149,7 +150,7 @@ PROBLEMS = [
 
 
 def test_what_goes_wrong_is_said_on_the_page(settings: Settings, shop: list[int]) -> None:
-    app = create_app(with_settings(settings, QUERY_TIMEOUT="0.2").values, open_to_all=True)
+    app = create_app(with_settings(settings, QUERY_TIMEOUT="0.2").values, allow_anonymous=True)
     for where, status, code in PROBLEMS:
         answer = app.test_client().get(where, headers={"Accept": "text/html"})
         assert answer.status_code == status, (where, answer.get_data(as_text=True))
@@ -249,7 +250,7 @@ def test_pictures_go_in_through_the_form(anyone: FlaskClient, connection: Connec
 
 
 def test_the_statement_of_awkward_values_is_quoted() -> None:
-    asked = Asked(
+    asked = SearchRequest(
         text="it's", filters=Filters(tenant="a'b", categories=("x,y", 'q"'), attributes={"k'": {"in": ["v'"]}})
     )
     written = statement.of(asked)

@@ -1,0 +1,1 @@
+"""The JSON API as a blueprint: requests, answers, problem documents, keys, OpenAPI, health and metrics."""

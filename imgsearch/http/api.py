@@ -1,0 +1,122 @@
+"""The JSON API under /v1; what it takes and answers is described by `openapi`, which a test holds to be true."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, url_for
+
+from imgsearch import picture
+from imgsearch.errors import PictureError, UnknownImage
+from imgsearch.http import access, reader, service, values
+from imgsearch.http.problem import Problem
+from imgsearch.http.state import app_state
+from imgsearch.ingest import upload
+from imgsearch.spaces import space
+
+
+def mount(blueprint: Blueprint) -> None:
+    """Add the routes of the API."""
+    for rule, view, method in (
+        ("/v1/search", search, "POST"),
+        ("/v1/embed", embed, "POST"),
+        ("/v1/images", add, "POST"),
+        ("/v1/images/<image_id>", show, "GET"),
+        ("/v1/images/<image_id>", remove, "DELETE"),
+    ):
+        blueprint.add_url_rule(rule, f"v1_{view.__name__}", view, methods=[method])
+
+
+def search() -> Any:
+    """Answer the nearest pictures that match."""
+    here, asked = app_state(), reader.search()
+    asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
+    image = service.fetched(here, asked)
+    with here.session(asked.filters.tenant) as connection:
+        found = service.answer(here, connection, asked, image)
+    return jsonify(service.document(here, found))
+
+
+def embed() -> Any:
+    """Answer the vector of a text or a picture."""
+    here, asked = app_state(), reader.embed().of_tenant(access.me().tenant)
+    image = service.fetched(here, asked)
+    with here.session(asked.filters.tenant) as connection:
+        resolved = service.vector_of(here, connection, asked, image)
+        made_by = space.require(connection)
+    return jsonify(
+        vector=json.loads(resolved.vector),
+        dimension=made_by.dimension,
+        model=made_by.model,
+        source=resolved.source,
+        took_ms=round(resolved.took_ms, 3),
+    )
+
+
+@access.needs("write")
+def add() -> Any:
+    """Take pictures: all of them or, where one cannot be used, none."""
+    here, pictures = app_state(), reader.pictures()
+    tenants = [access.tenant_of(fields.pop("tenant")) or "default" for _, fields in pictures]
+    _inspect([image for image, _ in pictures])
+    added = []
+    with here.session(access.me().tenant, writes=True) as connection:
+        for (image, fields), tenant in zip(pictures, tenants, strict=True):
+            found = upload.add(connection, image, tenant_id=tenant, store=here.store, **fields)
+            place = url_for("imgsearch.v1_show", image_id=found.image_id)
+            added.append({"image_id": found.image_id, "outcome": found.outcome, "waits": found.waits, "url": place})
+    if any(one["waits"] for one in added):
+        here.ring("images")
+    return jsonify(images=added), 202
+
+
+def show(image_id: str) -> Any:
+    """Answer one picture: its fields, its state, and why it failed if it did."""
+    here, tenant = app_state(), access.me().tenant
+    number = _number(image_id)
+    with here.session(tenant) as connection:
+        rows = service.pictures(connection, [number], tenant)
+    if not rows:
+        raise _unknown(image_id)
+    return jsonify(service.state(here, rows[0]))
+
+
+@access.needs("write")
+def remove(image_id: str) -> Any:
+    """Delete one picture."""
+    here, tenant = app_state(), access.me().tenant
+    number = _number(image_id)
+    with here.session(tenant, writes=True) as connection:
+        rows = service.pictures(connection, [number], tenant)
+        gone = bool(rows) and upload.remove(connection, tenant_id=rows[0]["tenant_id"], image_id=number)
+    if not gone:
+        raise _unknown(image_id)
+    return Response(status=204)
+
+
+def _inspect(images: list[bytes | str]) -> None:
+    """Refuse a whole request because of its bad pictures, and name each of them."""
+    bad = []
+    for place, image in enumerate(images):
+        if isinstance(image, bytes):
+            try:
+                picture.inspect(image)
+            except PictureError as error:
+                bad.append({"index": place, "code": error.code, "detail": str(error)})
+    if len(bad) == 1 and len(images) == 1:
+        raise Problem(422, str(bad[0]["code"]), str(bad[0]["detail"]), more={"errors": bad})
+    if bad:
+        detail = f"{len(bad)} of {len(images)} pictures cannot be used, so none was added; see errors."
+        raise Problem(422, "bad_pictures", detail, more={"errors": bad})
+
+
+def _number(image_id: str) -> int:
+    try:
+        return values.whole_in("image_id", image_id, 1, values.LARGEST_ID)
+    except Problem as error:
+        raise _unknown(image_id) from error
+
+
+def _unknown(image_id: str) -> UnknownImage:
+    return UnknownImage(f"There is no image {image_id[:40]} here; see what POST /v1/images answered.")

@@ -1,0 +1,61 @@
+"""The blueprint of the JSON API, and what happens before and after every request to it and to the page."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from flask import Blueprint, Response, g, request
+
+from imgsearch.http import access, api, health, openapi, problem, reader, thumbnails
+from imgsearch.http.state import app_state
+
+NAME = "imgsearch"
+POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def make() -> Blueprint:
+    """Return a fresh blueprint: one per app, so that several apps never share state."""
+    made = Blueprint(NAME, __name__)
+    guard(made, failed)
+    for part in (api, health, openapi, thumbnails):
+        part.mount(made)
+    return made
+
+
+def guard(blueprint: Blueprint, on_error: Callable[[Exception], Response]) -> None:
+    """Check who asks before each request of a blueprint, and put the safe headers on each response."""
+    blueprint.before_request(before)
+    blueprint.after_request(after)
+    blueprint.register_error_handler(Exception, on_error)
+
+
+def before() -> Response | None:
+    """Set the limits of the request's body, and check who asks."""
+    g.imgsearch_request = secrets.token_hex(6)
+    largest = app_state().settings.http_body
+    request.max_content_length = largest
+    request.max_form_memory_size = largest
+    request.max_form_parts = reader.MOST_PARTS
+    return access.admit()
+
+
+def failed(error: Exception) -> Response:
+    """Return an error as a problem document."""
+    return problem.response(problem.of(error))
+
+
+def after(response: Response) -> Response:
+    """Put the safe headers on a response; doing it twice changes nothing."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Content-Security-Policy", POLICY)
+    response.headers.setdefault("Cache-Control", "no-store")
+    return access.share(response)

@@ -1,0 +1,87 @@
+"""Is it alive, is it ready, how is everybody: for load balancers, people and Prometheus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from imgsearch import db
+from imgsearch.db import sql
+from imgsearch.errors import ImgsearchError, SchemaBehind
+from imgsearch.http import access
+from imgsearch.http.state import AppState, app_state
+
+_GAUGES = {
+    "images": "Pictures, whatever their state.",
+    "pending": "Pictures that wait.",
+    "leased": "Pictures a worker has.",
+    "failed": "Pictures set aside; see imgsearch.failures.",
+    "skipped": "Pictures left out on purpose.",
+    "oldest_waiting": "Seconds the oldest waiting picture has waited.",
+    "workers": "Workers seen within 30 seconds.",
+}
+
+
+def mount(blueprint: Blueprint) -> None:
+    """Add the routes."""
+    blueprint.add_url_rule("/healthz", "healthz", access.open_to_strangers(alive))
+    blueprint.add_url_rule("/readyz", "readyz", access.open_to_strangers(ready))
+    blueprint.add_url_rule("/v1/status", "v1_status", access.needs("admin")(status))
+    blueprint.add_url_rule("/metrics", "metrics", access.needs("admin")(metrics))
+
+
+def alive() -> Any:
+    """Answer that this process answers; nothing else is looked at."""
+    return jsonify(alive=True)
+
+
+def ready() -> Any:
+    """Answer whether a search would be answered now: 200, or 503 and what is missing."""
+    found = checks(app_state())
+    return jsonify(ready=all(found.values()), **found), 200 if all(found.values()) else 503
+
+
+def status() -> Any:
+    """Answer how the key's pictures are, and who works."""
+    return jsonify(read(app_state()))
+
+
+def metrics() -> Response:
+    """Answer the same for Prometheus; no tenant is named, so that a graph never says who is a customer."""
+    lines: list[str] = []
+    for name, value in read(app_state()).items():
+        if name in _GAUGES:
+            full = f"imgsearch_{name}" + ("_seconds" if name == "oldest_waiting" else "")
+            lines += [f"# HELP {full} {_GAUGES[name]}", f"# TYPE {full} gauge", f"{full} {value or 0}"]
+    return Response("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def read(here: AppState) -> dict[str, Any]:
+    """Answer the figures of whoever asks."""
+    tenant = access.me().tenant
+    with here.session(tenant) as connection:
+        return dict(sql.rows(connection, "http", "status", {"tenant": tenant})[0])
+
+
+def checks(here: AppState) -> dict[str, bool]:
+    """Answer what must be so for a search to be answered."""
+    found = dict.fromkeys(("database", "schema", "model", "query_worker", "store"), False)
+    try:
+        with here.session(None, patience=1) as connection:
+            found["database"] = True
+            workers = sql.rows(connection, "http", "workers")[0]
+            found["query_worker"] = workers["queries"] > 0
+            found["model"] = workers["model"]
+            db.check(connection)
+            found["schema"] = True
+    except SchemaBehind:
+        pass
+    except ImgsearchError:
+        return found
+    try:
+        here.store.exists("store:00/" + "0" * 64)
+        found["store"] = True
+    except ImgsearchError:
+        pass
+    return found

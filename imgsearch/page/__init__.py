@@ -1,0 +1,1 @@
+"""The search page for people at a browser: templates, static files and what they show."""

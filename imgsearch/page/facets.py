@@ -1,0 +1,193 @@
+"""What else can be filtered by, and how many pictures that would leave: groups of choices, each with its address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from imgsearch.db import sql
+from imgsearch.http.search_request import SearchRequest
+from imgsearch.http.state import AppState
+from imgsearch.page import urls
+
+# Colours that CSS and people call the same.
+_COLOURS = """black white grey gray red maroon crimson orange gold yellow olive lime green teal turquoise cyan aqua blue
+navy indigo violet purple magenta pink brown beige ivory khaki tan salmon coral silver"""
+SWATCHES = frozenset(_COLOURS.split())
+_SAYS_NOTHING = frozenset({"title", "caption", "description"})  # words about one product, nothing to choose from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One value: `name` and `value` are a form's, `address` is the search with this choice taken or given back."""
+
+    name: str
+    value: str
+    label: str
+    count: int
+    chosen: bool
+    address: str
+    approximate: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One heading of the filter panel. `several`: choices add up, else one replaces the other."""
+
+    title: str
+    choices: tuple[Choice, ...]
+    several: bool = True
+    colours: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facets:
+    """The whole filter panel, and how many pictures match all filters."""
+
+    matches: int = 0
+    groups: tuple[Group, ...] = ()
+    prices: tuple[Choice, ...] = ()
+
+
+def facets(here: AppState, connection: Connection[Any], asked: SearchRequest, *, tenants: bool) -> Facets:
+    """Count the choices of a search, under the same conditions as the search itself."""
+    rows = sql.rows(connection, "http", "facets", asked.filters.bound())
+    found = _Panel(here, asked, rows)
+    groups = [found.categories(), found.stock(), *found.attributes()]
+    if tenants:
+        groups.insert(0, found.tenants())
+    return Facets(
+        matches=next((row["count"] for row in rows if row["facet"] == "matches"), 0),
+        groups=tuple(group for group in groups if group.choices),
+        prices=tuple(found.prices()),
+    )
+
+
+def matches(connection: Connection[Any], asked: SearchRequest) -> int:
+    """Answer how many pictures match the filters of a search."""
+    rows = sql.rows(connection, "http", "facets", asked.filters.bound())
+    return next((row["count"] for row in rows if row["facet"] == "matches"), 0)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    here: AppState
+    asked: SearchRequest
+    rows: Iterable[Mapping[str, Any]]
+
+    def tenants(self) -> Group:
+        """Whose pictures; one at a time."""
+        taken = self.asked.filters.tenant
+        return self._group("Shop", "tenant", [taken] if taken else [], self._tenant, several=False)
+
+    def categories(self) -> Group:
+        return self._group("Category", "category", list(self.asked.filters.categories or ()), self._categories)
+
+    def stock(self) -> Group:
+        labels = {"true": ("yes", "In stock"), "false": ("no", "Sold out")}
+        taken = self.asked.filters.in_stock
+        made = []
+        for row in self._of("in_stock"):
+            value, label = labels[row["value"]]
+            chosen = taken is not None and taken == (row["value"] == "true")
+            wanted = urls.with_filters(self.asked, in_stock=None if chosen else row["value"] == "true")
+            made.append(self._choice("in_stock", value, label, row["count"], chosen, wanted))
+        return Group(title="Stock", choices=tuple(made) if len(made) > 1 or taken is not None else (), several=False)
+
+    def prices(self) -> list[Choice]:
+        """Bands of prices, as addresses; exact bounds are typed."""
+        made = []
+        for row in self._of("price"):
+            low, high = row["low"], row["high"]
+            last = None if high is None else high - 0.01  # a band ends before the next one begins
+            bounds = (self.asked.filters.min_price, self.asked.filters.max_price)
+            chosen = bounds == (low, last)
+            wanted = {"min_price": None, "max_price": None} if chosen else {"min_price": low, "max_price": last}
+            label = f"{low:g} – {high:g}" if high is not None else f"{low:g} and more"
+            found = urls.with_filters(self.asked, **wanted)
+            made.append(self._choice("", "", label, row["count"], chosen, found))
+        return made if len(made) > 1 or self.asked.filters.min_price is not None else []
+
+    def attributes(self) -> list[Group]:
+        names = dict.fromkeys([*self.asked.filters.attributes, *(row["name"] for row in self._of("attribute"))])
+        return [self._attribute(name) for name in names if name not in _SAYS_NOTHING]
+
+    def _attribute(self, name: str) -> Group:
+        def change(wanted: list[str]) -> SearchRequest:
+            return urls.with_attribute(self.asked, name, wanted)
+
+        rows = [row for row in self._of("attribute") if row["name"] == name]
+        taken = urls.chosen(self.asked.filters, name)
+        made = self._choices(f"a.{name}", rows, taken, change)
+        if not taken and all(choice.count <= 1 for choice in made):
+            made = []  # every picture has its own: a code, not a choice
+        colours = name.lower().replace("_", " ").endswith(("colour", "color"))
+        return Group(title=name.replace("_", " ").capitalize(), choices=tuple(made), colours=colours)
+
+    def _group(
+        self,
+        title: str,
+        name: str,
+        taken: list[str],
+        change: Callable[[list[str]], SearchRequest],
+        *,
+        several: bool = True,
+    ) -> Group:
+        made = self._choices(name, list(self._of(name)), taken, change, several=several)
+        return Group(title=title, choices=tuple(made), several=several)
+
+    def _choices(
+        self,
+        name: str,
+        rows: list[Mapping[str, Any]],
+        taken: list[str],
+        change: Callable[[list[str]], SearchRequest],
+        *,
+        several: bool = True,
+    ) -> list[Choice]:
+        counted = {row["value"]: row for row in rows}
+        made = []
+        for value in [*counted, *(value for value in taken if value not in counted)]:
+            chosen = value in taken
+            others = [one for one in taken if one != value] if several else []
+            row = counted.get(value, {"count": 0, "approximate": False})
+            made.append(
+                self._choice(
+                    name,
+                    value,
+                    value,
+                    row["count"],
+                    chosen,
+                    change(others if chosen else [*others, value]),
+                    approximate=row["approximate"],
+                )
+            )
+        return made
+
+    def _choice(
+        self,
+        name: str,
+        value: str,
+        label: str,
+        count: int,
+        chosen: bool,
+        wanted: SearchRequest,
+        *,
+        approximate: bool = False,
+    ) -> Choice:
+        where = urls.of(self.here, wanted)
+        return Choice(
+            name=name, value=value, label=label, count=count, chosen=chosen, address=where, approximate=approximate
+        )
+
+    def _of(self, facet: str) -> Iterable[Mapping[str, Any]]:
+        return (row for row in self.rows if row["facet"] == facet)
+
+    def _tenant(self, wanted: list[str]) -> SearchRequest:
+        return urls.with_filters(self.asked, tenant=wanted[0] if wanted else None)
+
+    def _categories(self, wanted: list[str]) -> SearchRequest:
+        return urls.with_filters(self.asked, categories=tuple(wanted) or None)

@@ -1,0 +1,55 @@
+"""What every page shows around its own content, and errors as pages."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from flask import Response, render_template, url_for
+
+from imgsearch.errors import ImgsearchError
+from imgsearch.http import access
+from imgsearch.http.problem import Problem
+from imgsearch.http.problem import response as as_document
+from imgsearch.http.state import AppState, app_state
+
+
+def frame(here: AppState) -> dict[str, Any]:
+    """Answer what every page shows: may pictures be added, is there somebody to sign out."""
+    try:
+        identity = access.me()
+    except Problem:
+        identity = None
+    return {
+        "may_add": identity is not None and identity.may("write"),
+        "may_explain": identity is not None and identity.may("admin"),
+        "signed_in": identity is not None and here.identify is None and not here.allow_anonymous,
+        "tenant": None if identity is None else identity.tenant,
+        "largest": here.settings.http_body,
+        "own": own,
+    }
+
+
+def own(name: str) -> str:
+    """Answer the address of a file of ours; it changes with the file, so that browsers may keep it for ever."""
+    return url_for("imgsearch_page.static", filename=name, v=_version(name))
+
+
+@cache
+def _version(name: str) -> str:
+    return sha256(files(__package__).joinpath("static", name).read_bytes()).hexdigest()[:12]
+
+
+def failed(found: Problem) -> Response:
+    """Answer an error as a page; whoever is not known is asked for a key."""
+    here = app_state()
+    signed_out = found.status == 401 and here.identify is None
+    try:
+        html = render_template("imgsearch/error.html", **frame(here), problem=found, signed_out=signed_out)
+    except ImgsearchError:  # not even the frame can be made: say it plainly
+        return as_document(found)
+    made = Response(html, found.status)
+    made.headers.update({name: value for name, value in found.headers.items() if name != "WWW-Authenticate"})
+    return made

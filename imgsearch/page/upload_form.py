@@ -1,0 +1,126 @@
+"""Pictures added through the page: a form, and a view that shows them become searchable."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.datastructures import FileStorage
+
+from imgsearch import picture
+from imgsearch.db import sql
+from imgsearch.errors import PictureError
+from imgsearch.http import access, links, service, values
+from imgsearch.http.problem import Problem, bad_request
+from imgsearch.http.reader import LARGEST_PRICE
+from imgsearch.http.search_request import SearchRequest
+from imgsearch.http.state import AppState, app_state
+from imgsearch.ingest import upload
+from imgsearch.page import urls, view_models
+from imgsearch.page.frame import frame
+
+MOST_AT_ONCE = 50
+
+
+def mount(blueprint: Blueprint) -> None:
+    """Add the routes."""
+
+    @access.needs("write")
+    def form() -> Response:
+        return Response(render_template("imgsearch/add.html", **frame(app_state()), problem=None, given={}))
+
+    @access.needs("write")
+    def take() -> Any:
+        here = app_state()
+        try:
+            added = add(here)
+        except Problem as problem:
+            html = render_template("imgsearch/add.html", **frame(here), problem=problem, given=request.form)
+            return Response(html, problem.status)
+        return redirect(url_for("imgsearch_page.added", id=added), 303)
+
+    def watch() -> Response:
+        here = app_state()
+        return Response(render_template("imgsearch/added.html", **frame(here), **states(here)))
+
+    blueprint.add_url_rule("/add", "add", form)
+    blueprint.add_url_rule("/add", "add_post", take, methods=["POST"])
+    blueprint.add_url_rule("/added", "added", watch)
+
+
+def add(here: AppState) -> list[int]:
+    """Add the pictures of the form, all or none, and answer their ids. Raises Problem."""
+    files = [file for file in request.files.getlist("picture") if file.filename]
+    if not 1 <= len(files) <= MOST_AT_ONCE:
+        raise bad_request(f"Choose 1 to {MOST_AT_ONCE} pictures.", "no_picture")
+    fields = _fields(files[0])
+    tenant = access.tenant_of(_text("tenant")) or "default"
+    pictures = _read(files)
+    with here.session(access.me().tenant, writes=True) as connection:
+        added = [
+            upload.add(connection, data, tenant_id=tenant, position=position, store=here.store, **fields)
+            for position, data in enumerate(pictures)
+        ]
+    here.ring("images")
+    return [one.image_id for one in added]
+
+
+def states(here: AppState) -> dict[str, Any]:
+    """Answer how the pictures of the address are."""
+    written = request.args.getlist("id")[:MOST_AT_ONCE]
+    ids = [values.whole_in("id", one, 1, values.LARGEST_ID) for one in written]
+    tenant = access.me().tenant
+    with here.session(tenant) as connection:
+        rows = service.pictures(connection, ids, tenant)
+        workers = sql.rows(connection, "http", "workers")[0]["images"]
+    shown = [
+        {
+            "image_id": row["image_id"],
+            "title": view_models.title_of(row),
+            "state": row["state"],
+            "error": row["error"],
+            "thumbnail": links.thumbnail(here, row["sha256"]) if row["state"] == "ready" else None,
+            "more": urls.of(here, SearchRequest(more=(row["image_id"],))),
+        }
+        for row in rows
+    ]
+    return {
+        "pictures": shown,
+        "settled": all(one["state"] in {"ready", "failed", "skipped"} for one in shown),
+        "ready": any(one["state"] == "ready" for one in shown),
+        "workers": workers,
+        "here": url_for("imgsearch_page.added", id=ids),
+    }
+
+
+def _read(files: list[FileStorage]) -> list[bytes]:
+    pictures, bad = [], []
+    for file in files:
+        data = file.read()
+        try:
+            picture.inspect(data)
+        except PictureError as error:
+            bad.append({"name": (file.filename or "")[:100], "code": error.code, "detail": str(error)})
+        pictures.append(data)
+    if bad:
+        detail = f"{len(bad)} of {len(files)} files cannot be used, so none was added."
+        raise Problem(422, str(bad[0]["code"]) if len(bad) == 1 else "bad_pictures", detail, more={"errors": bad})
+    return pictures
+
+
+def _fields(first: FileStorage) -> dict[str, Any]:
+    price, title = _text("price"), _text("title")
+    stem = PurePosixPath((first.filename or "").replace("\\", "/")).stem
+    return {
+        "product_id": _text("product_id") or values.text("The file's name", stem or "picture"),
+        "category": _text("category"),
+        "price": None if price is None else values.number_in("price", price, 0, LARGEST_PRICE),
+        "in_stock": request.form.get("in_stock") == "yes",
+        "attributes": {} if title is None else {"title": title},
+    }
+
+
+def _text(name: str) -> str | None:
+    value = request.form.get(name, "").strip()
+    return values.text(name, value) if value else None

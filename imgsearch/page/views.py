@@ -1,0 +1,183 @@
+"""The page: one search is one address; it works without JavaScript, and is quicker with it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from flask import Blueprint, Response, redirect, render_template, request
+
+from imgsearch import picture
+from imgsearch.db import sql
+from imgsearch.errors import ImgsearchError, NoSpace
+from imgsearch.http import access, service
+from imgsearch.http.problem import Problem, bad_request, of
+from imgsearch.http.search_request import Filters, SearchRequest
+from imgsearch.http.state import AppState, app_state
+from imgsearch.page import facets, statement, urls, view_models
+from imgsearch.page.facets import Facets
+from imgsearch.page.frame import frame
+from imgsearch.page.view_models import Card, Chip
+from imgsearch.query import cache as question
+
+_FAILURES = (Problem, ImgsearchError, psycopg.Error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What the page shows of one search."""
+
+    asked: SearchRequest
+    problem: Problem | None = None
+    found: service.Answer | None = None
+    cards: tuple[Card, ...] = ()
+    examples: tuple[Chip, ...] = ()
+    panel: Facets = field(default_factory=Facets)
+    facets_ms: float = 0.0
+    empty_site: bool = False
+
+
+def mount(blueprint: Blueprint) -> None:
+    """Add the routes of the page."""
+    blueprint.add_url_rule("/", "show", show)
+    blueprint.add_url_rule("/photo", "photo", photo, methods=["POST"])
+    blueprint.add_url_rule("/explain", "explain", explain)
+
+
+def show() -> Response:
+    """Answer the page of a search, or the newest pictures when nothing is asked."""
+    here = app_state()
+    try:
+        asked = urls.read(here, request.args)
+        asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
+    except Problem as problem:
+        return _page(here, View(asked=SearchRequest(filters=Filters(tenant=access.me().tenant)), problem=problem))
+    return _page(here, _look(here, asked))
+
+
+def photo() -> Any:
+    """Take a photo to search by: answer the address of the search near to it."""
+    here = app_state()
+    asked = SearchRequest(filters=Filters(tenant=access.me().tenant))
+    try:
+        asked = urls.read(here, request.form)
+        asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
+        data = b"".join(file.read() for file in request.files.getlist("photo")[:1])
+        if not data:
+            raise bad_request("There is no photo in this form; choose one first.", "no_photo")
+        picture.inspect(data)
+        with here.session(asked.filters.tenant) as connection:
+            service.vector_of(here, connection, SearchRequest(filters=asked.filters), data)
+    except _FAILURES as error:
+        return _page(here, View(asked=asked, problem=of(error)))
+    asked = replace(asked, photo=question.of_picture(data).key, after=None)
+    return redirect(urls.of(here, asked), 303)
+
+
+@access.needs("admin")
+def explain() -> Response:
+    """Answer how Postgres found the pictures of a search: what it weighed, and its plan with times."""
+    here = app_state()
+    asked = urls.read(here, request.args)
+    asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
+    plan: dict[str, Any] = {}
+    if asked.likes:
+        with here.session(asked.filters.tenant) as connection:
+            resolved = service.vector_of(here, connection, asked)
+            given = {**asked.filters.bound(), "vector": resolved.vector, "k": asked.k}
+            plan = dict(sql.rows(connection, "http", "weighed", given)[0])
+            lines = sql.rows(connection, "http", "plan", given)
+            plan["plan"] = "\n".join(row["QUERY PLAN"] for row in lines)
+    return Response(render_template("imgsearch/explain.html", **frame(here), asked=asked, plan=plan))
+
+
+def _look(here: AppState, asked: SearchRequest) -> View:
+    """Search, or list the newest; then count what else there is, also where the search itself failed."""
+    view = View(asked=asked)
+    try:
+        with here.session(asked.filters.tenant) as connection:
+            if asked.likes:
+                found = service.answer(here, connection, asked)
+                view = replace(view, found=found, cards=tuple(view_models.found(here, asked, found)))
+            else:
+                rows = service.browse(connection, asked.filters, asked.k, urls.before(request.args))
+                view = replace(view, cards=tuple(view_models.newest(here, asked, rows)))
+                if asked.less:
+                    raise bad_request("Say also what it should be like: words, a photo or a picture.", "query_error")
+    except NoSpace:
+        return replace(view, empty_site=True)
+    except _FAILURES as error:
+        view = replace(view, problem=of(error))
+    return _count(here, view)
+
+
+def _count(here: AppState, view: View) -> View:
+    asked = view.asked
+    began = time.perf_counter()
+    try:
+        with here.session(asked.filters.tenant) as connection:
+            panel = facets.facets(here, connection, asked, tenants=access.me().tenant is None)
+            digests = service.details(connection, [*asked.more, *asked.less], asked.filters.tenant)
+    except _FAILURES as error:
+        return replace(view, problem=view.problem or of(error))
+    took = (time.perf_counter() - began) * 1000
+    return replace(view, panel=panel, facets_ms=took, examples=tuple(view_models.examples(here, asked, digests)))
+
+
+def _page(here: AppState, view: View) -> Response:
+    asked, found = view.asked, view.found
+    html = render_template(
+        "imgsearch/page.html",
+        **frame(here),
+        view=view,
+        asked=asked,
+        pairs=urls.pairs(here, asked),
+        chips=view_models.filters(here, asked, any_tenant=access.me().tenant is None),
+        without_filters=urls.of(here, replace(asked, filters=Filters(), after=None)),
+        without_words=urls.of(here, SearchRequest(filters=asked.filters)),
+        relaxed=_relaxed(here, view),
+        ideas=view_models.ideas(here, asked, view.panel),
+        statement=(written := statement.of(asked, urls.before(request.args))),
+        statement_line=statement.on_one_line(written),
+        explain=_beside(here, asked, "explain"),
+        onward=_onward(here, view),
+        swatches=facets.SWATCHES,
+    )
+    made = Response(html, view.problem.status if view.problem else 200)
+    if request.headers.get("HX-Request"):
+        goes_on = request.method == "POST" or "after" in request.args or "before" in request.args
+        if goes_on or not view.problem:  # the address bar keeps what can be opened again
+            made.headers["HX-Push-Url"] = "false" if goes_on else urls.of(here, asked)
+    if found is not None:
+        parts = (("resolve", found.resolve_ms), ("sql", found.hits.took_ms), ("facets", view.facets_ms))
+        made.headers["Server-Timing"] = ", ".join(f"{name};dur={took:.1f}" for name, took in parts)
+    return made
+
+
+def _onward(here: AppState, view: View) -> str | None:
+    """Answer where the page goes on; None at the end."""
+    if len(view.cards) < view.asked.k:
+        return None
+    if view.found is not None:
+        hits = view.found.hits
+        return None if hits.after is None else urls.of(here, view.asked, ("after", hits.after.replace(",", ":")))
+    return urls.of(here, view.asked, ("before", view.cards[-1].image_id))
+
+
+def _relaxed(here: AppState, view: View) -> list[tuple[Chip, int]]:
+    """Nothing was found: answer which filter alone to leave out, and how many pictures that gives."""
+    if view.cards or view.problem or view.empty_site or view.asked.after:
+        return []
+    with here.session(view.asked.filters.tenant) as connection:
+        counted = [
+            (Chip(kind="filter", label=label, without=urls.of(here, less)), facets.matches(connection, less))
+            for label, less in view_models.looser(view.asked)
+        ]
+    return sorted((one for one in counted if one[1]), key=lambda one: -one[1])
+
+
+def _beside(here: AppState, asked: SearchRequest, place: str) -> str:
+    where, mark, query = urls.of(here, asked).partition("?")
+    return f"{where}{place}{mark}{query}"
