@@ -1,9 +1,9 @@
 """Image search inside Postgres: one noun, a vector beside your row, and one verb, anything → vector.
 
-    from imgsearch import add, nearest, resolve
-    from imgsearch.retrieval import search
+    from imgsearch import add, nearest, resolve, search
 
-Names are imported when they are first used: `import imgsearch` costs a web process next to nothing, and never torch.
+Everything people use is here by name: functions, results, and every error. Names are imported when they are first used:
+`import imgsearch` costs a web process next to nothing, and never torch.
 """
 
 from __future__ import annotations
@@ -12,53 +12,162 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgsearch.config import Settings, load
-    from imgsearch.errors import ImgsearchError
-    from imgsearch.ingest.attachment import attach, detach
-    from imgsearch.ingest.upload import Added, add, remove
-    from imgsearch.query import ImageId, Resolved, resolve
+    from imgsearch.config import Settings
+    from imgsearch.errors import (
+        AttachmentError,
+        CatalogueError,
+        DatabaseError,
+        DatabaseRights,
+        DatabaseUnreachable,
+        EmbeddedError,
+        ExtensionMissing,
+        FetchRefused,
+        FilterError,
+        ImgsearchError,
+        ModelError,
+        NoSpace,
+        ObjectMissing,
+        PictureError,
+        QueryError,
+        QueryTimeout,
+        SchemaBehind,
+        SettingsError,
+        SpaceError,
+        SpaceMismatch,
+        StoreDenied,
+        StoreError,
+        UnknownImage,
+        UsageError,
+        VectorError,
+    )
+    from imgsearch.ingest.attachment import Attachment, attach, attachments, backfill, detach, repair
+    from imgsearch.ingest.upload import Added, Forgotten, Inspected, add, forget, inspected, remove, sweep_store
+    from imgsearch.query import ImageId, Query, Resolved, resolve
+    from imgsearch.retrieval.by_filters import search
+    from imgsearch.retrieval.explain import explain
+    from imgsearch.retrieval.filters import Filters
     from imgsearch.retrieval.hits import Hit, Hits
     from imgsearch.retrieval.nearest import nearest
-    from imgsearch.sqlalchemy.models import Image
+    from imgsearch.sqlalchemy.models import Image, pictures_of
 
 _HOMES = {
     "Added": "ingest.upload",
-    "Hit": "retrieval",
-    "Hits": "retrieval",
+    "Attachment": "ingest.attachment",
+    "AttachmentError": "errors",
+    "CatalogueError": "errors",
+    "DatabaseError": "errors",
+    "DatabaseRights": "errors",
+    "DatabaseUnreachable": "errors",
+    "EmbeddedError": "errors",
+    "ExtensionMissing": "errors",
+    "FetchRefused": "errors",
+    "FilterError": "errors",
+    "Filters": "retrieval.filters",
+    "Forgotten": "ingest.upload",
+    "Hit": "retrieval.hits",
+    "Hits": "retrieval.hits",
     "Image": "sqlalchemy.models",
     "ImageId": "query",
     "ImgsearchError": "errors",
+    "Inspected": "ingest.upload",
+    "ModelError": "errors",
+    "NoSpace": "errors",
+    "ObjectMissing": "errors",
+    "PictureError": "errors",
+    "Query": "query",
+    "QueryError": "errors",
+    "QueryTimeout": "errors",
     "Resolved": "query",
+    "SchemaBehind": "errors",
     "Settings": "config",
+    "SettingsError": "errors",
+    "SpaceError": "errors",
+    "SpaceMismatch": "errors",
+    "StoreDenied": "errors",
+    "StoreError": "errors",
+    "UnknownImage": "errors",
+    "UsageError": "errors",
+    "VectorError": "errors",
     "add": "ingest.upload",
     "attach": "ingest.attachment",
+    "attachments": "ingest.attachment",
+    "backfill": "ingest.attachment",
     "detach": "ingest.attachment",
-    "load": "config",
-    "nearest": "retrieval",
+    "explain": "retrieval.explain",
+    "forget": "ingest.upload",
+    "inspected": "ingest.upload",
+    "nearest": "retrieval.nearest",
+    "pictures_of": "sqlalchemy.models",
     "remove": "ingest.upload",
+    "repair": "ingest.attachment",
     "resolve": "query",
+    "search": "retrieval.by_filters",
+    "sweep_store": "ingest.upload",
 }
 
 __all__ = [
     "Added",
+    "Attachment",
+    "AttachmentError",
+    "CatalogueError",
+    "DatabaseError",
+    "DatabaseRights",
+    "DatabaseUnreachable",
+    "EmbeddedError",
+    "ExtensionMissing",
+    "FetchRefused",
+    "FilterError",
+    "Filters",
+    "Forgotten",
     "Hit",
     "Hits",
     "Image",
     "ImageId",
     "ImgsearchError",
+    "Inspected",
+    "ModelError",
+    "NoSpace",
+    "ObjectMissing",
+    "PictureError",
+    "Query",
+    "QueryError",
+    "QueryTimeout",
     "Resolved",
+    "SchemaBehind",
     "Settings",
+    "SettingsError",
+    "SpaceError",
+    "SpaceMismatch",
+    "StoreDenied",
+    "StoreError",
+    "UnknownImage",
+    "UsageError",
+    "VectorError",
     "add",
     "attach",
+    "attachments",
+    "backfill",
     "detach",
-    "load",
+    "explain",
+    "forget",
+    "inspected",
     "nearest",
+    "pictures_of",
     "remove",
+    "repair",
     "resolve",
+    "search",
+    "sweep_store",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"imgsearch.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"imgsearch.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -38,7 +38,7 @@ def shop(connection: Connection, space: Space, store: Store) -> Connection:
     """Two tenants with pictures of their own and one in common, embedded; one failed; thumbnails; asked pictures."""
     for tenant, numbers in (("acme", range(5)), ("globex", range(5, 8))):
         for number in (*numbers, SHARED):
-            upload.add(connection, pictures.draw(number), product_id=f"p{number}", tenant_id=tenant, store=store)
+            upload.add(connection, pictures.draw(number), product_id=f"p{number}", tenant=tenant, store=store)
     connection.execute(
         "INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('acme', 'far', 'http://x/1.jpg')"
     )
@@ -77,14 +77,14 @@ def test_a_forgotten_tenant_leaves_no_byte_and_its_neighbour_keeps_all(shop: Con
     digests = [picture.digest(pictures.draw(n)).hex() for n in range(5)]
     assert set(traces(shop, ["acme", *digests])) >= {"image", "job", "embedding_1", "query_vector"}
     theirs = traces(shop, ["globex"])
-    gone = upload.forget(shop, "acme", store)
+    gone = upload.forget(shop, tenant="acme", store=store)
     assert (gone.pictures, gone.objects) == (7, 5)
     assert traces(shop, ["acme", *digests]) == {}
     assert not any(bytes_of(store, n) for n in range(5))
     assert all(len(bytes_of(store, n)) == 2 for n in (5, 6, 7, SHARED)), "bytes and thumbnail"
     assert traces(shop, ["globex"]) == theirs
     assert shop.execute("SELECT * FROM imgsearch.violations").fetchall() == []
-    assert upload.forget(shop, "acme", store).pictures == 0, "again is fine"
+    assert upload.forget(shop, tenant="acme", store=store).pictures == 0, "again is fine"
 
 
 def test_a_key_and_every_other_row_of_a_tenant_go_too(shop: Connection, store: Store) -> None:
@@ -92,7 +92,7 @@ def test_a_key_and_every_other_row_of_a_tenant_go_too(shop: Connection, store: S
     shop.execute(
         "CREATE TABLE imgsearch.later (tenant_id text, note text); INSERT INTO imgsearch.later VALUES ('acme', '1')"
     )
-    gone = upload.forget(shop, "acme", store)
+    gone = upload.forget(shop, tenant="acme", store=store)
     assert gone.rows == {"later": 1}
 
 
@@ -100,11 +100,11 @@ def test_forgetting_needs_a_connection_of_its_own_and_a_role_that_sees_all(
     shop: Connection, settings: Settings, store: Store
 ) -> None:
     with db.connect(settings) as lent, pytest.raises(UsageError, match="autocommit"):
-        upload.forget(lent, "acme", store)
+        upload.forget(lent, tenant="acme", store=store)
     shop.execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imgsearch TO imgsearch_writer")
     shop.execute("SET ROLE imgsearch_writer")
     with pytest.raises(DatabaseRights, match="one tenant at a time"):
-        upload.forget(shop, "acme", store)
+        upload.forget(shop, tenant="acme", store=store)
     with pytest.raises(DatabaseRights, match="one tenant at a time"):
         upload.sweep_store(shop, store, older_than=timedelta(0))
     shop.execute("RESET ROLE")
@@ -114,8 +114,8 @@ def test_forgetting_needs_a_connection_of_its_own_and_a_role_that_sees_all(
 def test_a_removed_product_takes_vector_and_bits_at_once_and_its_bytes_with_the_sweep(
     shop: Connection, store: Store
 ) -> None:
-    [image_id] = upload.remove(shop, tenant_id="acme", product_id="p0")
-    upload.remove(shop, tenant_id="acme", product_id=f"p{SHARED}")
+    [image_id] = upload.remove(shop, tenant="acme", product_id="p0")
+    upload.remove(shop, tenant="acme", product_id=f"p{SHARED}")
     for table in ("image", "embedding_1", "job"):
         query = SQL("SELECT count(*) FROM {} WHERE image_id = %s").format(Identifier("imgsearch", table))
         assert shop.execute(query, (image_id,)).fetchone() == (0,)

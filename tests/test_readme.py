@@ -57,7 +57,7 @@ def shop(connection: Connection, settings: Settings, worker: WorkerProcess) -> C
             connection,
             picture,
             product_id=n,
-            tenant_id=("acme", "bazaar")[n % 5 == 0],
+            tenant=("acme", "bazaar")[n % 5 == 0],
             category="shoes",
             price=n + 1,
             attributes={"colour": colour, "title": f"{colour} shoe {n}"},

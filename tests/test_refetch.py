@@ -36,7 +36,7 @@ def test_a_changed_address_is_embedded_anew_when_somebody_asks(
 
     with serving(shop) as server, lanes.images(settings, FakeEncoder(), policy=local(server.port)):
         address = f"http://pictures.test:{server.port}/1.jpg"
-        upload.add(connection, address, product_id="p", tenant_id="acme")
+        upload.add(connection, address, product_id="p", tenant="acme")
         eventually(lambda: holds(0), what="the first version")
         now[0] = 1
         assert connection.execute("SELECT imgsearch.refetch(product_id => 'other')").fetchone() == (0,)

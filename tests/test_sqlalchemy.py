@@ -114,7 +114,7 @@ def test_adding_and_asking_belong_to_the_callers_transaction(
 ) -> None:
     store = open_store(settings.storage_url)
     with Session(engine) as session:
-        added = add(session, PICTURE, product_id="mine", tenant_id="acme", store=store)
+        added = add(session, PICTURE, product_id="mine", tenant="acme", store=store)
         session.execute(text("UPDATE product SET price = 1000"))
         assert session.get(Image, ("acme", added.image_id)) is not None
         dear = nearest(select(Image.image_id).where(Image.price == 1000), direction(0), limit=50)
@@ -139,7 +139,7 @@ def test_asynchronous_sessions_do_the_same(settings: Settings, shop: list[int]) 
             hits = await session.run_sync(search, query, tenant="acme", k=3)
             assert [hit.image_id for hit in hits] == [row.Image.image_id for row in rows]
             assert [hit.distance for hit in hits] == pytest.approx([row.distance for row in rows])
-            added = await session.run_sync(add, PICTURE, product_id="mine", tenant_id="acme", store=store)
+            added = await session.run_sync(add, PICTURE, product_id="mine", tenant="acme", store=store)
             assert await session.get(Image, ("acme", added.image_id)) is not None
             await session.rollback()
             assert await session.get(Image, ("acme", added.image_id)) is None

@@ -46,7 +46,7 @@ def test_a_picture_is_searchable_soon_after_it_is_added(
 ) -> None:
     colours = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
     for name, colour in colours.items():
-        found = upload.add(connection, jpeg(colour), product_id=name, tenant_id="acme", price=9.5, store=store)
+        found = upload.add(connection, jpeg(colour), product_id=name, tenant="acme", price=9.5, store=store)
         assert found.outcome == "added"
     eventually(lambda: ready(connection) == 3, what="three pictures ready")
     assert connection.execute("SELECT * FROM imgsearch.violations").fetchall() == []
@@ -129,7 +129,7 @@ def test_a_query_nobody_answers_times_out(connection: Connection, space: Space) 
 
 def test_adding_again_changes_nothing_and_new_bytes_replace(connection: Connection, store: Store) -> None:
     def add(colour: tuple[int, int, int], **more: Any) -> str:
-        return upload.add(connection, jpeg(colour), product_id=1, tenant_id="acme", store=store, **more).outcome
+        return upload.add(connection, jpeg(colour), product_id=1, tenant="acme", store=store, **more).outcome
 
     assert add((1, 2, 3), price=5) == "added"
     assert add((1, 2, 3), price=5) == "unchanged"
@@ -143,7 +143,7 @@ def test_the_same_bytes_are_embedded_once_and_all_products_are_ready(
 ) -> None:
     picture = jpeg((200, 30, 90))
     for product in range(40):
-        upload.add(connection, picture, product_id=product, tenant_id="acme", store=store)
+        upload.add(connection, picture, product_id=product, tenant="acme", store=store)
     eventually(lambda: ready(connection) == 40, what="forty pictures ready")
     distinct = connection.execute("SELECT count(DISTINCT embedding::text) FROM imgsearch.embedding_1").fetchone()
     assert distinct == (1,)
@@ -154,7 +154,7 @@ def test_a_missing_object_is_tried_again_and_a_bad_picture_is_set_aside_alone(
 ) -> None:
     truncated = jpeg((1, 2, 3))[:900]
     good = [
-        upload.add(connection, jpeg((n, 90, 9)), product_id=f"good{n}", tenant_id="acme", store=store) for n in range(5)
+        upload.add(connection, jpeg((n, 90, 9)), product_id=f"good{n}", tenant="acme", store=store) for n in range(5)
     ]
     uri = store.put(truncated)
     connection.execute(
@@ -181,7 +181,7 @@ def test_a_rolled_back_upload_leaves_no_row(settings: Settings, connection: Conn
     from imgsearch import db
 
     with db.connect(settings) as caller:
-        upload.add(caller, jpeg((5, 5, 5)), product_id=1, tenant_id="acme", store=store)
+        upload.add(caller, jpeg((5, 5, 5)), product_id=1, tenant="acme", store=store)
         caller.rollback()
     assert connection.execute("SELECT count(*) FROM imgsearch.image").fetchone() == (0,)
     assert connection.execute("SELECT count(*) FROM imgsearch.job").fetchone() == (0,)
@@ -191,7 +191,7 @@ def test_a_stopped_worker_gives_back_what_it_holds(
     connection: Connection, settings: Settings, store: Store, worker: WorkerProcess
 ) -> None:
     for n in range(60):
-        upload.add(connection, jpeg((n, 255 - n, 7)), product_id=n, tenant_id="acme", store=store)
+        upload.add(connection, jpeg((n, 255 - n, 7)), product_id=n, tenant="acme", store=store)
     began = time.monotonic()
     assert worker.end() == 0
     assert time.monotonic() - began < 15

@@ -52,7 +52,7 @@ def listening(settings: Settings, environment: dict[str, str], tmp_path: Path, p
 
 def add(connection: psycopg.Connection[Any], settings: Settings, number: int, data: bytes, tenant: str = "acme") -> int:
     store = upload.open_store(settings.storage_url)
-    return upload.add(connection, data, product_id=f"p{number}", tenant_id=tenant, store=store).image_id
+    return upload.add(connection, data, product_id=f"p{number}", tenant=tenant, store=store).image_id
 
 
 def solid(colour: tuple[int, int, int]) -> bytes:

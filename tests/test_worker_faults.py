@@ -29,7 +29,7 @@ def store(settings: Settings) -> Store:
 
 
 def add(connection: Connection, store: Store, name: str, data: bytes) -> int:
-    return upload.add(connection, data, product_id=name, tenant_id="acme", store=store).image_id
+    return upload.add(connection, data, product_id=name, tenant="acme", store=store).image_id
 
 
 def ready(connection: Connection) -> int:

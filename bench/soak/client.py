@@ -20,7 +20,7 @@ from imgsearch import config, db
 from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
 from imgsearch.ingest import upload
-from imgsearch.ingest import wakeup as doorbell
+from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.storage import Store
 
 TENANTS = ("acme", "globex", "initech")
@@ -39,7 +39,7 @@ def main(notes: str, first: str, step: str, count: str, model: str) -> int:
             image_id = add(settings, store, number, data)
             file.write(f"{number} 0 {hashlib.sha256(data).hexdigest()} {image_id}\n")
             if random.random() < 0.1:
-                doorbell.ring(settings.redis_url, "images")
+                notify_workers(settings)
     return 0
 
 
@@ -57,7 +57,7 @@ def add(settings: Settings, store: Store, number: int, data: bytes) -> int:
                 _connection,
                 data,
                 product_id=f"p{number}",
-                tenant_id=TENANTS[number % len(TENANTS)],
+                tenant=TENANTS[number % len(TENANTS)],
                 price=number % 100,
                 store=store,
             )

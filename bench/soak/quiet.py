@@ -13,7 +13,7 @@ from bench.soak.faults import Servers
 from imgsearch import db
 from imgsearch.config import Settings
 from imgsearch.ingest import upload
-from imgsearch.ingest import wakeup as doorbell
+from imgsearch.ingest.wakeup import notify_workers
 
 MUTED = "SET session_replication_role = replica"  # no trigger, so no NOTIFY either
 FIRST = 10_000_000  # numbers no other phase uses
@@ -34,9 +34,9 @@ def pick_up(settings: Settings, servers: Servers, tries: int) -> dict[str, list[
 def _ring_and_wait(connection: psycopg.Connection[Any], settings: Settings, number: int) -> float:
     data = pictures.draw(number)
     store = upload.open_store(settings.storage_url)
-    upload.add(connection, data, product_id=f"q{number}", tenant_id=client.TENANTS[0], store=store)
+    upload.add(connection, data, product_id=f"q{number}", tenant=client.TENANTS[0], store=store)
     began = time.monotonic()
-    doorbell.ring(settings.redis_url, "images")
+    notify_workers(settings)
     return _claimed(connection, number, began)
 
 

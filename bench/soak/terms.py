@@ -49,7 +49,7 @@ def _add(connection: psycopg.Connection[Any], settings: Settings, first: int) ->
     store = upload.open_store(settings.storage_url)
     for n in range(first, first + BACKLOG):
         data = pictures.draw(FIRST + n)
-        upload.add(connection, data, product_id=f"t{n}", tenant_id=client.TENANTS[0], store=store)
+        upload.add(connection, data, product_id=f"t{n}", tenant=client.TENANTS[0], store=store)
     connection.commit()
     return BACKLOG
 

@@ -17,10 +17,8 @@ from imgsearch import config, db
 from imgsearch.cli.console import as_json, errors, output, progress, table
 from imgsearch.config import Settings
 from imgsearch.db import sql
-from imgsearch.dev import embedded
 from imgsearch.errors import ImgsearchError, PictureError, UsageError
 from imgsearch.ingest import catalogue, upload
-from imgsearch.ingest import wakeup as doorbell
 from imgsearch.ingest.catalogue import BadRow, Entry
 
 BATCH = 64  # pictures per transaction: few enough to be searchable early, many enough to be quick
@@ -65,12 +63,11 @@ def add(
         found = list(_all_entries(sources, summary))
         given = {"product_id": product, "category": category, "price": price}
         add_all(connection, settings, (_with(entry, tenant, given) for entry in found), summary, bar, len(found))
-        rang = not summary.waiting or ring(settings)
         if wait and summary.waiting:
             wait_until_searchable(connection, summary.waiting, bar)
             _note_failed(connection, summary)
     summary.seconds = time.monotonic() - began
-    _report(summary, json=json, rang=rang)
+    _report(summary, json=json)
     if summary.failures:
         raise typer.Exit(PictureError.exit_code)
 
@@ -93,7 +90,7 @@ def add_all(
                     connection,
                     entry.image,
                     product_id=entry.product_id,
-                    tenant_id=entry.tenant_id or "default",
+                    tenant=entry.tenant_id or "default",
                     position=entry.position,
                     category=entry.category,
                     price=entry.price,
@@ -133,20 +130,6 @@ def wait_until_searchable(connection: psycopg.Connection[Any], images: list[int]
         time.sleep(0.1 if len(images) < 100 else 0.5)
 
 
-def ring(settings: Settings) -> bool:
-    """Nudge the image workers; when the broker is down, say that nothing is lost."""
-    url = settings.redis_url
-    if not url:
-        servers = embedded.running(settings.home)
-        url = servers.redis_url if servers else ""
-    if not url or doorbell.ring(url, "images"):
-        return True
-    errors.print(
-        "[yellow]Redis is not reachable: nothing is lost, workers find the pictures by themselves within seconds.[/]"
-    )
-    return False
-
-
 def _all_entries(sources: list[Path], summary: Summary) -> Iterator[Entry]:
     for source in sources:
         for entry in catalogue.entries(source):
@@ -175,9 +158,9 @@ def _note_failed(connection: psycopg.Connection[Any], summary: Summary) -> None:
         summary.failures.append(failure)
 
 
-def _report(summary: Summary, *, json: bool, rang: bool) -> None:
+def _report(summary: Summary, *, json: bool) -> None:
     if json:
-        as_json(summary.document() | {"broker": rang})
+        as_json(summary.document())
         return
     counts = ", ".join(f"{count:,} {name}" for name, count in summary.outcomes.items() if count) or "nothing added"
     output.print(f"{counts}, {len(summary.failures):,} failed, in {summary.seconds:,.1f} s")

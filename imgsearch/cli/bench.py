@@ -12,13 +12,12 @@ import psycopg
 import typer
 
 from imgsearch import config, db
-from imgsearch.cli import add as adding
-from imgsearch.cli import search as questions
 from imgsearch.cli.console import as_json, output, progress, table
 from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.errors import QueryTimeout, UsageError
 from imgsearch.ingest import upload
+from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, resolve
 from imgsearch.retrieval import search
 
@@ -67,7 +66,9 @@ def bench(
 
 
 def _ask(connection: psycopg.Connection[Any], settings: Settings, query: str | ImageId, **filters: Any) -> None:
-    resolved = resolve(connection, query, timeout=settings.query_timeout, ring=lambda: questions.ring(settings))
+    resolved = resolve(
+        connection, query, timeout=settings.query_timeout, ring=lambda: notify_workers(settings, "queries")
+    )
     search(connection, resolved, k=10, **filters)
     connection.commit()
 
@@ -75,9 +76,8 @@ def _ask(connection: psycopg.Connection[Any], settings: Settings, query: str | I
 def _upload(connection: psycopg.Connection[Any], settings: Settings, number: int, picture: bytes) -> None:
     """Add one picture nobody has, and wait until a search could find it."""
     store = upload.open_store(settings.storage_url)
-    found = upload.add(connection, picture, product_id=number, tenant_id=TENANT, store=store)
+    found = upload.add(connection, picture, product_id=number, tenant=TENANT, store=store)
     connection.commit()
-    adding.ring(settings)
     deadline = time.monotonic() + 30
     while not sql.value(connection, "bench", "searchable", {"image_id": found.image_id, "tenant": TENANT}):
         connection.commit()

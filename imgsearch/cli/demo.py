@@ -17,7 +17,7 @@ from rich.syntax import Syntax
 from imgsearch import config, db
 from imgsearch.cli import search as questions
 from imgsearch.cli import serve, servers
-from imgsearch.cli.add import Summary, ring, wait_until_searchable
+from imgsearch.cli.add import Summary, wait_until_searchable
 from imgsearch.cli.console import as_json, errors, output, progress
 from imgsearch.config import Settings
 from imgsearch.db import sql
@@ -27,6 +27,7 @@ from imgsearch.dev.embedded.detached import stop_detached
 from imgsearch.errors import ImgsearchError
 from imgsearch.ingest import upload
 from imgsearch.ingest.catalogue import Entry
+from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, Query, resolve
 from imgsearch.retrieval import search
 
@@ -79,7 +80,7 @@ def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *
                     connection,
                     picture,
                     product_id=entry.product_id,
-                    tenant_id=entry.tenant_id or "default",
+                    tenant=entry.tenant_id or "default",
                     position=entry.position,
                     category=entry.category,
                     price=entry.price,
@@ -92,7 +93,6 @@ def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *
                 if number % 50 == 0:
                     connection.commit()
             connection.commit()
-            ring(settings)
             wait_until_searchable(connection, summary.waiting, bar)
     ready = int(sql.rows(connection, "status", "status")[0]["ready"])
     connection.commit()
@@ -137,7 +137,7 @@ def _ask(connection: psycopg.Connection[Any], settings: Settings, wanted: Search
         like = {"category": wanted.like_category, "colour": wanted.like_colour}
         query = ImageId(sql.value(connection, "demo", "first", like) or 0)
     began = time.perf_counter()
-    resolved = resolve(connection, query, timeout=60, ring=lambda: questions.ring(settings))
+    resolved = resolve(connection, query, timeout=60, ring=lambda: notify_workers(settings, "queries"))
     hits = search(connection, resolved, k=10, **wanted.filters)
     took_ms = (time.perf_counter() - began) * 1000
     connection.commit()

@@ -24,7 +24,7 @@ def forget(
             raise UsageError("That is not the tenant's name; nothing was removed.")
     settings = config.load()
     with db.connect(settings, autocommit=True) as connection:
-        gone = upload.forget(connection, tenant, upload.open_store(settings.storage_url))
+        gone = upload.forget(connection, tenant=tenant, store=upload.open_store(settings.storage_url))
     if json:
         as_json({"pictures": gone.pictures, "objects": gone.objects, "rows": dict(gone.rows)})
         return

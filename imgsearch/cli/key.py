@@ -21,7 +21,7 @@ def create(
 ) -> None:
     """Make a key and print it: it is shown this once and kept nowhere."""
     with db.connect(config.load(), autocommit=True) as connection:
-        key = keys.create(connection, tenant_id=tenant, scope=scope, name=name)
+        key = keys.create(connection, tenant=tenant, scope=scope, name=name)
     if json:
         as_json({"key": key, "handle": key.split("_")[1], "tenant": tenant, "scope": scope})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsons
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,8 @@ import typer
 
 from imgsearch import config, db
 from imgsearch.cli.console import as_json, nearness, output, table
-from imgsearch.config import Settings
-from imgsearch.dev import embedded
 from imgsearch.errors import FilterError, UsageError
-from imgsearch.ingest import wakeup as doorbell
+from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, Query, Resolved, resolve
 from imgsearch.retrieval import Hits
 from imgsearch.retrieval import explain as found_how
@@ -49,9 +48,8 @@ def search(
     began = time.perf_counter()
     with db.connect(settings) as connection:
         # Sessions of one command: plans must follow the filters, never an average of them.
-        resolved = resolve(
-            connection, query, timeout=settings.query_timeout, tenant=tenant, ring=lambda: ring(settings)
-        )
+        nudge = partial(notify_workers, settings, "queries")
+        resolved = resolve(connection, query, timeout=settings.query_timeout, tenant=tenant, ring=nudge)
         hits = find(connection, resolved, k=k, **filters)
         words = found_how(connection, resolved, k=k, **filters) if explain else []
     took_ms = (time.perf_counter() - began) * 1000
@@ -61,12 +59,6 @@ def search(
     show(hits, resolved)
     for line in words:
         output.print(line, markup=False, soft_wrap=True)
-
-
-def ring(settings: Settings) -> bool:
-    """Nudge the query workers."""
-    servers = None if settings.redis_url else embedded.running(settings.home)
-    return doorbell.ring(settings.redis_url or (servers.redis_url if servers else ""), "queries")
 
 
 def document(hits: Hits, resolved: Resolved, took_ms: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from imgsearch.config import Settings
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, ExtensionMissing, SchemaBehind
 
@@ -182,7 +182,7 @@ def apply(file: str) -> None:
         connection.execute(sql.text(file).encode())
 
 
-def apply_revision(connection: Any, revision: str) -> None:
+def apply_revision(connection: Connectable, revision: str) -> None:
     """Apply one revision in the caller's transaction, unless it is there; for migrations that are not Alembic's."""
     lent = driver(connection)
     with translated():
@@ -194,7 +194,7 @@ def apply_revision(connection: Any, revision: str) -> None:
     _step(lent, "upgrade", revision, revision)
 
 
-def revert_revision(connection: Any, revision: str) -> None:
+def revert_revision(connection: Connectable, revision: str) -> None:
     """Take one revision back in the caller's transaction, and before it those that build on it."""
     lent = driver(connection)
     while revision in (there := _up_to(revision_of(lent))):

@@ -6,22 +6,43 @@ driver connection, in the middle of the caller's own transaction.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from psycopg import AsyncConnection, Connection
 
 from imgsearch.db.run_blocking import Awaited
 from imgsearch.errors import UsageError
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as CoreConnection
+    from sqlalchemy.orm import Session, scoped_session
 
-def driver(connection: Any) -> Connection[Any]:
-    """Answer the psycopg connection behind `connection`.
+
+@runtime_checkable
+class DjangoConnection(Protocol):
+    """What we need of `django.db.connection`."""
+
+    connection: Any
+
+    def ensure_connection(self) -> None: ...
+
+    def on_commit(self, func: Any, robust: bool = False) -> None: ...
+
+
+if TYPE_CHECKING:
+    Connectable: TypeAlias = Connection[Any] | Session | scoped_session[Any] | CoreConnection | DjangoConnection
+else:
+    Connectable: TypeAlias = object  # at run time neither SQLAlchemy nor Django is imported
+
+
+def driver(connection: Connectable) -> Connection[Any]:
+    """Return the psycopg connection behind `connection`.
 
     An AsyncSession lends its own through `await session.run_sync(add, …)`: the function then gets a Session like any.
     Raises UsageError for anything that is not on psycopg 3.
     """
     if isinstance(connection, Connection | Awaited):
-        return cast("Connection[Any]", connection)
+        return connection
     lent: Any = connection
     if type(lent).__module__.startswith("sqlalchemy.ext.asyncio"):
         raise _asynchronous(connection)

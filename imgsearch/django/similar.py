@@ -12,7 +12,7 @@ from django.db.models import Model
 
 from imgsearch import query as questions
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.django import site
 from imgsearch.django.mapping import Searchable, told
 from imgsearch.errors import QueryError, UnknownImage
@@ -39,7 +39,7 @@ class Similar:
             self.question,
             timeout=settings.query_timeout,
             tenant=self.tenant,
-            ring=lambda: site.ring("queries"),
+            ring=site.notify_query_workers,
         )
 
 
@@ -62,7 +62,7 @@ def of(model: type[Model], query: Any, tenant: str | None, max_distance: float |
     )
 
 
-def _of_instance(connection: Any, instance: Model) -> Resolved:
+def _of_instance(connection: Connectable, instance: Model) -> Resolved:
     mapping = told(type(instance))
     if mapping.pictures:
         return questions.resolve(connection, ImageId(instance.pk), tenant=mapping.tenant_of(instance))

@@ -17,7 +17,7 @@ from imgsearch import config
 from imgsearch.config import Settings
 from imgsearch.errors import SettingsError
 from imgsearch.ingest import upload
-from imgsearch.ingest import wakeup as doorbell
+from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.storage import Store
 
 
@@ -39,9 +39,9 @@ def store() -> Store:
     return upload.open_store(settings().storage_url)
 
 
-def ring(lane: doorbell.Lane) -> None:
-    """Nudge the workers of a lane, where a broker is configured."""
-    doorbell.ring(settings().redis_url, lane)
+def notify_query_workers() -> bool:
+    """Tell the query workers that something was asked, where a broker is configured."""
+    return notify_workers(settings(), "queries")
 
 
 def database_url(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import connections, router
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_init, post_save
 
@@ -32,18 +32,15 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
     mapping = told(type(instance))
     if hasattr(picture, "seek"):
         picture.seek(0)
-    done = upload.add(
+    return upload.add(
         connections[alias],
         picture,
         product_id=mapping.product_of(instance),
-        tenant_id=mapping.tenant_of(instance),
+        tenant=mapping.tenant_of(instance),
         position=position,
-        store=site.store(),
+        settings=site.settings(),
         **mapping.filters_of(instance),
     )
-    if done.waits:
-        transaction.on_commit(lambda: site.ring("images"), using=alias, robust=True)
-    return done
 
 
 def remove(instance: Any, *, position: int | None = None, using: str | None = None) -> list[int]:
@@ -51,7 +48,7 @@ def remove(instance: Any, *, position: int | None = None, using: str | None = No
     mapping = told(type(instance))
     return upload.remove(
         connections[_database(instance, using)],
-        tenant_id=mapping.tenant_of(instance),
+        tenant=mapping.tenant_of(instance),
         product_id=mapping.product_of(instance),
         position=position,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, current_app, g
 
-from imgsearch import config, picture
+from imgsearch import config
 from imgsearch import retrieval as searching
 from imgsearch.flask import commands
 from imgsearch.http import blueprint
@@ -84,21 +84,19 @@ class ImageSearch:
 
         Raises PictureError for what no worker could ever decode, StoreError.
         """
-        data = upload.read(image)
-        picture.inspect(data)
-        return self.store.put(data)
+        return self.store.put(upload.inspected(image).data)
 
     def search(self, query: Query, **filters: Any) -> Hits:
-        """Search on the request's connection; see `imgsearch.search.search`."""
+        """Search on the request's connection; see `imgsearch.search`."""
         filters.setdefault("timeout", app_state().settings.query_timeout)
         return searching.search(self.connection, query, **filters)
 
     def add(self, image: Picture, **fields: Any) -> Added:
-        """Add a picture on the request's connection, in its transaction; see `imgsearch.upload.add`."""
-        return upload.add(self.connection, image, store=app_state().store, **fields)
+        """Add a picture on the request's connection, in its transaction; see `imgsearch.add`."""
+        return upload.add(self.connection, image, settings=app_state().settings, **fields)
 
     def remove(self, **which: Any) -> list[int]:
-        """Delete pictures on the request's connection; see `imgsearch.upload.remove`."""
+        """Delete pictures on the request's connection; see `imgsearch.remove`."""
         return upload.remove(self.connection, **which)
 
 

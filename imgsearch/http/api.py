@@ -7,12 +7,12 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, url_for
 
-from imgsearch import picture
 from imgsearch.errors import PictureError, UnknownImage
 from imgsearch.http import access, reader, service, values
 from imgsearch.http.problem import Problem
 from imgsearch.http.state import app_state
 from imgsearch.ingest import upload
+from imgsearch.ingest.upload import Inspected
 from imgsearch.spaces import space
 
 
@@ -59,15 +59,13 @@ def add() -> Any:
     """Take pictures: all of them or, where one cannot be used, none."""
     here, pictures = app_state(), reader.pictures()
     tenants = [access.tenant_of(fields.pop("tenant")) or "default" for _, fields in pictures]
-    _inspect([image for image, _ in pictures])
+    inspected = _inspect([image for image, _ in pictures])
     added = []
     with here.session(access.me().tenant, writes=True) as connection:
-        for (image, fields), tenant in zip(pictures, tenants, strict=True):
-            found = upload.add(connection, image, tenant_id=tenant, store=here.store, **fields)
+        for image, (_, fields), tenant in zip(inspected, pictures, tenants, strict=True):
+            found = upload.add(connection, image, tenant=tenant, store=here.store, **fields)
             place = url_for("imgsearch.v1_show", image_id=found.image_id)
             added.append({"image_id": found.image_id, "outcome": found.outcome, "waits": found.waits, "url": place})
-    if any(one["waits"] for one in added):
-        here.ring("images")
     return jsonify(images=added), 202
 
 
@@ -89,26 +87,27 @@ def remove(image_id: str) -> Any:
     number = _number(image_id)
     with here.session(tenant, writes=True) as connection:
         rows = service.pictures(connection, [number], tenant)
-        gone = bool(rows) and upload.remove(connection, tenant_id=rows[0]["tenant_id"], image_id=number)
+        gone = bool(rows) and upload.remove(connection, tenant=rows[0]["tenant_id"], image_id=number)
     if not gone:
         raise _unknown(image_id)
     return Response(status=204)
 
 
-def _inspect(images: list[bytes | str]) -> None:
-    """Refuse a whole request because of its bad pictures, and name each of them."""
+def _inspect(images: list[bytes | str]) -> list[str | Inspected]:
+    """Refuse a whole request because of its bad pictures, and name each of them; addresses are not fetched here."""
+    good: list[str | Inspected] = []
     bad = []
     for place, image in enumerate(images):
-        if isinstance(image, bytes):
-            try:
-                picture.inspect(image)
-            except PictureError as error:
-                bad.append({"index": place, "code": error.code, "detail": str(error)})
+        try:
+            good.append(upload.inspected(image) if isinstance(image, bytes) else image)
+        except PictureError as error:
+            bad.append({"index": place, "code": error.code, "detail": str(error)})
     if len(bad) == 1 and len(images) == 1:
         raise Problem(422, str(bad[0]["code"]), str(bad[0]["detail"]), more={"errors": bad})
     if bad:
         detail = f"{len(bad)} of {len(images)} pictures cannot be used, so none was added; see errors."
         raise Problem(422, "bad_pictures", detail, more={"errors": bad})
+    return good
 
 
 def _number(image_id: str) -> int:

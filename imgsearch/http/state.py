@@ -16,12 +16,10 @@ from imgsearch import db
 from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.db.sqlstate import translated
-from imgsearch.dev import embedded
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, SettingsError
 from imgsearch.http.identity import Identity
 from imgsearch.http.rate import Rate
-from imgsearch.ingest import upload
-from imgsearch.ingest import wakeup as doorbell
+from imgsearch.ingest import upload, wakeup
 from imgsearch.storage import Store
 
 if TYPE_CHECKING:
@@ -103,13 +101,9 @@ class AppState:
             self._steps_down = found
         return self._steps_down
 
-    def ring(self, lane: doorbell.Lane) -> None:
+    def ring(self, lane: wakeup.Lane) -> None:
         """Nudge the workers of a lane; they look by themselves every few seconds anyway."""
-        url = self.settings.redis_url
-        if not url:
-            servers = embedded.running(self.settings.home)
-            url = servers.redis_url if servers else ""
-        doorbell.ring(url, lane)
+        wakeup.notify_workers(self.settings, lane)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
 
 STEP = 2000  # rows copied per transaction
@@ -32,7 +32,7 @@ class Attachment:
 
 
 def attach(
-    connection: Any,
+    connection: Connectable,
     table: str,
     *,
     key: str,
@@ -82,7 +82,7 @@ def attach(
     return int(sql.value(driver(connection), "attachment", "attach", values))
 
 
-def detach(connection: Any, table: str, *, keep: bool = False, if_exists: bool = False) -> int:
+def detach(connection: Connectable, table: str, *, keep: bool = False, if_exists: bool = False) -> int:
     """Take the triggers off `table` and its pictures out of the search, or `keep` them; answer how many went.
 
     Raises AttachmentError where the table is not attached, unless `if_exists`.
@@ -91,7 +91,7 @@ def detach(connection: Any, table: str, *, keep: bool = False, if_exists: bool =
     return int(sql.value(driver(connection), "attachment", "detach", values))
 
 
-def backfill(connection: Any, table: str, *, size: int = STEP) -> Iterator[int]:
+def backfill(connection: Connectable, table: str, *, size: int = STEP) -> Iterator[int]:
     """Copy the rows `table` had before it was attached, `size` of them per transaction; yield how many so far.
 
     `connection` is in autocommit. Stopped at any moment, it goes on from there when it is called again.
@@ -108,17 +108,17 @@ def backfill(connection: Any, table: str, *, size: int = STEP) -> Iterator[int]:
         yield total
 
 
-def repair(connection: Any, table: str) -> int:
+def repair(connection: Connectable, table: str) -> int:
     """Bring the pictures of an attached table back in step; answer how many were written or removed."""
     return int(sql.value(driver(connection), "attachment", "repair", {"relation": table}))
 
 
-def attachments(connection: Any, *, drift: bool = False) -> list[Attachment]:
+def attachments(connection: Connectable, *, drift: bool = False) -> list[Attachment]:
     """Answer the attached tables; with `drift`, all their rows are read and compared."""
     name = "attachments_with_drift" if drift else "attachments"
     return [Attachment(**row) for row in sql.rows(driver(connection), "attachment", name)]
 
 
-def rows_of(connection: Any, table: str) -> int:
+def rows_of(connection: Connectable, table: str) -> int:
     """Answer about how many rows a table has, from its statistics."""
     return int(sql.value(driver(connection), "attachment", "rows", {"relation": table}) or 0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imgsearch.errors import CatalogueError
+from imgsearch.errors import CatalogueError, UsageError
+from imgsearch.ingest.upload import checked_price
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff", ".bmp"})
 KNOWN = ("path", "product_id", "tenant_id", "position", "category", "price", "in_stock")
@@ -134,15 +134,10 @@ def _entry(row: Mapping[str, Any], folder: Path, place: str) -> Entry:
 
 
 def _price(value: Any) -> float | None:
-    if value is None:
-        return None
     try:
-        price = float(value)
-    except (TypeError, ValueError):
-        price = math.nan
-    if not 0 <= price < math.inf:
-        raise CatalogueError(f"the price is {value!r}; write a number such as 19.99, or leave it empty.")
-    return price
+        return checked_price(value)
+    except UsageError as error:
+        raise CatalogueError(str(error)) from error
 
 
 def _position(value: Any) -> int:

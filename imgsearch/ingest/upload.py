@@ -1,11 +1,11 @@
-"""Add pictures: bytes into the picture store, a row into the caller's transaction, a nudge to the workers."""
+"""Add pictures: bytes into the picture store, a row into the caller's transaction; workers are told at its commit."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -14,15 +14,27 @@ from typing import IO, Any, Literal
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, picture, storage
+from imgsearch import config, storage
+from imgsearch.config import Settings
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseRights, UsageError
+from imgsearch.ingest import wakeup
+from imgsearch.picture import Header, digest, inspect
 from imgsearch.storage import Store
 
+
+@dataclass(frozen=True)
+class Inspected:
+    """The bytes of a picture whose header was found good by `inspected()`: `add()` does not look again."""
+
+    data: bytes = field(repr=False)
+    header: Header
+
+
 Outcome = Literal["added", "replaced", "changed", "unchanged"]
-Picture = bytes | str | Path | IO[bytes]
+Picture = bytes | str | Path | IO[bytes] | Inspected
 FORGOTTEN_AT_ONCE = 500
 
 
@@ -49,54 +61,59 @@ class Forgotten:
 
 
 def add(
-    connection: Any,
-    image: Picture,
+    connection: Connectable,
+    picture: Picture,
     *,
     product_id: str | int,
-    tenant_id: str = "default",
+    tenant: str = "default",
     position: int = 0,
     category: str | None = None,
     price: float | None = None,
     in_stock: bool = True,
     attributes: Mapping[str, Any] | None = None,
     store: Store | None = None,
+    settings: Settings | None = None,
 ) -> Added:
     """Add one picture of a product inside the caller's transaction; the same key again replaces it.
 
-    `connection` is psycopg's, a SQLAlchemy Session or Connection, or Django's. `image` is bytes, a file, a path, or
-    an http(s) address (fetched later, by a worker). Bytes go to the store first: a rolled-back transaction leaves no
-    row, and at most an orphan object, which the sweep removes.
+    `connection` is psycopg's, a SQLAlchemy Session or Connection, or Django's. `picture` is bytes, a file, a path, an
+    http(s) address (fetched later, by a worker), or what `inspected()` returned. Bytes go to the store first: a
+    rolled-back transaction leaves no row, and at most an orphan object, which the sweep removes. `settings` name the
+    store and the broker (None: those of the environment); `store` is one that is open already.
 
+    Workers are told when the transaction commits; see `imgsearch.ingest.wakeup`.
     Raises PictureError for what no worker could ever decode, UsageError, StoreError, and the database's typed errors.
     """
     row = {
-        "tenant_id": _name("tenant_id", tenant_id),
+        "tenant_id": _name("tenant", tenant),
         "product_id": _name("product_id", product_id),
         "position": position,
         "category": category,
-        "price": _price(price),
+        "price": checked_price(price),
         "in_stock": in_stock,
         "attributes": json.dumps(dict(attributes or {}), default=str),
     }
-    if isinstance(image, str) and image.lower().startswith(("http://", "https://")):
-        row |= {"uri": image, "sha256": None}
+    if isinstance(picture, str) and picture.lower().startswith(("http://", "https://")):
+        row |= {"uri": picture, "sha256": None}
     else:
-        data = read(image)
-        picture.inspect(data)
-        row |= {"uri": (store or default_store()).put(data), "sha256": picture.digest(data)}
-    found = sql.rows(driver(connection), "upload", "add", row)
-    return Added(**found[0])
+        data = inspected(picture).data
+        place = store or default_store(settings)
+        row |= {"uri": place.put(data), "sha256": digest(data)}
+    found = Added(**sql.rows(driver(connection), "upload", "add", row)[0])
+    if found.waits:
+        wakeup.notify_after_commit(connection, settings)
+    return found
 
 
 def remove(
-    connection: Any,
+    connection: Connectable,
     *,
-    tenant_id: str,
+    tenant: str,
     product_id: str | int | None = None,
     position: int | None = None,
     image_id: int | None = None,
 ) -> list[int]:
-    """Delete a product's pictures, or one of them, inside the caller's transaction; answer their image ids.
+    """Delete a product's pictures, or one of them, inside the caller's transaction; return their image ids.
 
     Vector, filter bits and job go with the row; the bytes go with the next sweep of the store, if no row uses them.
     Raises UsageError when neither product_id nor image_id is given (to remove a whole tenant, see `forget`).
@@ -104,7 +121,7 @@ def remove(
     if product_id is None and image_id is None:
         raise UsageError("Say which pictures to remove: a product_id or an image_id.")
     values = {
-        "tenant_id": tenant_id,
+        "tenant_id": tenant,
         "product_id": None if product_id is None else str(product_id),
         "position": position,
         "image_id": image_id,
@@ -113,7 +130,7 @@ def remove(
 
 
 def sweep_store(
-    connection: Any, store: Store | None = None, *, older_than: timedelta = storage.store.GRACE
+    connection: Connectable, store: Store | None = None, *, older_than: timedelta = storage.store.GRACE
 ) -> storage.store.Swept:
     """Delete bytes that no picture uses and that were last written before `older_than` ago.
 
@@ -124,7 +141,7 @@ def sweep_store(
     return storage.sweep(store or default_store(), lambda digests: _used(lent, digests), older_than)
 
 
-def forget(connection: Any, tenant_id: str, store: Store | None = None) -> Forgotten:
+def forget(connection: Connectable, *, tenant: str, store: Store | None = None) -> Forgotten:
     """Remove everything a tenant has here: rows, vectors, bits, cached questions, keys, pictures and thumbnails.
 
     `connection` is in autocommit: rows go first, in small transactions, then the bytes that nobody else uses, so an
@@ -139,22 +156,22 @@ def forget(connection: Any, tenant_id: str, store: Store | None = None) -> Forgo
     _must_see_all(lent)
     place = store or default_store()
     pictures = objects = 0
-    while rows := sql.rows(lent, "upload", "forget_pictures", {"tenant_id": tenant_id, "most": FORGOTTEN_AT_ONCE}):
+    while rows := sql.rows(lent, "upload", "forget_pictures", {"tenant_id": tenant, "most": FORGOTTEN_AT_ONCE}):
         pictures += len(rows)
         digests = sorted({row["sha256"] for row in rows if row["sha256"]})
         sql.run(lent, "upload", "forget_questions", {"digests": digests})
-        for digest in set(digests) - _used(lent, digests):
-            place.delete(storage.store.uri_of(digest))
+        for unused in set(digests) - _used(lent, digests):
+            place.delete(storage.store.uri_of(unused))
             objects += 1
     tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
-    others = {table: _forget_rows(lent, table, tenant_id) for table in tables}
+    others = {table: _forget_rows(lent, table, tenant) for table in tables}
     return Forgotten(pictures=pictures, objects=objects, rows={name: count for name, count in others.items() if count})
 
 
-def _forget_rows(lent: Connection[Any], table: str, tenant_id: str) -> int:
+def _forget_rows(lent: Connection[Any], table: str, tenant: str) -> int:
     statement = SQL(sql.statements("upload")["forget_rows"]).format(table=Identifier("imgsearch", table))
     with translated():
-        return lent.execute(statement, {"tenant_id": tenant_id}).rowcount
+        return lent.execute(statement, {"tenant_id": tenant}).rowcount
 
 
 def _must_see_all(lent: Connection[Any]) -> None:
@@ -170,16 +187,26 @@ def _used(lent: Connection[Any], digests: list[bytes]) -> set[bytes]:
     return {row["sha256"] for row in sql.rows(lent, "upload", "used", {"digests": digests, "uris": uris})}
 
 
-def read(image: Picture) -> bytes:
-    """Answer the bytes of a picture given as bytes, path or open file. Raises UsageError when it cannot be read."""
-    if isinstance(image, bytes | bytearray | memoryview):
-        return bytes(image)
-    if isinstance(image, str | Path):
+def inspected(picture: Picture) -> Inspected:
+    """Return the bytes of a picture given as bytes, path or open file, with its header.
+
+    Raises UsageError when it cannot be read, PictureError for what no worker could ever decode.
+    """
+    if isinstance(picture, Inspected):
+        return picture
+    data = _read(picture)
+    return Inspected(data, inspect(data))
+
+
+def _read(picture: bytes | str | Path | IO[bytes]) -> bytes:
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return bytes(picture)
+    if isinstance(picture, str | Path):
         try:
-            return Path(image).read_bytes()
+            return Path(picture).read_bytes()
         except OSError as error:
-            raise UsageError(f"{image} cannot be read: {error.strerror}. Check the path.") from error
-    return image.read()
+            raise UsageError(f"{picture} cannot be read: {error.strerror}. Check the path.") from error
+    return picture.read()
 
 
 @cache
@@ -188,25 +215,26 @@ def open_store(url: str) -> Store:
     return storage.open_store(url)
 
 
-def default_store() -> Store:
-    """Answer the configured picture store."""
-    return open_store(config.load().storage_url)
+def default_store(settings: Settings | None = None) -> Store:
+    """Return the picture store of `settings`, or of the environment."""
+    return open_store((settings or config.load()).storage_url)
+
+
+def checked_price(price: float | str | None) -> float | None:
+    """Return a price as a number, None for none. Raises UsageError for what is no price."""
+    if price is None:
+        return None
+    try:
+        number = float(price)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise UsageError(f"The price is {price!r}; write a number of at least 0 such as 19.99, or leave it out.")
+    return number
 
 
 def _name(what: str, value: str | int) -> str:
     text = str(value)
     if not text or "\0" in text:
-        raise UsageError(f"{what} is {text!r}; give every picture a {what} that is not empty.")
+        raise UsageError(f"{what} is {text!r}; give every image a {what} that is not empty.")
     return text
-
-
-def _price(value: float | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        price = float(value)
-    except (TypeError, ValueError):
-        price = math.nan
-    if not 0 <= price < math.inf:
-        raise UsageError(f"The price is {value!r}; it must be a number of at least 0, or be left out.")
-    return price

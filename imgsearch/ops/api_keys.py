@@ -8,10 +8,10 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
 
 Scope = Literal["search", "write", "admin"]
@@ -42,19 +42,19 @@ class Listed:
     revoked_at: datetime | None
 
 
-def create(connection: Any, *, tenant_id: str, scope: str, name: str = "") -> str:
+def create(connection: Connectable, *, tenant: str, scope: str, name: str = "") -> str:
     """Make a key and answer it: the only time that anybody sees it. Raises UsageError."""
     if scope not in SCOPES:
         raise UsageError(f"There is no scope {scope!r}; it is search, write or admin.")
-    if not tenant_id or "\0" in tenant_id:
+    if not tenant or "\0" in tenant:
         raise UsageError("Every key reaches one tenant; name it.")
     handle, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    values = {"handle": handle, "tenant_id": tenant_id, "scope": scope, "name": name, "digest": _digest(secret)}
+    values = {"handle": handle, "tenant_id": tenant, "scope": scope, "name": name, "digest": _digest(secret)}
     sql.run(driver(connection), "key", "create", values)
     return f"imgs_{handle}_{secret}"
 
 
-def check(connection: Any, key: str) -> Grant | None:
+def check(connection: Connectable, key: str) -> Grant | None:
     """Answer what a key is worth, None for one that does not work; takes the same time for every wrong secret."""
     parts = _KEY.fullmatch(key)
     handle, secret = parts.groups() if parts else ("", "")
@@ -65,12 +65,12 @@ def check(connection: Any, key: str) -> Grant | None:
     return Grant(handle=handle, tenant_id=row["tenant_id"], scope=cast("Scope", row["scope"]), name=row["name"])
 
 
-def listed(connection: Any, tenant_id: str | None = None) -> list[Listed]:
+def listed(connection: Connectable, tenant: str | None = None) -> list[Listed]:
     """Answer the keys (of one tenant), the newest last."""
-    return [Listed(**row) for row in sql.rows(driver(connection), "key", "all", {"tenant": tenant_id})]
+    return [Listed(**row) for row in sql.rows(driver(connection), "key", "all", {"tenant": tenant})]
 
 
-def revoke(connection: Any, handle: str) -> bool:
+def revoke(connection: Connectable, handle: str) -> bool:
     """End a key, named by its handle or by itself; answer whether there is such a key."""
     parts = _KEY.fullmatch(handle)
     named = parts[1] if parts else handle.removeprefix("imgs_")

@@ -8,7 +8,6 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.datastructures import FileStorage
 
-from imgsearch import picture
 from imgsearch.db import sql
 from imgsearch.errors import PictureError
 from imgsearch.http import access, links, service, values
@@ -17,6 +16,7 @@ from imgsearch.http.reader import LARGEST_PRICE
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
 from imgsearch.ingest import upload
+from imgsearch.ingest.upload import Inspected
 from imgsearch.page import urls, view_models
 from imgsearch.page.frame import frame
 
@@ -59,10 +59,9 @@ def add(here: AppState) -> list[int]:
     pictures = _read(files)
     with here.session(access.me().tenant, writes=True) as connection:
         added = [
-            upload.add(connection, data, tenant_id=tenant, position=position, store=here.store, **fields)
+            upload.add(connection, data, tenant=tenant, position=position, store=here.store, **fields)
             for position, data in enumerate(pictures)
         ]
-    here.ring("images")
     return [one.image_id for one in added]
 
 
@@ -94,15 +93,13 @@ def states(here: AppState) -> dict[str, Any]:
     }
 
 
-def _read(files: list[FileStorage]) -> list[bytes]:
+def _read(files: list[FileStorage]) -> list[Inspected]:
     pictures, bad = [], []
     for file in files:
-        data = file.read()
         try:
-            picture.inspect(data)
+            pictures.append(upload.inspected(file.read()))
         except PictureError as error:
             bad.append({"name": (file.filename or "")[:100], "code": error.code, "detail": str(error)})
-        pictures.append(data)
     if bad:
         detail = f"{len(bad)} of {len(files)} files cannot be used, so none was added."
         raise Problem(422, str(bad[0]["code"]) if len(bad) == 1 else "bad_pictures", detail, more={"errors": bad})

@@ -20,7 +20,7 @@ import psycopg
 
 from imgsearch import picture
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.run_blocking import aside
 from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryError, QueryTimeout, UnknownImage, VectorError
 from imgsearch.query import cache as question
@@ -57,7 +57,7 @@ _memory_lock = Lock()
 
 
 def resolve(
-    connection: Any,
+    connection: Connectable,
     query: Query,
     *,
     timeout: float = 10,

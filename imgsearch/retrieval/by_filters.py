@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from imgsearch import query as questions
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.query import Query, Resolved
 from imgsearch.retrieval.filters import FilterArguments, Filters, merged
 from imgsearch.retrieval.hits import Hit, Hits, place_of
@@ -17,7 +17,7 @@ _HIT = ("image_id", "product_id", "tenant_id", "category", "price", "in_stock", 
 
 
 def search(
-    connection: Any,
+    connection: Connectable,
     query: Query,
     *,
     filters: Filters | None = None,

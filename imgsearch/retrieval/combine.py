@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import NoSpace, QueryError, SpaceMismatch, VectorError
 from imgsearch.query import Resolved
 
 
-def mix(connection: Any, examples: Sequence[tuple[Resolved, float]]) -> Resolved:
+def mix(connection: Connectable, examples: Sequence[tuple[Resolved, float]]) -> Resolved:
     """Answer the normalised weighted sum of resolved queries; a negative weight leads away.
 
     One example with a positive weight is answered as it is. Raises QueryError without one to be near to, VectorError

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from imgsearch import query as questions
 from imgsearch.db import sql
-from imgsearch.db.psycopg_connection import driver
+from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
 from imgsearch.query import Query
 from imgsearch.retrieval import plan
@@ -15,10 +15,16 @@ from imgsearch.retrieval.filters import Filters, merged
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
+    from sqlalchemy.orm import Session
 
 
 def explain(
-    connection: Any, query: Query | Select[Any], *, timeout: float = 10, filters: Filters | None = None, **named: Any
+    connection: Connectable,
+    query: Query | Select[Any],
+    *,
+    timeout: float = 10,
+    filters: Filters | None = None,
+    **named: Any,
 ) -> list[str]:
     """Return in lines of words how `search()` with the same arguments is answered, by running it.
 
@@ -28,7 +34,7 @@ def explain(
     if hasattr(query, "get_final_froms"):
         if filters or named:
             raise UsageError("A select brings its own filters; leave the others out.")
-        lines = plan.words(plan.of_select(connection, query))
+        lines = plan.words(plan.of_select(cast("Session", connection), cast("Select[Any]", query)))
         slows = sql.rows(driver(connection), "explain", "slows")
         return lines + [f"Faster: {row['found']}. {row['costs']} Cure: {row['cure']}" for row in slows]
     lent = driver(connection)

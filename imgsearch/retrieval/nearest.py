@@ -102,7 +102,7 @@ def _keys(froms: Sequence[FromClause]) -> tuple[ColumnElement[str], ColumnElemen
         image_id = source.corresponding_column(table.c.image_id)
         if tenant_id is not None and image_id is not None:
             return tenant_id, image_id
-    raise FilterError("The select does not reach imgsearch.tables.Image; add it or join it.")
+    raise FilterError("The select does not reach imgsearch.Image; add it or join it.")
 
 
 def _only(froms: Sequence[FromClause], source: FromClause) -> bool:

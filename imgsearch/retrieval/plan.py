@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Select
+    from sqlalchemy.orm import Session
 
 Node = Mapping[str, Any]
 _PART = "CTE imgsearch_"
 MANY = 5000  # rows read for nothing that are worth a word
 
 
-def of_select(connection: Any, statement: Any) -> Node:
+def of_select(connection: Session | Connection, statement: Select[Any]) -> Node:
     """Run a SQLAlchemy SELECT and answer its plan. `connection` is a SQLAlchemy session or connection."""
     from sqlalchemy.ext.compiler import compiles
     from sqlalchemy.sql.expression import ClauseElement, Executable

@@ -38,7 +38,7 @@ def add(place: Place, items: list[Item]) -> None:
 
     async def work(session: AsyncSession) -> None:
         for i in items:
-            values = {"product_id": i.product_id, "tenant_id": i.tenant_id, "category": i.category, "price": i.price}
+            values = {"product_id": i.product_id, "tenant": i.tenant_id, "category": i.category, "price": i.price}
             await session.run_sync(add_picture, i.picture(), store=store, **values)
 
     _run(place, work)
@@ -65,5 +65,5 @@ def reprice(place: Place, item: Item, price: float) -> None:
 def remove(place: Place, item: Item) -> None:
     _run(
         place,
-        lambda session: session.run_sync(remove_picture, tenant_id=item.tenant_id, product_id=item.product_id),
+        lambda session: session.run_sync(remove_picture, tenant=item.tenant_id, product_id=item.product_id),
     )

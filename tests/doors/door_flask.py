@@ -25,7 +25,7 @@ def _client(place: Place) -> FlaskClient:
     @app.post("/products/<product_id>")
     def create(product_id: str) -> Any:
         form = request.form
-        values = {"tenant_id": form["tenant_id"], "category": form["category"], "price": float(form["price"])}
+        values = {"tenant": form["tenant_id"], "category": form["category"], "price": float(form["price"])}
         return jsonify(images.add(request.files["photo"].read(), product_id=product_id, **values).image_id)
 
     @app.patch("/products/<product_id>")
@@ -36,7 +36,7 @@ def _client(place: Place) -> FlaskClient:
 
     @app.delete("/products/<product_id>")
     def delete(product_id: str) -> Any:
-        return jsonify(images.remove(tenant_id=request.form["tenant_id"], product_id=product_id))
+        return jsonify(images.remove(tenant=request.form["tenant_id"], product_id=product_id))
 
     @app.post("/search")
     def search() -> Any:

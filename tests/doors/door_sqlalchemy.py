@@ -18,7 +18,7 @@ def add(place: Place, items: list[Item]) -> None:
     store = open_store(place.settings.storage_url)
     with Session(db.engine(place.settings)) as session:
         for i in items:
-            values = {"product_id": i.product_id, "tenant_id": i.tenant_id, "category": i.category, "price": i.price}
+            values = {"product_id": i.product_id, "tenant": i.tenant_id, "category": i.category, "price": i.price}
             add_picture(session, i.picture(), store=store, **values)
         session.commit()
 

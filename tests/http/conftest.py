@@ -61,7 +61,7 @@ def key_of(connection: Connection) -> Callable[..., str]:
     """Make a key: key_of("acme", "write")."""
 
     def make(tenant: str = "acme", scope: str = "search") -> str:
-        return keys.create(connection, tenant_id=tenant, scope=scope, name="test")
+        return keys.create(connection, tenant=tenant, scope=scope, name="test")
 
     return make
 

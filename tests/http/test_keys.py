@@ -70,7 +70,7 @@ def test_a_key_is_kept_as_a_digest_and_ends_at_once(
     assert [k.revoked_at is not None for k in keys.listed(connection)] == [True]
     assert not keys.revoke(connection, "nobody")
     with pytest.raises(UsageError, match="search, write or admin"):
-        keys.create(connection, tenant_id="acme", scope="root")
+        keys.create(connection, tenant="acme", scope="root")
 
 
 def test_a_scope_allows_what_it_says(client: FlaskClient, shop: list[int], key_of: KeyOf) -> None:

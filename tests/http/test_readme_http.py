@@ -20,7 +20,7 @@ __all__ = ["shop"]
 def test_every_http_block_runs(shop: Connection, environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/red.jpg").write_bytes(jpeg((240, 0, 0)))
-    key = keys.create(shop, tenant_id="acme", scope="write")
+    key = keys.create(shop, tenant="acme", scope="write")
     served = {**environment, "IMGSEARCH_HTTP_KEYS": "required", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "imgsearch.flask", "--bind", "127.0.0.1:0"]
     [block] = blocks("bash")

@@ -100,7 +100,7 @@ def _fill(settings: Settings, items: list[Item]) -> None:
                 connection,
                 catalogue.draw(item),
                 product_id=item.product_id,
-                tenant_id=item.tenant_id,
+                tenant=item.tenant_id,
                 position=item.position,
                 category=item.category,
                 price=item.price,

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from imgsearch.django import site, uploads
+from imgsearch.django import uploads
 from imgsearch.django.mapping import told
 from imgsearch.errors import PictureError, StoreError, UsageError
 
@@ -39,5 +39,4 @@ class Command(BaseCommand):
             except (PictureError, StoreError, UsageError, OSError) as error:
                 refused += 1
                 self.stderr.write(f"{instance.pk}: {error}")
-        site.ring("images")
         self.stdout.write(f"{added} pictures added, {refused} refused. How far it is: `manage.py imgsearch status`.")
