@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import psycopg
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.pipeline.batch import Batch, Pixels
 from imgsearch_workers.pipeline.images import Images
@@ -17,7 +18,9 @@ from imgsearch_workers.pipeline.prefetcher import Feed
 from imgsearch_workers.process.listener import Ears
 
 from imgsearch.config import Settings
+from imgsearch.db import sql
 from imgsearch.dev.testing import FakeEncoder
+from imgsearch.spaces.space import _values
 from imgsearch.storage import FetchPolicy, Store, open_store
 
 
@@ -86,3 +89,11 @@ def images(
         running.lane.join(12)
         feed.close()
         pool.close()
+
+
+def activate_another(connection: psycopg.Connection[Any]) -> int:
+    """Make the space of another model, and the searched one; answer its number."""
+    other = replace(FakeEncoder().describe(), model="other", fingerprint="other")
+    space_id = int(sql.value(connection, "space", "create", _values(other)))
+    sql.run(connection, "space", "activate", {"space_id": space_id})
+    return space_id

@@ -56,9 +56,10 @@ def decoders(pid: int | str = "self") -> set[int]:
         try:
             state, parent = status.read_text().rsplit(")", 1)[1].split()[:2]
             command = (status.parent / "cmdline").read_bytes()
+            decodes = b"decoding.child" in command or b"decoder_child" in command
         except OSError:
             continue
-        if int(parent) == (os.getpid() if pid == "self" else pid) and state != "Z" and b"decoding.child" in command:
+        if int(parent) == (os.getpid() if pid == "self" else pid) and state != "Z" and decodes:
             found.add(int(status.parent.name))
     return found
 

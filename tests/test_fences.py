@@ -19,6 +19,7 @@ from imgsearch.db import sql
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch.spaces.space import Space
+from tests.lanes import activate_another
 
 Connection = psycopg.Connection[Any]
 VECTOR = [1.0] + [0.0] * 47
@@ -176,6 +177,43 @@ def a_suspect_waits_beside_others(connection: Connection, settings: Settings) ->
     return [c.suspect for c in first] == [False] and busy == [] and [c.suspect for c in idle] == [True]
 
 
+def another_space_is_searched_when_a_worker_delivers(connection: Connection, settings: Settings) -> bool:
+    add(connection)
+    mine = claim(connection)
+    activate_another(connection)
+    return deliver(connection, mine) == set() and bool(job(connection)[0] == "leased")
+
+
+def another_space_becomes_searched_during_a_delivery(connection: Connection, settings: Settings) -> bool:
+    """The delivery has begun before the other space's activation commits."""
+    add(connection)
+    mine = claim(connection)
+    written: list[set[queue.Key]] = []
+    with db.connect(settings) as admin:
+        admin.execute("UPDATE imgsearch.space SET state = 'retired'")
+        desk = threading.Thread(target=lambda: written.append(deliver(connection, mine)))
+        desk.start()
+        desk.join(0.3)
+        admin.commit()
+        desk.join(10)
+    return written == [set()] and bool(job(connection)[0] == "leased")
+
+
+def another_space_is_searched_when_a_worker_claims(connection: Connection, settings: Settings) -> bool:
+    add(connection)
+    activate_another(connection)
+    return queue.claim(connection, worker="w", limit=1, lease_seconds=60, space_id=1) == []
+
+
+def another_space_is_searched_when_a_worker_looks_for_known_bytes(connection: Connection, settings: Settings) -> bool:
+    add(connection)
+    mine = claim(connection)
+    deliver(connection, mine)
+    before = queue.known(connection, 1, [("acme", mine.sha256 or b"")])
+    activate_another(connection)
+    return bool(before) and not queue.known(connection, 1, [("acme", mine.sha256 or b"")])
+
+
 STORIES: list[Story] = [
     a_late_worker_delivers,
     a_late_worker_fails_the_picture,
@@ -189,14 +227,23 @@ STORIES: list[Story] = [
     two_workers_claim_at_once,
     the_shop_holds_a_row_for_long,
     a_suspect_waits_beside_others,
+    another_space_is_searched_when_a_worker_delivers,
+    another_space_becomes_searched_during_a_delivery,
+    another_space_is_searched_when_a_worker_claims,
+    another_space_is_searched_when_a_worker_looks_for_known_bytes,
 ]
 
+ACTIVE = "AND s.state = 'active'"
 TOKEN, LEASED = "AND j.token = {}.token", "AND j.state = 'leased'"
 # (statement, the fence, what is left when it is taken out, the story that then ends wrong)
 FENCES: list[tuple[str, str, str, Story]] = [
     ("deliver", TOKEN.format("l"), "", a_late_worker_delivers),
     ("deliver", LEASED, "", an_admin_sets_a_picture_aside_while_a_worker_has_it),
     ("deliver", "i.sha256 IS NULL OR i.sha256 = n.sha256", "true", the_bytes_change_where_no_trigger_sees_it),
+    ("deliver", "AND state = 'active'", "", another_space_is_searched_when_a_worker_delivers),
+    ("deliver", "FOR SHARE", "", another_space_becomes_searched_during_a_delivery),
+    ("claim", ACTIVE, "", another_space_is_searched_when_a_worker_claims),
+    ("known", ACTIVE, "", another_space_is_searched_when_a_worker_looks_for_known_bytes),
     ("deliver", "SKIP LOCKED", "", the_shop_holds_a_row_for_long),
     ("fail", TOKEN.format("n"), "", a_late_worker_fails_the_picture),
     ("fail", LEASED, "", an_admin_sets_a_picture_aside_while_a_worker_has_it),
@@ -230,10 +277,10 @@ def test_without_the_fence_it_does_not(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = sql.statements("queue")
+    read, whole = sql.statements, sql.statements("queue")
     assert fence in whole[statement], "the fence this test takes out is not there any more"
     broken = {**whole, statement: whole[statement].replace(fence, left)}
-    monkeypatch.setattr(sql, "statements", lambda file: broken if file == "queue" else whole)
+    monkeypatch.setattr(sql, "statements", lambda file: broken if file == "queue" else read(file))
     try:
         ended_well = story(connection, settings)
     except psycopg.Error:

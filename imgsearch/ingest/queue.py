@@ -82,15 +82,29 @@ class Known:
 
 
 def claim(
-    connection: Connection[Any], *, worker: str, limit: int, lease_seconds: float, idle: bool = True
+    connection: Connection[Any],
+    *,
+    worker: str,
+    limit: int,
+    lease_seconds: float,
+    idle: bool = True,
+    space_id: int | None = None,
 ) -> list[Claim]:
-    """Lease up to `limit` waiting pictures to `worker`, oldest first.
+    """Lease up to `limit` waiting pictures to `worker`, oldest first; none unless `space_id` is the searched space.
 
     Suspects are only leased to a worker that is `idle` (it holds nothing else), an eighth of `limit` at a time after
     the first loss and alone after the next: so a picture that kills its worker takes few others along, and none twice.
     """
-    values = {"worker": worker, "limit": limit, "few": max(1, limit // 8), "lease_seconds": lease_seconds, "idle": idle}
-    return [Claim(**row) for row in sql.rows(connection, "queue", "claim", values | {"lost": LOST})]
+    values = {
+        "worker": worker,
+        "limit": limit,
+        "few": max(1, limit // 8),
+        "lease_seconds": lease_seconds,
+        "idle": idle,
+        "space_id": space_id,
+        "lost": LOST,
+    }
+    return [Claim(**row) for row in sql.rows(connection, "queue", "claim", values)]
 
 
 def heartbeat(connection: Connection[Any], claims: Iterable[Claim], *, lease_seconds: float) -> set[Key]:
@@ -110,7 +124,11 @@ def known(
     wanted = list(digests)
     if not wanted:
         return {}
-    values = {"tenants": [tenant for tenant, _ in wanted], "sha256s": [digest for _, digest in wanted]}
+    values = {
+        "tenants": [tenant for tenant, _ in wanted],
+        "sha256s": [digest for _, digest in wanted],
+        "space_id": space_id,
+    }
     found = sql.rows(connection, "queue", "known", values, space_id=space_id)
     return {(row["tenant_id"], row["sha256"]): Known(embedding=row["embedding"], phash=row["phash"]) for row in found}
 
@@ -119,7 +137,7 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
     """Store vectors and close their jobs; answer the keys that were written.
 
     A key that is missing from the answer was replaced meanwhile, was taken over by another worker, or its row is
-    locked right now (`held` tells: ours still means locked).
+    locked right now (`held` tells: ours still means locked). Nothing is written once another space is searched.
     """
     if not deliveries:
         return set()

@@ -89,6 +89,11 @@ def require(connection: Connection[Any]) -> Space:
     return space
 
 
+def is_active(connection: Connection[Any], space_id: int) -> bool:
+    """Tell whether a space is the searched one."""
+    return bool(sql.value(connection, "space", "is_active", {"space_id": space_id}))
+
+
 def ensure(connection: Connection[Any], description: Description) -> Space:
     """Answer the space a worker may write to: the active one if it was made by this model, a new one if there is none.
 

@@ -18,7 +18,7 @@ from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, ImgsearchError
 from imgsearch.ingest.wakeup import QUEUES
 from imgsearch_workers.process import logs
-from imgsearch_workers.process.worker import DEVICE_LOST, Station, database_is_up
+from imgsearch_workers.process.worker import DEVICE_LOST, SPACE_CHANGED, Station, database_is_up
 
 log = logging.getLogger("imgsearch.worker")
 LOOK_SECONDS = 1.0
@@ -72,13 +72,17 @@ def main(arguments: list[str] | None = None) -> int:
     signals.held = True
     station.start()
     _listen_to_celery(station, given.lane)
+    code = 0
     while not signals.wait(LOOK_SECONDS):
+        if station.outdated():
+            code = SPACE_CHANGED
+            break
         if reason := station.broken():
             log.critical("%s: ending, so that a fresh process takes over", reason)
             return DEVICE_LOST
     if not station.stop():
         log.warning("a lane did not end in time; its leases run out by themselves")
-    return 0
+    return code
 
 
 def _load(station: Station, settings: Settings) -> None:

@@ -12,27 +12,32 @@ WHERE s.state = 'active'
 SELECT imgsearch.ask(%(query)s, %(picture)s)
 
 -- name: claim
--- Take waiting questions; another worker may take them again after ten seconds.
+-- Take waiting questions of the searched space; another worker may take them again after ten seconds.
 UPDATE imgsearch.query_vector q SET claimed = now() + interval '10 seconds'
 FROM (
     SELECT space_id, kind, key FROM imgsearch.query_vector
     WHERE answered_at IS NULL AND space_id = %(space_id)s AND (claimed IS NULL OR claimed < now())
+      AND EXISTS (SELECT FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
     ORDER BY asked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) w
 WHERE q.space_id = w.space_id AND q.kind = w.kind AND q.key = w.key
 RETURNING q.kind, q.key, q.query, q.picture
 
 -- name: answer
--- Write the vector and wake whoever waits; the question itself is not kept.
+-- Write the vector and wake whoever waits, if its space is still the searched one; the question itself is not kept.
 WITH answered AS (
     UPDATE imgsearch.query_vector
     SET embedding = %(embedding)s::halfvec, error_code = %(error_code)s, error = %(error)s, answered_at = now(),
         query = NULL, picture = NULL, claimed = NULL
     WHERE space_id = %(space_id)s AND kind = %(kind)s AND key = %(key)s AND answered_at IS NULL
+      AND EXISTS (SELECT FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
     RETURNING key
 )
 SELECT pg_notify('imgsearch_answer', encode(key, 'hex')) FROM answered
 
 -- name: forget
--- Keep the cache small: answers nobody needs to be fast for any more.
-DELETE FROM imgsearch.query_vector WHERE answered_at < now() - make_interval(days => %(days)s)
+-- Keep the cache small: answers nobody needs to be fast for any more, and questions to a space that is not searched.
+DELETE FROM imgsearch.query_vector q
+WHERE q.answered_at < now() - make_interval(days => %(days)s)
+   OR (q.answered_at IS NULL AND q.asked_at < now() - interval '1 hour'
+       AND EXISTS (SELECT FROM imgsearch.space s WHERE s.space_id = q.space_id AND s.state <> 'active'))

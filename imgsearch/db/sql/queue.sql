@@ -2,10 +2,13 @@
 -- Lease the pictures that have waited longest. The attempt counts here, so that a crash counts.
 -- A picture whose last worker died with it is a suspect: it may have been the cause. Suspects go to a worker that holds
 -- nothing else, few at a time after one loss and alone after more, and whatever is older than they are goes first.
+-- A worker of a space that is not searched any more gets nothing.
 WITH due AS MATERIALIZED (
     SELECT tenant_id, image_id, due, attempts, error_code IS NOT DISTINCT FROM %(lost)s AS suspect
     FROM imgsearch.job
     WHERE state = 'pending' AND due <= now()
+      AND (%(space_id)s::int IS NULL OR EXISTS (
+          SELECT FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active'))
     ORDER BY due LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), first AS (
@@ -42,15 +45,17 @@ JOIN unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS mi
 WHERE j.state = 'leased'
 
 -- name: known
--- Vectors this tenant already has for the same bytes: the same picture is embedded once.
+-- Vectors this tenant already has for the same bytes in the searched space: the same picture is embedded once.
 SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash
 FROM unnest(%(tenants)s::text[], %(sha256s)s::bytea[]) AS wanted (tenant_id, sha256)
 JOIN imgsearch.image i ON i.tenant_id = wanted.tenant_id AND i.sha256 = wanted.sha256
 JOIN {embedding} e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND e.sha256 = i.sha256
+WHERE EXISTS (SELECT FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
 
 -- name: deliver
--- Store vectors and close jobs in one fenced statement: only where the token is ours and the bytes are what we
--- embedded. A replaced picture stays pending; a late worker writes nothing. The image row is locked before its job,
+-- Store vectors and close jobs in one fenced statement: only where the token is ours, the bytes are what we embedded,
+-- and our space is the searched one. A replaced picture stays pending; a late worker writes nothing. The space's row
+-- is locked first, so that no other space becomes the searched one meanwhile. The image row is locked before its job,
 -- the order a replacement takes them in; a row somebody else holds is skipped here and delivered alone afterwards,
 -- so a batch never waits for, or deadlocks with, a long transaction of the shop.
 WITH input AS MATERIALIZED (
@@ -59,24 +64,26 @@ WITH input AS MATERIALIZED (
     FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
                 %(phashes)s::text[], %(etags)s::text[]) WITH ORDINALITY
         AS t (tenant_id, image_id, token, sha256, phash, etag, n)
+), searched AS MATERIALIZED (
+    SELECT mean FROM imgsearch.space WHERE space_id = %(space_id)s AND state = 'active' FOR SHARE
 ), locked AS MATERIALIZED (
-    SELECT n.* FROM imgsearch.image i
-    JOIN input n ON n.tenant_id = i.tenant_id AND n.image_id = i.image_id
+    SELECT n.*, s.mean FROM searched s CROSS JOIN input n
+    JOIN imgsearch.image i ON i.tenant_id = n.tenant_id AND i.image_id = n.image_id
     WHERE i.sha256 IS NULL OR i.sha256 = n.sha256
     FOR NO KEY UPDATE OF i SKIP LOCKED
 ), done AS (
     DELETE FROM imgsearch.job j USING locked l
     WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.state = 'leased' AND j.token = l.token
-    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.etag
+    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.etag, l.mean
 ), stored AS (
     INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
     SELECT tenant_id, image_id, sha256, embedding FROM done
     ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
 ), marked AS (
     UPDATE imgsearch.image i
-    SET {bits} = binary_quantize(d.embedding - s.mean), sha256 = d.sha256, phash = d.phash::bit(64), etag = d.etag
-    FROM done d, imgsearch.space s
-    WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id AND s.space_id = %(space_id)s
+    SET {bits} = binary_quantize(d.embedding - d.mean), sha256 = d.sha256, phash = d.phash::bit(64), etag = d.etag
+    FROM done d
+    WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id
 )
 SELECT tenant_id, image_id FROM done
 
@@ -143,11 +150,12 @@ FROM imgsearch.job
 SELECT extract(epoch FROM min(due) - now())::float8 FROM imgsearch.job WHERE state = 'pending'
 
 -- name: alive
--- A worker's sign of life.
+-- A worker's sign of life; returns the space that is searched now.
 INSERT INTO imgsearch.worker AS w (name, lane, host, pid, device, space_id, forward_at)
 VALUES (%(name)s, %(lane)s, %(host)s, %(pid)s, %(device)s, %(space_id)s, to_timestamp(%(forward_at)s))
 ON CONFLICT (name) DO UPDATE
 SET seen_at = now(), space_id = EXCLUDED.space_id, device = EXCLUDED.device, forward_at = coalesce(EXCLUDED.forward_at, w.forward_at)
+RETURNING (SELECT s.space_id FROM imgsearch.space s WHERE s.state = 'active') AS searched
 
 -- name: gone
 -- A worker leaves; those silent for a day are forgotten with it.

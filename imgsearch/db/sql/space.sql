@@ -4,6 +4,10 @@ SELECT space_id, state, model, revision, fingerprint, dimension, preprocessing, 
        probe_picture::text AS probe_picture, probe_text::text AS probe_text
 FROM imgsearch.space WHERE state = 'active'
 
+-- name: is_active
+-- Whether a space is the searched one.
+SELECT EXISTS (SELECT FROM imgsearch.space WHERE space_id = %(space_id)s AND state = 'active')
+
 -- name: lock
 -- One registration at a time; held until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('imgsearch.space'))

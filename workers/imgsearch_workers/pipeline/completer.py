@@ -17,6 +17,7 @@ from imgsearch.errors import DatabaseError
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch.ops import metrics
+from imgsearch.spaces import space
 from imgsearch_workers.process.connect import connect
 from imgsearch_workers.process.traces import span
 
@@ -144,7 +145,10 @@ class Desk:
         self._settled([failure.claim for failure in failures])
 
     def _deliver(self, connection: psycopg.Connection[Any], deliveries: list[Delivery]) -> None:
-        """Write a batch; rows that somebody holds locked are tried again alone, then given back."""
+        """Write a batch; rows that somebody holds locked are tried again alone, then given back.
+
+        All are given back at once when another space has become the searched one: its workers embed them anew.
+        """
         for tried in range(LOCKED_TRIES):
             try:
                 written = queue.deliver(connection, self._space_id, deliveries)
@@ -159,11 +163,18 @@ class Desk:
             deliveries = [d for d in rest if d.claim.key in still]
             if not deliveries:
                 return
+            if not space.is_active(connection, self._space_id):
+                self._give_back(connection, deliveries, 0)
+                return
             if tried < LOCKED_TRIES - 1:
                 time.sleep(0.05)
-        queue.release(connection, [d.claim for d in deliveries], delay=LOCKED_REST)
-        metrics.count("released", len(deliveries))
-        self._settled([d.claim for d in deliveries])
+        self._give_back(connection, deliveries, LOCKED_REST)
+
+    def _give_back(self, connection: psycopg.Connection[Any], deliveries: list[Delivery], delay: float) -> None:
+        claims = [delivery.claim for delivery in deliveries]
+        queue.release(connection, claims, delay=delay)
+        metrics.count("released", len(claims))
+        self._settled(claims)
 
     def _deliver_alone(
         self, connection: psycopg.Connection[Any], deliveries: list[Delivery], error: psycopg.Error

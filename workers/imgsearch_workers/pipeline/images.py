@@ -94,6 +94,7 @@ class Images(Lane):
             limit=wanted,
             lease_seconds=self.settings.lease_seconds,
             idle=not held,
+            space_id=self.space_id,
         )
         metrics.count("claimed", len(claims))
         if not self._ledger.enter(claims):

@@ -34,6 +34,7 @@ class Lane:
         self.settings, self.device, self.space_id, self.pulse = settings, device, space_id, pulse
         self.worker = f"{self.name}@{socket.gethostname()}:{os.getpid()}"
         self.stopping = threading.Event()
+        self.outdated = False  # another space is searched now: what this worker makes is of no use
         self.looked_at = time.monotonic()  # when it was last seen to work with the database
         self._alive_at = 0.0
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -63,7 +64,7 @@ class Lane:
         raise NotImplementedError
 
     def alive(self, connection: psycopg.Connection[Any]) -> None:
-        """Leave a sign of life every few seconds."""
+        """Leave a sign of life every few seconds; stop when another space is searched."""
         self.looked_at = time.monotonic()
         if self.looked_at - self._alive_at < SIGN_OF_LIFE:
             return
@@ -77,7 +78,17 @@ class Lane:
             "space_id": self.space_id,
             "forward_at": self.pulse.forward_at,
         }
-        sql.run(connection, "queue", "alive", values)
+        searched = sql.value(connection, "queue", "alive", values)
+        if searched != self.space_id and not self.outdated:
+            self.outdated = True
+            log.critical(
+                "%s: %s; this worker's model made space %d, so it gives back what it has and ends. A worker that is "
+                "started now loads the right model, unless IMGSEARCH_MODEL names the old one",
+                self.name,
+                f"space {searched} is searched now" if searched else "no space is searched now",
+                self.space_id,
+            )
+            self.stop()
 
     def _run(self) -> None:
         while not self.stopping.is_set():

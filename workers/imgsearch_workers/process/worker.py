@@ -29,6 +29,7 @@ from imgsearch_workers.process.listener import Ears
 log = logging.getLogger("imgsearch.worker")
 Lanes = Literal["images", "queries", "both"]
 DEVICE_LOST = 70  # exit code: a supervisor should start a fresh process
+SPACE_CHANGED = 75  # exit code: another space is searched; a fresh process loads its model
 END_SECONDS = 12.0
 FETCHING = 8  # pictures on their way from a bucket or a strange server while all decoders are busy
 FAKE = "fake"
@@ -90,6 +91,10 @@ class Station:
             for pool in self._pools:
                 pool.close()
         return all(ended)
+
+    def outdated(self) -> bool:
+        """Tell whether another space is searched now, so that a fresh process should load its model."""
+        return any(lane.outdated for lane in self.lanes)
 
     def broken(self) -> str | None:
         """Answer why this process should end, so that a fresh one takes over; None while it works."""
