@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import attachment
+from imgsearch.settings import load_settings
 from imgsearch.spaces import space
 
 Connection = psycopg.Connection[Any]
@@ -44,7 +45,7 @@ def main() -> None:
         home.chmod(0o755)
         servers = embedded.start(home, memory_mb=2048)
         try:
-            settings = config.load({"DATABASE_URL": servers.database_url}, environ={})
+            settings = load_settings({"DATABASE_URL": servers.database_url}, environ={})
             db.upgrade(settings)
             with db.connect(settings, autocommit=True) as connection:
                 prepare(connection, given.rows)

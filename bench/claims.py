@@ -21,9 +21,10 @@ import numpy as np
 import psycopg
 from rich.console import Console
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.ingest import queue
+from imgsearch.settings import load_settings
 
 Connection = psycopg.Connection[Any]
 OUT = Path(__file__).parent / "out" / "claims.json"
@@ -95,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         home = Path(folder)
         home.chmod(0o755)
         try:
-            settings = config.load({"DATABASE_URL": embedded.start(home, memory_mb=1024).database_url}, environ={})
+            settings = load_settings({"DATABASE_URL": embedded.start(home, memory_mb=1024).database_url}, environ={})
             db.upgrade(settings)
             with db.connect(settings, autocommit=True) as connection:
                 found = run(connection, settings.database_url, given.dead, given.claims, given.batch)

@@ -18,8 +18,9 @@ import psycopg
 from bench.ingest import pipeline
 from bench.ingest.bare import ROOT
 from bench.ingest.run import environment
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.dev import embedded
+from imgsearch.settings import load_settings
 
 COMMITS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             servers = embedded.start(home, memory_mb=512)
             urls = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
-            settings = config.load({**urls, "HOME": str(home), "MODEL": "fake"}, environ={})
+            settings = load_settings({**urls, "HOME": str(home), "MODEL": "fake"}, environ={})
             db.upgrade(settings)
             command = [sys.executable, "-m", "imgsearch_workers", "--log-level", "WARNING"]
             made = [subprocess.Popen(command, cwd=ROOT, env=environment(settings)) for _ in range(given.workers)]

@@ -15,10 +15,11 @@ from psycopg.sql import SQL, Identifier
 from bench import copying, filters, shop, structure, vectors
 from bench.dataset import Dataset
 from bench.structure import Say
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.dev.embedded.place import locked
 from imgsearch.dev.embedded.postgres import postgres_url, start_postgres, stop_postgres
 from imgsearch.dev.embedded.tuning import machine_memory
+from imgsearch.settings import load_settings
 from imgsearch.spaces import space
 
 _SPACE = "imgsearch bench"
@@ -75,7 +76,7 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     ):
         say("loading")
         _empty(url)
-        db.upgrade(config.load({"DATABASE_URL": url}))
+        db.upgrade(load_settings({"DATABASE_URL": url}))
         _load(data, url, say)
     _complete(data, url)
     stamp.write_text(json.dumps(files))

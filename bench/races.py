@@ -24,13 +24,13 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import DatabaseUnreachable
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery
+from imgsearch.settings import Settings, load_settings
 from imgsearch.spaces import space
 
 Connection = psycopg.Connection[Any]
@@ -213,7 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
         home = Path(folder)
         home.chmod(0o755)
         try:
-            settings = config.load({"DATABASE_URL": embedded.start(home, memory_mb=512).database_url}, environ={})
+            settings = load_settings({"DATABASE_URL": embedded.start(home, memory_mb=512).database_url}, environ={})
             db.upgrade(settings)
             races = Races(settings, given.seed, given.broken)
             began = time.monotonic()

@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.db import sql
+from imgsearch.settings import load_settings
 
 Say = Callable[[str], None]
 _SCRATCH = "bench_scratch"
@@ -54,7 +55,7 @@ def wanted(url: str, make_space: Callable[[psycopg.Connection[Any]], int]) -> St
         connection.execute(SQL("CREATE DATABASE {}").format(Identifier(_SCRATCH)))
     try:
         scratch = psycopg.conninfo.make_conninfo(url, dbname=_SCRATCH)
-        settings = config.load({"DATABASE_URL": scratch})
+        settings = load_settings({"DATABASE_URL": scratch})
         db.upgrade(settings)
         with psycopg.connect(scratch, autocommit=True) as connection:
             made = make_space(connection)
@@ -108,7 +109,7 @@ def follow(
         except psycopg.Error as error:
             say(f"cannot replace the functions of the first migrations: {error}")
             return False
-    db.upgrade(config.load({"DATABASE_URL": url}))
+    db.upgrade(load_settings({"DATABASE_URL": url}))
     return True
 
 

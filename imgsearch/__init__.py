@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgsearch.config import Settings
     from imgsearch.errors import (
         AttachmentError,
         CatalogueError,
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from imgsearch.retrieval.filters import Filters
     from imgsearch.retrieval.hits import Hit, Hits
     from imgsearch.retrieval.nearest import nearest
+    from imgsearch.settings import Settings
     from imgsearch.sqlalchemy.models import Image, pictures_of
 
 _HOMES = {
@@ -79,7 +79,7 @@ _HOMES = {
     "QueryTimeout": "errors",
     "Resolved": "query",
     "SchemaBehind": "errors",
-    "Settings": "config",
+    "Settings": "settings",
     "SettingsError": "errors",
     "SpaceError": "errors",
     "SpaceMismatch": "errors",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, text
 
-from imgsearch import config, db
+from imgsearch import db
+from imgsearch.settings import load_settings
 
 VERSION_SCHEMA = "imgsearch"
 
@@ -37,5 +38,5 @@ given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    with db.engine(config.load()).connect() as connected:
+    with db.engine(load_settings()).connect() as connected:
         run(connected)

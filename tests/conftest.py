@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
+from imgsearch.settings import Settings, load_settings, process_settings
 from imgsearch.spaces.space import Space, ensure
 from tests.processes import WorkerProcess
 
@@ -33,6 +32,12 @@ for variable in list(os.environ):  # a developer's own settings must not reach t
 def with_database(url: str, name: str) -> str:
     """Answer `url` with another database name."""
     return url.replace("/imgsearch?", f"/{name}?", 1)
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings() -> None:
+    """Let each test change the environment: a process reads its settings once."""
+    process_settings.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +60,7 @@ def template(servers: embedded.Servers) -> str:
     """A migrated database that tests are copied from."""
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE {}").format(Identifier(TEMPLATE)))
-    db.upgrade(config.load({"DATABASE_URL": with_database(servers.database_url, TEMPLATE)}, environ={}))
+    db.upgrade(load_settings({"DATABASE_URL": with_database(servers.database_url, TEMPLATE)}, environ={}))
     return TEMPLATE
 
 
@@ -68,7 +73,7 @@ def settings(servers: embedded.Servers, template: str, tmp_path: Path) -> Iterat
         # Settings of a database are not copied from its template.
         admin.execute(SQL("ALTER DATABASE {} SET hnsw.iterative_scan = 'strict_order'").format(Identifier(name)))
         admin.execute(SQL("ALTER DATABASE {} SET hnsw.ef_search = '100'").format(Identifier(name)))
-    yield config.load(
+    yield load_settings(
         {
             "DATABASE_URL": with_database(servers.database_url, name),
             "REDIS_URL": servers.redis_url,
@@ -99,12 +104,12 @@ def space(connection: psycopg.Connection[Any]) -> Space:
 def environment(settings: Settings) -> dict[str, str]:
     """The environment a subprocess of imgsearch needs to work on this test's database."""
     keep = {key: value for key, value in os.environ.items() if not key.startswith("IMGSEARCH_")}
-    return keep | {f"IMGSEARCH_{name}": value for name, value in settings.values.items()}
+    return keep | settings.environment()
 
 
 def with_settings(settings: Settings, **values: str) -> Settings:
-    """Answer `settings` with some values changed."""
-    return replace(settings, values={**settings.values, **values})
+    """Return `settings` with some values changed."""
+    return load_settings({**settings.environment(), **values}, environ={})
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from imgsearch_workers.pipeline.images import Images
 from imgsearch_workers.pipeline.prefetcher import Feed
 from imgsearch_workers.process.listener import Ears
 
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.dev.testing import FakeEncoder
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import _values
 from imgsearch.storage import FetchPolicy, Store, open_store
 

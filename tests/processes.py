@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from imgsearch import db
-from imgsearch.config import Settings
+from imgsearch.settings import Settings
 
 
 def eventually(check: Callable[[], Any], seconds: float = 20, what: str = "it") -> Any:

@@ -13,9 +13,8 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
+from imgsearch.settings import Settings, load_settings
 from imgsearch.spaces.space import Space, vector_literal
 
 _numbers = itertools.count(1)
@@ -29,7 +28,7 @@ def database(servers: embedded.Servers, template: str) -> Iterator[Settings]:
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
         admin.execute(SQL("ALTER DATABASE {} SET hnsw.iterative_scan = 'strict_order'").format(Identifier(name)))
-        yield config.load({"DATABASE_URL": address}, environ={})
+        yield load_settings({"DATABASE_URL": address}, environ={})
         admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 

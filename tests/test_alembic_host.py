@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
+from imgsearch.settings import Settings
 from tests.test_migrations import empty  # noqa: F401  # a fixture
 
 INI = """

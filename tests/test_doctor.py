@@ -12,11 +12,11 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from imgsearch import db
-from imgsearch.config import Settings, load
 from imgsearch.dev import embedded
 from imgsearch.dev.embedded.postgres import start_postgres, stop_postgres
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ops.doctor import Finding, examine
+from imgsearch.settings import Settings, load_settings
 from imgsearch.spaces.space import Space, ensure
 from tests.crowd import crowd
 from tests.shop import database
@@ -166,7 +166,7 @@ def test_an_hnsw_larger_than_memory_is_named(tmp_path: Path) -> None:
             connection.execute("ALTER SYSTEM SET shared_buffers = '512kB'")
             connection.execute("ALTER SYSTEM SET effective_cache_size = '64kB'")
         stop_postgres(tmp_path)
-        settings = load({"DATABASE_URL": start_postgres(tmp_path, memory_mb=256, durable=False)})
+        settings = load_settings({"DATABASE_URL": start_postgres(tmp_path, memory_mb=256, durable=False)})
         db.upgrade(settings)
         with db.connect(settings, autocommit=True) as connection:
             crowd(connection, ensure(connection, FakeEncoder().describe()), 1500)

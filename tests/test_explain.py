@@ -11,12 +11,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, UsageError
 from imgsearch.query import ImageId
 from imgsearch.retrieval import explain, nearest
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure
 from imgsearch.sqlalchemy.models import Image
 from tests.crowd import crowd

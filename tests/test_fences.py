@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.lanes import activate_another
 

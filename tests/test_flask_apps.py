@@ -13,9 +13,10 @@ from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg.sql import SQL, Identifier
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
 from imgsearch.flask import ImageSearch
+from imgsearch.servers import database_url
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.conftest import with_database, with_settings
 from tests.doors.scenario import Item
@@ -39,9 +40,9 @@ def other(servers: embedded.Servers, template: str, settings: Settings, tmp_path
 
 def app(name: str, settings: Settings, *, host: bool) -> Flask:
     made = Flask(name)
-    made.config.update({f"IMGSEARCH_{key}": value for key, value in settings.values.items()})
+    made.config.update(settings.environment())
     if host:
-        url = db.url(settings).replace("postgresql://", "postgresql+psycopg://", 1)
+        url = database_url(settings).replace("postgresql://", "postgresql+psycopg://", 1)
         made.config["SQLALCHEMY_ENGINES"] = {"default": url}
         sqlalchemy.init_app(made)
     images.init_app(made)

@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from imgsearch.config import Settings
+from imgsearch.settings import Settings
 from tests.doors.scenario import Item
 from tests.processes import eventually
 

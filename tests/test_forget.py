@@ -15,11 +15,11 @@ from psycopg.sql import SQL, Identifier
 
 from bench.soak import pictures
 from imgsearch import db, picture, storage
-from imgsearch.config import Settings
 from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.ingest import queue, upload
 from imgsearch.ingest.queue import Delivery
 from imgsearch.query import cache as question
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.storage import Store, open_store
 

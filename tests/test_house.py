@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch import config
-from imgsearch.errors import ImgsearchError, SettingsError
+from imgsearch.errors import ImgsearchError
 
 ROOT = Path(__file__).parent.parent
 WEB = (
@@ -76,26 +75,6 @@ def test_every_error_stands_in_the_drawing_and_says_what_to_do() -> None:
         if row:
             assert (int(row[1]), int(row[2])) == (kind.exit_code, kind.http_status), kind.__name__
     assert len(seen) > 15
-
-
-def test_settings_come_from_one_table() -> None:
-    settings = config.load({"HOME": "/tmp/x", "LEASE_SECONDS": "7"}, environ={"DATABASE_URL": "postgres://a/b"})
-    assert settings.lease_seconds == 7
-    assert settings.database_url == "postgresql://a/b"
-    assert settings.storage_url == "file:///tmp/x/pictures"
-    for setting in config.SETTINGS:
-        settings.get(setting.name)
-    with pytest.raises(SettingsError, match="no setting"):
-        settings.get("NOSUCH")
-    with pytest.raises(SettingsError, match="no setting"):
-        config.load({"NOSUCH": "1"}, environ={})
-    with pytest.raises(SettingsError, match="IMGSEARCH_BATCH"):
-        _ = config.load({"BATCH": "many"}, environ={}).batch
-
-
-def test_the_documentation_names_every_setting() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert [s.variable for s in config.SETTINGS if s.variable not in readme] == []
 
 
 def test_every_object_of_the_schema_is_commented(connection, space) -> None:  # type: ignore[no-untyped-def]

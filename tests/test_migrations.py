@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, ExtensionMissing, SchemaBehind
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
+from imgsearch.settings import Settings, load_settings
 from imgsearch.spaces import space
 from tests.conftest import with_database, with_settings
 
@@ -31,7 +31,7 @@ def empty(servers: embedded.Servers, request: pytest.FixtureRequest) -> Any:
     name = f"empty_{abs(hash(request.node.name)) % 10**8}"
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-    yield config.load({"DATABASE_URL": with_database(servers.database_url, name)}, environ={})
+    yield load_settings({"DATABASE_URL": with_database(servers.database_url, name)}, environ={})
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
@@ -93,9 +93,9 @@ def test_a_database_that_is_behind_says_so(empty: Settings) -> None:
 def test_a_database_that_is_not_there_says_so(tmp_path: Path) -> None:
     for url in ("postgresql://nobody@127.0.0.1:1/x", "postgresql:///x?host=/nowhere"):
         with pytest.raises(DatabaseUnreachable, match="IMGSEARCH_DATABASE_URL"):
-            db.connect(config.load({"DATABASE_URL": url}, environ={}))
+            db.connect(load_settings({"DATABASE_URL": url}, environ={}))
     with pytest.raises(DatabaseError, match="imgsearch up"):
-        db.connect(config.load({"HOME": str(tmp_path)}, environ={}))
+        db.connect(load_settings({"HOME": str(tmp_path)}, environ={}))
 
 
 def test_a_role_without_rights_is_told_whom_to_ask(empty: Settings, servers: embedded.Servers) -> None:

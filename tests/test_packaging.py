@@ -15,8 +15,8 @@ import psycopg
 import pytest
 import yaml
 
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
+from imgsearch.settings import Settings, table
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,7 +100,7 @@ def test_the_compose_file_starts_every_process_healthily() -> None:
 
 def test_the_compose_file_sets_only_settings_that_exist() -> None:
     text = (ROOT / "docker-compose.yml").read_text() + (ROOT / "docker-compose.gpu.yml").read_text()
-    known = {setting.variable for setting in config.SETTINGS} | {"IMGSEARCH_GPUS"}
+    known = {setting.variable for setting in table()} | {"IMGSEARCH_GPUS"}
     assert set(re.findall(r"IMGSEARCH_[A-Z_]+", text)) <= known
 
 

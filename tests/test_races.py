@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from bench.races import Races
-from imgsearch.config import Settings
+from imgsearch.settings import Settings
 
 
 def test_forced_races_end_well_also_when_connections_are_cut_off(settings: Settings) -> None:

@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 
 from imgsearch.cli.main import app
-from imgsearch.config import SETTINGS, Settings
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import upload
 from imgsearch.query import cache as question
+from imgsearch.settings import Settings
+from imgsearch.settings import table as settings_table
 from imgsearch.spaces.space import Space
 from imgsearch.storage import open_store
 from tests.processes import WorkerProcess, eventually
@@ -143,7 +144,7 @@ def test_the_settings_table_is_the_codes_own() -> None:
             f"`{s.default}`" if s.default else "–",
             s.help,
         )
-        for s in SETTINGS
+        for s in settings_table()
     ]
     assert rows == wanted
 

@@ -8,9 +8,9 @@ import psycopg
 
 from bench.soak import pictures
 from imgsearch import picture
-from imgsearch.config import Settings
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import upload
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests import lanes
 from tests.faulty_http import Asked, local, serving

@@ -17,11 +17,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError
 from imgsearch.retrieval import nearest, search
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import ensure
 from imgsearch.sqlalchemy.models import Image
 from tests.asking import shop

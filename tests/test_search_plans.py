@@ -12,10 +12,10 @@ from sqlalchemy import Select, Text, column, select, values
 from sqlalchemy.dialects import postgresql
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.retrieval import nearest
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import ensure
 from imgsearch.sqlalchemy.models import Image
 from tests.shop import database

@@ -19,10 +19,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.retrieval import nearest, search
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure
 from imgsearch.sqlalchemy.models import Image
 from tests.asking import DIMENSION, Asked, asked, distances, shop

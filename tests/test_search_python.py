@@ -12,12 +12,12 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, func, select
 from sqlalchemy.orm import Session, aliased
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, NoSpace, UsageError, VectorError
 from imgsearch.query import ImageId, resolve
 from imgsearch.retrieval import nearest, search
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import ensure
 from imgsearch.sqlalchemy.models import Image
 from tests.shop import Row, database, fill

@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.db.sqlstate import translate
 from imgsearch.errors import FilterError, ImgsearchError, NoSpace, UsageError, VectorError
 from imgsearch.query import Resolved
 from imgsearch.retrieval import nearest, search
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.sqlalchemy.models import Image
 from tests.asking import shop

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev.testing import FakeEncoder
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import ensure
 
 INSERT = "INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('acme', %s, 'http://shop.example/1.jpg')"

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column, selectinload
 
 from imgsearch import Image, ImageId, add, attach, db, nearest, resolve
-from imgsearch.config import Settings
 from imgsearch.errors import UsageError
 from imgsearch.retrieval import search
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.sqlalchemy.models import pictures_of
 from imgsearch.storage import open_store

@@ -10,13 +10,13 @@ import psycopg
 import pytest
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, UsageError
 from imgsearch.ops import maintenance as upkeep
 from imgsearch.query import ImageId
 from imgsearch.retrieval import explain, search
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure
 from tests.crowd import crowd
 from tests.shop import Row, database, fill

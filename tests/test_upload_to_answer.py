@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from PIL import Image
 
-from imgsearch.config import Settings
 from imgsearch.errors import NoSpace, PictureError, QueryError, QueryTimeout, UnknownImage, VectorError
 from imgsearch.ingest import upload
 from imgsearch.query import ImageId, resolve
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.storage import Store, open_store
 from tests.processes import WorkerProcess, eventually

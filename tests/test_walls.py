@@ -13,11 +13,11 @@ import pytest
 from psycopg.sql import SQL, Composed, Identifier
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
 from imgsearch.query import cache as question
+from imgsearch.settings import Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Space
 

@@ -24,10 +24,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.idle import per_second
 from bench.soak import pictures
-from imgsearch.config import Settings
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.dev.testing.poison import COLOURS
 from imgsearch.ingest import upload
+from imgsearch.settings import Settings
 from tests import lanes
 from tests.processes import WorkerProcess, eventually
 

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from bench.soak import pictures
-from imgsearch.config import Settings
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import upload
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.storage import Store, open_store
 from tests.conftest import with_settings

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imgsearch import db
-from imgsearch.config import Settings
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 
 ROOT = Path(__file__).parent.parent

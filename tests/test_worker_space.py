@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from bench.soak import pictures
-from imgsearch.config import Settings
 from imgsearch.ingest import queue, upload
 from imgsearch.ingest.queue import Delivery
 from imgsearch.query import cache
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.lanes import Gate, activate_another, images
 from tests.processes import WorkerProcess, eventually

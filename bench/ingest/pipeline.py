@@ -17,8 +17,8 @@ import psycopg
 from bench.ingest import pictures
 from bench.ingest.bare import ROOT
 from bench.ingest.stages import cpu_of
-from imgsearch.config import Settings
 from imgsearch.dev.embedded.postmaster import postmaster
+from imgsearch.settings import Settings
 
 PATIENCE = 120.0  # seconds without a delivery: then something is wrong
 

@@ -16,10 +16,10 @@ import psycopg
 from bench.ingest import pictures, pipeline, shape, stages
 from bench.ingest.bare import ROOT, Bare
 from bench.ingest.pipeline import Round
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.ingest import upload
+from imgsearch.settings import Settings, load_settings
 
 SAMPLE = 200  # pictures of which fetch and decode are measured alone
 
@@ -116,7 +116,7 @@ def _settings(servers: embedded.Servers, home: Path, plan: Plan, model: str) -> 
         "DECODERS": str(plan.decoders),
         "THREADS": str(plan.threads),
     }
-    return config.load(given, environ={})
+    return load_settings(given, environ={})
 
 
 def _other(settings: Settings, name: str) -> Settings:
@@ -124,14 +124,14 @@ def _other(settings: Settings, name: str) -> Settings:
     with psycopg.connect(settings.database_url, autocommit=True) as admin:
         admin.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
     url = settings.database_url.replace("/imgsearch?", f"/{name}?", 1)
-    other = Settings({**settings.values, "DATABASE_URL": url})
+    other = load_settings({**settings.environment(), "DATABASE_URL": url}, environ={})
     db.upgrade(other)
     return other
 
 
 def environment(settings: Settings) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("IMGSEARCH_")}
-    return kept | {f"IMGSEARCH_{name}": value for name, value in settings.values.items()} | {"PYTHONPATH": str(ROOT)}
+    return kept | settings.environment() | {"PYTHONPATH": str(ROOT)}
 
 
 @contextmanager

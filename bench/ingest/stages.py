@@ -20,9 +20,9 @@ from imgsearch_workers.decoding.decoder import DecodePool
 from psycopg.sql import SQL, Identifier
 
 from imgsearch import db, picture, storage
-from imgsearch.config import Settings
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
+from imgsearch.settings import Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Description
 from imgsearch.storage import FetchPolicy, Store

@@ -16,11 +16,11 @@ from typing import Any
 import psycopg
 
 from bench.soak import pictures
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.errors import DatabaseError
 from imgsearch.ingest import upload
 from imgsearch.ingest.wakeup import notify_workers
+from imgsearch.settings import Settings, load_settings
 from imgsearch.storage import Store
 
 TENANTS = ("acme", "globex", "initech")
@@ -28,7 +28,7 @@ TENANTS = ("acme", "globex", "initech")
 
 def main(notes: str, first: str, step: str, count: str, model: str) -> int:
     """Add every `step`-th picture from `first` on."""
-    settings = config.load()
+    settings = load_settings()
     store = upload.open_store(settings.storage_url)
     with Path(notes).open("a", buffering=1) as file:
         for number in range(int(first), int(count), int(step)):

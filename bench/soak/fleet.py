@@ -16,8 +16,8 @@ from pathlib import Path
 import psycopg
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
+from imgsearch.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,6 +137,6 @@ class Fleet:
 def environment(settings: Settings, *, decoder: bool) -> dict[str, str]:
     """Answer the environment of a worker or client: one core each, and poison that bites."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("IMGSEARCH_")}
-    ours = {f"IMGSEARCH_{name}": value for name, value in settings.values.items()}
+    ours = settings.environment()
     poison = {"IMGSEARCH_FAKE_POISON": "1", "IMGSEARCH_FAKE_DECODER": "bench.soak.decoder_child" if decoder else ""}
     return kept | ours | poison | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -11,9 +11,9 @@ import psycopg
 from bench.soak import client, pictures
 from bench.soak.faults import Servers
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.ingest import upload
 from imgsearch.ingest.wakeup import notify_workers
+from imgsearch.settings import Settings
 
 MUTED = "SET session_replication_role = replica"  # no trigger, so no NOTIFY either
 FIRST = 10_000_000  # numbers no other phase uses

@@ -21,10 +21,10 @@ from bench.soak.faults import Every, Servers
 from bench.soak.fleet import ROOT, Fleet, environment
 from bench.soak.verdict import verdict
 from bench.soak.watch import Replacer, Rescues, Violations, Watch, running
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.errors import DatabaseError
+from imgsearch.settings import Settings, load_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +203,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def _settings(servers: embedded.Servers, home: Path, plan: Plan) -> Settings:
-    return config.load(
+    return load_settings(
         {
             "DATABASE_URL": servers.database_url,
             "REDIS_URL": servers.redis_url,

@@ -11,8 +11,8 @@ import psycopg
 from bench.soak import client, pictures
 from bench.soak.fleet import Fleet, Worker
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.ingest import upload
+from imgsearch.settings import Settings
 
 FIRST = 20_000_000
 BACKLOG = 200

@@ -15,9 +15,9 @@ import psycopg
 from bench.soak import client, pictures
 from bench.soak.fleet import Fleet
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
 from imgsearch.ingest import upload
+from imgsearch.settings import Settings
 
 Connection = psycopg.Connection[Any]
 

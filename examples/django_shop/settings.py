@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from psycopg.conninfo import conninfo_to_dict
 
-from imgsearch import config
+from imgsearch.settings import load_settings
 
-_where = conninfo_to_dict(config.load().database_url)
-HOME = config.load().home
+_where = conninfo_to_dict(load_settings().database_url)
+HOME = load_settings().home
 
 SECRET_KEY = "only for this example"  # noqa: S105
 DEBUG = True

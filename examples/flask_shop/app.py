@@ -12,9 +12,9 @@ import sys
 import shop
 from sqlalchemy import func, select
 
-from imgsearch import config
 from imgsearch.cli.servers import start_servers
 from imgsearch.dev.demo import catalogue
+from imgsearch.settings import default_home, load_settings
 
 
 def main() -> None:
@@ -25,9 +25,9 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=150)
     parser.add_argument("--port", type=int, default=5000)
     given = parser.parse_args()
-    os.environ.setdefault("IMGSEARCH_HOME", f"{config.default_home()}-flask-shop")
+    os.environ.setdefault("IMGSEARCH_HOME", f"{default_home()}-flask-shop")
     os.environ.setdefault("IMGSEARCH_MODEL", "demo")
-    settings = config.load()
+    settings = load_settings()
     start_servers(settings)  # a shop of yours has a server already; this one gets servers from wheels
     app = shop.create_app(settings)
     with app.app_context():

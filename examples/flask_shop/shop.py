@@ -13,9 +13,11 @@ from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from imgsearch import Image, ImageId, attach, config, db, nearest, picture, resolve
+from imgsearch import Image, ImageId, attach, nearest, picture, resolve
 from imgsearch.errors import ImgsearchError
 from imgsearch.flask import ImageSearch
+from imgsearch.servers import database_url
+from imgsearch.settings import Settings
 from imgsearch.sqlalchemy.models import pictures_of
 
 PAGE = 12
@@ -41,11 +43,11 @@ class Product(Base):
     images: Mapped[list[Image]] = pictures_of(lambda: Product.id)
 
 
-def create_app(settings: config.Settings) -> Flask:
+def create_app(settings: Settings) -> Flask:
     """Make the app, with the shop's table attached."""
     app = Flask(__name__)
-    app.config.update({f"IMGSEARCH_{name}": value for name, value in settings.values.items()})
-    url = db.url(settings).replace("postgresql://", "postgresql+psycopg://", 1)
+    app.config.update(settings.environment())
+    url = database_url(settings).replace("postgresql://", "postgresql+psycopg://", 1)
     app.config["SQLALCHEMY_ENGINES"] = {"default": url}
     sqlalchemy.init_app(app)
     images.init_app(app)

@@ -13,13 +13,13 @@ import psycopg
 import typer
 from rich.progress import Progress
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output, progress, table
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, PictureError, UsageError
 from imgsearch.ingest import catalogue, upload
 from imgsearch.ingest.catalogue import BadRow, Entry
+from imgsearch.settings import Settings, load_settings
 
 BATCH = 64  # pictures per transaction: few enough to be searchable early, many enough to be quick
 SHOWN_FAILURES = 20
@@ -53,7 +53,7 @@ def add(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Add pictures. Running it twice changes nothing; adding a product's picture again replaces it."""
-    settings = config.load()
+    settings = load_settings()
     if product is not None and (len(sources) > 1 or sources[0].is_dir()):
         raise UsageError("--product names the product of one picture; use a catalogue for several.")
     summary = Summary()

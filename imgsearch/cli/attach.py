@@ -7,9 +7,10 @@ from typing import Any
 import psycopg
 import typer
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, output, progress, table
 from imgsearch.ingest import attachment
+from imgsearch.settings import load_settings
 
 _EXPRESSION = "a column, or an SQL expression over one row"
 
@@ -32,7 +33,7 @@ def attach(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Keep pictures in step with a table of yours, by triggers on it; then copy the rows it has."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         db.check(connection)
         attachment.attach(
             connection,
@@ -65,7 +66,7 @@ def detach(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Take the triggers off a table, and its pictures out of the search."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         gone = attachment.detach(connection, relation, keep=keep)
     if json:
         as_json({"detached": relation, "pictures": gone})
@@ -79,7 +80,7 @@ def backfill(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Copy the rows an attached table had before; goes on where it was interrupted."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         copied = _copy(connection, relation, size, quiet=json)
     if json:
         as_json({"copied": copied})
@@ -92,7 +93,7 @@ def attachments(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Show the attached tables, and how many of their pictures are out of step."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         if repair:
             for one in attachment.attachments(connection):
                 if one.attached_at is not None:

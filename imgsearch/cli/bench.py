@@ -11,15 +11,15 @@ from typing import Any
 import psycopg
 import typer
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, output, progress, table
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.errors import QueryTimeout, UsageError
 from imgsearch.ingest import upload
 from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, resolve
 from imgsearch.retrieval import search
+from imgsearch.settings import Settings, load_settings
 
 TENANT = "imgsearch-bench"  # its pictures are removed again
 
@@ -29,7 +29,7 @@ def bench(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Time warm searches (cached text, new text, by image, filtered) and an upload until it is searchable."""
-    settings = config.load()
+    settings = load_settings()
     measured: dict[str, list[float]] = {}
     with db.connect(settings) as connection, progress(quiet=json) as bar:
         sample = sql.rows(connection, "bench", "sample", {"count": count})

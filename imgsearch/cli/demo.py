@@ -14,12 +14,11 @@ import psycopg
 import typer
 from rich.syntax import Syntax
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli import search as questions
 from imgsearch.cli import serve, servers
 from imgsearch.cli.add import Summary, wait_until_searchable
 from imgsearch.cli.console import as_json, errors, output, progress
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.dev import embedded
 from imgsearch.dev.demo.searches import SEARCHES, Search
@@ -30,6 +29,7 @@ from imgsearch.ingest.catalogue import Entry
 from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, Query, resolve
 from imgsearch.retrieval import search
+from imgsearch.settings import Settings, load_settings
 
 MODEL = "demo"
 
@@ -40,8 +40,8 @@ def demo(
     count: int = typer.Option(3000, "--count", help="How many pictures."),
 ) -> None:
     """Start servers, upload a catalogue the project draws, search it by words, picture and SQL filter."""
-    settings = config.load()
-    if not settings.get("MODEL"):
+    settings = load_settings()
+    if not settings.model:
         os.environ["IMGSEARCH_MODEL"] = MODEL
     say = errors.print if json else output.print
     began = time.monotonic()

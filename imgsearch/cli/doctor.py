@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 import typer
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, output
 from imgsearch.ops.doctor import SECONDS, examine
+from imgsearch.settings import load_settings
 
 
 def doctor(
@@ -16,7 +17,7 @@ def doctor(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Name every known trap this database is in, what it costs and the cure; exit with 1 when one is a problem."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         findings = examine(connection, seconds=seconds)
     problems = sum(finding.severity == "problem" for finding in findings)
     if json:

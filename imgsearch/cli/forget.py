@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output
 from imgsearch.errors import UsageError
 from imgsearch.ingest import upload
+from imgsearch.settings import load_settings
 
 
 def forget(
@@ -22,7 +23,7 @@ def forget(
         errors.print(f"This removes everything of the tenant {tenant!r} and cannot be undone.", markup=False)
         if typer.prompt("Type the tenant's name to go on", err=True) != tenant:
             raise UsageError("That is not the tenant's name; nothing was removed.")
-    settings = config.load()
+    settings = load_settings()
     with db.connect(settings, autocommit=True) as connection:
         gone = upload.forget(connection, tenant=tenant, store=upload.open_store(settings.storage_url))
     if json:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output, table
 from imgsearch.errors import UsageError
 from imgsearch.ops import api_keys as keys
+from imgsearch.settings import load_settings
 
 app = typer.Typer(help="Keys of the HTTP API: create, list, revoke.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,7 +21,7 @@ def create(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Make a key and print it: it is shown this once and kept nowhere."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         key = keys.create(connection, tenant=tenant, scope=scope, name=name)
     if json:
         as_json({"key": key, "handle": key.split("_")[1], "tenant": tenant, "scope": scope})
@@ -35,7 +36,7 @@ def list_(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """List the keys: never their secrets."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         found = keys.listed(connection, tenant)
     if json:
         as_json([vars(key) for key in found])
@@ -47,7 +48,7 @@ def list_(
 @app.command()
 def revoke(handle: str = typer.Argument(..., help="The key's handle, as `imgsearch key list` shows it.")) -> None:
     """End a key; the next request with it is refused."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         found = keys.revoke(connection, handle)
     if not found:
         raise UsageError(f"There is no key {handle!r}; see `imgsearch key list`.")

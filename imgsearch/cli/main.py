@@ -13,15 +13,15 @@ from imgsearch.cli import maintenance as upkeep
 from imgsearch.cli import search as questions
 from imgsearch.cli import status as watch
 from imgsearch.cli.console import errors
-from imgsearch.config import SETTINGS
 from imgsearch.errors import DatabaseError, ImgsearchError
+from imgsearch.settings import table
 
 _HELP = "Image search inside Postgres: upload pictures, ask with words, pictures and SQL filters, in one statement."
 
 
 def _settings_table() -> str:
     # \b keeps click from folding the lines into a paragraph.
-    rows = [f"{setting.variable:<26} {setting.help} [{setting.default or 'empty'}]" for setting in SETTINGS]
+    rows = [f"{setting.variable:<26} {setting.help} [{setting.default or 'empty'}]" for setting in table()]
     return "\b\nSettings, from the environment or .env:\n" + "\n".join(rows)
 
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output
 from imgsearch.ops import maintenance as upkeep
+from imgsearch.settings import load_settings
 
 app = typer.Typer(
     help="The HNSW index: drop it before a bulk load, build it after.", no_args_is_help=True, rich_markup_mode=None
@@ -24,7 +25,7 @@ Tick = Callable[[str, int, int], None]
 def build(memory: str = _MEMORY, json: bool = _JSON) -> None:
     """Build the index beside running searches and writers; they use it when it is ready."""
     with _bar(json) as tick:
-        built = upkeep.build(config.load(), memory=memory, tick=tick)
+        built = upkeep.build(load_settings(), memory=memory, tick=tick)
     _say(
         json, {"built": built}, "The index is built." if built else "There is a valid index already: imgsearch reindex"
     )
@@ -33,7 +34,7 @@ def build(memory: str = _MEMORY, json: bool = _JSON) -> None:
 @app.command()
 def drop(json: bool = _JSON) -> None:
     """Drop the index before a bulk load; searches stay correct meanwhile, and slower."""
-    dropped = upkeep.drop(config.load())
+    dropped = upkeep.drop(load_settings())
     said = "The index is dropped; after the load: imgsearch index build" if dropped else "There was no index."
     _say(json, {"dropped": dropped}, said)
 
@@ -45,14 +46,14 @@ def reindex(
 ) -> None:
     """Clean up after interrupted builds and make every index whole, beside running searches and writers."""
     with _bar(json) as tick:
-        done = upkeep.reindex(config.load(), everything=everything, memory=memory, tick=tick)
+        done = upkeep.reindex(load_settings(), everything=everything, memory=memory, tick=tick)
     _say(json, {"done": done}, "\n".join(done) or "Every index is whole.")
 
 
 def vacuum(json: bool = _JSON) -> None:
     """Remove dead rows and renew statistics of the tables that searches read."""
     with _bar(json) as tick:
-        tables = upkeep.vacuum(config.load(), tick=tick)
+        tables = upkeep.vacuum(load_settings(), tick=tick)
     _say(json, {"tables": tables}, f"Vacuumed and analysed {', '.join(tables)}.")
 
 
@@ -60,7 +61,7 @@ def prewarm(
     seconds: float = typer.Option(60, min=1, help="Walk the graph for at most this long."), json: bool = _JSON
 ) -> None:
     """Read what searches read into memory, as after a restart."""
-    with db.connect(config.load(), autocommit=True) as connection, _bar(json) as tick:
+    with db.connect(load_settings(), autocommit=True) as connection, _bar(json) as tick:
         done = upkeep.prewarm(connection, seconds=seconds, tick=tick)
     _say(json, {"done": done}, done)
 
@@ -72,7 +73,7 @@ def promote(
     json: bool = _JSON,
 ) -> None:
     """Give an attribute you often filter by a column with an index; rewrites the table of pictures under a lock."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         if undo:
             gone = upkeep.demote(connection, name)
             _say(json, {"undone": gone}, "Its column is gone." if gone else "It has no column.")

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, nearness, output, table
 from imgsearch.errors import FilterError, UsageError
 from imgsearch.ingest.wakeup import notify_workers
@@ -18,6 +18,7 @@ from imgsearch.query import ImageId, Query, Resolved, resolve
 from imgsearch.retrieval import Hits
 from imgsearch.retrieval import explain as found_how
 from imgsearch.retrieval import search as find
+from imgsearch.settings import load_settings
 
 
 def search(
@@ -36,7 +37,7 @@ def search(
 ) -> None:
     """Search by words, by a picture or by an image here, with filters; one SQL statement answers."""
     query = _query(text, image, like)
-    settings = config.load()
+    settings = load_settings()
     filters: dict[str, Any] = {
         "tenant": tenant,
         "category": list(category) if category else None,

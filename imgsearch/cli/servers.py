@@ -8,21 +8,22 @@ import sys
 
 import typer
 
-from imgsearch import config, db
+from imgsearch import db
+from imgsearch import servers as running
 from imgsearch.cli import serve
 from imgsearch.cli.console import errors, output
-from imgsearch.config import Settings
 from imgsearch.dev import embedded
 from imgsearch.dev.embedded.detached import is_running, start_detached, stop_detached
 from imgsearch.dev.embedded.processes import Supervisor
 from imgsearch.errors import EmbeddedError, UsageError
+from imgsearch.settings import Settings, load_settings
 
 
 def up(
     detach: bool = typer.Option(False, "--detach", "-d", help="Stay up in the background; `imgsearch down` stops."),
 ) -> None:
     """Start everything one machine needs: embedded servers (unless configured), schema, workers, sweeps, the page."""
-    settings = config.load()
+    settings = load_settings()
     start_servers(settings)
     if detach:
         start_workers(settings)
@@ -38,16 +39,16 @@ def up(
 
 def down() -> None:
     """Stop the workers and the embedded servers of this home; data stays."""
-    home = config.load().home
+    home = load_settings().home
     stopped = [stop_detached(home), embedded.stop(home)]
     output.print("Stopped." if any(stopped) else f"Nothing was running over {home}.")
 
 
 def psql(context: typer.Context) -> None:
     """Open a SQL console on the database; further arguments go to psql."""
-    settings = config.load()
+    settings = load_settings()
     program = _psql(settings)
-    os.execv(program, [program, db.url(settings), *context.args])  # noqa: S606 - replaces this process on purpose
+    os.execv(program, [program, running.database_url(settings), *context.args])  # noqa: S606 - replaces this process on purpose
 
 
 def worker(

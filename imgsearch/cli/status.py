@@ -7,14 +7,15 @@ from typing import Any
 import psycopg
 import typer
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, output, table
 from imgsearch.db import sql
+from imgsearch.settings import load_settings
 
 
 def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
     """Show how many pictures are in which state, the workers, the model, and what failed."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         document = read(connection)
     if json:
         as_json(document)
@@ -52,7 +53,7 @@ def requeue(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Give failed and skipped pictures another chance."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         values = {"tenant": tenant, "error_code": code, "image_id": image}
         count = sql.value(connection, "status", "requeue", values)
     if json:
@@ -68,7 +69,7 @@ def refetch(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Fetch pictures that were added as http(s) addresses again, because what is there may have changed."""
-    with db.connect(config.load(), autocommit=True) as connection:
+    with db.connect(load_settings(), autocommit=True) as connection:
         values = {"tenant": tenant, "product": product, "image_id": image}
         count = sql.value(connection, "status", "refetch", values)
     if json:

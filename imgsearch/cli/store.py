@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import typer
 
-from imgsearch import config, db, storage
+from imgsearch import db, storage
 from imgsearch.cli.console import as_json, errors, output, progress
 from imgsearch.errors import UsageError
 from imgsearch.ingest import upload
+from imgsearch.settings import load_settings
 
 app = typer.Typer(help="The picture store: copy, sweep.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -47,7 +48,7 @@ def sweep(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Delete bytes that no picture uses. `imgsearch up` does so every hour by itself."""
-    settings = config.load()
+    settings = load_settings()
     with db.connect(settings, autocommit=True) as connection:
         swept = upload.sweep_store(
             connection, upload.open_store(settings.storage_url), older_than=timedelta(hours=hours)

@@ -8,11 +8,12 @@ from dataclasses import asdict
 import typer
 from rich.progress import Progress
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output, progress, table
 from imgsearch.db import sql
 from imgsearch.ops import tuning
 from imgsearch.ops.tuning import Measured
+from imgsearch.settings import load_settings
 
 _SECONDS = typer.Option(60, min=1, max=3600, help="Take about this long at most.")
 _K = typer.Option(10, "-k", min=1, max=100, help="How many answers of each search to look at.")
@@ -27,7 +28,7 @@ def tune(
     json: bool = _JSON,
 ) -> None:
     """Choose the cheapest search parameters that reach a recall on your own pictures; safe on a live database."""
-    with db.connect(config.load(), autocommit=True) as connection, progress(quiet=json) as bar:
+    with db.connect(load_settings(), autocommit=True) as connection, progress(quiet=json) as bar:
         chosen = tuning.tune(connection, target=target, k=k, seconds=seconds, keep=keep, tick=_ticker(bar))
     if json:
         as_json(asdict(chosen) | {"reached": chosen.reached, "kept": keep})
@@ -51,7 +52,7 @@ def tune(
 
 def recall(seconds: float = _SECONDS, k: int = _K, json: bool = _JSON) -> None:
     """Measure today's recall for each kind of filter, against exact answers; safe on a live database."""
-    with db.connect(config.load(), autocommit=True) as connection, progress(quiet=json) as bar:
+    with db.connect(load_settings(), autocommit=True) as connection, progress(quiet=json) as bar:
         measured = tuning.measure(connection, k=k, seconds=seconds, tick=_ticker(bar))
         used = sql.rows(connection, "tuning", "parameters")[0]
     if json:

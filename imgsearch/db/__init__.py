@@ -10,49 +10,33 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from packaging.version import Version
 
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, ExtensionMissing, SchemaBehind
+from imgsearch.servers import database_url
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Engine
 
+    from imgsearch.settings import Settings
+
 OLDEST_POSTGRES = 150000
 OLDEST_PGVECTOR = Version("0.8.4")  # 0.8.3 and 0.8.4 repair index corruption after vacuum
-
-
-def url(settings: Settings) -> str:
-    """Answer the database's libpq URL: the configured one, else the embedded server's if it is running.
-
-    Raises DatabaseError when nothing is configured and no embedded server runs.
-    """
-    if settings.database_url:
-        return settings.database_url
-    from imgsearch.dev import embedded
-
-    servers = embedded.running(settings.home)
-    if servers is None:
-        raise DatabaseError(
-            f"No database is configured and no embedded server runs under {settings.home}. "
-            "Set IMGSEARCH_DATABASE_URL, or start the embedded servers with `imgsearch up`."
-        )
-    return servers.database_url
 
 
 def connect(settings: Settings, **options: Any) -> psycopg.Connection[Any]:
     """Open a psycopg connection. Raises DatabaseUnreachable, DatabaseError."""
     with translated():
-        return psycopg.connect(url(settings), **({"application_name": "imgsearch"} | options))
+        return psycopg.connect(database_url(settings), **({"application_name": "imgsearch"} | options))
 
 
 def engine(settings: Settings, **options: Any) -> Engine:
     """Answer a SQLAlchemy engine on the same database."""
     import sqlalchemy
 
-    address = url(settings)
+    address = database_url(settings)
     return sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), **options)
 
 

@@ -14,7 +14,10 @@ class ImgsearchConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from imgsearch.django import checks
+        """Register the system checks; forget the settings we have read when a test overrides the project's."""
+        from django.core.signals import setting_changed
+
+        from imgsearch.django import checks, site
 
         checks.register()
+        setting_changed.connect(site.forget_settings, dispatch_uid="imgsearch.settings")

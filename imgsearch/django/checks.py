@@ -89,7 +89,7 @@ def _found(lent: Any) -> Iterator[checks.CheckMessage]:
         yield checks.Warning(message, hint=_MIGRATE, id="imgsearch.W004")
         return
     status = sql.run(lent, "status", "status").fetchone() or {}
-    model = site.settings().get("MODEL")
+    model = site.settings().model
     if status["model"] is None:
         yield checks.Warning("No model has written here yet.", hint=str(NoSpace()), id="imgsearch.W005")
         return

@@ -7,27 +7,36 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from django.conf import settings as project
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from imgsearch import config
-from imgsearch.config import Settings
 from imgsearch.errors import SettingsError
 from imgsearch.ingest import upload
 from imgsearch.ingest.wakeup import notify_workers
+from imgsearch.settings import Settings, load_settings
 from imgsearch.storage import Store
 
 
+@cache
 def settings() -> Settings:
-    """Answer the settings; those of the project come before those of the environment. Raises SettingsError."""
-    return config.load(_given())
+    """Return the settings, read once per process; those of the project come before those of the environment.
+
+    Raises SettingsError.
+    """
+    return load_settings(_given())
+
+
+def forget_settings(**_: object) -> None:
+    """Read the settings anew when they are next asked for: a test has overridden some (`override_settings`)."""
+    settings.cache_clear()
 
 
 def alias() -> str:
-    """Answer the alias of the database that holds schema imgsearch. Raises SettingsError for one that is not there."""
+    """Return the alias of the database that holds schema imgsearch. Raises SettingsError for one that is not there."""
     name = _table().get("DATABASE", DEFAULT_DB_ALIAS)
     if name not in connections:
         raise SettingsError(f'IMGSEARCH["DATABASE"] is {name!r}, which DATABASES does not have; name one it has.')
@@ -35,7 +44,7 @@ def alias() -> str:
 
 
 def store() -> Store:
-    """Answer the picture store."""
+    """Return the picture store."""
     return upload.open_store(settings().storage_url)
 
 
@@ -45,15 +54,15 @@ def notify_query_workers() -> bool:
 
 
 def database_url(name: str) -> str:
-    """Answer the libpq URL of a database of this project, for the processes of imgsearch itself."""
+    """Return the libpq URL of a database of this project, for the processes of imgsearch itself."""
     given = connections[name].get_connection_params()
     known = {key: value for key, value in given.items() if isinstance(value, str | int) and key not in _DJANGOS_OWN}
     return "postgresql:///?" + urlencode({k: v for k, v in known.items() if v != ""}, quote_via=quote)
 
 
 def environment() -> dict[str, str]:
-    """Answer the environment in which a process of imgsearch works on this project's database and store."""
-    ours = {f"IMGSEARCH_{name}": value for name, value in settings().values.items()}
+    """Return the environment in which a process of imgsearch works on this project's database and store."""
+    ours = settings().environment()
     # The project's database is the one that counts, whatever DATABASE_URL says.
     return {**os.environ, **ours, "IMGSEARCH_DATABASE_URL": database_url(alias())}
 

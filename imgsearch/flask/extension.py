@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Flask, current_app, g
 
-from imgsearch import config
 from imgsearch import retrieval as searching
 from imgsearch.flask import commands
 from imgsearch.http import blueprint
@@ -17,6 +16,7 @@ from imgsearch.ingest import upload
 from imgsearch.ingest.upload import Added, Picture
 from imgsearch.query import Query
 from imgsearch.retrieval import Hits
+from imgsearch.settings import load_settings
 from imgsearch.storage import Store
 
 Identify = Callable[[], Identity | None]
@@ -49,7 +49,7 @@ class ImageSearch:
         Opens nothing: connections are made by the first request that needs one. Raises SettingsError.
         """
         given = {key: str(value) for key, value in app.config.items() if key.startswith("IMGSEARCH_")}
-        settings = config.load(given)
+        settings = load_settings(given)
         app.extensions[EXTENSION] = AppState(settings, identify=self._identify, url_prefix=self._url_prefix)
         app.register_blueprint(blueprint.make(), url_prefix=self._url_prefix or None)
         if self._page:

@@ -13,14 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.errors import UsageError
 from imgsearch.flask.extension import create_app
 from imgsearch.http.access import is_loopback
 from imgsearch.http.state import AppState
 from imgsearch.ops import api_keys as keys
+from imgsearch.settings import Settings, load_settings
 
 THREADS = 8
 NEARBY = 20  # ports tried one after the other where nobody chose one
@@ -30,10 +30,10 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
     """Serve until SIGTERM. `bind` is host:port. Raises UsageError, SettingsError and the database's typed errors."""
     import waitress
 
-    settings = config.load({"HTTP_BIND": bind} if bind else None)
+    settings = load_settings({"HTTP_BIND": bind} if bind else None)
     host, port = settings.http_bind
     allow_anonymous = guard(settings, host)
-    listening = listen(host, port, nearby=bind is None and settings.get("HTTP_BIND") == _DEFAULT)
+    listening = listen(host, port, nearby=bind is None and "IMGSEARCH_HTTP_BIND" not in settings.environment())
     where = address(listening)
     note = settings.home / "page.url"
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -55,9 +55,6 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
     finally:
         with suppress(OSError):
             note.unlink(missing_ok=True)
-
-
-_DEFAULT = next(setting.default for setting in config.SETTINGS if setting.name == "HTTP_BIND")
 
 
 def guard(settings: Settings, host: str) -> bool:

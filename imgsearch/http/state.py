@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from flask import current_app
 
-from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, SettingsError
 from imgsearch.http.identity import Identity
 from imgsearch.http.rate import Rate
 from imgsearch.ingest import upload, wakeup
+from imgsearch.servers import database_url
+from imgsearch.settings import Settings
 from imgsearch.storage import Store
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class AppState:
             return pool
         with self._lock:
             if self._pool is None or self._pid != os.getpid():
-                self._pool, self._pid = _open(db.url(self.settings)), os.getpid()
+                self._pool, self._pid = _open(database_url(self.settings)), os.getpid()
             return self._pool
 
 

@@ -14,14 +14,14 @@ from typing import IO, Any, Literal
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, storage
-from imgsearch.config import Settings
+from imgsearch import storage
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.ingest import wakeup
 from imgsearch.picture import Header, digest, inspect
+from imgsearch.settings import Settings, process_settings
 from imgsearch.storage import Store
 
 
@@ -217,7 +217,7 @@ def open_store(url: str) -> Store:
 
 def default_store(settings: Settings | None = None) -> Store:
     """Return the picture store of `settings`, or of the environment."""
-    return open_store((settings or config.load()).storage_url)
+    return open_store((settings or process_settings()).storage_url)
 
 
 def checked_price(price: float | str | None) -> float | None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Literal
 from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
-from imgsearch import config
-from imgsearch.config import Settings
 from imgsearch.db.psycopg_connection import Connectable, DjangoConnection
 from imgsearch.errors import SettingsError
+from imgsearch.servers import redis_url
+from imgsearch.settings import Settings, process_settings
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -37,7 +37,7 @@ def notify_workers(settings: Settings, lane: Lane = "images") -> bool:
 
     Never raises for a broker that is down. Without a broker there is nothing to send, and False comes back.
     """
-    url = broker_url(settings)
+    url = redis_url(settings)
     if not url:
         return False
     from kombu.exceptions import KombuError
@@ -66,16 +66,6 @@ def notify_after_commit(connection: Connectable, settings: Settings | None = Non
             event.listen(session, "after_commit", _committed)
 
 
-def broker_url(settings: Settings) -> str:
-    """Return the configured broker, else the embedded one if it is running, else nothing."""
-    if settings.redis_url:
-        return settings.redis_url
-    from imgsearch.dev import embedded
-
-    servers = embedded.running(settings.home)
-    return servers.redis_url if servers else ""
-
-
 def _session(connection: Connectable) -> Session | None:
     from sqlalchemy.orm import Session, scoped_session
 
@@ -99,16 +89,16 @@ def _notify_soon(settings: Settings | None) -> None:
 def _notify(settings: Settings | None) -> None:
     try:
         with suppress(SettingsError):  # said where the settings are used; a message is never worth an error
-            notify_workers(settings or config.load())
+            notify_workers(settings or process_settings())
     finally:
         _under_way.release()
 
 
 @cache
-def _client(redis_url: str) -> Celery:
+def _client(url: str) -> Celery:
     from celery import Celery
 
-    app = Celery("imgsearch-wakeup", broker=redis_url, set_as_current=False)
+    app = Celery("imgsearch-wakeup", broker=url, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
         broker_connection_retry=False,

@@ -11,9 +11,9 @@ import psycopg
 from psycopg.sql import Identifier
 
 from imgsearch import db
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.errors import UsageError
+from imgsearch.settings import Settings
 from imgsearch.spaces import space
 
 Tick = Callable[[str, int, int], None]  # what is going on, how much is done, of how much

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from imgsearch import attach, db, detach
-from imgsearch.config import Settings
 from imgsearch.errors import AttachmentError, UsageError
 from imgsearch.ingest import attachment
+from imgsearch.settings import Settings
 from tests.attach.conftest import MAPPING, Connection, images, insert
 from tests.processes import eventually
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from imgsearch import db
-from imgsearch.config import Settings
+from imgsearch.settings import Settings
 from tests.attach.conftest import MAPPING, Connection, images, insert
 
 

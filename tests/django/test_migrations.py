@@ -15,9 +15,9 @@ from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.dev import embedded
+from imgsearch.settings import Settings, load_settings
 from tests.conftest import with_database
 
 CATALOGUE = {
@@ -60,7 +60,7 @@ def empty(servers: embedded.Servers) -> Iterator[Settings]:
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute("CREATE DATABASE django_empty")
         with override_settings(IMGSEARCH={**project_settings.IMGSEARCH, "DATABASE": "empty"}):
-            yield config.load({"DATABASE_URL": address}, environ={})
+            yield load_settings({"DATABASE_URL": address}, environ={})
         connections["empty"].close()
         admin.execute("DROP DATABASE django_empty WITH (FORCE)")
 

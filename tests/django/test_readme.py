@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from imgsearch.config import Settings
+from imgsearch.settings import Settings
 from tests.django.filling import photo
 from tests.processes import WorkerProcess
 from tests.test_readme import ROOT, blocks

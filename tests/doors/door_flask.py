@@ -19,7 +19,7 @@ images = ImageSearch()
 
 def _client(place: Place) -> FlaskClient:
     app = Flask("shop")
-    app.config.update({f"IMGSEARCH_{name}": value for name, value in place.settings.values.items()})
+    app.config.update(place.settings.environment())
     images.init_app(app)
 
     @app.post("/products/<product_id>")

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from imgsearch.config import Settings
 from imgsearch.query import ImageId
+from imgsearch.settings import Settings
 
 TENANTS = ("acme", "bolt", "crux")
 CATEGORIES = ("shoes", "hats")

@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from imgsearch import picture
-from imgsearch.config import Settings
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
 from imgsearch.query import ImageId
 from imgsearch.query import cache as question
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.storage import open_store
 from tests.doors import door_async, door_cli, door_flask, door_psql, door_sqlalchemy

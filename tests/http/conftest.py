@@ -11,11 +11,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgsearch.config import Settings
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.flask import create_app
 from imgsearch.ops import api_keys as keys
 from imgsearch.query import cache as question
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.shop import Row, fill
 
@@ -31,7 +31,7 @@ def with_key(key: str) -> dict[str, str]:
 @pytest.fixture
 def open_app(settings: Settings) -> Iterator[Flask]:
     """The app as `imgsearch serve` makes it on loopback."""
-    app = create_app(settings.values, allow_anonymous=True)
+    app = create_app(settings.environment(), allow_anonymous=True)
     yield app
     app.extensions["imgsearch"].close()
 
@@ -39,7 +39,7 @@ def open_app(settings: Settings) -> Iterator[Flask]:
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     """The app as `imgsearch serve` makes it on a public address."""
-    made = create_app({**settings.values, "HTTP_RATE": "0"})
+    made = create_app({**settings.environment(), "HTTP_RATE": "0"})
     yield made
     made.extensions["imgsearch"].close()
 

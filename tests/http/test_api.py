@@ -12,10 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from imgsearch.config import Settings
 from imgsearch.flask import create_app
 from imgsearch.query import resolve
 from imgsearch.retrieval import search
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.conftest import with_settings
 from tests.http.conftest import Teach, problem

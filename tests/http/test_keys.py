@@ -15,12 +15,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgsearch.config import Settings
 from imgsearch.errors import UsageError
 from imgsearch.flask import Identity, ImageSearch, create_app
 from imgsearch.http import access
 from imgsearch.http.rate import Rate
 from imgsearch.ops import api_keys as keys
+from imgsearch.settings import Settings
 from tests.conftest import with_settings
 from tests.http.conftest import problem, with_key
 
@@ -270,7 +270,7 @@ def test_a_bucket_fills_again_and_the_memory_of_it_is_bounded() -> None:
 def test_the_host_application_may_say_who_asks(settings: Settings, shop: list[int]) -> None:
     who: list[Identity | None] = [Identity(tenant="bolt", scope="search")]
     app = Flask("shop")
-    app.config.update({f"IMGSEARCH_{name}": value for name, value in settings.values.items()})
+    app.config.update(settings.environment())
     ImageSearch(app, identify=lambda: who[0])
     found = app.test_client().post("/imgsearch/v1/search", json={"text": "red shoe", "k": 100}).get_json()
     assert {row["tenant"] for row in found["rows"]} == {"bolt"}

@@ -17,9 +17,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from imgsearch.config import Settings
 from imgsearch.flask import create_app
 from imgsearch.http import openapi
+from imgsearch.settings import Settings
 from tests.conftest import with_settings
 
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "12"))  # of each operation

@@ -12,10 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch.config import Settings
 from imgsearch.errors import UsageError
 from imgsearch.flask import serving
 from imgsearch.ops import api_keys as keys
+from imgsearch.settings import Settings
 from tests.conftest import with_settings
 from tests.processes import eventually
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import config, db
-from imgsearch.config import Settings
+from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.demo import catalogue
 from imgsearch.dev.demo.catalogue import Item
 from imgsearch.ingest import upload
+from imgsearch.settings import Settings, load_settings
 from tests.conftest import with_database
 from tests.processes import WorkerProcess, eventually
 
@@ -77,7 +77,7 @@ def opened(servers: embedded.Servers, template: str, folder: Path, count: int = 
         "THREADS": "1",
         "DECODERS": "1",
     }
-    settings = config.load(given, environ={})
+    settings = load_settings(given, environ={})
     environment = {**os.environ, **{f"IMGSEARCH_{name}": value for name, value in given.items()}}
     worker = WorkerProcess(settings, environment, folder / "worker.log")
     try:

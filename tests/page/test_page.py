@@ -15,10 +15,10 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 from imgsearch.cli import servers
-from imgsearch.config import Settings
 from imgsearch.flask import create_app
 from imgsearch.http.search_request import Filters, SearchRequest
 from imgsearch.page import statement, urls
+from imgsearch.settings import Settings
 from tests.conftest import with_settings
 from tests.http.test_api import jpeg
 

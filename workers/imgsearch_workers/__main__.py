@@ -13,10 +13,9 @@ from types import FrameType
 
 import psycopg
 
-from imgsearch import config
-from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, ImgsearchError
 from imgsearch.ingest.wakeup import QUEUES
+from imgsearch.settings import Settings, process_settings
 from imgsearch_workers.process import logs
 from imgsearch_workers.process.worker import DEVICE_LOST, SPACE_CHANGED, Station, database_is_up
 
@@ -56,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _options(arguments)
     logs.set_up(given.log_level, given.log_format)
     try:
-        settings = config.load()
+        settings = process_settings()
         station = Station(settings, given.lane)
         if given.listen:
             from imgsearch_workers.process.health_server import Door

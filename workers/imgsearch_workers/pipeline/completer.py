@@ -12,11 +12,11 @@ from typing import Any
 
 import psycopg
 
-from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch.ops import metrics
+from imgsearch.settings import Settings
 from imgsearch.spaces import space
 from imgsearch_workers.process.connect import connect
 from imgsearch_workers.process.traces import span

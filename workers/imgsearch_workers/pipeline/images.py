@@ -14,10 +14,10 @@ from typing import Any
 
 import psycopg
 
-from imgsearch.config import Settings
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery
 from imgsearch.ops import metrics
+from imgsearch.settings import Settings
 from imgsearch_workers.pipeline.batch import Batch, Pixels
 from imgsearch_workers.pipeline.completer import Desk
 from imgsearch_workers.pipeline.device import Device

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import psycopg
 
-from imgsearch.config import Settings
 from imgsearch.errors import PictureError
 from imgsearch.query import cache as question
 from imgsearch.query.cache import Question
+from imgsearch.settings import Settings
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model.device_errors import is_sticky
 from imgsearch_workers.model.probe import TEXT as PROBE

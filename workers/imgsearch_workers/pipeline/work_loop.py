@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg
 
-from imgsearch.config import Settings
 from imgsearch.db import sql
 from imgsearch.errors import DatabaseError
+from imgsearch.settings import Settings
 from imgsearch_workers.process.connect import connect
 from imgsearch_workers.process.watchdog import Pulse
 

@@ -12,28 +12,19 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
-from imgsearch import config
-from imgsearch.config import Settings
-from imgsearch.dev import embedded
 from imgsearch.ingest.wakeup import QUEUES, TASKS
+from imgsearch.servers import redis_url
+from imgsearch.settings import process_settings
 from imgsearch_workers.process import tasks
 
 SWEEP_SECONDS = 60.0
 SWEEP_STORE_SECONDS = 3600.0
 
 
-def broker(settings: Settings) -> str:
-    """Answer the broker's URL: the configured one, else the embedded server's."""
-    if settings.redis_url:
-        return settings.redis_url
-    servers = embedded.running(settings.home)
-    return servers.redis_url if servers else "redis://127.0.0.1:6379/0"
-
-
 def configuration() -> dict[str, Any]:
-    """Answer Celery's settings; read when the app is first used, not when this module is imported."""
+    """Return Celery's settings; read when the app is first used, not when this module is imported."""
     return {
-        "broker_url": broker(config.load()),
+        "broker_url": redis_url(process_settings()) or "redis://127.0.0.1:6379/0",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {"socket_keepalive": True, "socket_timeout": 30, "health_check_interval": 10},

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from imgsearch import db
-from imgsearch.config import Settings
+from imgsearch.settings import Settings
 
 # A database that vanished without a word (a pulled cable, a failed-over host) is noticed after about 20 s.
 _PATIENCE: dict[str, Any] = {

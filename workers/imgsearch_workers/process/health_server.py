@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import psycopg
 
-from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError, SettingsError
 from imgsearch.ops import metrics
+from imgsearch.settings import Settings
 from imgsearch_workers.process.connect import connect
 from imgsearch_workers.process.worker import Station
 

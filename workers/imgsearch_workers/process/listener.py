@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 
-from imgsearch.config import Settings
 from imgsearch.errors import DatabaseError
+from imgsearch.settings import Settings
 from imgsearch_workers.process.connect import connect
 
 log = logging.getLogger("imgsearch.worker")

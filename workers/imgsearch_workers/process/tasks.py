@@ -11,12 +11,13 @@ from typing import Any
 import psycopg
 from celery import Celery
 
-from imgsearch import config, db
+from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError
 from imgsearch.ingest import queue, upload
 from imgsearch.ingest.wakeup import QUEUES, TASKS
 from imgsearch.ops import metrics
+from imgsearch.settings import process_settings
 from imgsearch_workers.process.worker import Lanes, Station
 
 log = logging.getLogger("imgsearch.worker")
@@ -52,7 +53,7 @@ def wake_queries() -> None:
 
 def sweep() -> None:
     """Catch what every net above let through: lost jobs, silent workers, old questions, a sample grown old."""
-    settings = config.load()
+    settings = process_settings()
     try:
         with db.connect(settings, autocommit=True) as connection:
             queue.rescue(connection, max_attempts=settings.max_attempts)
@@ -65,7 +66,7 @@ def sweep() -> None:
 
 def sweep_store() -> None:
     """Delete bytes nobody uses. Walks the whole store, and buckets charge for that: not every minute."""
-    settings = config.load()
+    settings = process_settings()
     try:
         with db.connect(settings, autocommit=True) as connection:
             swept = upload.sweep_store(connection, upload.open_store(settings.storage_url))
@@ -79,7 +80,7 @@ def on_start(sender: Any = None, **_: Any) -> None:
     global _ours
     if _station is None:
         _ours = True
-        station = Station(config.load(), _lanes(sender))
+        station = Station(process_settings(), _lanes(sender))
         use(station)
         station.load()
         # Celery takes over the signal some moments from now; until then it would end this process on the spot.

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import psycopg
 
 from imgsearch import db
-from imgsearch.config import DEFAULT_MODEL, Settings
 from imgsearch.errors import DatabaseError, NoSpace
+from imgsearch.settings import DEFAULT_MODEL, Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Space
 from imgsearch.storage import FetchPolicy, open_store
@@ -56,7 +56,7 @@ class Station:
         with db.connect(settings, autocommit=True) as connection:
             db.check(connection)
             known = space.active(connection)
-        model = settings.get("MODEL") or (known.model if known else DEFAULT_MODEL)
+        model = settings.model or (known.model if known else DEFAULT_MODEL)
         encoder, free_memory = _load(settings, model, self._names)
         found = self._join_space(encoder, known)
         log.info("model %s on %s, space %d, lanes %s", model, encoder.device, found.space_id, "+".join(self._names))
@@ -196,9 +196,9 @@ def _load(settings: Settings, model: str, lanes: tuple[str, ...]) -> tuple[Any, 
     towers = BOTH if "queries" in lanes else frozenset({"image"})
     encoder = Encoder.load(
         model,
-        revision=settings.get("MODEL_REVISION") or None,
+        revision=settings.model_revision or None,
         towers=towers,  # type: ignore[arg-type]
-        device=settings.get("DEVICE"),
+        device=settings.device,
         threads=settings.threads,
     )
     return encoder, free_memory
