@@ -16,7 +16,7 @@ from imgsearch.dev.demo import catalogue
 from imgsearch.picture import decode
 
 ROOT = Path(__file__).parent.parent
-MODEL = ROOT / "imgsearch" / "demo" / "model"
+MODEL = ROOT / "imgsearch" / "dev" / "demo" / "model"
 LARGEST = 8 * 2**20
 FILES = {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json", "tokenizer_config.json"}
 # Measured on 400 looks, less a little for other processors. Colour and word together is below its bar of 0.85: of the

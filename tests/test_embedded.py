@@ -191,7 +191,7 @@ def test_two_homes_run_side_by_side_and_know_nothing_of_each_other(old_home: Pat
 def test_three_processes_that_start_a_new_home_at_once_get_one_pair_of_servers(top: Path) -> None:
     home = top / "new"
     script = (
-        "import sys, pathlib; from imgsearch import embedded; "
+        "import sys, pathlib; from imgsearch.dev import embedded; "
         "print(embedded.start(pathlib.Path(sys.argv[1]), memory_mb=256, durable=False))"
     )
     # -W error: nothing that a wheel has to say may reach a user.

@@ -69,7 +69,7 @@ def test_drift_makes_the_parameters_stale(shop: Connection, space: Space, run: R
     assert "tuned on" in run("recall", "--seconds", 2).out
     crowd(shop, space, 3500, seed=2, first=10000)
     assert "Stale: there were" in run("recall", "--seconds", 2).err
-    assert shop.execute("SELECT trap FROM imgsearch.doctor_tuning").fetchall() == [("tuning stale",)]
+    assert shop.execute("SELECT check_name FROM imgsearch.doctor_tuning").fetchall() == [("tuning stale",)]
     assert "ef" in run("recall", "--seconds", 2, "--json").document["parameters"]
 
 

@@ -53,7 +53,7 @@ def test_a_bulk_load_without_index_is_searched_correctly_and_ends_with_the_same_
     before = connection.execute(HNSW).fetchall()
     assert upkeep.drop(settings)
     assert not upkeep.drop(settings)
-    assert connection.execute("SELECT trap FROM imgsearch.doctor_indexes").fetchall() == [("no HNSW",)]
+    assert connection.execute("SELECT check_name FROM imgsearch.doctor_indexes").fetchall() == [("no HNSW",)]
     [loaded] = fill(connection, space, [Row(vector=[1.0] * 48)], first=5000)
     hits = search(connection, ImageId(loaded), k=5)
     assert hits[0].image_id == loaded

@@ -16,7 +16,7 @@ def doctor(
     seconds: float = typer.Option(SECONDS, help="Give up after this long."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Name every known trap this database is in, what it costs and the cure; exit with 1 when one is a problem."""
+    """Name every known trap this database is in, its effect and the fix; exit with 1 when one is a problem."""
     with db.connect(load_settings(), autocommit=True) as connection:
         findings = examine(connection, seconds=seconds)
     problems = sum(finding.severity == "problem" for finding in findings)
@@ -24,9 +24,10 @@ def doctor(
         as_json({"healthy": not problems, "findings": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
+            fix = finding.fix.replace("\n", "\n  ")
             colour = "red" if finding.severity == "problem" else "yellow"
-            output.print(f"[{colour}]{finding.trap}[/]: ", end="")
-            output.print(f"{finding.found}\n  {finding.costs}\n  {finding.cure}", markup=False, soft_wrap=True)
+            output.print(f"[{colour}]{finding.check_name}[/]: ", end="")
+            output.print(f"{finding.detail}\n  {finding.impact}\n  {fix}", markup=False, soft_wrap=True)
         output.print(
             "No known trap." if not findings else f"{problems} problems, {len(findings) - problems} to consider."
         )

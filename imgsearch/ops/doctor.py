@@ -1,4 +1,4 @@
-"""Every known trap a database can be in, by name, with what it costs and the cure."""
+"""Every known trap a database can be in, by name, with what it does to searches, and the fix."""
 
 from __future__ import annotations
 
@@ -9,36 +9,56 @@ import psycopg
 
 from imgsearch import db
 from imgsearch.db import sql
-from imgsearch.errors import DatabaseError
+from imgsearch.errors import DatabaseError, ExtensionMissing, SchemaBehind
 
 SECONDS = 60  # one of the traps looks at every picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One trap: what it is called, what was found, what it costs, and the cure as a command or SQL."""
+    """One trap: its name, what was found, what that does to searches, and the fix.
 
-    trap: str
+    `fix` has one command or SQL statement per line; what follows "--" is for people.
+    """
+
+    check_name: str
     severity: Literal["problem", "advice"]
-    found: str
-    costs: str
-    cure: str
+    detail: str
+    impact: str
+    fix: str
 
 
 def examine(connection: psycopg.Connection[Any], *, seconds: float = SECONDS) -> list[Finding]:
-    """Answer what is wrong, problems first; nothing when all is well. Reads only, for at most `seconds`.
+    """Return what is wrong, problems first; nothing when all is well. Reads only, for at most `seconds`.
 
     A schema that is behind is the only finding then: the others are looked for by the newest one. Raises
     DatabaseUnreachable, DatabaseRights.
     """
-    try:
-        db.check(connection)
-    except DatabaseError as error:
-        said, _, cure = str(error).rpartition(". ")
-        costs = "This version of imgsearch cannot work, nor look for other traps."
-        return [Finding(trap="schema behind", severity="problem", found=said, costs=costs, cure=cure)]
+    if blocked := _blocked(connection):
+        return [blocked]
     with connection.transaction():
         connection.execute("SET TRANSACTION READ ONLY")
         sql.run(connection, "doctor", "bounded", {"milliseconds": str(round(seconds * 1000))})
         sql.run(connection, "doctor", "loaded")
         return [Finding(**row) for row in sql.rows(connection, "doctor", "findings")]
+
+
+def _blocked(connection: psycopg.Connection[Any]) -> Finding | None:
+    """Return why nothing can be examined, or None."""
+    try:
+        db.check(connection)
+    except ExtensionMissing as error:
+        if sql.value(connection, "db", "extension"):
+            return None  # an old one is a trap among others: it can corrupt an index, but it does search
+        return _stopped("pgvector missing", error, "CREATE EXTENSION vector;")
+    except SchemaBehind as error:
+        return _stopped("schema behind", error, "imgsearch db upgrade")
+    except DatabaseError as error:
+        return _stopped("server too old", error, "-- upgrade the server to PostgreSQL 15 or newer")
+    return None
+
+
+def _stopped(check_name: str, error: DatabaseError, fix: str) -> Finding:
+    detail = str(error).rpartition(". ")[0]
+    impact = "This version of imgsearch cannot work, nor look for other traps."
+    return Finding(check_name=check_name, severity="problem", detail=detail, impact=impact, fix=fix)

@@ -36,7 +36,7 @@ def explain(
             raise UsageError("A select brings its own filters; leave the others out.")
         lines = plan.words(plan.of_select(cast("Session", connection), cast("Select[Any]", query)))
         slows = sql.rows(driver(connection), "explain", "slows")
-        return lines + [f"Faster: {row['found']}. {row['costs']} Cure: {row['cure']}" for row in slows]
+        return lines + [f"Faster: {row['detail']}. {row['impact']} Fix: {row['fix']}" for row in slows]
     lent = driver(connection)
     page = {name: named.pop(name) for name in ("k", "skip", "after", "max_distance") if name in named}
     wanted = merged(filters, named)

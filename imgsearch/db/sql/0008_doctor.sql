@@ -1,5 +1,43 @@
 -- Known traps, one view per family. A healthy database has no row in any of them; imgsearch.doctor is all of them.
--- Each row: the trap's name, problem or advice, what was found, what it costs, and the cure as a command or SQL.
+-- Each row: the check's name, problem or advice, what was found, what it does to searches, and the fix: a command or an
+-- SQL statement per line, which tests run as they stand; what follows -- is for people.
+
+CREATE FUNCTION imgsearch.reset_setting(name text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE s.source
+        WHEN 'session' THEN format('RESET %s;', name)
+        WHEN 'user' THEN format('ALTER ROLE %I RESET %s;', session_user, name)
+        WHEN 'database user' THEN format('ALTER ROLE %I IN DATABASE %I RESET %s;', session_user, current_database(), name)
+        WHEN 'database' THEN format('ALTER DATABASE %I RESET %s;', current_database(), name)
+        ELSE format(E'ALTER SYSTEM RESET %s;\nSELECT pg_reload_conf();  -- if it still holds: it stands in postgresql.conf or on the command line', name) END
+    FROM pg_settings s WHERE s.name = reset_setting.name
+$$;
+COMMENT ON FUNCTION imgsearch.reset_setting(text) IS 'The statement that takes a setting back to its default where this session has it from: itself, its role, its database or the server.';
+
+CREATE FUNCTION imgsearch.shell_word(word text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN word ~ '^[A-Za-z0-9_][A-Za-z0-9_.-]*$' THEN word ELSE '''' || replace(word, '''', '''"''"''') || '''' END
+$$;
+COMMENT ON FUNCTION imgsearch.shell_word(text) IS 'A text as one word of a shell command.';
+
+CREATE FUNCTION imgsearch.repair_violations() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    here   integer := imgsearch.active_space();
+    moment timestamptz := now();  -- a variable: no volatile function in what a distributed table is updated with
+    broken record;
+    count  bigint := 0;
+BEGIN
+    FOR broken IN SELECT DISTINCT v.tenant_id, v.image_id FROM imgsearch.violations v ORDER BY v.tenant_id, v.image_id LOOP
+        EXECUTE format('DELETE FROM imgsearch.embedding_%s WHERE tenant_id = $1 AND image_id = $2', here) USING broken.tenant_id, broken.image_id;
+        EXECUTE format('UPDATE imgsearch.image SET bits_%s = NULL WHERE tenant_id = $1 AND image_id = $2', here) USING broken.tenant_id, broken.image_id;
+        INSERT INTO imgsearch.job (tenant_id, image_id, due) VALUES (broken.tenant_id, broken.image_id, moment)
+        ON CONFLICT (tenant_id, image_id) DO UPDATE
+        SET state = 'pending', due = excluded.due, lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL;
+        count := count + 1;
+    END LOOP;
+    PERFORM pg_notify('imgsearch_image', '');
+    RETURN count;
+END $$;
+COMMENT ON FUNCTION imgsearch.repair_violations() IS 'Has every picture in imgsearch.violations embedded anew; returns how many. Until a worker has done so they are not found.';
+REVOKE EXECUTE ON FUNCTION imgsearch.repair_violations() FROM PUBLIC;
 
 CREATE FUNCTION imgsearch.fingerprint() RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
@@ -30,32 +68,34 @@ FROM (SELECT s.space_id, s.parameters -> 'search' AS search, s.parameters #> '{s
 COMMENT ON VIEW imgsearch.tuning IS 'The parameters imgsearch tune chose, on what, and why they are stale now, if they are. Null: the defaults are in use.';
 
 CREATE VIEW imgsearch.doctor_settings WITH (security_invoker = true) AS
-SELECT 'pgvector too old' AS trap, 'problem' AS severity, format('pgvector here is %s', e.extversion) AS found,
-       'Versions before 0.8.4 can corrupt an HNSW index on vacuum.' AS costs,
-       'Update the server''s package, then: ALTER EXTENSION vector UPDATE; and: imgsearch reindex --all' AS cure
+SELECT 'pgvector too old' AS check_name, 'problem' AS severity, format('pgvector here is %s', e.extversion) AS detail,
+       'Versions before 0.8.4 can corrupt an HNSW index on vacuum.' AS impact,
+       E'ALTER EXTENSION vector UPDATE;  -- after the server\'s package is 0.8.4 or newer\nimgsearch reindex --all' AS fix
 FROM pg_extension e WHERE e.extname = 'vector' AND string_to_array(substring(e.extversion FROM '^[0-9.]+'), '.')::integer[] < ARRAY[0, 8, 4]
 UNION ALL
 SELECT 'iterative scan off', 'problem', format('hnsw.iterative_scan is %s', coalesce(current_setting('hnsw.iterative_scan', true), 'not set')),
        'Plain SQL over imgsearch.images with a filter answers short pages without a word.',
-       format('ALTER DATABASE %I SET hnsw.iterative_scan = strict_order;', current_database())
+       CASE WHEN s.source IN ('session', 'user', 'database user') THEN imgsearch.reset_setting('hnsw.iterative_scan') || E'\n' ELSE '' END
+           || format('ALTER DATABASE %I SET hnsw.iterative_scan = strict_order;  -- for new connections', current_database())
+FROM (SELECT max(p.source) AS source FROM pg_settings p WHERE p.name = 'hnsw.iterative_scan') s
 WHERE coalesce(current_setting('hnsw.iterative_scan', true), 'off') = 'off'
 UNION ALL
 SELECT 'generic plans', 'problem', 'plan_cache_mode is force_generic_plan',
        'Prepared statements are planned once for an average filter: 85 ms instead of 1.6 ms for a tenant with 30 % of 200,000 pictures.',
-       format('ALTER DATABASE %I RESET plan_cache_mode; (and ALTER ROLE … RESET plan_cache_mode;)', current_database())
+       imgsearch.reset_setting('plan_cache_mode')
 WHERE current_setting('plan_cache_mode') = 'force_generic_plan'
 UNION ALL
 SELECT 'planner switched off', 'problem', format('%s is off', string_agg(s.name, ', ' ORDER BY s.name)),
        'Every statement loses the plans that need it; without enable_sort an exact search becomes an inexact one.',
-       format('ALTER DATABASE %I RESET %s;', current_database(), min(s.name))
+       string_agg(imgsearch.reset_setting(s.name), E'\n' ORDER BY s.name)
 FROM pg_settings s
 WHERE s.name IN ('enable_bitmapscan', 'enable_indexonlyscan', 'enable_indexscan', 'enable_nestloop', 'enable_seqscan', 'enable_sort') AND s.setting = 'off'
 HAVING count(*) > 0;
 COMMENT ON VIEW imgsearch.doctor_settings IS 'Traps in settings: pgvector too old, iterative scan off, generic plans, parts of the planner switched off.';
 
 CREATE VIEW imgsearch.doctor_indexes WITH (security_invoker = true) AS
-SELECT 'invalid index' AS trap, 'problem' AS severity, format('%s is invalid: its build was interrupted', x.indexrelid::regclass) AS found,
-       'It is written but never read.' AS costs, 'imgsearch reindex' AS cure
+SELECT 'invalid index' AS check_name, 'problem' AS severity, format('%s is invalid: its build was interrupted', x.indexrelid::regclass) AS detail,
+       'It is written but never read.' AS impact, 'imgsearch reindex' AS fix
 FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND NOT x.indisvalid
   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = x.indrelid)
@@ -73,36 +113,42 @@ FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = 
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND a.amname = 'hnsw' AND o.opcname <> 'halfvec_cosine_ops'
 UNION ALL
 SELECT 'unused index', 'advice', format('%s (%s) was never used', u.indexrelid::regclass, pg_size_pretty(pg_relation_size(u.indexrelid))),
-       'Each write to its table writes it too.', format('If no search needs it: DROP INDEX CONCURRENTLY %s;', u.indexrelid::regclass)
+       'Each write to its table writes it too.',
+       CASE WHEN p.name IS NULL THEN format('DROP INDEX CONCURRENTLY %s;  -- if no statement of yours needs it', u.indexrelid::regclass)
+            ELSE format('imgsearch promote %s --undo  -- if no search needs it', imgsearch.shell_word(p.name)) END
 FROM pg_stat_all_indexes u JOIN pg_index x ON x.indexrelid = u.indexrelid JOIN pg_stat_all_tables t ON t.relid = u.relid
+LEFT JOIN imgsearch.promoted_attribute p ON u.indexrelname ~ ('^image_bits_' || p.column_name || '_\d+$')
 WHERE u.schemaname = 'imgsearch' AND u.relname ~ '^(image|embedding_\d+)$' AND NOT x.indisunique AND x.indisvalid AND u.idx_scan = 0
   AND pg_relation_size(u.indexrelid) > 1024 * 1024 AND t.seq_scan + t.idx_scan > 10000
+  -- Ours are not the administrator's to drop: workers, joins and the plans of searches count on them.
+  AND (p.name IS NOT NULL OR u.indexrelname !~ '^(image_by_(id|sha256|attributes|product)|image_bits_(category_|price_)?\d+|embedding_\d+_(hnsw|by_id))$')
 UNION ALL
 SELECT 'HNSW larger than memory', 'problem',
        format('%s has %s; the server counts on %s of cache (effective_cache_size)', x.indexrelid::regclass,
               pg_size_pretty(pg_relation_size(x.indexrelid)), current_setting('effective_cache_size')),
        'A walk reads about a thousand random pages: milliseconds from memory, seconds from a disk.',
-       'Give the server more memory; and set effective_cache_size to what it really has, if that is more'
+       format(E'ALTER SYSTEM SET effective_cache_size = ''%s MB'';  -- if the server really has so much for caching; if not, give it more memory first\nSELECT pg_reload_conf();',
+              ceil(1.25 * pg_relation_size(x.indexrelid) / 1048576))
 FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND a.amname = 'hnsw'
   AND pg_relation_size(x.indexrelid) > greatest(pg_size_bytes(current_setting('effective_cache_size')), pg_size_bytes(current_setting('shared_buffers')))
 UNION ALL
 SELECT 'promoted attribute without index', 'problem', format('%s has no column index in space %s', p.name, s.space_id),
-       'Searches by it read the table row by row.', format('imgsearch promote %s --type %s', p.name, p.type)
+       'Searches by it read the table row by row.', format('imgsearch promote %s --type %s', imgsearch.shell_word(p.name), p.type)
 FROM imgsearch.promoted_attribute p, imgsearch.space s
 WHERE s.state = 'active' AND to_regclass(format('imgsearch.%I', 'image_bits_' || p.column_name || '_' || s.space_id)) IS NULL;
 COMMENT ON VIEW imgsearch.doctor_indexes IS 'Traps in indexes: invalid, missing, of another distance, unused, larger than memory, a promoted attribute without one.';
 
 CREATE VIEW imgsearch.doctor_tables WITH (security_invoker = true) AS
 WITH ours AS (
-    SELECT c.oid, c.reltuples, c.reloptions, c.reltoastrelid, t.n_live_tup, t.n_dead_tup, t.n_mod_since_analyze, t.n_ins_since_vacuum
+    SELECT c.oid, c.reltuples, c.reloptions, t.n_live_tup, greatest(c.reltuples::bigint, t.n_live_tup) AS rows, t.n_dead_tup, t.n_mod_since_analyze, t.n_ins_since_vacuum
     FROM pg_class c JOIN pg_stat_all_tables t ON t.relid = c.oid
     WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(image|job|query_vector|embedding_\d+)$'
 )
-SELECT 'no statistics' AS trap, 'problem' AS severity,
+SELECT 'no statistics' AS check_name, 'problem' AS severity,
        CASE WHEN o.reltuples <= 0 THEN format('%s was never analysed', o.oid::regclass)
-            ELSE format('%s changed %s times since it was analysed, with %s rows', o.oid::regclass, o.n_mod_since_analyze, o.n_live_tup) END AS found,
-       'The planner guesses how many rows a filter leaves, and guesses wrong.' AS costs, format('ANALYZE %s;', o.oid::regclass) AS cure
+            ELSE format('%s changed %s times since it was analysed, with %s rows', o.oid::regclass, o.n_mod_since_analyze, o.n_live_tup) END AS detail,
+       'The planner guesses how many rows a filter leaves, and guesses wrong.' AS impact, format('ANALYZE %s;', o.oid::regclass) AS fix
 FROM ours o
 WHERE o.reltuples <= 0 AND pg_relation_size(o.oid) > 2 * 1024 * 1024 OR o.n_mod_since_analyze > greatest(10000, o.n_live_tup)
 UNION ALL
@@ -112,12 +158,13 @@ FROM ours o WHERE o.n_dead_tup + o.n_ins_since_vacuum > greatest(10000, 0.3 * o.
 UNION ALL
 SELECT 'autovacuum off', 'problem', format('autovacuum is off for %s', o.oid::regclass),
        'Dead rows pile up, statistics grow stale, and index-only scans stop being that.',
-       format('ALTER TABLE %s RESET (autovacuum_enabled); and ALTER SYSTEM RESET autovacuum;', o.oid::regclass)
+       CASE WHEN current_setting('autovacuum') = 'off' THEN imgsearch.reset_setting('autovacuum')
+            ELSE format('ALTER TABLE %s RESET (autovacuum_enabled);', o.oid::regclass) END
 FROM ours o WHERE current_setting('autovacuum') = 'off' OR o.reloptions && ARRAY['autovacuum_enabled=false', 'autovacuum_enabled=off', 'autovacuum_enabled=0']
 UNION ALL
 SELECT 'TOASTed vectors', 'problem', format('%s.%s is not stored in the row', o.oid::regclass, a.attname),
        'An exact comparison fetches each vector from another table: 4.4 times slower.',
-       format('ALTER TABLE %1$s ALTER COLUMN %2$I SET STORAGE PLAIN; VACUUM FULL %1$s;  -- locks the table while it runs', o.oid::regclass, a.attname)
+       format(E'ALTER TABLE %1$s ALTER COLUMN %2$I SET STORAGE PLAIN;\nVACUUM FULL %1$s;  -- locks the table while it runs', o.oid::regclass, a.attname)
 FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid AND NOT a.attisdropped AND a.attname ~ '^(embedding|bits_\d+)$'
 WHERE a.attstorage <> 'p' AND o.oid <> to_regclass('imgsearch.query_vector')
 UNION ALL
@@ -126,40 +173,41 @@ SELECT 'vectors of two spaces', 'problem', format('imgsearch.vectors does not sh
 FROM imgsearch.space s WHERE s.state = 'active' AND pg_get_viewdef('imgsearch.vectors'::regclass) !~ format('embedding_%s\M', s.space_id)
 UNION ALL
 SELECT 'vectors of two spaces', 'problem', format('worker %s writes to space %s, space %s is searched', w.name, w.space_id, s.space_id),
-       'What it embeds is not found.', 'Restart it with the model of the active space: SELECT model FROM imgsearch.space WHERE state = ''active'';'
+       'What it embeds is not found.', format('IMGSEARCH_MODEL=%s imgsearch worker  -- in the place of worker %s', imgsearch.shell_word(s.model), w.name)
 FROM imgsearch.worker w JOIN imgsearch.space s ON s.state = 'active'
 WHERE w.seen_at > now() - interval '1 minute' AND w.space_id <> s.space_id AND NOT EXISTS (
     SELECT FROM imgsearch.space b WHERE b.space_id = w.space_id AND b.state = 'building')
 UNION ALL
 SELECT 'vectors of a retired space', 'advice', format('%s still takes %s', t.oid::regclass, pg_size_pretty(pg_total_relation_size(t.oid))),
        'Disk, and memory while its index is touched.',
-       format('If you will not go back to it: DROP TABLE %s; ALTER TABLE imgsearch.image DROP COLUMN bits_%s;', t.oid::regclass, s.space_id)
+       format(E'DROP TABLE %s;  -- if you will not go back to it\nALTER TABLE imgsearch.image DROP COLUMN bits_%s;', t.oid::regclass, s.space_id)
 FROM imgsearch.space s JOIN pg_class t ON t.oid = to_regclass('imgsearch.embedding_' || s.space_id)
 WHERE s.state = 'retired' AND pg_relation_size(t.oid) > 0
 UNION ALL
 SELECT 'sample stale', 'problem',
-       coalesce(format('the sample was drawn from %s pictures at %s, now there are %s', s.parameters #>> '{sample,pictures}',
-                       to_char((s.parameters #>> '{sample,at}')::timestamptz, 'YYYY-MM-DD HH24:MI'), o.n_live_tup), 'there is no sample'),
+       CASE WHEN s.parameters #>> '{sample,pictures}' IS NULL OR s.parameters #>> '{sample,at}' IS NULL THEN 'there is no sample'
+            ELSE format('the sample was drawn from %s pictures at %s, now there are %s', s.parameters #>> '{sample,pictures}',
+                        to_char((s.parameters #>> '{sample,at}')::timestamptz, 'YYYY-MM-DD HH24:MI'), o.rows) END,
        'A search guesses from it how many pictures match; a wrong guess costs time, never recall.',
        'SELECT imgsearch.refresh_sample();  -- the sweep does so by itself while a worker and celery beat run'
 FROM imgsearch.space s JOIN ours o ON o.oid = to_regclass('imgsearch.embedding_' || s.space_id)
-WHERE s.state = 'active' AND o.n_live_tup > 1000
-  AND NOT coalesce((s.parameters #>> '{sample,pictures}')::double precision, 0) BETWEEN o.n_live_tup / 2.0 AND o.n_live_tup * 2.0
+WHERE s.state = 'active' AND o.rows > 1000
+  AND NOT coalesce((s.parameters #>> '{sample,pictures}')::double precision, 0) BETWEEN o.rows / 2.0 AND o.rows * 2.0
 UNION ALL
 SELECT 'vacuum held back', 'problem', format('a transaction of %s has been open for %s', a.usename, date_trunc('second', now() - a.xact_start)),
-       'No row that died since can be removed, in any table.', format('End it: SELECT pg_terminate_backend(%s);', a.pid)
+       'No row that died since can be removed, in any table.', format('SELECT pg_terminate_backend(%s);  -- or end it yourself', a.pid)
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.backend_type = 'client backend'
   AND a.xact_start < now() - coalesce(nullif(current_setting('imgsearch.patience', true), ''), '1 hour')::interval AND a.pid <> pg_backend_pid();
 COMMENT ON VIEW imgsearch.doctor_tables IS 'Traps in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, vectors of two spaces, sample stale.';
 
 CREATE VIEW imgsearch.doctor_tuning WITH (security_invoker = true) AS
-SELECT 'tuning stale' AS trap, 'problem' AS severity, format('tuned at %s; %s', to_char(t.tuned_at, 'YYYY-MM-DD HH24:MI'), t.stale) AS found,
-       'Recall may have fallen below the target, or searches work harder than they must.' AS costs, 'imgsearch tune' AS cure
+SELECT 'tuning stale' AS check_name, 'problem' AS severity, concat('tuned at ' || to_char(t.tuned_at, 'YYYY-MM-DD HH24:MI') || '; ', t.stale) AS detail,
+       'Recall may have fallen below the target, or searches work harder than they must.' AS impact, 'imgsearch tune' AS fix
 FROM imgsearch.tuning t WHERE t.stale IS NOT NULL
 UNION ALL
 SELECT 'recall below target', 'problem', format('when it was tuned the best recall found was %s, the target %s', t.recall, t.target),
-       'Some searches miss pictures.', 'imgsearch recall  -- shows which filters'
+       'Some searches miss pictures.', 'imgsearch tune  -- again, or for a lower --target; imgsearch recall shows which filters miss'
 FROM imgsearch.tuning t WHERE t.recall < t.target
 UNION ALL
 SELECT 'never tuned', 'advice', format('%s pictures are searched with the defaults', t.now ->> 'pictures'),
@@ -173,22 +221,26 @@ WITH RECURSIVE tenants (role) AS (
     UNION SELECT m.member FROM pg_auth_members m JOIN tenants t ON m.roleid = t.role
 ), served AS (  -- who logs in and was made to be behind the wall
     SELECT r.* FROM pg_roles r JOIN tenants t ON t.role = r.oid WHERE r.rolcanlogin
+), unrestricted AS (  -- who sees every tenant
+    SELECT o.oid, o.rolname FROM pg_roles o
+    WHERE o.rolname IN ('imgsearch_admin', 'imgsearch_worker') OR o.oid = (SELECT c.relowner FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass)
 )
-SELECT 'wall bypassed' AS trap, 'problem' AS severity,
+SELECT 'wall bypassed' AS check_name, 'problem' AS severity,
        format('role %s is a member of imgsearch_reader or imgsearch_writer, and %s', r.rolname, CASE
            WHEN r.rolsuper THEN 'a superuser' WHEN r.rolbypassrls THEN 'has BYPASSRLS'
-           ELSE 'also a member of a role that sees all tenants' END) AS found,
-       'It sees every tenant''s pictures.' AS costs,
+           ELSE 'also a member of a role that sees all tenants' END) AS detail,
+       'It sees every tenant''s pictures.' AS impact,
        CASE WHEN r.rolsuper THEN format('ALTER ROLE %I NOSUPERUSER;', r.rolname)
             WHEN r.rolbypassrls THEN format('ALTER ROLE %I NOBYPASSRLS;', r.rolname)
-            ELSE format('Take it out of imgsearch_admin, imgsearch_worker and the owner: REVOKE imgsearch_admin, imgsearch_worker FROM %I;', r.rolname) END AS cure
+            ELSE (SELECT string_agg(format('REVOKE %I FROM %I;', o.rolname, m.rolname), E'\n' ORDER BY o.rolname, m.rolname)
+                  FROM pg_auth_members x JOIN unrestricted o ON o.oid = x.roleid JOIN pg_roles m ON m.oid = x.member
+                  WHERE pg_has_role(r.oid, m.oid, 'USAGE') AND m.oid NOT IN (SELECT u.oid FROM unrestricted u)) END AS fix
 FROM served r
 WHERE r.rolsuper OR r.rolbypassrls OR EXISTS (
-    SELECT FROM pg_roles o WHERE pg_has_role(r.oid, o.oid, 'USAGE') AND (o.rolname IN ('imgsearch_admin', 'imgsearch_worker')
-        OR o.oid = (SELECT c.relowner FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass)))
+    SELECT FROM unrestricted o WHERE pg_has_role(r.oid, o.oid, 'USAGE'))
 UNION ALL
 SELECT 'wall bypassed', 'problem', format('this session speaks for the tenant %s, but as %s it sees all tenants', imgsearch.current_tenant(), current_user),
-       'Filters that rely on the wall do not filter.', 'Connect as a role that is a member of imgsearch_reader or imgsearch_writer only'
+       'Filters that rely on the wall do not filter.', 'SET ROLE imgsearch_writer;  -- or connect as a role that is a member of imgsearch_reader or imgsearch_writer only'
 WHERE imgsearch.current_tenant() IS NOT NULL AND NOT imgsearch.walled()
 UNION ALL
 SELECT 'generic plans', 'problem', format('role %s is behind the wall and plans with plan_cache_mode = auto', r.rolname),
@@ -207,17 +259,17 @@ WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND
 COMMENT ON VIEW imgsearch.doctor_walls IS 'Traps in the wall between tenants: roles that bypass it, tables outside it, plans made for an average tenant.';
 
 CREATE VIEW imgsearch.doctor_work WITH (security_invoker = true) AS
-SELECT 'no worker seen' AS trap, 'problem' AS severity,
-       coalesce(format('the last sign of life of a worker is %s old', date_trunc('second', now() - max(w.seen_at))), 'no worker was ever seen') AS found,
-       'New pictures and new words wait.' AS costs, 'imgsearch worker' AS cure
+SELECT 'no worker seen' AS check_name, 'problem' AS severity,
+       coalesce('the last sign of life of a worker is ' || date_trunc('second', now() - max(w.seen_at)) || ' old', 'no worker was ever seen') AS detail,
+       'New pictures and new words wait.' AS impact, 'imgsearch worker' AS fix
 FROM imgsearch.worker w HAVING coalesce(max(w.seen_at), '-infinity') < now() - interval '1 minute'
 UNION ALL
 SELECT 'violations', 'problem', format('%s pictures: %s', count(*), v.violation), 'A picture in no state or in two: it is not found, or found wrongly.',
-       'SELECT * FROM imgsearch.violations;  -- "neither vector nor job" heals with the next sweep; for others: imgsearch requeue'
+       'SELECT imgsearch.repair_violations();  -- has them embedded anew; SELECT * FROM imgsearch.violations; names them'
 FROM imgsearch.violations v GROUP BY v.violation;
 COMMENT ON VIEW imgsearch.doctor_work IS 'Traps in the work: no worker, broken invariants. Looks at every picture.';
 
 CREATE VIEW imgsearch.doctor WITH (security_invoker = true) AS
 SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes UNION ALL SELECT * FROM imgsearch.doctor_tables
 UNION ALL SELECT * FROM imgsearch.doctor_tuning UNION ALL SELECT * FROM imgsearch.doctor_walls UNION ALL SELECT * FROM imgsearch.doctor_work;
-COMMENT ON VIEW imgsearch.doctor IS 'Every known trap this database is in, what it costs and the cure. A healthy database has no row here.';
+COMMENT ON VIEW imgsearch.doctor IS 'Every known trap this database is in, what it does to searches, and the fix. A healthy database has no row here.';

@@ -65,10 +65,10 @@ BEGIN
         RETURN NEXT;
     END LOOP;
     RETURN QUERY
-        SELECT format('Faster: %s. %s Cure: %s', d.found, d.costs, d.cure)
+        SELECT format('Faster: %s. %s Fix: %s', d.detail, d.impact, d.fix)
         FROM (SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes
               UNION ALL SELECT * FROM imgsearch.doctor_tables UNION ALL SELECT * FROM imgsearch.doctor_tuning) d
-        WHERE d.trap IN ('planner switched off', 'invalid index', 'no HNSW', 'HNSW larger than memory', 'promoted attribute without index',
+        WHERE d.check_name IN ('planner switched off', 'invalid index', 'no HNSW', 'HNSW larger than memory', 'promoted attribute without index',
                          'no statistics', 'vacuum overdue', 'TOASTed vectors', 'sample stale', 'tuning stale');
 END $$;
 COMMENT ON FUNCTION imgsearch.explain_search(halfvec, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], integer, double precision, bigint) IS

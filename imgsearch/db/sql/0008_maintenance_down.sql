@@ -3,7 +3,7 @@ DROP FUNCTION imgsearch.explain_search(text, text, text, double precision, doubl
 DROP FUNCTION imgsearch.explain_search(halfvec, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], integer, double precision, bigint);
 DROP VIEW imgsearch.doctor, imgsearch.doctor_settings, imgsearch.doctor_indexes, imgsearch.doctor_tables, imgsearch.doctor_tuning,
     imgsearch.doctor_walls, imgsearch.doctor_work, imgsearch.tuning;
-DROP FUNCTION imgsearch.fingerprint();
+DROP FUNCTION imgsearch.fingerprint(), imgsearch.reset_setting(text), imgsearch.shell_word(text), imgsearch.repair_violations();
 SELECT imgsearch.demote_attribute(name) FROM imgsearch.promoted_attribute;
 DROP FUNCTION imgsearch.demote_attribute(text);
 DROP FUNCTION imgsearch.promote_attribute(text, text);

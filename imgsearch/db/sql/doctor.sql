@@ -1,6 +1,6 @@
 -- name: findings
 -- Every known trap this database is in.
-SELECT trap, severity, found, costs, cure FROM imgsearch.doctor ORDER BY severity DESC, trap, found
+SELECT check_name, severity, detail, impact, fix FROM imgsearch.doctor ORDER BY severity DESC, check_name, detail
 
 -- name: loaded
 -- Loads pgvector's library, so that its settings can be seen.

@@ -13,8 +13,8 @@ SELECT imgsearch.find(%(vector)s::halfvec, tenant => %(tenant)s, categories => %
 
 -- name: slows
 -- What makes any search slower than it need be.
-SELECT found, costs, cure FROM imgsearch.doctor_settings WHERE trap IN ('iterative scan off', 'generic plans', 'planner switched off')
+SELECT detail, impact, fix FROM imgsearch.doctor_settings WHERE check_name IN ('iterative scan off', 'generic plans', 'planner switched off')
 UNION ALL
-SELECT found, costs, cure FROM imgsearch.doctor_indexes WHERE trap IN ('invalid index', 'no HNSW', 'HNSW larger than memory')
+SELECT detail, impact, fix FROM imgsearch.doctor_indexes WHERE check_name IN ('invalid index', 'no HNSW', 'HNSW larger than memory')
 UNION ALL
-SELECT found, costs, cure FROM imgsearch.doctor_tables WHERE trap IN ('no statistics', 'vacuum overdue', 'TOASTed vectors')
+SELECT detail, impact, fix FROM imgsearch.doctor_tables WHERE check_name IN ('no statistics', 'vacuum overdue', 'TOASTed vectors')

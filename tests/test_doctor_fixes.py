@@ -1,0 +1,183 @@
+"""Each trap the doctor knows is set for real; its fix is then run as it stands, and the trap is gone."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from imgsearch import db
+from imgsearch.settings import Settings
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.ops.doctor import Finding, examine
+from imgsearch.spaces.space import ensure
+from tests.crowd import crowd
+from tests.processes import WorkerProcess, eventually
+from tests.shop import database
+from tests.test_cli import Run, run  # noqa: F401
+
+Connection = psycopg.Connection[Any]
+Fix = Callable[[str], None]
+
+NEW_SPACE = "SELECT imgsearch.create_space('other', '', 'p', 48, '1', array_fill(0.1::real, ARRAY[48])::halfvec);"
+READ_OFTEN = """SELECT count(i.price) FROM generate_series(1, 11000) g
+    JOIN LATERAL (SELECT price FROM imgsearch.image WHERE image_id = g % 1500 OFFSET 0) i ON true;
+    SELECT pg_stat_force_next_flush();"""
+TUNED = """UPDATE imgsearch.space
+    SET parameters = parameters || '{"search": {"ef": 100, "pool": 320, "target": 0.95, %s}}';"""
+WORKER = "INSERT INTO imgsearch.worker (name, lane, host, pid, device, space_id, seen_at) VALUES "
+# A trap may be met in several ways: the name, then the way.
+TRAPS = {
+    "pgvector too old": "UPDATE pg_extension SET extversion = '0.8.3' WHERE extname = 'vector'",
+    "iterative scan off": "ALTER DATABASE {db} SET hnsw.iterative_scan = off",
+    "iterative scan off, for a role": "ALTER ROLE postgres IN DATABASE {db} SET hnsw.iterative_scan = off",
+    "generic plans": "ALTER DATABASE {db} SET plan_cache_mode = force_generic_plan",
+    "generic plans, for a role": "ALTER ROLE postgres IN DATABASE {db} SET plan_cache_mode = force_generic_plan",
+    "planner switched off": "ALTER DATABASE {db} SET enable_sort = off; ALTER DATABASE {db} SET enable_nestloop = off",
+    "invalid index": "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'imgsearch.embedding_1_hnsw'::regclass",
+    "no HNSW": "DROP INDEX imgsearch.embedding_1_hnsw",
+    "index of another distance": "CREATE INDEX wrong ON imgsearch.embedding_1 USING hnsw (embedding halfvec_l2_ops)",
+    "unused index": "CREATE INDEX mine ON imgsearch.image (uri, sha256) WITH (fillfactor = 10);" + READ_OFTEN,
+    "unused index, of an attribute": "SELECT imgsearch.promote_attribute('Größe ''x''');"
+    "ALTER INDEX imgsearch.image_bits_attribute_größe_x__1 SET (fillfactor = 10);"
+    "REINDEX INDEX imgsearch.image_bits_attribute_größe_x__1;" + READ_OFTEN,
+    "no statistics": "UPDATE pg_class SET reltuples = -1 WHERE oid = 'imgsearch.image'::regclass;"
+    "INSERT INTO imgsearch.image (tenant_id, product_id, uri, attributes) "
+    "SELECT 'acme', 'x' || n, 'store:x', jsonb_build_object('t', repeat('x', 900)) FROM generate_series(1, 3000) n",
+    "vacuum overdue": 8 * "UPDATE imgsearch.image SET price = price + 1;" + "SELECT pg_stat_force_next_flush()",
+    "autovacuum off": "ALTER TABLE imgsearch.image SET (autovacuum_enabled = false)",
+    "TOASTed vectors": "ALTER TABLE imgsearch.embedding_1 ALTER COLUMN embedding SET STORAGE EXTERNAL",
+    "vectors of two spaces": "{new space} UPDATE imgsearch.space SET state = 'retired' WHERE space_id = 1;"
+    "UPDATE imgsearch.space SET state = 'active' WHERE space_id <> 1;"
+    "UPDATE imgsearch.worker SET space_id = (SELECT space_id FROM imgsearch.space WHERE state = 'active')",
+    "vectors of a retired space": "{new space} SELECT imgsearch.activate_space(max(space_id)) FROM imgsearch.space",
+    "sample stale": "UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', '300')",
+    "sample stale, because there is none": "UPDATE imgsearch.space SET parameters = parameters - 'sample'",
+    "tuning stale": TUNED
+    % '"recall": 0.995, "at": "2026-01-01", "fingerprint": {"pictures": 300, "spread": 1, "shift": 0.1}',
+    "tuning stale, at a time unknown": TUNED % '"fingerprint": {"pictures": 300, "spread": 1, "shift": 0.1}',
+    "recall below target": TUNED % '"recall": 0.9, "at": "2026-01-01"',
+    "never tuned": "UPDATE pg_class SET reltuples = 60000 WHERE oid = 'imgsearch.embedding_1'::regclass",
+    "promoted attribute without index": "SELECT imgsearch.promote_attribute('Größe ''x''', 'number');"
+    "DROP INDEX imgsearch.image_bits_attribute_größe_x__1",
+    "hole in the wall": "ALTER TABLE imgsearch.image NO FORCE ROW LEVEL SECURITY",
+    "no worker seen": "DELETE FROM imgsearch.worker",
+    "no worker seen, for an hour": "UPDATE imgsearch.worker SET seen_at = now() - interval '1 hour'",
+    "violations": "DELETE FROM imgsearch.embedding_1 WHERE image_id = (SELECT min(image_id) FROM imgsearch.image)",
+    "violations, of other bytes": "UPDATE imgsearch.embedding_1 SET sha256 = 'x' WHERE image_id % 500 = 0",
+    "violations, without bits": "UPDATE imgsearch.image SET bits_1 = NULL WHERE image_id % 500 = 0",
+    "violations, of a forgotten lease": "INSERT INTO imgsearch.job (tenant_id, image_id, state, lease, token) "
+    "SELECT tenant_id, image_id, 'leased', now() - interval '1 hour', gen_random_uuid() FROM imgsearch.image LIMIT 1",
+}
+HOLES = re.compile(r"  |\bNULL\b|%s|\(\)|\s[,.;:]|:$", re.IGNORECASE)
+ADVICE = {"unused index", "vectors of a retired space", "never tuned"}
+
+
+@pytest.fixture(scope="module")
+def template(servers: embedded.Servers, template: str) -> Iterator[str]:
+    """A shop of 1,500 pictures, cared for by a worker; each test breaks a copy of it."""
+    with database(servers, template) as made:
+        with db.connect(made, autocommit=True) as connection:
+            crowd(connection, ensure(connection, FakeEncoder().describe()), 1500)
+            connection.execute(WORKER + "('w', 'both', 'h', 1, 'cpu', 1, now() + interval '1 hour')")
+            row = connection.execute("SELECT current_database()").fetchone()
+        assert row is not None
+        yield row[0]
+
+
+def examined(settings: Settings) -> dict[str, Finding]:
+    """Look as a new session does; a finding's sentences have no holes."""
+    with db.connect(settings, autocommit=True) as connection:
+        findings = examine(connection)
+    for finding in findings:
+        for sentence in (finding.check_name, finding.detail, finding.impact, finding.fix):
+            assert sentence.strip() == sentence, finding
+            assert sentence, finding
+        for sentence in (finding.detail, finding.impact):
+            assert not HOLES.search(sentence), finding
+    return {finding.check_name: finding for finding in findings}
+
+
+@pytest.fixture
+def fix(settings: Settings, environment: dict[str, str], tmp_path: Path, run: Run) -> Iterator[Fix]:  # noqa: F811
+    """Run a fix line by line, as an administrator would: commands by the CLI, everything else as SQL."""
+    workers: list[WorkerProcess] = []
+
+    def apply(lines: str) -> None:
+        for line in lines.splitlines():
+            *variables, words = re.split(r"(?<=\S) (?=imgsearch )", line.split("  --")[0])
+            if not words.startswith("imgsearch "):
+                with db.connect(settings, autocommit=True) as connection:
+                    connection.execute(words.encode())
+            elif words == "imgsearch worker":
+                set_here = dict(word.split("=", 1) for word in shlex.split(" ".join(variables)))
+                workers.append(WorkerProcess(settings, environment | set_here, tmp_path / "worker.log"))
+                workers[-1].ready()
+            else:
+                done = run(*shlex.split(words)[1:])
+                assert done.code == 0, (line, done.err)
+
+    yield apply
+    for worker in workers:
+        worker.end()
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_trap_is_named_without_holes_and_its_fix_takes_it_away(settings: Settings, fix: Fix, trap: str) -> None:
+    assert examined(settings) == {}
+    with db.connect(settings, autocommit=True) as connection:
+        name = SQL("{}").format(Identifier(connection.info.dbname)).as_string()
+        for statement in TRAPS[trap].replace("{db}", name).replace("{new space}", NEW_SPACE).split(";"):
+            connection.execute(statement.encode())
+    kind = trap.partition(",")[0]
+    named = examined(settings)
+    assert kind in named, named
+    assert named[kind].severity == ("advice" if kind in ADVICE else "problem")
+    fix(named[kind].fix)
+    eventually(lambda: kind not in examined(settings), what=f"the end of {named[kind]}")
+
+
+def test_a_worker_of_another_model_is_replaced_by_one_of_the_right_model(settings: Settings, fix: Fix) -> None:
+    with db.connect(settings, autocommit=True) as connection:
+        made = connection.execute(NEW_SPACE.encode()).fetchone()
+        connection.execute("UPDATE imgsearch.space SET state = 'retired' WHERE space_id <> 1")
+        connection.execute((WORKER + "('other', 'both', 'h', 2, 'cpu', %s, now())").encode(), made)
+    finding = examined(settings)["vectors of two spaces"]
+    assert "worker other writes to space" in finding.detail
+    fix(finding.fix)
+    with db.connect(settings, autocommit=True) as connection:
+        connection.execute("DELETE FROM imgsearch.worker WHERE name = 'other'")  # it has been ended, as the fix says
+    assert examined(settings) == {}
+
+
+def test_imgsearchs_own_indexes_are_not_advised_away(settings: Settings) -> None:
+    with db.connect(settings, autocommit=True) as connection:
+        ours = connection.execute(
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid IN ('imgsearch.image'::regclass, "
+            "'imgsearch.embedding_1'::regclass) AND NOT indisunique"
+        ).fetchall()
+        assert len(ours) >= 8
+        connection.execute(
+            "INSERT INTO imgsearch.image (tenant_id, product_id, uri, sha256) "
+            "SELECT 'acme', 'x' || n, 'store:x', sha256(n::text::bytea) FROM generate_series(1, 4000) n"
+        )
+        for (index,) in ours:
+            if "hnsw" not in index and "attributes" not in index:
+                connection.execute(f"ALTER INDEX {index} SET (fillfactor = 10)".encode())
+                connection.execute(f"REINDEX INDEX {index}".encode())
+        for statement in READ_OFTEN.split(";"):
+            connection.execute(statement.encode())
+        large = connection.execute(
+            "SELECT count(*) FROM pg_stat_all_indexes WHERE schemaname = 'imgsearch' AND idx_scan = 0 "
+            "AND pg_relation_size(indexrelid) > 1024 * 1024"
+        ).fetchone()
+        assert large is not None
+        assert large[0] >= 4, "they are large enough and unused: only their names keep them"
+    assert "unused index" not in examined(settings)
