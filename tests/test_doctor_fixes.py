@@ -13,10 +13,10 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from imgsearch import db
-from imgsearch.settings import Settings
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ops.doctor import Finding, examine
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import ensure
 from tests.crowd import crowd
 from tests.processes import WorkerProcess, eventually
