@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from flask import Blueprint, Response, jsonify, url_for
+from flask import Blueprint, Response, url_for
+from pydantic import BaseModel
 
 from imgsearch.errors import PictureError, UnknownImage
-from imgsearch.http import access, reader, service, values
+from imgsearch.http import access, caps, reader, responses, service, values
 from imgsearch.http.problem import Problem
+from imgsearch.http.reader import NewPicture
 from imgsearch.http.state import app_state
 from imgsearch.ingest import upload
 from imgsearch.ingest.upload import Inspected
@@ -28,60 +29,64 @@ def mount(blueprint: Blueprint) -> None:
         blueprint.add_url_rule(rule, f"v1_{view.__name__}", view, methods=[method])
 
 
-def search() -> Any:
-    """Answer the nearest pictures that match."""
+def search() -> Response:
+    """Return the nearest pictures that match."""
     here, asked = app_state(), reader.search()
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     image = service.fetched(here, asked)
     with here.session(asked.filters.tenant) as connection:
         found = service.answer(here, connection, asked, image)
-    return jsonify(service.document(here, found))
+    return sent(service.page(here, found))
 
 
-def embed() -> Any:
-    """Answer the vector of a text or a picture."""
+def embed() -> Response:
+    """Return the vector of a text or a picture."""
     here, asked = app_state(), reader.embed().of_tenant(access.me().tenant)
     image = service.fetched(here, asked)
     with here.session(asked.filters.tenant) as connection:
         resolved = service.vector_of(here, connection, asked, image)
         made_by = space.require(connection)
-    return jsonify(
-        vector=json.loads(resolved.vector),
-        dimension=made_by.dimension,
-        model=made_by.model,
-        source=resolved.source,
-        took_ms=round(resolved.took_ms, 3),
+    return sent(
+        responses.Vector(
+            vector=json.loads(resolved.vector),
+            dimension=made_by.dimension,
+            model=made_by.model,
+            source=resolved.source,
+            took_ms=round(resolved.took_ms, 3),
+        )
     )
 
 
 @access.needs("write")
-def add() -> Any:
-    """Take pictures: all of them or, where one cannot be used, none."""
-    here, pictures = app_state(), reader.pictures()
-    tenants = [access.tenant_of(fields.pop("tenant")) or "default" for _, fields in pictures]
-    inspected = _inspect([image for image, _ in pictures])
+def add() -> Response:
+    """Add images: all of them or, where one cannot be used, none."""
+    here, given = app_state(), reader.images()
+    tenants = [access.tenant_of(one.tenant) or "default" for one in given]
+    inspected = _inspect(given)
     added = []
     with here.session(access.me().tenant, writes=True) as connection:
-        for image, (_, fields), tenant in zip(inspected, pictures, tenants, strict=True):
-            found = upload.add(connection, image, tenant=tenant, store=here.store, **fields)
-            place = url_for("imgsearch.v1_show", image_id=found.image_id)
-            added.append({"image_id": found.image_id, "outcome": found.outcome, "waits": found.waits, "url": place})
-    return jsonify(images=added), 202
+        for one, picture, tenant in zip(given, inspected, tenants, strict=True):
+            found = upload.add(connection, picture, tenant=tenant, settings=here.settings, **one.fields)
+            url = url_for("imgsearch.v1_show", image_id=found.image_id)
+            added.append(
+                responses.AddedImage(image_id=found.image_id, outcome=found.outcome, waits=found.waits, url=url)
+            )
+    return sent(responses.Added(images=added), 202)
 
 
-def show(image_id: str) -> Any:
-    """Answer one picture: its fields, its state, and why it failed if it did."""
+def show(image_id: str) -> Response:
+    """Return one picture: its fields, its state, and why it failed if it did."""
     here, tenant = app_state(), access.me().tenant
     number = _number(image_id)
     with here.session(tenant) as connection:
         rows = service.pictures(connection, [number], tenant)
     if not rows:
         raise _unknown(image_id)
-    return jsonify(service.state(here, rows[0]))
+    return sent(service.image(here, rows[0]))
 
 
 @access.needs("write")
-def remove(image_id: str) -> Any:
+def remove(image_id: str) -> Response:
     """Delete one picture."""
     here, tenant = app_state(), access.me().tenant
     number = _number(image_id)
@@ -93,13 +98,18 @@ def remove(image_id: str) -> Any:
     return Response(status=204)
 
 
-def _inspect(images: list[bytes | str]) -> list[str | Inspected]:
+def sent(found: BaseModel, status: int = 200) -> Response:
+    """Return a model as a JSON response."""
+    return Response(found.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
+
+
+def _inspect(images: list[NewPicture]) -> list[str | Inspected]:
     """Refuse a whole request because of its bad pictures, and name each of them; addresses are not fetched here."""
     good: list[str | Inspected] = []
     bad = []
     for place, image in enumerate(images):
         try:
-            good.append(upload.inspected(image) if isinstance(image, bytes) else image)
+            good.append(upload.inspected(image.picture) if isinstance(image.picture, bytes) else image.picture)
         except PictureError as error:
             bad.append({"index": place, "code": error.code, "detail": str(error)})
     if len(bad) == 1 and len(images) == 1:
@@ -112,7 +122,7 @@ def _inspect(images: list[bytes | str]) -> list[str | Inspected]:
 
 def _number(image_id: str) -> int:
     try:
-        return values.whole_in("image_id", image_id, 1, values.LARGEST_ID)
+        return values.whole("image_id", image_id, 1, caps.LARGEST_ID)
     except Problem as error:
         raise _unknown(image_id) from error
 

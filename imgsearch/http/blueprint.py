@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, g, request
 
-from imgsearch.http import access, api, health, openapi, problem, reader, thumbnails
+from imgsearch.http import access, api, caps, health, openapi, problem, thumbnails
 from imgsearch.http.state import app_state
 
 NAME = "imgsearch"
@@ -41,9 +41,11 @@ def before() -> Response | None:
     """Set the limits of the request's body, and check who asks."""
     g.imgsearch_request = secrets.token_hex(6)
     largest = app_state().settings.http_body
-    request.max_content_length = largest
-    request.max_form_memory_size = largest
-    request.max_form_parts = reader.MOST_PARTS
+    carries_images = request.endpoint == f"{NAME}.v1_add"  # a thousand of them, with their fields
+    fields = largest if carries_images else min(largest, caps.JSON_BYTES)
+    request.max_content_length = largest if request.mimetype == "multipart/form-data" else fields
+    request.max_form_memory_size = fields
+    request.max_form_parts = caps.IMAGES + 1
     return access.admit()
 
 

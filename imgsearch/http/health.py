@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, SchemaBehind
-from imgsearch.http import access
+from imgsearch.http import access, responses
+from imgsearch.http.api import sent
 from imgsearch.http.state import AppState, app_state
 
 _GAUGES = {
@@ -31,24 +32,25 @@ def mount(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/metrics", "metrics", access.needs("admin")(metrics))
 
 
-def alive() -> Any:
-    """Answer that this process answers; nothing else is looked at."""
-    return jsonify(alive=True)
+def alive() -> Response:
+    """Return that this process answers; nothing else is looked at."""
+    return sent(responses.Alive(alive=True))
 
 
-def ready() -> Any:
-    """Answer whether a search would be answered now: 200, or 503 and what is missing."""
+def ready() -> Response:
+    """Return whether a search would be answered now: 200, or 503 and what is missing."""
     found = checks(app_state())
-    return jsonify(ready=all(found.values()), **found), 200 if all(found.values()) else 503
+    good = all(found.values())
+    return sent(responses.Ready(ready=good, **found), 200 if good else 503)
 
 
-def status() -> Any:
-    """Answer how the key's pictures are, and who works."""
-    return jsonify(read(app_state()))
+def status() -> Response:
+    """Return how the key's pictures are, and who works."""
+    return sent(responses.Status(**read(app_state())))
 
 
 def metrics() -> Response:
-    """Answer the same for Prometheus; no tenant is named, so that a graph never says who is a customer."""
+    """Return the same for Prometheus; no tenant is named, so that a graph never says who is a customer."""
     lines: list[str] = []
     for name, value in read(app_state()).items():
         if name in _GAUGES:
@@ -58,14 +60,14 @@ def metrics() -> Response:
 
 
 def read(here: AppState) -> dict[str, Any]:
-    """Answer the figures of whoever asks."""
+    """Return the figures of whoever asks."""
     tenant = access.me().tenant
     with here.session(tenant) as connection:
         return dict(sql.rows(connection, "http", "status", {"tenant": tenant})[0])
 
 
 def checks(here: AppState) -> dict[str, bool]:
-    """Answer what must be so for a search to be answered."""
+    """Return what must be so for a search to be answered."""
     found = dict.fromkeys(("database", "schema", "model", "query_worker", "store"), False)
     try:
         with here.session(None, patience=1) as connection:

@@ -1,19 +1,120 @@
-"""What the HTTP API takes and answers, as an OpenAPI 3.1 document: served at /v1/openapi.json, held true by a test."""
+"""The OpenAPI 3.1 document of the API, made of the models of requests and responses and one table of operations."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, Response, jsonify
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
-from imgsearch.http import access, schemas
-from imgsearch.http.schemas import reference
+from imgsearch.http import access, caps, requests, responses
 from imgsearch.http.state import app_state
+from imgsearch.ops.api_keys import Scope
 
-Operation = dict[str, Any]
-_SHOW = "One picture: its fields, its state, and why it failed if it did."
-_TAKE = "Take pictures: all of them or, where one cannot be used, none."
+Json = dict[str, Any]
+_REFERENCE = "#/components/schemas/{model}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One row of the table. `file` and `files`: the form that may be sent instead of JSON carries pictures."""
+
+    name: str
+    summary: str
+    tag: str
+    scope: Scope | None = None
+    body: type[BaseModel] | None = None
+    file: bool = False
+    files: type[BaseModel] | None = None
+    status: int = 200
+    answer: type[BaseModel] | None = None
+    problems: tuple[int, ...] = ()
+
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("/v1/search", "post"): Operation(
+        name="search",
+        summary="The nearest images that match.",
+        tag="search",
+        scope="search",
+        body=requests.Search,
+        file=True,
+        answer=responses.Page,
+        problems=(404, 413, 415, 422, 504),
+    ),
+    ("/v1/embed", "post"): Operation(
+        name="embed",
+        summary="The vector of a text or a picture.",
+        tag="search",
+        scope="search",
+        body=requests.Embed,
+        file=True,
+        answer=responses.Vector,
+        problems=(413, 415, 422, 504),
+    ),
+    ("/v1/images", "post"): Operation(
+        name="add_images",
+        summary="Add images: all of them or, where one cannot be used, none.",
+        tag="images",
+        scope="write",
+        body=requests.Add,
+        files=requests.AddFiles,
+        status=202,
+        answer=responses.Added,
+        problems=(413, 415, 422),
+    ),
+    ("/v1/images/{image_id}", "get"): Operation(
+        name="get_image",
+        summary="One image: its fields, its state, and why it failed if it did.",
+        tag="images",
+        scope="search",
+        answer=responses.Image,
+        problems=(404,),
+    ),
+    ("/v1/images/{image_id}", "delete"): Operation(
+        name="delete_image", summary="Delete one image.", tag="images", scope="write", status=204, problems=(404,)
+    ),
+    ("/v1/status", "get"): Operation(
+        name="get_status",
+        summary="How the images of the key's tenant are, and who works.",
+        tag="operation",
+        scope="admin",
+        answer=responses.Status,
+    ),
+    ("/healthz", "get"): Operation(
+        name="get_health", summary="This process answers.", tag="operation", answer=responses.Alive
+    ),
+    ("/readyz", "get"): Operation(
+        name="get_readiness", summary="A search would be answered now.", tag="operation", answer=responses.Ready
+    ),
+    ("/metrics", "get"): Operation(
+        name="get_metrics", summary="The same as status, for Prometheus.", tag="operation", scope="admin"
+    ),
+}
+_WHY = {
+    400: "The request is invalid; code, detail and errors say where.",
+    401: "Missing or invalid API key.",
+    403: "The API key lacks the scope, or reaches another tenant.",
+    404: "Image not found.",
+    405: "Method not allowed.",
+    413: "The request is too large.",
+    415: "Unsupported media type: send JSON or a form.",
+    422: "A picture cannot be used, or its address must not be fetched.",
+    429: "Too many requests; see Retry-After.",
+    503: "The database, the store or a model is not available.",
+    504: "No worker embedded the query, or the database did not answer, in time.",
+}
+_IMAGE_ID = {
+    "name": "image_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1, "maximum": caps.LARGEST_ID},
+}
+_FILE = {"type": "string", "format": "binary"}
 
 
 def mount(blueprint: Blueprint) -> None:
@@ -21,157 +122,104 @@ def mount(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/v1/openapi.json", "v1_openapi", access.open_to_strangers(serve))
 
 
-def serve() -> Any:
-    """Answer the document."""
+def serve() -> Response:
+    """Return the document."""
     return jsonify(document(app_state().url_prefix))
 
 
-def document(prefix: str = "") -> dict[str, Any]:
-    """Answer the document of an API that is mounted under `prefix`."""
+def document(prefix: str = "") -> Json:
+    """Return the document of an API that is mounted under `prefix`."""
+    paths: Json = {}
+    for (path, method), operation in OPERATIONS.items():
+        paths.setdefault(path, {"parameters": [_IMAGE_ID]} if "{" in path else {})[method] = _described(operation)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "imgsearch",
             "version": version("imgsearch"),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "Image search inside Postgres: pictures in, nearest pictures that match filters out. "
-            "A key belongs to one tenant and one scope (search, write, admin); `imgsearch key create` makes one. "
-            "On a machine of one's own (`imgsearch serve` on loopback) no key is needed.",
+            "description": "Image search inside Postgres: pictures in, the nearest images that match filters out. "
+            "An API key belongs to one tenant and one scope (search, write, admin); `imgsearch key create` makes one. "
+            "`imgsearch serve` on loopback needs no key.",
         },
         "servers": [{"url": prefix or "/"}],
-        "security": [{"key": []}, {}],
-        "paths": _paths(),
+        "security": [{"key": []}],
+        "tags": [{"name": name} for name in ("search", "images", "operation")],
+        "paths": paths,
         "components": {
-            "schemas": schemas.SCHEMAS,
+            "schemas": _schemas(),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "imgs_…"}},
         },
     }
 
 
-def _paths() -> dict[str, Any]:
-    image_id = {
-        "name": "image_id",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
+@cache
+def _schemas() -> Json:
+    asked: set[type[BaseModel]] = set()
+    answers: set[type[BaseModel]] = {responses.ProblemDocument}
+    for operation in OPERATIONS.values():
+        asked |= {one for one in (operation.body, operation.files) if one}
+        answers |= {operation.answer} if operation.answer else set()
+    modes = [*((one, "validation") for one in asked), *((one, "serialization") for one in answers)]
+    ordered = sorted(modes, key=lambda one: one[0].__name__)
+    _, found = models_json_schema(ordered, ref_template=_REFERENCE)  # type: ignore[arg-type]
+    schemas: Json = found["$defs"]
+    return schemas
+
+
+def _described(operation: Operation) -> Json:
+    """Return an operation of the document; what every operation may answer comes by itself."""
+    problems = {405, 403, *operation.problems}
+    if operation.scope:
+        problems |= {400, 401, 429, 503}
+    answers: Json = {str(operation.status): _good(operation)}
+    for code in sorted(problems):
+        content = {"application/problem+json": {"schema": _reference(responses.ProblemDocument)}}
+        answers[str(code)] = {"description": _WHY[code], "content": content}
+    if 429 in problems:
+        answers["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    if operation.answer is responses.Ready:
+        answers["503"] = {**_good(operation), "description": "Something is missing."}
+    found: Json = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "responses": answers,
     }
-    return {
-        "/v1/search": {"post": _search()},
-        "/v1/embed": {"post": _embed()},
-        "/v1/images": {"post": _add()},
-        "/v1/images/{image_id}": {
-            "parameters": [image_id],
-            "get": _operation(
-                "show",
-                _SHOW,
-                "search",
-                200,
-                "Picture",
-                404,
-            ),
-            "delete": _operation("remove", "Delete one picture.", "write", 204, None, 404),
-        },
-        "/v1/status": {"get": _operation("status", "How the key's pictures are; who works.", "admin", 200, "Status")},
-        "/healthz": {"get": _open(_operation("alive", "This process answers.", None, 200, "Alive"))},
-        "/readyz": {"get": _ready()},
-        "/metrics": {"get": _metrics()},
-    }
+    if operation.scope:
+        found["description"] = f"Needs an API key of scope {operation.scope}."
+    else:
+        found["security"] = []
+    if operation.body:
+        found["requestBody"] = _body(operation, operation.body)
+    return found
 
 
-def _search() -> Operation:
-    made = _operation("search", "The nearest pictures that match.", "search", 200, "Page", 404, 422, 504)
-    made["description"] = (
-        "Ask with text, image_id, more_like, vector, picture_url, or the file `picture` of a form; several together "
-        "make one query, less_like leads away. `complete` is false only where max_distance cut the page."
-    )
-    made["requestBody"] = _body("Search", one_file=True)
-    return made
+def _good(operation: Operation) -> Json:
+    if operation.answer:
+        return {"description": "Done.", "content": {"application/json": {"schema": _reference(operation.answer)}}}
+    if operation.status == 204:
+        return {"description": "Done."}
+    return {"description": "Done.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
-def _embed() -> Operation:
-    made = _operation("embed", "The vector of a text or a picture.", "search", 200, "Vector", 422, 504)
-    made["requestBody"] = _body("Embed", one_file=True)
-    return made
+def _body(operation: Operation, model: type[BaseModel]) -> Json:
+    content: Json = {"application/json": {"schema": _reference(model)}}
+    if operation.file or operation.files:
+        many = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": caps.IMAGES}
+        form = {
+            "type": "object",
+            "properties": {
+                "picture": many if operation.files else _FILE,
+                "request": _reference(operation.files or model),
+            },
+            "required": ["picture", "request"] if operation.files else ["picture"],
+            "additionalProperties": False,
+        }
+        encoding = {"request": {"contentType": "application/json"}}
+        content["multipart/form-data"] = {"schema": form, "encoding": encoding}
+    return {"required": True, "content": content}
 
 
-def _add() -> Operation:
-    made = _operation("add", _TAKE, "write", 202, "Taken", 422)
-    made["description"] = "JSON with addresses, or a form with as many files `picture` as `request` describes."
-    made["requestBody"] = _body("Add", form="AddFiles", one_file=False)
-    return made
-
-
-def _ready() -> Operation:
-    made = _open(_operation("ready", "A search would be answered now.", None, 200, "Ready"))
-    made["responses"]["503"] = _answer("Something is missing; see which.", "Ready")
-    return made
-
-
-def _metrics() -> Operation:
-    made = _operation("metrics", "The same as status, for Prometheus.", "admin", 200, None)
-    made["responses"]["200"] = {
-        "description": "Gauges.",
-        "content": {"text/plain": {"schema": {"type": "string"}}},
-    }
-    return made
-
-
-def _operation(name: str, summary: str, scope: str | None, status: int, answers: str | None, *more: int) -> Operation:
-    """Describe an operation; what every operation may answer comes by itself."""
-    problems = {400, 401, 403, 405, 429, 503, *more} if scope else {403, 405}
-    if name in {"search", "embed", "add"}:
-        problems |= {413, 415}
-    responses = {str(code): _problem(code) for code in sorted(problems)}
-    good = {"description": "Done."} if answers is None else _answer("Found.", answers)
-    made: Operation = {"operationId": name, "summary": summary, "responses": {str(status): good, **responses}}
-    if scope is not None:
-        made["description"] = f"Needs a key of scope {scope}."
-    return made
-
-
-def _open(operation: Operation) -> Operation:
-    return {**operation, "security": []}
-
-
-def _body(schema: str, *, form: str | None = None, one_file: bool) -> dict[str, Any]:
-    file = {"type": "string", "contentMediaType": "application/octet-stream"}
-    parts = {
-        "type": "object",
-        "properties": {
-            "picture": file if one_file else {"type": "array", "items": file, "minItems": 1},
-            "request": reference(form or schema),
-        },
-        "required": ["picture"] if one_file else ["picture", "request"],
-        "additionalProperties": False,
-    }
-    return {
-        "required": True,
-        "content": {
-            "application/json": {"schema": reference(schema)},
-            "multipart/form-data": {"schema": parts, "encoding": {"request": {"contentType": "application/json"}}},
-        },
-    }
-
-
-def _answer(description: str, schema: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": reference(schema)}}}
-
-
-_WHY = {
-    400: "The request makes no sense; the code and the sentence say where.",
-    401: "No key, or one that does not work.",
-    403: "The key may not do this, or reaches another tenant.",
-    404: "There is no such picture here.",
-    405: "This address takes other methods.",
-    413: "The request is too large.",
-    415: "Neither JSON nor a form.",
-    422: "A picture cannot be used, or its address must not be fetched.",
-    429: "The key asks too often; see Retry-After.",
-    503: "The database, the store or a model is missing.",
-    504: "Nobody embedded the query, or the database did not answer, in time.",
-}
-
-
-def _problem(status: int) -> dict[str, Any]:
-    content = {"application/problem+json": {"schema": reference("Problem")}}
-    return {"description": _WHY[status], "content": content}
+def _reference(model: type[BaseModel]) -> Json:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}

@@ -1,7 +1,8 @@
-"""From what was asked to an answer: resolve each example, mix them, one search statement, and what a page shows."""
+"""What the API and the page do: resolve each example, combine them, run the one statement of a search."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +13,16 @@ from psycopg import Connection
 from imgsearch import storage
 from imgsearch.db import sql
 from imgsearch.errors import FetchRefused, ObjectMissing, QueryError, StoreDenied
-from imgsearch.http import links
-from imgsearch.http.search_request import Filters, SearchRequest
+from imgsearch.http import links, responses
+from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.picture import DEFAULT_LIMITS
 from imgsearch.query import ImageId, Query, Resolved, resolve
 from imgsearch.query import cache as question
 from imgsearch.query.cache import Question
-from imgsearch.retrieval import Hits, search
+from imgsearch.retrieval import Filters, Hits, search
 from imgsearch.retrieval.combine import mix
-from imgsearch.retrieval.hits import place_of
+from imgsearch.retrieval.filters import NAMES
 from imgsearch.storage import FetchPolicy
 
 NEAR, FAR = 1.0, -1.0
@@ -30,16 +31,15 @@ FORGOTTEN = "This photo is not remembered any more; choose it again."
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A page of hits, how the query became a vector, and the digest of each hit's picture."""
+    """A page of hits, and how the query became a vector."""
 
     hits: Hits
     resolved: Resolved
-    digests: Mapping[int, bytes]
     resolve_ms: float
 
 
 def fetched(here: AppState, asked: SearchRequest) -> bytes | None:
-    """Answer the query's picture: its bytes, or what its address holds. No connection is held meanwhile.
+    """Return the query's picture: its bytes, or what its address holds. No connection is held meanwhile.
 
     Raises FetchRefused, StoreError.
     """
@@ -54,22 +54,26 @@ def fetched(here: AppState, asked: SearchRequest) -> bytes | None:
 
 
 def answer(here: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None) -> Answer:
-    """Answer a search on `connection`. Raises what `resolve`, `mix` and `search` raise."""
+    """Return a search on `connection`. Raises what `resolve`, `mix` and `search` raise."""
     began = time.perf_counter()
     resolved = vector_of(here, connection, asked, picture)
     resolve_ms = (time.perf_counter() - began) * 1000
-    after = None if asked.after is None else "{!r},{}".format(*asked.after)
     hits = search(
-        connection, resolved, k=asked.k, after=after, max_distance=asked.max_distance, **asked.filters.named()
+        connection,
+        resolved,
+        filters=asked.filters,
+        k=asked.k,
+        skip=asked.skip,
+        after=asked.after,
+        max_distance=asked.max_distance,
     )
-    digests = details(connection, [hit.image_id for hit in hits], asked.filters.tenant)
-    return Answer(hits=hits, resolved=resolved, digests=digests, resolve_ms=resolve_ms)
+    return Answer(hits=hits, resolved=resolved, resolve_ms=resolve_ms)
 
 
 def vector_of(
     here: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None
 ) -> Resolved:
-    """Answer the one vector that words, pictures and vectors of a search make together."""
+    """Return the one vector that words, pictures and vectors of a search make together."""
     tenant = asked.filters.tenant
     near: list[Query] = [query for query in (asked.text, picture, asked.vector) if query is not None]
     near += [ImageId(image_id) for image_id in asked.more]
@@ -86,7 +90,7 @@ def vector_of(
 
 
 def remembered(connection: Connection[Any], photo: bytes) -> Resolved:
-    """Answer the vector of a photo that was asked before, by its digest. Raises QueryError when it is forgotten."""
+    """Return the vector of a photo that was asked before, by its digest. Raises QueryError when it is forgotten."""
     found = question.look_up(connection, Question(kind="picture", key=photo))
     if found is None or found.embedding is None:
         raise QueryError(FORGOTTEN)
@@ -94,57 +98,63 @@ def remembered(connection: Connection[Any], photo: bytes) -> Resolved:
 
 
 def details(connection: Connection[Any], images: list[int], tenant: str | None) -> dict[int, bytes]:
-    """Answer the digest of each picture's bytes, where it is known."""
+    """Return the digest of each picture's bytes, where it is known."""
     if not images:
         return {}
     rows = sql.rows(connection, "http", "details", {"images": images, "tenant": tenant})
     return {row["image_id"]: bytes(row["sha256"]) for row in rows if row["sha256"] is not None}
 
 
-def document(here: AppState, found: Answer) -> dict[str, Any]:
-    """Answer a page as the JSON of the API."""
-    hits = found.hits
-    return {
-        "strategy": hits.strategy,
-        "complete": hits.complete,
-        "matches": hits.matches,
-        "more": hits.more,
-        "took_ms": {"resolve": round(found.resolve_ms, 3), "sql": round(hits.took_ms, 3)},
-        "resolved": {"kind": found.resolved.kind, "source": found.resolved.source},
-        "after": None if (place := place_of(hits.after)) is None else {"distance": place[0], "image_id": place[1]},
-        "rows": [
-            {
-                "image_id": hit.image_id,
-                "product_id": hit.product_id,
-                "tenant": hit.tenant_id,
-                "distance": hit.distance,
-                "title": hit.title,
-                "category": hit.category,
-                "price": hit.price,
-                "in_stock": hit.in_stock,
-                "attributes": dict(hit.attributes),
-                "thumbnail": links.thumbnail(here, found.digests.get(hit.image_id)),
-            }
-            for hit in hits
-        ],
-    }
+def page(here: AppState, found: Answer) -> responses.Page:
+    """Return a page as the API sends it."""
+    hits, resolved = found.hits, found.resolved
+    rows = [
+        responses.Match(
+            image_id=hit.image_id,
+            product_id=hit.product_id,
+            tenant_id=hit.tenant_id,
+            distance=hit.distance,
+            title=hit.title,
+            category=hit.category,
+            price=hit.price,
+            in_stock=hit.in_stock,
+            attributes=dict(hit.attributes),
+            thumbnail=links.thumbnail(here, hit.sha256),
+        )
+        for hit in hits
+    ]
+    return responses.Page(
+        strategy=hits.strategy,
+        complete=hits.complete,
+        matches=hits.matches,
+        more=hits.more,
+        took_ms=responses.Took(resolve=round(found.resolve_ms, 3), sql=round(hits.took_ms, 3)),
+        resolved=responses.Question(kind=resolved.kind, source=resolved.source),
+        after=hits.after,
+        rows=rows,
+    )
 
 
-def state(here: AppState, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer one picture and its state as the JSON of the API."""
-    plain = ("image_id", "product_id", "position", "category", "price", "in_stock", "attributes", "state", "attempts")
-    shown = {name: row[name] for name in plain}
-    error = None if row["error_code"] is None else {"code": row["error_code"], "detail": row["error"]}
-    times = {name: row[name].isoformat() for name in ("created_at", "updated_at")}
+def image(here: AppState, row: Mapping[str, Any]) -> responses.Image:
+    """Return an image and its state as the API sends it."""
+    plain = {name: value for name, value in row.items() if name not in {"sha256", "error_code", "error"}}
+    error = None if row["error_code"] is None else responses.Failure(code=row["error_code"], detail=row["error"])
     thumbnail = links.thumbnail(here, row["sha256"]) if row["state"] == "ready" else None
-    return {**shown, "tenant": row["tenant_id"], "error": error, **times, "thumbnail": thumbnail}
+    return responses.Image(**plain, error=error, thumbnail=thumbnail)
 
 
 def pictures(connection: Connection[Any], images: list[int], tenant: str | None) -> list[dict[str, Any]]:
-    """Answer the rows of pictures of `tenant` (None: anybody's), in the order asked for."""
+    """Return the rows of pictures of `tenant` (None: anybody's), in the order asked for."""
     return list(sql.rows(connection, "http", "picture", {"images": images, "tenant": tenant}))
 
 
 def browse(connection: Connection[Any], filters: Filters, k: int, before: int | None) -> list[dict[str, Any]]:
-    """Answer the newest pictures that match, with the digests of their bytes."""
-    return list(sql.rows(connection, "http", "browse", {**filters.bound(), "k": k, "before": before}))
+    """Return the newest pictures that match, with the digests of their bytes."""
+    return list(sql.rows(connection, "http", "browse", {**bound(filters), "k": k, "before": before}))
+
+
+def bound(filters: Filters) -> dict[str, Any]:
+    """Return the values that the statements `facets`, `browse`, `weighed` and `plan` bind."""
+    found = dict.fromkeys(NAMES) | json.loads(filters.as_json())
+    attributes = found["attributes"]
+    return {**found, "categories": found["category"], "attributes": json.dumps(attributes) if attributes else None}

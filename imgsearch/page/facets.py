@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from imgsearch.db import sql
 from imgsearch.http.search_request import SearchRequest
+from imgsearch.http.service import bound
 from imgsearch.http.state import AppState
 from imgsearch.page import urls
 
@@ -54,7 +55,7 @@ class Facets:
 
 def facets(here: AppState, connection: Connection[Any], asked: SearchRequest, *, tenants: bool) -> Facets:
     """Count the choices of a search, under the same conditions as the search itself."""
-    rows = sql.rows(connection, "http", "facets", asked.filters.bound())
+    rows = sql.rows(connection, "http", "facets", bound(asked.filters))
     found = _Panel(here, asked, rows)
     groups = [found.categories(), found.stock(), *found.attributes()]
     if tenants:
@@ -67,8 +68,8 @@ def facets(here: AppState, connection: Connection[Any], asked: SearchRequest, *,
 
 
 def matches(connection: Connection[Any], asked: SearchRequest) -> int:
-    """Answer how many pictures match the filters of a search."""
-    rows = sql.rows(connection, "http", "facets", asked.filters.bound())
+    """Return how many pictures match the filters of a search."""
+    rows = sql.rows(connection, "http", "facets", bound(asked.filters))
     return next((row["count"] for row in rows if row["facet"] == "matches"), 0)
 
 
@@ -84,7 +85,7 @@ class _Panel:
         return self._group("Shop", "tenant", [taken] if taken else [], self._tenant, several=False)
 
     def categories(self) -> Group:
-        return self._group("Category", "category", list(self.asked.filters.categories or ()), self._categories)
+        return self._group("Category", "category", urls.categories(self.asked.filters), self._categories)
 
     def stock(self) -> Group:
         labels = {"true": ("yes", "In stock"), "false": ("no", "Sold out")}
@@ -99,20 +100,19 @@ class _Panel:
 
     def prices(self) -> list[Choice]:
         """Bands of prices, as addresses; exact bounds are typed."""
+        taken = urls.prices(self.asked.filters)
         made = []
         for row in self._of("price"):
             low, high = row["low"], row["high"]
             last = None if high is None else high - 0.01  # a band ends before the next one begins
-            bounds = (self.asked.filters.min_price, self.asked.filters.max_price)
-            chosen = bounds == (low, last)
-            wanted = {"min_price": None, "max_price": None} if chosen else {"min_price": low, "max_price": last}
+            chosen = taken == (low, last)
             label = f"{low:g} – {high:g}" if high is not None else f"{low:g} and more"
-            found = urls.with_filters(self.asked, **wanted)
+            found = urls.with_prices(self.asked, *((None, None) if chosen else (low, last)))
             made.append(self._choice("", "", label, row["count"], chosen, found))
-        return made if len(made) > 1 or self.asked.filters.min_price is not None else []
+        return made if len(made) > 1 or taken[0] is not None else []
 
     def attributes(self) -> list[Group]:
-        names = dict.fromkeys([*self.asked.filters.attributes, *(row["name"] for row in self._of("attribute"))])
+        names = dict.fromkeys([*urls.attributes(self.asked.filters), *(row["name"] for row in self._of("attribute"))])
         return [self._attribute(name) for name in names if name not in _SAYS_NOTHING]
 
     def _attribute(self, name: str) -> Group:
@@ -190,4 +190,4 @@ class _Panel:
         return urls.with_filters(self.asked, tenant=wanted[0] if wanted else None)
 
     def _categories(self, wanted: list[str]) -> SearchRequest:
-        return urls.with_filters(self.asked, categories=tuple(wanted) or None)
+        return urls.with_categories(self.asked, wanted)

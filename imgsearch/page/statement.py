@@ -8,15 +8,19 @@ from typing import Any
 
 from psycopg.sql import Literal
 
-from imgsearch.http.search_request import Filters, SearchRequest
+from imgsearch.http.search_request import SearchRequest
+from imgsearch.page.urls import attributes, categories
+from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.hits import place_of
 
 
 def of(asked: SearchRequest, before: int | None = None) -> str:
-    """Answer the statement: what it finds is what the page shows, in the same order."""
+    """Return the statement: what it finds is what the page shows, in the same order."""
     arguments = [_query(asked)] if asked.likes else []
     arguments += [*_filters(asked.filters), f"k => {asked.k}"]
     if asked.likes and asked.after is not None:
-        arguments += [f"after_distance => {asked.after[0]!r}", f"after_image => {asked.after[1]}"]
+        distance, image_id = place_of(asked.after) or (0.0, 0)
+        arguments += [f"after_distance => {distance!r}", f"after_image => {image_id}"]
     if not asked.likes and before is not None:
         arguments.append(f"before_image => {before}")
     written = ",\n    ".join(arguments)
@@ -24,7 +28,7 @@ def of(asked: SearchRequest, before: int | None = None) -> str:
 
 
 def on_one_line(statement: str) -> str:
-    """Answer a statement without its line breaks."""
+    """Return a statement without its line breaks."""
     return re.sub(r"\s*\n\s*", " ", statement).replace("( ", "(").replace(" )", ")")
 
 
@@ -46,23 +50,21 @@ def _query(asked: SearchRequest) -> str:
 
 
 def _filters(filters: Filters) -> list[str]:
-    """Answer the named arguments, each only where it says something."""
-    named: dict[str, Any] = {
-        "tenant": filters.tenant,
-        "categories": None if filters.categories is None else list(filters.categories),
-        "min_price": filters.min_price,
-        "max_price": filters.max_price,
-        "in_stock": filters.in_stock,
-        "attributes": json.dumps(_plain(filters), ensure_ascii=False) if filters.attributes else None,
-    }
-    return [f"{name} => {_literal(value)}" for name, value in named.items() if value is not None]
+    """Return the named arguments, each only where it says something."""
+    named = filters.given()
+    if "category" in named:
+        named = {("categories" if name == "category" else name): value for name, value in named.items()}
+        named["categories"] = categories(filters)
+    if "attributes" in named:
+        named["attributes"] = json.dumps(_plain(filters), ensure_ascii=False)
+    return [f"{name} => {_literal(value)}" for name, value in named.items()]
 
 
 def _plain(filters: Filters) -> dict[str, Any]:
     """{"in": ["red"]} is the same as "red", which people would write."""
     return {
         name: asked["in"][0] if isinstance(asked, dict) and list(asked) == ["in"] and len(asked["in"]) == 1 else asked
-        for name, asked in filters.attributes.items()
+        for name, asked in attributes(filters).items()
     }
 
 

@@ -10,9 +10,8 @@ from werkzeug.datastructures import FileStorage
 
 from imgsearch.db import sql
 from imgsearch.errors import PictureError
-from imgsearch.http import access, links, service, values
+from imgsearch.http import access, caps, links, service, values
 from imgsearch.http.problem import Problem, bad_request
-from imgsearch.http.reader import LARGEST_PRICE
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
 from imgsearch.ingest import upload
@@ -59,16 +58,16 @@ def add(here: AppState) -> list[int]:
     pictures = _read(files)
     with here.session(access.me().tenant, writes=True) as connection:
         added = [
-            upload.add(connection, data, tenant=tenant, position=position, store=here.store, **fields)
+            upload.add(connection, data, tenant=tenant, position=position, settings=here.settings, **fields)
             for position, data in enumerate(pictures)
         ]
     return [one.image_id for one in added]
 
 
 def states(here: AppState) -> dict[str, Any]:
-    """Answer how the pictures of the address are."""
+    """Return how the pictures of the address are."""
     written = request.args.getlist("id")[:MOST_AT_ONCE]
-    ids = [values.whole_in("id", one, 1, values.LARGEST_ID) for one in written]
+    ids = [values.whole("id", one, 1, caps.LARGEST_ID) for one in written]
     tenant = access.me().tenant
     with here.session(tenant) as connection:
         rows = service.pictures(connection, ids, tenant)
@@ -112,7 +111,7 @@ def _fields(first: FileStorage) -> dict[str, Any]:
     return {
         "product_id": _text("product_id") or values.text("The file's name", stem or "picture"),
         "category": _text("category"),
-        "price": None if price is None else values.number_in("price", price, 0, LARGEST_PRICE),
+        "price": None if price is None else values.number("price", price, 0, caps.PRICE),
         "in_stock": request.form.get("in_stock") == "yes",
         "attributes": {} if title is None else {"title": title},
     }

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imgsearch.http import links
-from imgsearch.http.search_request import MOST_EXAMPLES, SearchRequest
+from imgsearch.http import caps, links
+from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.service import Answer
 from imgsearch.http.state import AppState
 from imgsearch.page import urls
@@ -43,7 +43,7 @@ class Chip:
 
 
 def found(here: AppState, asked: SearchRequest, answer: Answer) -> list[Card]:
-    """Answer the cards of a search's page."""
+    """Return the cards of a search's page."""
     return [
         Card(
             image_id=hit.image_id,
@@ -52,7 +52,7 @@ def found(here: AppState, asked: SearchRequest, answer: Answer) -> list[Card]:
             price=hit.price,
             in_stock=hit.in_stock,
             tenant=hit.tenant_id,
-            thumbnail=links.thumbnail(here, answer.digests.get(hit.image_id)),
+            thumbnail=links.thumbnail(here, hit.sha256),
             more=_more(here, asked, hit.image_id),
             less=_less(here, asked, hit.image_id),
             distance=hit.distance,
@@ -63,7 +63,7 @@ def found(here: AppState, asked: SearchRequest, answer: Answer) -> list[Card]:
 
 
 def newest(here: AppState, asked: SearchRequest, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
-    """Answer the cards of the newest pictures."""
+    """Return the cards of the newest pictures."""
     return [
         Card(
             image_id=row["image_id"],
@@ -81,13 +81,13 @@ def newest(here: AppState, asked: SearchRequest, rows: Sequence[Mapping[str, Any
 
 
 def title_of(row: Mapping[str, Any]) -> str:
-    """Answer what a picture is called: its attribute `title`, else its product."""
+    """Return what a picture is called: its attribute `title`, else its product."""
     title = row["attributes"].get("title")
     return title if isinstance(title, str) and title else str(row["product_id"])
 
 
 def examples(here: AppState, asked: SearchRequest, digests: Mapping[int, bytes]) -> list[Chip]:
-    """Answer the pictures that a search is near to or far from."""
+    """Return the pictures that a search is near to or far from."""
     chips = []
     if asked.photo is not None:
         token = links.signed(here, "photo", asked.photo)
@@ -109,51 +109,51 @@ def examples(here: AppState, asked: SearchRequest, digests: Mapping[int, bytes])
 
 
 def filters(here: AppState, asked: SearchRequest, *, any_tenant: bool) -> list[Chip]:
-    """Answer the filters of a search, each with the search without it."""
+    """Return the filters of a search, each with the search without it."""
     given = asked.filters
     chips = []
 
-    def add(label: str, **without: Any) -> None:
-        chips.append(Chip(kind="filter", label=label, without=urls.of(here, urls.with_filters(asked, **without))))
+    def add(label: str, without: SearchRequest) -> None:
+        chips.append(Chip(kind="filter", label=label, without=urls.of(here, without)))
 
     if given.tenant is not None and any_tenant:
-        add(given.tenant, tenant=None)
-    for category in given.categories or ():
-        rest = tuple(one for one in given.categories or () if one != category)
-        add(category, categories=rest or None)
-    if given.min_price is not None:
-        add(f"from {given.min_price:g}", min_price=None)
-    if given.max_price is not None:
-        add(f"up to {given.max_price:g}", max_price=None)
+        add(given.tenant, urls.with_filters(asked, tenant=None))
+    for category in urls.categories(given):
+        rest = [one for one in urls.categories(given) if one != category]
+        add(category, urls.with_categories(asked, rest))
+    low, high = urls.prices(given)
+    if low is not None:
+        add(f"from {low:g}", urls.with_prices(asked, None, high))
+    if high is not None:
+        add(f"up to {high:g}", urls.with_prices(asked, low, None))
     if given.in_stock is not None:
-        add("in stock" if given.in_stock else "sold out", in_stock=None)
-    for name in given.attributes:
+        add("in stock" if given.in_stock else "sold out", urls.with_filters(asked, in_stock=None))
+    for name in urls.attributes(given):
         taken = urls.chosen(given, name)
         for value in taken:
             wanted = urls.with_attribute(asked, name, [one for one in taken if one != value])
-            label = f"{name.replace('_', ' ')}: {value}"
-            chips.append(Chip(kind="filter", label=label, without=urls.of(here, wanted)))
+            add(f"{name.replace('_', ' ')}: {value}", wanted)
     return chips
 
 
 def looser(asked: SearchRequest) -> list[tuple[str, SearchRequest]]:
-    """Answer the search without each of its filters: (what was left out, the rest)."""
+    """Return the search without each of its filters: (what was left out, the rest)."""
     given = asked.filters
     found = []
-    if given.categories:
-        found.append(("the category", urls.with_filters(asked, categories=None)))
-    if given.min_price is not None or given.max_price is not None:
-        found.append(("the price", urls.with_filters(asked, min_price=None, max_price=None)))
+    if given.category:
+        found.append(("the category", urls.with_categories(asked, [])))
+    if urls.prices(given) != (None, None):
+        found.append(("the price", urls.with_prices(asked, None, None)))
     if given.in_stock is not None:
         found.append(("the stock", urls.with_filters(asked, in_stock=None)))
     return [
         *found,
-        *((f"the {name.replace('_', ' ')}", urls.with_attribute(asked, name, [])) for name in given.attributes),
+        *((f"the {name.replace('_', ' ')}", urls.with_attribute(asked, name, [])) for name in urls.attributes(given)),
     ]
 
 
 def ideas(here: AppState, asked: SearchRequest, panel: Facets) -> list[tuple[str, str]]:
-    """Answer a few searches worth trying, made of what there is: (words, address)."""
+    """Return a few searches worth trying, made of what there is: (words, address)."""
     categories = [choice.value for group in panel.groups if group.title == "Category" for choice in group.choices]
     colours = [choice.value for group in panel.groups if group.colours for choice in group.choices]
     words = [
@@ -174,4 +174,4 @@ def _less(here: AppState, asked: SearchRequest, image_id: int) -> str | None:
 
 
 def _others(ids: tuple[int, ...], image_id: int) -> tuple[int, ...]:
-    return tuple(one for one in ids if one != image_id)[1 - MOST_EXAMPLES :]  # the oldest gives way
+    return tuple(one for one in ids if one != image_id)[1 - caps.EXAMPLES :]  # the oldest gives way

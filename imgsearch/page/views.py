@@ -14,13 +14,14 @@ from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, NoSpace
 from imgsearch.http import access, service
 from imgsearch.http.problem import Problem, bad_request, of
-from imgsearch.http.search_request import Filters, SearchRequest
+from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
 from imgsearch.page import facets, statement, urls, view_models
 from imgsearch.page.facets import Facets
 from imgsearch.page.frame import frame
 from imgsearch.page.view_models import Card, Chip
 from imgsearch.query import cache as question
+from imgsearch.retrieval.filters import Filters
 
 _FAILURES = (Problem, ImgsearchError, psycopg.Error)
 
@@ -47,7 +48,7 @@ def mount(blueprint: Blueprint) -> None:
 
 
 def show() -> Response:
-    """Answer the page of a search, or the newest pictures when nothing is asked."""
+    """Return the page of a search, or the newest pictures when nothing is asked."""
     here = app_state()
     try:
         asked = urls.read(here, request.args)
@@ -78,7 +79,7 @@ def photo() -> Any:
 
 @access.needs("admin")
 def explain() -> Response:
-    """Answer how Postgres found the pictures of a search: what it weighed, and its plan with times."""
+    """Return how Postgres found the pictures of a search: what it weighed, and its plan with times."""
     here = app_state()
     asked = urls.read(here, request.args)
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
@@ -86,7 +87,7 @@ def explain() -> Response:
     if asked.likes:
         with here.session(asked.filters.tenant) as connection:
             resolved = service.vector_of(here, connection, asked)
-            given = {**asked.filters.bound(), "vector": resolved.vector, "k": asked.k}
+            given = {**service.bound(asked.filters), "vector": resolved.vector, "k": asked.k}
             plan = dict(sql.rows(connection, "http", "weighed", given)[0])
             lines = sql.rows(connection, "http", "plan", given)
             plan["plan"] = "\n".join(row["QUERY PLAN"] for row in lines)
@@ -157,12 +158,12 @@ def _page(here: AppState, view: View) -> Response:
 
 
 def _onward(here: AppState, view: View) -> str | None:
-    """Answer where the page goes on; None at the end."""
+    """Return where the page goes on; None at the end."""
     if len(view.cards) < view.asked.k:
         return None
     if view.found is not None:
         hits = view.found.hits
-        return None if hits.after is None else urls.of(here, view.asked, ("after", hits.after.replace(",", ":")))
+        return None if hits.after is None else urls.of(here, view.asked, ("after", hits.after))
     return urls.of(here, view.asked, ("before", view.cards[-1].image_id))
 
 

@@ -55,7 +55,7 @@ def test_a_search_by_words_and_filters_answers_what_python_answers(
     assert [row["distance"] for row in found["rows"]] == [hit.distance for hit in hits]
     assert found["rows"]
     first = found["rows"][0]
-    assert (first["tenant"], first["category"], first["in_stock"], first["attributes"]["colour"]) == (
+    assert (first["tenant_id"], first["category"], first["in_stock"], first["attributes"]["colour"]) == (
         "acme",
         "shoes",
         True,
@@ -155,12 +155,19 @@ def test_an_address_is_taken_and_fetched_later(anyone: FlaskClient, connection: 
     assert row == ("https://shop.example/1.jpg", "default")
 
 
+def deep(levels: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"category": "x"}
+    for _ in range(levels):
+        found = {"not": found}
+    return found
+
+
 NONSENSE: list[tuple[dict[str, Any], int, str]] = [
     ({}, 400, "query_error"),
     ({"text": ""}, 400, "bad_request"),
     ({"text": "?!"}, 400, "query_error"),
     ({"text": "a\0b"}, 400, "bad_request"),
-    ({"text": "\ud800"}, 400, "bad_request"),
+    ({"text": "\ud800"}, 400, "not_json"),
     ({"text": "x" * 3000}, 400, "bad_request"),
     ({"text": 7}, 400, "bad_request"),
     ({"text": "red shoe", "k": 0}, 400, "bad_request"),
@@ -174,6 +181,16 @@ NONSENSE: list[tuple[dict[str, Any], int, str]] = [
     ({"text": "red shoe", "attributes": {"size": [1e300, 10**200]}}, 400, "bad_request"),
     ({"text": "red shoe", "attributes": ["red"]}, 400, "bad_request"),
     ({"text": "red shoe", "after": {"distance": 0.5}}, 400, "bad_request"),
+    ({"text": "red shoe", "after": "0.5"}, 400, "filter_error"),
+    ({"text": "red shoe", "skip": -1}, 400, "bad_request"),
+    ({"text": "red shoe", "category": ["x"] * 101}, 400, "bad_request"),
+    ({"text": "red shoe", "product_ids": ["x"] * 1001}, 400, "bad_request"),
+    ({"text": "red shoe", "created_after": "yesterday"}, 400, "bad_request"),
+    ({"text": "red shoe", "attributes": {"colour": ["x"] * 101}}, 400, "bad_request"),
+    ({"text": "red shoe", "attributes": {"colour": {"not_in": ["x"] * 101}}}, 400, "bad_request"),
+    ({"text": "red shoe", "attributes": {str(n): n for n in range(21)}}, 400, "bad_request"),
+    ({"text": "red shoe", "where": {"any": [{"category": "x"}] * 51}}, 400, "bad_request"),
+    ({"text": "red shoe", "where": deep(6)}, 400, "bad_request"),
     ({"vector": [1.0, 2.0]}, 400, "vector_error"),
     ({"vector": [0.0] * 48}, 400, "vector_error"),
     ({"vector": []}, 400, "bad_request"),
@@ -188,7 +205,9 @@ NONSENSE: list[tuple[dict[str, Any], int, str]] = [
 BODIES = [
     (b"{", "application/json", 400, "not_json"),
     (b"[1]", "application/json", 400, "not_json"),
-    (b'{"vector": [NaN]}', "application/json", 400, "not_json"),
+    (b'{"vector": [NaN]}', "application/json", 400, "bad_request"),
+    (b'{"text": "x", "attributes": {"a": NaN}}', "application/json", 400, "bad_request"),
+    (b'{"text": "x", "attributes": ' + b'{"a": ' * 17 + b"1" + b"}" * 18, "application/json", 400, "bad_request"),
     (b"[" * 100_000, "application/json", 400, "not_json"),
     (b"\xff\xfe", "application/json", 400, "not_json"),
     (b"text=red", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),

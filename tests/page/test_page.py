@@ -16,8 +16,9 @@ from werkzeug.datastructures import MultiDict
 
 from imgsearch.cli import servers
 from imgsearch.flask import create_app
-from imgsearch.http.search_request import Filters, SearchRequest
+from imgsearch.http.search_request import SearchRequest
 from imgsearch.page import statement, urls
+from imgsearch.retrieval.filters import Filters
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
 from tests.http.test_api import jpeg
@@ -46,7 +47,7 @@ STATES = [
     "/?q=red+shoe&a.size=4&a.size=7",
     "/?like=7&unlike=3&q=red+shoe",
     "/?like=7&tenant=acme",
-    "/?q=red+shoe&after=0.01:1&max_price=90",
+    "/?q=red+shoe&after=0.01,1&max_price=90",
     "/",
     "/?category=shoes&a.colour=red&min_price=10&before=25",
 ]
@@ -251,7 +252,7 @@ def test_pictures_go_in_through_the_form(anyone: FlaskClient, connection: Connec
 
 def test_the_statement_of_awkward_values_is_quoted() -> None:
     asked = SearchRequest(
-        text="it's", filters=Filters(tenant="a'b", categories=("x,y", 'q"'), attributes={"k'": {"in": ["v'"]}})
+        text="it's", filters=Filters(tenant="a'b", category=("x,y", 'q"'), attributes={"k'": {"in": ["v'"]}})
     )
     written = statement.of(asked)
     assert "'it''s'" in written

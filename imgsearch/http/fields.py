@@ -1,0 +1,125 @@
+"""The types of the fields of requests: each holds its caps, and says them in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from imgsearch.http import caps
+
+
+def _whole(value: Any) -> Any:
+    """JSON writes a whole number also as 1.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return JSON that a database can hold as it is. Raises ValueError."""
+    if depth > caps.DEPTH:
+        raise ValueError(f"is nested deeper than {caps.DEPTH} levels")
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("contains the character U+0000")
+        if len(value) > caps.VALUE:
+            raise ValueError(f"contains a text of more than {caps.VALUE} characters")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            plain(name, depth + 1)
+            if len(name) > caps.NAME:
+                raise ValueError(f"contains a name of more than {caps.NAME} characters")
+            plain(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            plain(inner, depth + 1)
+    elif isinstance(value, int | float) and not abs(value) < 10**100:  # NaN is not, either
+        raise ValueError("contains a number that is too large")
+    return value
+
+
+def _short_lists(value: Any) -> Any:
+    """Return conditions whose lists are short enough. Raises ValueError."""
+    if isinstance(value, list) and len(value) > caps.VALUES:
+        raise ValueError(f"contains a list of {len(value)} values; at most {caps.VALUES} are allowed")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _short_lists(inner)
+    return value
+
+
+def _small_tree(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a `where` of few levels and conditions. Raises ValueError."""
+    if (conditions := _conditions(value, 1)) > caps.CONDITIONS:
+        raise ValueError(f"has {conditions} conditions; at most {caps.CONDITIONS} are allowed")
+    return value
+
+
+def _conditions(node: Any, level: int) -> int:
+    if not isinstance(node, dict):
+        return 1
+    if level > caps.LEVELS:
+        raise ValueError(f"is nested deeper than {caps.LEVELS} levels")
+    count = 0
+    for name, inner in node.items():
+        if name in {"any", "all"} and isinstance(inner, list):
+            count += sum(_conditions(one, level + 1) for one in inner)
+        elif name == "not":
+            count += _conditions(inner, level + 1)
+        elif name == "attributes" and isinstance(inner, dict):
+            count += len(inner)
+        else:
+            count += 1
+    return count
+
+
+class OneOrMany:
+    """Marks a list of which one value may also be sent alone."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: [value] if isinstance(value, str) else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
+
+
+Text = Annotated[str, Field(min_length=1, max_length=caps.NAME, pattern=r"^[^\u0000]+$")]
+Words = Annotated[str, Field(min_length=1, max_length=caps.TEXT, pattern=r"^[^\u0000]+$")]
+Url = Annotated[str, Field(max_length=caps.URL, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\u0000]*$")]
+Id = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=caps.LARGEST_ID)]
+K = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=caps.K)]
+Skip = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=caps.SKIP)]
+Position = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**31 - 1)]
+Price = Annotated[float, Field(ge=0, le=caps.PRICE)]
+Distance = Annotated[float, Field(ge=0, le=2)]
+Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
+Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]
+Ids = Annotated[list[Id], Field(max_length=caps.IDS)]
+ProductIds = Annotated[list[Text], Field(max_length=caps.IDS)]
+Categories = Annotated[list[Text], Field(max_length=caps.VALUES), OneOrMany()]
+Attributes = Annotated[dict[str, Any], AfterValidator(plain)]
+AttributeFilters = Annotated[
+    dict[str, Any],
+    AfterValidator(plain),
+    AfterValidator(_short_lists),
+    Field(
+        max_length=caps.ATTRIBUTES,
+        description=f"name → value, [one, of] (at most {caps.VALUES}), or {{operator: value}} with is, not, in, "
+        "not_in, has, min, max, above, below, exists.",
+        examples=[{"colour": "red", "size": {"min": 38}}],
+    ),
+]
+Where = Annotated[
+    dict[str, Any],
+    AfterValidator(plain),
+    AfterValidator(_short_lists),
+    AfterValidator(_small_tree),
+    Field(
+        description='A tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes: at most '
+        f"{caps.CONDITIONS} conditions on {caps.LEVELS} levels, {caps.VALUES} values in a list.",
+        examples=[{"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}],
+    ),
+]

@@ -1,0 +1,157 @@
+"""The JSON that requests carry, as models: they check it, and they are its description in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from imgsearch.http import caps, fields
+from imgsearch.http.problem import Problem
+from imgsearch.retrieval import filters
+from imgsearch.retrieval.filters import Filters
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Body(BaseModel):
+    """A JSON object; a misspelt field must not silently match everything."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+# How each type of a field of `Filters` travels in JSON; the fields themselves are named there alone.
+_TYPES: dict[Any, Any] = {
+    str: fields.Text,
+    bool: bool,
+    float: fields.Price,
+    datetime: AwareDatetime,
+    Sequence[str]: fields.ProductIds,
+    Sequence[int]: fields.Ids,
+}
+_OWN_TYPES: dict[str, Any] = {
+    "category": fields.Categories,
+    "attributes": fields.AttributeFilters,
+    "where": fields.Where,
+}
+
+
+def _filter_fields() -> dict[str, Any]:
+    """Return the fields of `Filters` as those of a model."""
+    hints = get_type_hints(Filters)
+    return {
+        name: (
+            (_OWN_TYPES.get(name) or next(_TYPES[one] for one in get_args(hints[name]) if one in _TYPES)) | None,
+            None,
+        )
+        for name in filters.NAMES
+    }
+
+
+FilterFields = create_model("FilterFields", __base__=Body, **_filter_fields())
+
+
+class Search(FilterFields):  # type: ignore[valid-type,misc]
+    """A search: by text, image_id, more_like, vector, picture_url, or the file `picture` of a form.
+
+    Several together make one query; less_like leads away. Filters narrow what is found.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "red canvas shoe", "max_price": 50, "k": 10}]})
+
+    text: fields.Words | None = None
+    image_id: fields.Id | None = None
+    more_like: fields.Examples = Field(default_factory=list)
+    less_like: fields.Examples = Field(default_factory=list)
+    vector: fields.Vector | None = None
+    picture_url: fields.Url | None = None
+    k: fields.K = 10
+    skip: fields.Skip = 0
+    after: Annotated[str, Field(max_length=100, description="`after` of the page before.")] | None = None
+    max_distance: fields.Distance | None = None
+
+    @property
+    def filters(self) -> Filters:
+        """The filters alone."""
+        return filters_of(self)
+
+
+class Embed(Body):
+    """One text, or the address of one picture."""
+
+    text: fields.Words | None = None
+    picture_url: fields.Url | None = None
+
+
+class ImageFields(Body):
+    """What is stored beside a picture."""
+
+    product_id: fields.Text
+    tenant: fields.Text | None = None
+    position: fields.Position = 0
+    category: fields.Text | None = None
+    price: fields.Price | None = None
+    in_stock: bool = True
+    attributes: fields.Attributes | None = None
+
+
+class NewImage(ImageFields):
+    """One image by the address of its picture."""
+
+    url: fields.Url
+
+
+class Add(Body):
+    """Images whose pictures are fetched later."""
+
+    images: Annotated[list[NewImage], Field(min_length=1, max_length=caps.IMAGES)]
+
+
+class AddFiles(Body):
+    """What is stored beside the files `picture` of a form: one object per file, in the same order."""
+
+    images: Annotated[list[ImageFields], Field(min_length=1, max_length=caps.IMAGES)]
+
+
+def filters_of(given: BaseModel) -> Filters:
+    """Return the filters among a model's fields."""
+    return Filters(**{name: value for name in filters.NAMES if (value := getattr(given, name)) is not None})
+
+
+def checked_filters(given: Mapping[str, Any]) -> Filters:
+    """Return filters that came another way than as JSON, under the same caps. Raises Problem."""
+    try:
+        return filters_of(FilterFields.model_validate(given))
+    except ValidationError as error:
+        raise invalid(error, FilterFields) from error
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """Return the JSON of a body as a model. Raises Problem."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid(error, model) from error
+
+
+def invalid(error: ValidationError, model: type[BaseModel]) -> Problem:
+    """Return what is wrong with a request: the first fault as a sentence, each with its path."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    first = faults[0]
+    if first["type"] == "json_invalid" or (first["type"] == "model_type" and not first["loc"]):
+        return Problem(400, "not_json", "The body is not a JSON object in UTF-8.")
+    unknown = next((one for one in faults if one["type"] == "extra_forbidden"), None)
+    code = "unknown_field" if unknown else "bad_request"
+    listed = [{"path": _path(one["loc"]), "detail": one["msg"]} for one in faults[:20]]
+    if unknown:
+        known = ", ".join(sorted(model.model_fields)) if len(unknown["loc"]) == 1 else "those of the OpenAPI document"
+        detail = f"Unknown field {str(unknown['loc'][-1])[:40]!r}. Known fields: {known}."
+    else:
+        detail = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}."
+    return Problem(400, code, detail, more={"errors": listed})
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    return "/" + "/".join(str(one)[:60] for one in place)

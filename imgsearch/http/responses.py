@@ -1,0 +1,150 @@
+"""The JSON of answers, as models: what is sent, and its description in the OpenAPI document."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """A JSON object; every field is always there."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+class Match(Answer):
+    """One image that was found."""
+
+    image_id: int
+    product_id: str
+    tenant_id: str
+    distance: Annotated[float, Field(description="Cosine distance, from 0 (the same) to 2.")]
+    title: str | None
+    category: str | None
+    price: float | None
+    in_stock: bool
+    attributes: dict[str, Any]
+    thumbnail: Annotated[str | None, Field(description="Address of a WebP of at most 320 pixels.")]
+
+
+class Took(Answer):
+    """Milliseconds."""
+
+    resolve: float
+    sql: float
+
+
+class Question(Answer):
+    """What the query was, and where its vector came from."""
+
+    kind: Literal["text", "picture", "image", "vector"]
+    source: Literal["memory", "database", "worker", "image", "given"]
+
+
+class Page(Answer):
+    """The nearest images that match, nearest first. `complete` is false only where max_distance cut the page."""
+
+    strategy: Literal["hnsw", "bits", "exact"]
+    complete: bool
+    matches: Annotated[int, Field(description="Images that match the filters; more than that where `more` is true.")]
+    more: bool
+    took_ms: Took
+    resolved: Question
+    after: Annotated[str | None, Field(description="Send it as `after` for the next page.")]
+    rows: list[Match]
+
+
+class Vector(Answer):
+    """The vector of a text or a picture."""
+
+    vector: list[float]
+    dimension: int
+    model: str
+    source: str
+    took_ms: float
+
+
+class AddedImage(Answer):
+    """What became of one image; `waits`: its vector is still to come."""
+
+    image_id: int
+    outcome: Literal["added", "replaced", "changed", "unchanged"]
+    waits: bool
+    url: str
+
+
+class Added(Answer):
+    """What became of each image, in the order they were sent."""
+
+    images: list[AddedImage]
+
+
+class Failure(Answer):
+    """Why an image has no vector."""
+
+    code: str
+    detail: str | None
+
+
+class Image(Answer):
+    """One image: its fields and its state."""
+
+    image_id: int
+    product_id: str
+    tenant_id: str
+    position: int
+    category: str | None
+    price: float | None
+    in_stock: bool
+    attributes: dict[str, Any]
+    state: Literal["pending", "leased", "failed", "skipped", "ready"]
+    attempts: int
+    error: Failure | None
+    created_at: datetime
+    updated_at: datetime
+    thumbnail: str | None
+
+
+class Status(Answer):
+    """How the images of the key's tenant are, and who works."""
+
+    images: int
+    pending: int
+    leased: int
+    failed: int
+    skipped: int
+    workers: int
+    oldest_waiting: Annotated[float | None, Field(description="Seconds.")]
+    model: str | None
+    dimension: int | None
+
+
+class Alive(Answer):
+    """This process answers."""
+
+    alive: bool
+
+
+class Ready(Answer):
+    """Whether a search would be answered now, and what is missing."""
+
+    ready: bool
+    database: bool
+    schema_: Annotated[bool, Field(alias="schema")]
+    model: bool
+    query_worker: bool
+    store: bool
+
+
+class ProblemDocument(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: Annotated[str, Field(description="For programs.")]
+    detail: Annotated[str, Field(description="One sentence for people, with a cure.")]
+    instance: str
+    errors: list[dict[str, Any]] = []
