@@ -217,14 +217,14 @@ BODIES = [
 
 
 def test_what_cannot_be_asked_is_a_problem_with_a_code(settings: Settings, shop: list[int]) -> None:
-    app = create_app(with_settings(settings, QUERY_TIMEOUT="0.2").values, allow_anonymous=True)
+    app = create_app(with_settings(settings, QUERY_TIMEOUT="0.2").environment(), allow_anonymous=True)
     for sent, status, code in NONSENSE:
         problem(app.test_client().post("/v1/search", json=sent), status, code)
     app.extensions["imgsearch"].close()
 
 
 def test_a_body_that_makes_no_sense_is_a_problem(settings: Settings) -> None:
-    app = create_app(with_settings(settings, HTTP_BODY="150000").values, allow_anonymous=True)
+    app = create_app(with_settings(settings, HTTP_BODY="150000").environment(), allow_anonymous=True)
     for body, kind, status, code in BODIES:
         problem(app.test_client().post("/v1/search", data=body, content_type=kind), status, code)
     app.extensions["imgsearch"].close()
@@ -248,7 +248,8 @@ def test_before_any_worker_and_without_a_database_it_says_so(settings: Settings,
         {"ready": False, "database": True, "schema": True, "model": False, "query_worker": False, "store": True},
     )
     away = create_app(
-        with_settings(settings, DATABASE_URL="postgresql://nobody:geheim@127.0.0.1:1/x").values, allow_anonymous=True
+        with_settings(settings, DATABASE_URL="postgresql://nobody:geheim@127.0.0.1:1/x").environment(),
+        allow_anonymous=True,
     )
     found = problem(away.test_client().post("/v1/search", json={"text": "red"}), 503, "database_unreachable")
     assert "geheim" not in json.dumps(found)

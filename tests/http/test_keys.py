@@ -203,7 +203,7 @@ def test_a_role_of_its_own_behind_the_wall_serves_keys(
     connection.execute("CREATE ROLE web LOGIN IN ROLE imgsearch_writer")
     key = key_of("acme", "admin")
     web = with_settings(settings, DATABASE_URL=settings.database_url.replace("postgres@", "web@"))
-    app = create_app(web.values)
+    app = create_app(web.environment())
     found = app.test_client().post("/v1/search", json={"text": "red shoe", "k": 100}, headers=with_key(key)).get_json()
     assert {row["tenant_id"] for row in found["rows"]} == {"acme"}
     assert len(found["rows"]) == 10
@@ -234,7 +234,7 @@ def test_other_sites_pages_cannot_act_for_us(
     key = with_key(key_of("acme"))
     plain = client.post("/v1/search", json=asked, headers={**key, "Origin": "https://shop.example"})
     assert "Access-Control-Allow-Origin" not in plain.headers
-    sharing = create_app(with_settings(settings, HTTP_CORS="https://shop.example").values)
+    sharing = create_app(with_settings(settings, HTTP_CORS="https://shop.example").environment())
     for origin, allowed in (("https://shop.example", "https://shop.example"), ("https://evil.example", None)):
         before = sharing.test_client().options("/v1/search", headers={"Origin": origin})
         assert before.headers.get("Access-Control-Allow-Origin") == allowed
@@ -245,7 +245,7 @@ def test_other_sites_pages_cannot_act_for_us(
 
 
 def test_a_key_that_asks_too_often_must_wait(settings: Settings, shop: list[int], key_of: KeyOf) -> None:
-    app = create_app(with_settings(settings, HTTP_RATE="2").values)
+    app = create_app(with_settings(settings, HTTP_RATE="2").environment())
     one, other = with_key(key_of("acme")), with_key(key_of("acme"))
     codes = [app.test_client().get(f"/v1/images/{shop[0]}", headers=one).status_code for _ in range(8)]
     assert codes[:4] == [200] * 4

@@ -28,7 +28,7 @@ EXAMPLES = int(os.environ.get("API_EXAMPLES", "12"))  # of each operation
 @pytest.fixture
 def hasty(settings: Settings, shop: list[int]) -> Any:
     """An app that does not wait for workers that are not there."""
-    made = create_app(with_settings(settings, QUERY_TIMEOUT="0.05").values, allow_anonymous=True)
+    made = create_app(with_settings(settings, QUERY_TIMEOUT="0.05").environment(), allow_anonymous=True)
     yield made
     made.extensions["imgsearch"].close()
 

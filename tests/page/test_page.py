@@ -151,7 +151,7 @@ PROBLEMS = [
 
 
 def test_what_goes_wrong_is_said_on_the_page(settings: Settings, shop: list[int]) -> None:
-    app = create_app(with_settings(settings, QUERY_TIMEOUT="0.2").values, allow_anonymous=True)
+    app = create_app(with_settings(settings, QUERY_TIMEOUT="0.2").environment(), allow_anonymous=True)
     for where, status, code in PROBLEMS:
         answer = app.test_client().get(where, headers={"Accept": "text/html"})
         assert answer.status_code == status, (where, answer.get_data(as_text=True))
