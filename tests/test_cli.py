@@ -267,3 +267,57 @@ def test_pictures_of_every_kind_are_added_or_refused_each_for_itself(
     assert {f["code"] for f in found.document["failures"]} == {"truncated", "too_many_pixels"}
     ready = connection.execute("SELECT product_id FROM imgsearch.images ORDER BY 1").fetchall()
     assert [row[0] for row in ready] == ["alpha", "cmyk", "frames", "lies", "rotated", "sixteen"]
+
+
+def test_every_filter_is_an_option_and_one_place_makes_the_value() -> None:
+    from imgsearch.cli.filters import OPTIONS, filters_of
+    from imgsearch.retrieval.filters import NAMES
+
+    assert list(OPTIONS) == list(NAMES)
+    made = filters_of(
+        dict.fromkeys(OPTIONS)
+        | {
+            "tenant": "acme",
+            "attributes": ["colour=red", 'size={"min": 3}'],
+            "product_ids": ["a", "b"],
+            "exclude_image_ids": [],
+            "created_after": "2026-01-31T00:00:00+00:00",
+            "where": '{"not": {"category": "hats"}}',
+        }
+    )
+    assert made.given().keys() == {"tenant", "attributes", "product_ids", "created_after", "where"}
+    assert made.attributes == {"colour": "red", "size": {"min": 3}}
+    assert made.where == {"not": {"category": "hats"}}
+    assert made.created_after is not None
+    assert made.created_after.isoformat() != ""
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [("--created-after", "yesterday", "is no time"), ("--where", "{", "not JSON"), ("--where", "[]", "JSON object")],
+)
+def test_a_filter_that_cannot_be_read_says_how_to_write_it(
+    run: Run, space: Space, option: str, value: str, says: str
+) -> None:
+    found = run("search", "shoe", option, value)
+    assert found.code == 2
+    assert says in found.err
+
+
+def test_commands_are_grouped_and_each_has_one_spelling(run: Run, connection: Connection, space: Space) -> None:
+    from imgsearch.cli.main import app
+
+    top = [command.name or command.callback.__name__ for command in app.registered_commands]  # type: ignore[union-attr]
+    assert len(top) <= 18
+    below = {
+        group.name: {c.name or c.callback.__name__ for c in group.typer_instance.registered_commands}  # type: ignore[union-attr]
+        for group in app.registered_groups
+    }
+    assert below["index"] >= {"build", "drop", "reindex", "vacuum", "prewarm", "promote", "demote", "tune", "recall"}
+    assert not set(top) & set().union(*below.values())
+    connection.execute("INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('a', '1', 'x')")
+    connection.execute("UPDATE imgsearch.job SET state = 'failed', error_code = 'corrupt', error = 'bad file'")
+    [failed] = run("queue", "failures", "--json").document
+    assert (failed["product_id"], failed["error_code"]) == ("1", "corrupt")
+    assert run("queue", "failures", "--code", "empty").out.startswith("No image failed")
+    assert run("queue", "refetch", "--json").document == {"refetched": 0}

@@ -95,7 +95,7 @@ def test_a_walk_that_found_too_few_is_named(connection: Connection, like: ImageI
 
 def test_an_attribute_that_should_be_a_column_is_named(connection: Connection, like: ImageId) -> None:
     lines = explain(connection, like, tenant="coop", attributes={"size": 11})
-    assert said(lines, "Faster: the attribute size", "imgsearch promote size"), lines
+    assert said(lines, "Faster: the attribute size", "imgsearch index promote size"), lines
 
 
 def test_an_index_that_is_missing_is_named(connection: Connection, like: ImageId) -> None:

@@ -63,14 +63,14 @@ def test_measuring_writes_nothing_and_leaves_no_setting_behind(shop: Connection)
 
 
 def test_drift_makes_the_parameters_stale(shop: Connection, space: Space, run: Run) -> None:  # noqa: F811
-    said = run("tune", "--seconds", 4, "--target", 0.9, "--json").document
+    said = run("index", "tune", "--seconds", 4, "--target", 0.9, "--json").document
     assert said["kept"]
     assert {"ef", "pool", "recall", "before", "after"} <= set(said)
-    assert "tuned on" in run("recall", "--seconds", 2).out
+    assert "tuned on" in run("index", "recall", "--seconds", 2).out
     crowd(shop, space, 3500, seed=2, first=10000)
-    assert "Stale: there were" in run("recall", "--seconds", 2).err
+    assert "Stale: there were" in run("index", "recall", "--seconds", 2).err
     assert shop.execute("SELECT check_name FROM imgsearch.doctor_tuning").fetchall() == [("tuning stale",)]
-    assert "ef" in run("recall", "--seconds", 2, "--json").document["parameters"]
+    assert "ef" in run("index", "recall", "--seconds", 2, "--json").document["parameters"]
 
 
 def test_what_cannot_be_measured_is_refused(connection: Connection, space: Space) -> None:

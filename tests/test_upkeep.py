@@ -227,8 +227,8 @@ def test_the_commands(run: Run, connection: Connection, settings: Settings) -> N
     environ = {"IMGSEARCH_DATABASE_URL": settings.database_url}
     assert run("index", "drop", "--json", **environ).document == {"dropped": True}
     assert "built" in run("index", "build", **environ).out
-    assert run("reindex", "--json", **environ).document == {"done": []}
-    assert "embedding_1" in run("vacuum", **environ).out
-    assert run("prewarm", "--seconds", 1, **environ).code == 0
-    assert run("promote", "colour", "--json", **environ).document == {"column": "attribute_colour"}
-    assert "gone" in run("promote", "colour", "--undo", **environ).out
+    assert run("index", "reindex", "--json", **environ).document == {"done": []}
+    assert "embedding_1" in run("index", "vacuum", **environ).out
+    assert run("index", "prewarm", "--seconds", 1, **environ).code == 0
+    assert run("index", "promote", "colour", "--json", **environ).document == {"column": "attribute_colour"}
+    assert "gone" in run("index", "demote", "colour", **environ).out

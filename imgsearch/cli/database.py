@@ -12,10 +12,16 @@ app = typer.Typer(help="The database schema: upgrade, current, check.", no_args_
 
 
 @app.command()
-def upgrade(revision: str = typer.Argument("head", help="The revision to go to.")) -> None:
+def upgrade(
+    revision: str = typer.Argument("head", help="The revision to go to."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
     """Bring the schema up to date; safe to run again, and from several machines at once."""
     reached = db.upgrade(load_settings(), revision)
-    output.print(f"The schema is at {reached}.")
+    if json:
+        as_json({"current": reached})
+    else:
+        output.print(f"The schema is at {reached}.")
 
 
 @app.command()

@@ -46,13 +46,19 @@ def list_(
 
 
 @app.command()
-def revoke(handle: str = typer.Argument(..., help="The key's handle, as `imgsearch key list` shows it.")) -> None:
+def revoke(
+    handle: str = typer.Argument(..., help="The key's handle, as `imgsearch key list` shows it."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
     """End a key; the next request with it is refused."""
     with db.connect(load_settings(), autocommit=True) as connection:
         found = keys.revoke(connection, handle)
     if not found:
         raise UsageError(f"There is no key {handle!r}; see `imgsearch key list`.")
-    output.print("Revoked.")
+    if json:
+        as_json({"revoked": handle})
+    else:
+        output.print("Revoked.")
 
 
 def _ended(key: keys.Listed) -> str:

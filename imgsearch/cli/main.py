@@ -7,11 +7,24 @@ import sys
 import psycopg
 import typer
 
-from imgsearch.cli import add, bench, database, demo, doctor, forget, key, serve, servers, store, tuning
-from imgsearch.cli import attach as tables
-from imgsearch.cli import maintenance as upkeep
-from imgsearch.cli import search as questions
-from imgsearch.cli import status as watch
+from imgsearch.cli import (
+    add,
+    attach,
+    bench,
+    database,
+    demo,
+    doctor,
+    forget,
+    key,
+    maintenance,
+    queue,
+    search,
+    serve,
+    servers,
+    status,
+    store,
+    tuning,
+)
 from imgsearch.cli.console import errors
 from imgsearch.errors import DatabaseError, ImgsearchError
 from imgsearch.settings import table
@@ -35,34 +48,34 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 140},
 )
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 app.command("demo")(demo.demo)
 app.command("up")(servers.up)
 app.command("down")(servers.down)
-app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(servers.psql)
-app.command("worker", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(servers.worker)
-app.add_typer(database.app, name="db")
-app.add_typer(key.app, name="key")
 app.command("serve")(serve.serve)
+app.command("worker", context_settings=_PASSED_ON)(servers.worker)
+app.command("psql", context_settings=_PASSED_ON)(servers.psql)
 app.command("add")(add.add)
-app.command("attach")(tables.attach)
-app.command("detach")(tables.detach)
-app.command("backfill")(tables.backfill)
-app.command("attachments")(tables.attachments)
-app.command("search")(questions.search)
-app.command("status")(watch.status)
+app.command("search")(search.search)
+app.command("status")(status.status)
+app.command("requeue")(status.requeue)
 app.command("doctor")(doctor.doctor)
-app.command("tune")(tuning.tune)
-app.command("recall")(tuning.recall)
-app.add_typer(upkeep.app, name="index")
-app.command("reindex")(upkeep.reindex)
-app.command("vacuum")(upkeep.vacuum)
-app.command("prewarm")(upkeep.prewarm)
-app.command("promote")(upkeep.promote)
-app.command("requeue")(watch.requeue)
-app.command("refetch")(watch.refetch)
-app.command("forget")(forget.forget)
-app.add_typer(store.app, name="store")
 app.command("bench")(bench.bench)
+app.command("attach")(attach.attach)
+app.command("detach")(attach.detach)
+app.command("backfill")(attach.backfill)
+app.command("attachments")(attach.attachments)
+app.command("forget")(forget.forget)
+maintenance.app.command("tune")(tuning.tune)
+maintenance.app.command("recall")(tuning.recall)
+for group, name in (
+    (database.app, "db"),
+    (maintenance.app, "index"),
+    (queue.app, "queue"),
+    (store.app, "store"),
+    (key.app, "key"),
+):
+    app.add_typer(group, name=name)
 
 
 def main() -> None:
@@ -72,7 +85,7 @@ def main() -> None:
     except ImgsearchError as error:
         _complain(error)
         sys.exit(error.exit_code)
-    except psycopg.Error as error:  # one that sql/failure.py knows no cure for; still a line, not a traceback
+    except psycopg.Error as error:  # one that db/sqlstate.py knows no cure for; still a line, not a traceback
         _complain(error)
         sys.exit(DatabaseError.exit_code)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`imgsearch index build|drop`, `reindex`, `prewarm`, `vacuum` and `promote`: keep searches fast."""
+"""`imgsearch index`: build, mend and warm what searches read, and columns for attributes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output
-from imgsearch.ops import maintenance as upkeep
+from imgsearch.ops import maintenance
 from imgsearch.settings import load_settings
 
 app = typer.Typer(
-    help="The HNSW index: drop it before a bulk load, build it after.", no_args_is_help=True, rich_markup_mode=None
+    help="Keep searches fast: the index, what is in memory, columns for attributes, and the recall.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 _MEMORY = typer.Option(None, help="Memory for the build, for example 2GB; default: the server's maintenance_work_mem.")
 _JSON = typer.Option(False, "--json", help="For programs.")
@@ -25,20 +27,23 @@ Tick = Callable[[str, int, int], None]
 def build(memory: str = _MEMORY, json: bool = _JSON) -> None:
     """Build the index beside running searches and writers; they use it when it is ready."""
     with _bar(json) as tick:
-        built = upkeep.build(load_settings(), memory=memory, tick=tick)
+        built = maintenance.build(load_settings(), memory=memory, tick=tick)
     _say(
-        json, {"built": built}, "The index is built." if built else "There is a valid index already: imgsearch reindex"
+        json,
+        {"built": built},
+        "The index is built." if built else "There is a valid index already: imgsearch index reindex",
     )
 
 
 @app.command()
 def drop(json: bool = _JSON) -> None:
     """Drop the index before a bulk load; searches stay correct meanwhile, and slower."""
-    dropped = upkeep.drop(load_settings())
+    dropped = maintenance.drop(load_settings())
     said = "The index is dropped; after the load: imgsearch index build" if dropped else "There was no index."
     _say(json, {"dropped": dropped}, said)
 
 
+@app.command()
 def reindex(
     everything: bool = typer.Option(False, "--all", help="Rebuild the HNSW though it is valid."),
     memory: str = _MEMORY,
@@ -46,40 +51,46 @@ def reindex(
 ) -> None:
     """Clean up after interrupted builds and make every index whole, beside running searches and writers."""
     with _bar(json) as tick:
-        done = upkeep.reindex(load_settings(), everything=everything, memory=memory, tick=tick)
+        done = maintenance.reindex(load_settings(), everything=everything, memory=memory, tick=tick)
     _say(json, {"done": done}, "\n".join(done) or "Every index is whole.")
 
 
+@app.command()
 def vacuum(json: bool = _JSON) -> None:
     """Remove dead rows and renew statistics of the tables that searches read."""
     with _bar(json) as tick:
-        tables = upkeep.vacuum(load_settings(), tick=tick)
+        tables = maintenance.vacuum(load_settings(), tick=tick)
     _say(json, {"tables": tables}, f"Vacuumed and analysed {', '.join(tables)}.")
 
 
+@app.command()
 def prewarm(
     seconds: float = typer.Option(60, min=1, help="Walk the graph for at most this long."), json: bool = _JSON
 ) -> None:
     """Read what searches read into memory, as after a restart."""
     with db.connect(load_settings(), autocommit=True) as connection, _bar(json) as tick:
-        done = upkeep.prewarm(connection, seconds=seconds, tick=tick)
+        done = maintenance.prewarm(connection, seconds=seconds, tick=tick)
     _say(json, {"done": done}, done)
 
 
+@app.command()
 def promote(
     name: str = typer.Argument(..., help="The attribute."),
-    kind: str = typer.Option("text", "--type", help=f"What its values are: {', '.join(upkeep.TYPES)}."),
-    undo: bool = typer.Option(False, "--undo", help="Take its column away again."),
+    kind: str = typer.Option("text", "--type", help=f"What its values are: {', '.join(maintenance.TYPES)}."),
     json: bool = _JSON,
 ) -> None:
     """Give an attribute you often filter by a column with an index; rewrites the table of pictures under a lock."""
     with db.connect(load_settings(), autocommit=True) as connection:
-        if undo:
-            gone = upkeep.demote(connection, name)
-            _say(json, {"undone": gone}, "Its column is gone." if gone else "It has no column.")
-            return
-        column = upkeep.promote(connection, name, kind)
+        column = maintenance.promote(connection, name, kind)
     _say(json, {"column": column}, f"Searches by {name} now use imgsearch.image.{column}.")
+
+
+@app.command()
+def demote(name: str = typer.Argument(..., help="The attribute."), json: bool = _JSON) -> None:
+    """Take the column of a promoted attribute away again."""
+    with db.connect(load_settings(), autocommit=True) as connection:
+        gone = maintenance.demote(connection, name)
+    _say(json, {"demoted": gone}, "Its column is gone." if gone else "It has no column.")
 
 
 def _say(json: bool, document: dict[str, object], words: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsons
 import time
 from functools import partial
 from pathlib import Path
@@ -12,47 +11,40 @@ import typer
 
 from imgsearch import db
 from imgsearch.cli.console import as_json, nearness, output, table
-from imgsearch.errors import FilterError, UsageError
+from imgsearch.cli.filters import with_filters
+from imgsearch.errors import UsageError
 from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, Query, Resolved, resolve
-from imgsearch.retrieval import Hits
+from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import explain as found_how
 from imgsearch.retrieval import search as find
 from imgsearch.settings import load_settings
 
 
+@with_filters
 def search(
     text: str = typer.Argument(None, help='Words, for example "red canvas shoes".'),
     image: Path = typer.Option(None, "--image", help="A picture file to search by."),
     like: int = typer.Option(None, "--like", help="Search by an image already here (its id)."),
-    tenant: str = typer.Option(None, help="Only this tenant's pictures."),
-    category: list[str] = typer.Option(None, help="Only this category; repeat for several."),
-    min_price: float = typer.Option(None, help="Only from this price."),
-    max_price: float = typer.Option(None, help="Only up to this price."),
-    in_stock: bool = typer.Option(None, "--in-stock/--sold-out", help="Only what is (not) in stock."),
-    attribute: list[str] = typer.Option(None, "--attribute", "-a", help="Only where name=value; repeat for several."),
-    k: int = typer.Option(10, "-k", help="How many, from 1 to 1000."),
+    filters: Filters = Filters(),
+    k: int = typer.Option(10, "--k", "-k", help="How many, from 1 to 1000."),
+    skip: int = typer.Option(0, "--skip", help="Leave out so many of the nearest."),
+    after: str = typer.Option(None, "--after", help="Go on behind a page: its `after`, as --json shows it."),
+    max_distance: float = typer.Option(None, "--max-distance", help="Only up to this distance, from 0 to 2."),
     explain: bool = typer.Option(False, "--explain", help="Say in words how the answer was found."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Search by words, by a picture or by an image here, with filters; one SQL statement answers."""
     query = _query(text, image, like)
     settings = load_settings()
-    filters: dict[str, Any] = {
-        "tenant": tenant,
-        "category": list(category) if category else None,
-        "min_price": min_price,
-        "max_price": max_price,
-        "in_stock": in_stock,
-        "attributes": _attributes(attribute or []),
-    }
+    page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
     began = time.perf_counter()
     with db.connect(settings) as connection:
         # Sessions of one command: plans must follow the filters, never an average of them.
         nudge = partial(notify_workers, settings, "queries")
-        resolved = resolve(connection, query, timeout=settings.query_timeout, tenant=tenant, ring=nudge)
-        hits = find(connection, resolved, k=k, **filters)
-        words = found_how(connection, resolved, k=k, **filters) if explain else []
+        resolved = resolve(connection, query, timeout=settings.query_timeout, tenant=filters.tenant, ring=nudge)
+        hits = find(connection, resolved, filters=filters, **page)
+        words = found_how(connection, resolved, filters=filters, **page) if explain else []
     took_ms = (time.perf_counter() - began) * 1000
     if json:
         as_json(document(hits, resolved, took_ms) | ({"explain": words} if explain else {}))
@@ -69,6 +61,7 @@ def document(hits: Hits, resolved: Resolved, took_ms: float) -> dict[str, Any]:
         "complete": hits.complete,
         "matches": hits.matches,
         "more": hits.more,
+        "after": hits.after,
         "took_ms": {"resolve": round(resolved.took_ms, 2), "sql": round(hits.took_ms, 2), "total": round(took_ms, 2)},
         "rows": rows(hits),
     }
@@ -125,17 +118,3 @@ def _query(text: str | None, image: Path | None, like: int | None) -> Query:
     if like is not None:
         return ImageId(like)
     return image if image is not None else str(text)
-
-
-def _attributes(pairs: list[str]) -> dict[str, Any] | None:
-    """Read name=value; a value that is JSON (true, 42, {"min": 3}, ["a", "b"]) means that, anything else its text."""
-    attributes: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            raise FilterError(f"{pair!r} is not name=value; write for example -a colour=red.")
-        try:
-            attributes[name] = jsons.loads(value)
-        except ValueError:
-            attributes[name] = value
-    return attributes or None

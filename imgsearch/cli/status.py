@@ -1,4 +1,4 @@
-"""`imgsearch status`, `requeue` and `refetch`: what is waiting, what failed, and another chance."""
+"""`imgsearch status` and `requeue`: what is waiting, what failed, and another chance."""
 
 from __future__ import annotations
 
@@ -60,22 +60,6 @@ def requeue(
         as_json({"requeued": count})
     else:
         output.print(f"{count:,} pictures wait again.")
-
-
-def refetch(
-    tenant: str = typer.Option(None, help="Only this tenant's."),
-    product: str = typer.Option(None, help="Only this product's."),
-    image: int = typer.Option(None, help="Only this image."),
-    json: bool = typer.Option(False, "--json", help="For programs."),
-) -> None:
-    """Fetch pictures that were added as http(s) addresses again, because what is there may have changed."""
-    with db.connect(load_settings(), autocommit=True) as connection:
-        values = {"tenant": tenant, "product": product, "image_id": image}
-        count = sql.value(connection, "status", "refetch", values)
-    if json:
-        as_json({"refetched": count})
-    else:
-        output.print(f"{count:,} pictures wait to be fetched again.")
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`imgsearch tune` and `recall`: how many of the true answers searches find, and the parameters to find enough."""
+"""`imgsearch index tune` and `recall`: how many of the true answers searches find, and parameters that find enough."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def recall(seconds: float = _SECONDS, k: int = _K, json: bool = _JSON) -> None:
         return
     _show(measured, k)
     if used["tuned_at"] is None:
-        output.print("The default parameters are in use. To choose by measuring: imgsearch tune")
+        output.print("The default parameters are in use. To choose by measuring: imgsearch index tune")
     else:
         output.print(f"ef {used['ef']}, pool {used['pool']}, tuned on {used['tuned_at']:%Y-%m-%d}.")
     if used["stale"]:
-        errors.print(f"[yellow]Stale: {used['stale']}. Run: imgsearch tune[/]")
+        errors.print(f"[yellow]Stale: {used['stale']}. Run: imgsearch index tune[/]")
 
 
 def _show(measured: Sequence[Measured], k: int) -> None:

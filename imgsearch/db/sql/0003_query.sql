@@ -184,7 +184,7 @@ SELECT
     (SELECT space_id FROM imgsearch.space WHERE state = 'active')                            AS space_id,
     (SELECT model FROM imgsearch.space WHERE state = 'active')                               AS model,
     (SELECT dimension FROM imgsearch.space WHERE state = 'active')                           AS dimension,
-    coalesce((SELECT CASE WHEN x.indisvalid AND x.indisready THEN 'valid' ELSE 'invalid: run imgsearch reindex' END
+    coalesce((SELECT CASE WHEN x.indisvalid AND x.indisready THEN 'valid' ELSE 'invalid: run imgsearch index reindex' END
               FROM imgsearch.space s
               JOIN pg_index x ON x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
               WHERE s.state = 'active'), 'none')                                             AS index_health,

@@ -65,12 +65,12 @@ SELECT t.space_id, (t.search ->> 'ef')::integer AS ef, (t.search ->> 'pool')::in
        END AS stale
 FROM (SELECT s.space_id, s.parameters -> 'search' AS search, s.parameters #> '{search,fingerprint}' AS was, imgsearch.fingerprint() AS now
       FROM imgsearch.space s WHERE s.state = 'active') t;
-COMMENT ON VIEW imgsearch.tuning IS 'The parameters imgsearch tune chose, on what, and why they are stale now, if they are. Null: the defaults are in use.';
+COMMENT ON VIEW imgsearch.tuning IS 'The parameters imgsearch index tune chose, on what, and why they are stale now, if they are. Null: the defaults are in use.';
 
 CREATE VIEW imgsearch.doctor_settings WITH (security_invoker = true) AS
 SELECT 'pgvector too old' AS check_name, 'problem' AS severity, format('pgvector here is %s', e.extversion) AS detail,
        'Versions before 0.8.4 can corrupt an HNSW index on vacuum.' AS impact,
-       E'ALTER EXTENSION vector UPDATE;  -- after the server\'s package is 0.8.4 or newer\nimgsearch reindex --all' AS fix
+       E'ALTER EXTENSION vector UPDATE;  -- after the server\'s package is 0.8.4 or newer\nimgsearch index reindex --all' AS fix
 FROM pg_extension e WHERE e.extname = 'vector' AND string_to_array(substring(e.extversion FROM '^[0-9.]+'), '.')::integer[] < ARRAY[0, 8, 4]
 UNION ALL
 SELECT 'iterative scan off', 'problem', format('hnsw.iterative_scan is %s', coalesce(current_setting('hnsw.iterative_scan', true), 'not set')),
@@ -95,7 +95,7 @@ COMMENT ON VIEW imgsearch.doctor_settings IS 'Traps in settings: pgvector too ol
 
 CREATE VIEW imgsearch.doctor_indexes WITH (security_invoker = true) AS
 SELECT 'invalid index' AS check_name, 'problem' AS severity, format('%s is invalid: its build was interrupted', x.indexrelid::regclass) AS detail,
-       'It is written but never read.' AS impact, 'imgsearch reindex' AS fix
+       'It is written but never read.' AS impact, 'imgsearch index reindex' AS fix
 FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND NOT x.indisvalid
   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = x.indrelid)
@@ -115,7 +115,7 @@ UNION ALL
 SELECT 'unused index', 'advice', format('%s (%s) was never used', u.indexrelid::regclass, pg_size_pretty(pg_relation_size(u.indexrelid))),
        'Each write to its table writes it too.',
        CASE WHEN p.name IS NULL THEN format('DROP INDEX CONCURRENTLY %s;  -- if no statement of yours needs it', u.indexrelid::regclass)
-            ELSE format('imgsearch promote %s --undo  -- if no search needs it', imgsearch.shell_word(p.name)) END
+            ELSE format('imgsearch index promote %s --undo  -- if no search needs it', imgsearch.shell_word(p.name)) END
 FROM pg_stat_all_indexes u JOIN pg_index x ON x.indexrelid = u.indexrelid JOIN pg_stat_all_tables t ON t.relid = u.relid
 LEFT JOIN imgsearch.promoted_attribute p ON u.indexrelname ~ ('^image_bits_' || p.column_name || '_\d+$')
 WHERE u.schemaname = 'imgsearch' AND u.relname ~ '^(image|embedding_\d+)$' AND NOT x.indisunique AND x.indisvalid AND u.idx_scan = 0
@@ -134,7 +134,7 @@ WHERE c.relnamespace = 'imgsearch'::regnamespace AND a.amname = 'hnsw'
   AND pg_relation_size(x.indexrelid) > greatest(pg_size_bytes(current_setting('effective_cache_size')), pg_size_bytes(current_setting('shared_buffers')))
 UNION ALL
 SELECT 'promoted attribute without index', 'problem', format('%s has no column index in space %s', p.name, s.space_id),
-       'Searches by it read the table row by row.', format('imgsearch promote %s --type %s', imgsearch.shell_word(p.name), p.type)
+       'Searches by it read the table row by row.', format('imgsearch index promote %s --type %s', imgsearch.shell_word(p.name), p.type)
 FROM imgsearch.promoted_attribute p, imgsearch.space s
 WHERE s.state = 'active' AND to_regclass(format('imgsearch.%I', 'image_bits_' || p.column_name || '_' || s.space_id)) IS NULL;
 COMMENT ON VIEW imgsearch.doctor_indexes IS 'Traps in indexes: invalid, missing, of another distance, unused, larger than memory, a promoted attribute without one.';
@@ -153,7 +153,7 @@ FROM ours o
 WHERE o.reltuples <= 0 AND pg_relation_size(o.oid) > 2 * 1024 * 1024 OR o.n_mod_since_analyze > greatest(10000, o.n_live_tup)
 UNION ALL
 SELECT 'vacuum overdue', 'problem', format('%s has %s dead rows and %s new ones since the last vacuum', o.oid::regclass, o.n_dead_tup, o.n_ins_since_vacuum),
-       'Scans that could answer from an index alone look into the table for each row: two to three times slower.', 'imgsearch vacuum'
+       'Scans that could answer from an index alone look into the table for each row: two to three times slower.', 'imgsearch index vacuum'
 FROM ours o WHERE o.n_dead_tup + o.n_ins_since_vacuum > greatest(10000, 0.3 * o.n_live_tup)
 UNION ALL
 SELECT 'autovacuum off', 'problem', format('autovacuum is off for %s', o.oid::regclass),
@@ -203,15 +203,15 @@ COMMENT ON VIEW imgsearch.doctor_tables IS 'Traps in tables: no statistics, vacu
 
 CREATE VIEW imgsearch.doctor_tuning WITH (security_invoker = true) AS
 SELECT 'tuning stale' AS check_name, 'problem' AS severity, concat('tuned at ' || to_char(t.tuned_at, 'YYYY-MM-DD HH24:MI') || '; ', t.stale) AS detail,
-       'Recall may have fallen below the target, or searches work harder than they must.' AS impact, 'imgsearch tune' AS fix
+       'Recall may have fallen below the target, or searches work harder than they must.' AS impact, 'imgsearch index tune' AS fix
 FROM imgsearch.tuning t WHERE t.stale IS NOT NULL
 UNION ALL
 SELECT 'recall below target', 'problem', format('when it was tuned the best recall found was %s, the target %s', t.recall, t.target),
-       'Some searches miss pictures.', 'imgsearch tune  -- again, or for a lower --target; imgsearch recall shows which filters miss'
+       'Some searches miss pictures.', 'imgsearch index tune  -- again, or for a lower --target; imgsearch index recall shows which filters miss'
 FROM imgsearch.tuning t WHERE t.recall < t.target
 UNION ALL
 SELECT 'never tuned', 'advice', format('%s pictures are searched with the defaults', t.now ->> 'pictures'),
-       'The defaults were measured on other pictures than yours.', 'imgsearch tune'
+       'The defaults were measured on other pictures than yours.', 'imgsearch index tune'
 FROM imgsearch.tuning t WHERE t.tuned_at IS NULL AND (t.now ->> 'pictures')::bigint > 50000;
 COMMENT ON VIEW imgsearch.doctor_tuning IS 'Traps in tuned parameters: stale, short of their target, never tuned.';
 

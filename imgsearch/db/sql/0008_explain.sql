@@ -53,7 +53,7 @@ BEGIN
     IF explanation IS NOT NULL AND f.strategy <> 'hnsw' THEN
         RETURN NEXT;
     END IF;
-    explanation := CASE WHEN here.tuned_at IS NULL THEN 'Parameters: the defaults; imgsearch tune measures on your own pictures.'
+    explanation := CASE WHEN here.tuned_at IS NULL THEN 'Parameters: the defaults; imgsearch index tune measures on your own pictures.'
         ELSE format('Parameters: ef %s, pool %s, tuned on %s for a recall of %s.', here.ef, here.pool, to_char(here.tuned_at, 'YYYY-MM-DD'), here.target) END;
     RETURN NEXT;
 
@@ -61,7 +61,7 @@ BEGIN
         SELECT o.key FROM jsonb_object_keys(attributes) o (key)
         WHERE f.strategy <> 'hnsw' AND NOT EXISTS (SELECT FROM imgsearch.promoted_attribute p WHERE p.name = o.key)
     LOOP
-        explanation := format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch promote %1$s', name);
+        explanation := format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch index promote %1$s', name);
         RETURN NEXT;
     END LOOP;
     RETURN QUERY

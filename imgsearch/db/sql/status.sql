@@ -12,6 +12,12 @@ FROM imgsearch.worker WHERE seen_at > now() - interval '1 minute' ORDER BY name
 SELECT error_code, count(*) AS count, min(error) AS example
 FROM imgsearch.failures GROUP BY error_code ORDER BY count DESC, error_code
 
+-- name: latest_failures
+-- Which pictures failed, the latest first.
+SELECT * FROM imgsearch.failures
+WHERE (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s) AND (%(error_code)s::text IS NULL OR error_code = %(error_code)s)
+ORDER BY failed_at DESC, image_id LIMIT %(limit)s
+
 -- name: requeue
 -- Another chance.
 SELECT imgsearch.requeue(%(tenant)s, %(error_code)s, %(image_id)s)
