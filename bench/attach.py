@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import attachment
@@ -46,7 +46,7 @@ def main() -> None:
         servers = embedded.start(home, memory_mb=2048)
         try:
             settings = load_settings({"DATABASE_URL": servers.database_url}, environ={})
-            db.upgrade(settings)
+            schema.upgrade(settings)
             with db.connect(settings, autocommit=True) as connection:
                 prepare(connection, given.rows)
                 writes(connection, given.rows, given.rounds)

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from bench import copying, filters, load, shop, vectors
 from bench.dataset import Dataset
-from bench.structure import Say
+from bench.progress import Say
 
 _COLUMNS = ("image_id", "tenant_id", "product_id", "category", "price", "in_stock", "attributes", "embedding")
 _INDEXES = (

@@ -21,7 +21,7 @@ import numpy as np
 import psycopg
 from rich.console import Console
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.ingest import queue
 from imgsearch.settings import load_settings
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         home.chmod(0o755)
         try:
             settings = load_settings({"DATABASE_URL": embedded.start(home, memory_mb=1024).database_url}, environ={})
-            db.upgrade(settings)
+            schema.upgrade(settings)
             with db.connect(settings, autocommit=True) as connection:
                 found = run(connection, settings.database_url, given.dead, given.claims, given.batch)
         finally:

@@ -18,7 +18,7 @@ import psycopg
 from bench.ingest import pipeline
 from bench.ingest.bare import ROOT
 from bench.ingest.run import environment
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.settings import load_settings
 
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             servers = embedded.start(home, memory_mb=512)
             urls = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
             settings = load_settings({**urls, "HOME": str(home), "MODEL": "fake"}, environ={})
-            db.upgrade(settings)
+            schema.upgrade(settings)
             command = [sys.executable, "-m", "imgsearch_workers", "--log-level", "WARNING"]
             made = [subprocess.Popen(command, cwd=ROOT, env=environment(settings)) for _ in range(given.workers)]
             try:

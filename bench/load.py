@@ -6,19 +6,20 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
-from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from bench import copying, filters, shop, structure, vectors
+from bench import copying, filters, shop, vectors
 from bench.dataset import Dataset
-from bench.structure import Say
-from imgsearch import db
+from bench.progress import Say
+from imgsearch import schema
 from imgsearch.dev.embedded.place import locked
 from imgsearch.dev.embedded.postgres import postgres_url, start_postgres, stop_postgres
 from imgsearch.dev.embedded.tuning import machine_memory
+from imgsearch.schema import source
 from imgsearch.settings import load_settings
 from imgsearch.spaces import space
 
@@ -65,28 +66,30 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     url = server(data)
     stamp = data.folder / "loaded.json"
     before = json.loads(stamp.read_text()) if stamp.exists() else {}
-    files = structure.files()
-    if before == files and not anew:
+    tables = _tables()
+    if before == tables and not anew:
+        schema.upgrade(load_settings({"DATABASE_URL": url}))  # functions follow the checkout
         return url
     stamp.unlink(missing_ok=True)
-    if (
-        anew
-        or not before
-        or not structure.follow(url, before, partial(_space, data), partial(build, data, say=say), say)
-    ):
-        say("loading")
-        _empty(url)
-        db.upgrade(load_settings({"DATABASE_URL": url}))
-        _load(data, url, say)
+    say("loading")
+    _empty(url)
+    schema.upgrade(load_settings({"DATABASE_URL": url}))
+    _load(data, url, say)
     _complete(data, url)
-    stamp.write_text(json.dumps(files))
+    stamp.write_text(json.dumps(tables))
     return url
+
+
+def _tables() -> dict[str, str]:
+    """Return the digests of what makes the large tables: where one differs, they are loaded anew."""
+    made = {step.name: step.digest for step in source.steps()}
+    return made | {"space": sha256(source.function("space").encode()).hexdigest()}
 
 
 def _empty(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        for schema in ("shop", "imgsearch"):
-            connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
+        for name in ("shop", "imgsearch_internal", "imgsearch"):
+            connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(name)))
 
 
 def _load(data: Dataset, url: str, say: Say) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import DatabaseUnreachable
@@ -214,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
         home.chmod(0o755)
         try:
             settings = load_settings({"DATABASE_URL": embedded.start(home, memory_mb=512).database_url}, environ={})
-            db.upgrade(settings)
+            schema.upgrade(settings)
             races = Races(settings, given.seed, given.broken)
             began = time.monotonic()
             races.run(given.count)

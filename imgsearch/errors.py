@@ -18,7 +18,8 @@
     │   ├── DatabaseUnreachable            5   503
     │   ├── DatabaseRights                 5   503   the role lacks a right
     │   ├── ExtensionMissing               5   503   pgvector absent or too old
-    │   └── SchemaBehind                   5   503   migrations are not applied
+    │   ├── SchemaBehind                   5   503   migrations are not applied
+    │   └── SchemaAhead                    5   503   the schema is of a release this code cannot work with
     ├── SpaceError                         5   503   vectors would not be comparable
     │   ├── NoSpace                        5   503   no active space yet: no worker has started
     │   └── SpaceMismatch                  5   503   this model is not the one the space was made with
@@ -152,6 +153,10 @@ class ExtensionMissing(DatabaseError):
 
 class SchemaBehind(DatabaseError):
     """The database schema is behind this version of imgsearch; run `imgsearch db upgrade`."""
+
+
+class SchemaAhead(DatabaseError):
+    """The schema is of a newer release that this version cannot work with; install the newer version."""
 
 
 class SpaceError(ImgsearchError):

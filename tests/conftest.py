@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.settings import Settings, load_settings, process_settings
@@ -60,7 +60,7 @@ def template(servers: embedded.Servers) -> str:
     """A migrated database that tests are copied from."""
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE {}").format(Identifier(TEMPLATE)))
-    db.upgrade(load_settings({"DATABASE_URL": with_database(servers.database_url, TEMPLATE)}, environ={}))
+    schema.upgrade(load_settings({"DATABASE_URL": with_database(servers.database_url, TEMPLATE)}, environ={}))
     return TEMPLATE
 
 
@@ -117,3 +117,9 @@ def worker(settings: Settings, environment: dict[str, str], tmp_path: Path) -> I
     """A real Celery worker process with the light stand-in encoder, for both lanes."""
     with WorkerProcess(settings, environment, tmp_path / "worker.log") as process:
         yield process
+
+
+def behind(settings: Settings) -> None:
+    """Make it look as if the functions of this release had not been applied yet."""
+    with db.connect(settings, autocommit=True) as connection:
+        connection.execute("UPDATE imgsearch.schema_version SET digest = 'of another day' WHERE step = 'functions'")

@@ -11,11 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.settings import Settings
 from tests.test_migrations import empty  # noqa: F401  # a fixture
 
+OURS = Path(__file__).parent.parent / "migrations"
 INI = """
 [alembic]
 script_location = %(here)s/alembic
@@ -52,7 +53,7 @@ VERSION = """
 import sqlalchemy as sa
 from alembic import op
 import imgsearch.sqlalchemy.alembic
-revision, down_revision, branch_labels, depends_on = "host1", None, ("shop",), "0007"
+revision, down_revision, branch_labels, depends_on = "host1", None, ("shop",), "imgsearch_0001"
 def upgrade():
     op.create_table("product", sa.Column("id", sa.Integer, primary_key=True), sa.Column("photo", sa.String),
                     sa.Column("price", sa.Float, nullable=False))
@@ -67,9 +68,9 @@ def downgrade():
 def host(tmp_path: Path) -> Path:
     versions = tmp_path / "alembic" / "versions"
     versions.mkdir(parents=True)
-    (tmp_path / "alembic.ini").write_text(INI.format(ours=db.migrations() / "versions"))
+    (tmp_path / "alembic.ini").write_text(INI.format(ours=OURS / "versions"))
     (tmp_path / "alembic" / "env.py").write_text(ENV)
-    (tmp_path / "alembic" / "script.py.mako").write_text((db.migrations() / "script.py.mako").read_text())
+    (tmp_path / "alembic" / "script.py.mako").write_text((OURS / "script.py.mako").read_text())
     (tmp_path / "models.py").write_text(MODELS)
     (versions / "host1.py").write_text(VERSION)
     return tmp_path
@@ -89,15 +90,15 @@ def alembic(host: Path, settings: Settings, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def schema(settings: Settings) -> list[Any]:
+def made(settings: Settings) -> list[Any]:
     """What stands in our schema, by name, kind and columns."""
     with psycopg.connect(settings.database_url) as connection:
         return connection.execute(
             "SELECT c.relname, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c"
             " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-            " WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relname NOT LIKE 'attached%'"
+            " WHERE c.relnamespace::regnamespace::text ~ '^imgsearch' AND c.relname NOT LIKE 'attached%'"
             " UNION ALL SELECT p.oid::regprocedure::text, 'f', md5(p.prosrc), p.proconfig::text FROM pg_proc p"
-            " WHERE p.pronamespace = 'imgsearch'::regnamespace AND p.proname NOT SIMILAR TO 'attached_[0-9]+'"
+            " WHERE p.pronamespace::regnamespace::text ~ '^imgsearch' AND p.proname NOT SIMILAR TO 'attached_[0-9]+'"
             " ORDER BY 1, 2, 3"
         ).fetchall()
 
@@ -109,19 +110,21 @@ def test_both_ways_reach_the_same_schema_and_each_notices_the_other(
     servers: embedded.Servers,
 ) -> None:
     alembic(host, empty, "upgrade", "heads")
-    assert schema(empty) == schema(settings), "as `imgsearch db upgrade` made it"
+    assert made(empty) == made(settings), "as `imgsearch db upgrade` made it"
     with db.connect(empty, autocommit=True) as connection:
-        db.check(connection)
+        schema.check(connection)
         connection.execute("INSERT INTO product VALUES (1, 'https://x.example/1', 5)")
         assert connection.execute("SELECT price FROM imgsearch.image").fetchone() == (5.0,)
-    assert db.upgrade(empty) == db.head(), "nothing was left to do"
+    assert schema.upgrade(empty) == schema.head(), "nothing was left to do"
     assert "No new upgrade operations detected" in alembic(host, empty, "check")
     alembic(host, empty, "downgrade", "shop@base")
-    alembic(host, empty, "downgrade", "imgsearch@-1")
+    alembic(host, empty, "downgrade", "imgsearch@base")
     with db.connect(empty, autocommit=True) as connection:
-        assert (db.revision_of(connection) or "") < (db.head() or "")
-    assert db.upgrade(empty) == db.head()
-    alembic(host, empty, "upgrade", "heads")
+        assert schema.current(connection) is None
+    alembic(host, empty, "upgrade", "imgsearch@head")
+    with db.connect(empty, autocommit=True) as connection:
+        schema.check(connection)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("imgsearch_0001",)]
 
 
 def test_a_database_that_imgsearch_upgraded_is_taken_as_it_is(host: Path, settings: Settings) -> None:

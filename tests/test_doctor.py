@@ -14,13 +14,14 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.dev.embedded.postgres import start_postgres, stop_postgres
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ops.doctor import Finding, examine
 from imgsearch.settings import Settings, load_settings
 from imgsearch.spaces.space import Space, ensure
+from tests.conftest import behind
 from tests.crowd import crowd
 from tests.processes import eventually
 from tests.shop import database
@@ -126,7 +127,7 @@ def test_an_hnsw_larger_than_memory_is_named(tmp_path: Path) -> None:
             connection.execute("ALTER SYSTEM SET effective_cache_size = '64kB'")
         stop_postgres(tmp_path)
         settings = load_settings({"DATABASE_URL": start_postgres(tmp_path, memory_mb=256, durable=False)})
-        db.upgrade(settings)
+        schema.upgrade(settings)
         with db.connect(settings, autocommit=True) as connection:
             crowd(connection, ensure(connection, FakeEncoder().describe()), 1500)
             finding = found(connection)["HNSW larger than memory"]
@@ -160,7 +161,7 @@ def test_the_command_exits_with_1_and_speaks_json(run: Run, connection: Connecti
 
 
 def test_a_schema_that_is_behind_is_the_only_finding(settings: Settings, run: Run) -> None:  # noqa: F811
-    db.downgrade(settings, "0005")
+    behind(settings)
     done = run("doctor", "--json")
     assert done.code == 1
     assert [row["check_name"] for row in done.document["findings"]] == ["schema behind"]

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import yaml
 
-from imgsearch import db
+from imgsearch import schema
 from imgsearch.settings import Settings, table
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ def test_the_wheel_carries_migrations_sql_and_the_demo(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "imgsearch/migrations/env.py",
-        "imgsearch/db/sql/0001_schema.sql",
+        "imgsearch/schema/tables/0001_baseline.sql",
         "imgsearch_workers/model/encoder.py",
         "imgsearch/py.typed",
     } <= names
@@ -49,7 +49,7 @@ def test_an_empty_environment_with_the_wheel_can_upgrade_a_database(
     wheel: Path, settings: Settings, tmp_path: Path
 ) -> None:
     """The wheel alone, outside the checkout: dependencies come from this environment, the package from the wheel."""
-    db.downgrade(settings, "base")
+    schema.remove(settings)
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     site = next((venv / "lib").glob("python*/site-packages"))
@@ -77,9 +77,9 @@ def test_an_empty_environment_with_the_wheel_can_upgrade_a_database(
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == f"The schema is at {db.head()}.", done.stderr
+    assert done.stdout.strip() == f"The schema is at {schema.head()}.", done.stderr
     with psycopg.connect(settings.database_url) as connection:
-        assert db.revision_of(connection) == db.head()
+        assert schema.current(connection) == schema.head()
 
 
 def services(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Composed, Identifier
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
@@ -86,18 +86,18 @@ def test_every_table_with_a_tenant_is_behind_the_wall(connection: Connection, sp
     ).fetchall()
     assert open_tables == []
     views = connection.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'imgsearch'::regnamespace AND relkind = 'v' "
+        "SELECT relname FROM pg_class WHERE relnamespace::regnamespace::text ~ '^imgsearch' AND relkind = 'v' "
         "AND NOT coalesce(reloptions::text LIKE '%security_invoker=true%', false)"
     ).fetchall()
     assert views == []
     loose = connection.execute(
-        "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'imgsearch'::regnamespace AND prosecdef "
+        "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace::regnamespace::text ~ '^imgsearch' AND prosecdef "
         "AND NOT coalesce(proconfig::text LIKE '%search_path=%', false)"
     ).fetchall()
     assert loose == [], "a function with its owner's rights has a fixed search path"
     searching = connection.execute(
-        "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'imgsearch'::regnamespace AND prosecdef "
-        "AND proname ~ '^(search|find|vec|nearest|distance|explain)'"
+        "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace::regnamespace::text ~ '^imgsearch' AND prosecdef "
+        "AND proname ~ '^(search|find$|vec|nearest|distance|explain)'"
     ).fetchall()
     assert searching == [], "searching never reaches beyond the caller's rights"
 
@@ -154,7 +154,7 @@ def test_a_reader_asks_but_neither_writes_nor_reads_what_others_ask(shop: Connec
         "DELETE FROM imgsearch.embedding_1",
         "SELECT imgsearch.requeue()",
         "SELECT imgsearch.activate_space(1)",
-        "SELECT imgsearch.raise_walls()",
+        "SELECT imgsearch.enable_rls()",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute(forbidden)  # type: ignore[arg-type]
@@ -208,31 +208,32 @@ def test_a_worker_registers_its_model_without_owning_tables(connection: Connecti
 
 
 def test_a_door_can_tell_whether_it_is_behind_the_wall(connection: Connection, space: Space, acting: As) -> None:
-    assert connection.execute("SELECT imgsearch.walled()").fetchone() == (False,), "a superuser walks through"
+    assert connection.execute("SELECT imgsearch.is_tenant_restricted()").fetchone() == (False,), (
+        "a superuser walks through"
+    )
     for role, walled in (
         ("imgsearch_reader", True),
         ("imgsearch_writer", True),
         ("imgsearch_worker", False),
         ("imgsearch_admin", False),
     ):
-        assert acting(role).execute("SELECT imgsearch.walled()").fetchone() == (walled,), role
+        assert acting(role).execute("SELECT imgsearch.is_tenant_restricted()").fetchone() == (walled,), role
     connection.execute("ALTER TABLE imgsearch.image NO FORCE ROW LEVEL SECURITY")
-    assert acting("imgsearch_reader").execute("SELECT imgsearch.walled()").fetchone() == (False,)
+    assert acting("imgsearch_reader").execute("SELECT imgsearch.is_tenant_restricted()").fetchone() == (False,)
 
 
 def test_an_owner_without_superuser_needs_no_setting(settings: Settings, connection: Connection, acting: As) -> None:
     """One shop, one role: row-level security must not make its own tables look empty."""
     connection.execute("DROP ROLE IF EXISTS shopkeeper")
     connection.execute("CREATE ROLE shopkeeper")
-    db.downgrade(settings, "base")
-    connection.execute("DROP SCHEMA imgsearch CASCADE")
+    schema.remove(settings)
     connection.execute(SQL("GRANT CREATE ON DATABASE {} TO shopkeeper").format(Identifier(connection.info.dbname)))
     with psycopg.connect(settings.database_url, options="-c role=shopkeeper") as check:
         assert check.execute("SELECT current_user").fetchone() == ("shopkeeper",)
     from tests.conftest import with_settings
 
     owner = with_settings(settings, DATABASE_URL=settings.database_url + "&options=-c%20role%3Dshopkeeper")
-    db.upgrade(owner)
+    schema.upgrade(owner)
     with db.connect(owner, autocommit=True) as shop:
         made = space.ensure(shop, FakeEncoder().describe())
         shop.execute("INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('a', '1', 'x')")
@@ -241,6 +242,5 @@ def test_an_owner_without_superuser_needs_no_setting(settings: Settings, connect
             shop, made.space_id, [Delivery(claim=claim, sha256=sha256(b"x").digest(), embedding=vector())]
         )
         assert shop.execute("SELECT count(*) FROM imgsearch.images").fetchone() == (1,)
-    connection.execute("DROP SCHEMA imgsearch CASCADE")
     connection.execute("DROP OWNED BY shopkeeper")
     connection.execute("DROP ROLE shopkeeper")

@@ -12,6 +12,7 @@ import pytest
 from imgsearch import db
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from tests.conftest import behind
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "imgsearch/dev/demo/model"
@@ -50,7 +51,7 @@ def test_a_model_of_another_space(environment: dict[str, str], space: Space) -> 
 
 
 def test_a_database_that_is_behind(environment: dict[str, str], settings: Settings) -> None:
-    db.downgrade(settings, "0002")
+    behind(settings)
     done = start(environment)
     assert done.returncode == 5
     assert "imgsearch db upgrade" in done.stderr

@@ -16,7 +16,7 @@ import psycopg
 from bench.ingest import pictures, pipeline, shape, stages
 from bench.ingest.bare import ROOT, Bare
 from bench.ingest.pipeline import Round
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.ingest import upload
 from imgsearch.settings import Settings, load_settings
@@ -80,7 +80,7 @@ def _rounds(
     say: Callable[[str], None],
 ) -> list[Round]:
     """Take turns: bare passes, a lot of pictures, bare passes, …: so a machine that slows down slows both."""
-    db.upgrade(settings)
+    schema.upgrade(settings)
     done: list[Round] = []
     log = home / "workers.log"
     lot = len(rows) // plan.rounds
@@ -125,7 +125,7 @@ def _other(settings: Settings, name: str) -> Settings:
         admin.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
     url = settings.database_url.replace("/imgsearch?", f"/{name}?", 1)
     other = load_settings({**settings.environment(), "DATABASE_URL": url}, environ={})
-    db.upgrade(other)
+    schema.upgrade(other)
     return other
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from bench.dataset import Dataset
 from bench.methods import Method
-from bench.structure import Say
+from bench.progress import Say
 
 # Name → (module of ours, the package it needs). They come with `pip install imgsearch[bench]`.
 PEERS = {"qdrant": ("qdrant", "qdrant_edge"), "lancedb": ("lance", "lancedb"), "faiss": ("vector_library", "faiss")}

@@ -14,7 +14,7 @@ from bench.dataset import Dataset
 from bench.filters import Filter
 from bench.methods import Answer, Cost, Method
 from bench.peers import payload
-from bench.structure import Say
+from bench.progress import Say
 
 # (ef, refine factor)
 SETTINGS = {"lancedb-64": (64, 2), "lancedb-128": (128, 5), "lancedb-256": (256, 10)}

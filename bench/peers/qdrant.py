@@ -13,7 +13,7 @@ from bench.dataset import Dataset
 from bench.filters import Filter
 from bench.methods import Answer, Cost, Method
 from bench.peers import payload
-from bench.structure import Say
+from bench.progress import Say
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "qdrant-64": {"hnsw_ef": 64},

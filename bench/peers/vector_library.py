@@ -14,7 +14,7 @@ from bench.cells import Ask, Cell
 from bench.dataset import Dataset
 from bench.filters import Columns, mask
 from bench.methods import Answer, Cost, Method
-from bench.structure import Say
+from bench.progress import Say
 
 # Name → ef, None: compare with every row.
 SETTINGS = {"faiss-64": 64, "faiss-128": 128, "faiss-256": 256, "faiss-flat": None}

@@ -21,7 +21,7 @@ from bench.soak.faults import Every, Servers
 from bench.soak.fleet import ROOT, Fleet, environment
 from bench.soak.verdict import verdict
 from bench.soak.watch import Replacer, Rescues, Violations, Watch, running
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.errors import DatabaseError
 from imgsearch.settings import Settings, load_settings
@@ -53,7 +53,7 @@ def soak(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     with _home() as home:
         servers = Servers(home, plan.memory_mb)
         settings = _settings(servers.start(), home, plan)
-        db.upgrade(settings)
+        schema.upgrade(settings)
         fleet = Fleet(settings, environment(settings, decoder=plan.model == "fake"), home / "workers.log", plan.workers)
         with running(fleet):
             figures = _harm(plan, settings, servers, fleet, home, began, say)

@@ -13,7 +13,7 @@ import psycopg
 import typer
 from rich.progress import Progress
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.cli.console import as_json, errors, output, progress, table
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, PictureError, UsageError
@@ -59,7 +59,7 @@ def add(
     summary = Summary()
     began = time.monotonic()
     with db.connect(settings) as connection, progress(quiet=json) as bar:
-        db.check(connection)
+        schema.check(connection)
         found = list(_all_entries(sources, summary))
         given = {"product_id": product, "category": category, "price": price}
         add_all(connection, settings, (_with(entry, tenant, given) for entry in found), summary, bar, len(found))

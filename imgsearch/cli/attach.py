@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import typer
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.cli.console import as_json, output, progress, table
 from imgsearch.ingest import attachment
 from imgsearch.settings import load_settings
@@ -34,7 +34,7 @@ def attach(
 ) -> None:
     """Keep pictures in step with a table of yours, by triggers on it; then copy the rows it has."""
     with db.connect(load_settings(), autocommit=True) as connection:
-        db.check(connection)
+        schema.check(connection)
         attachment.attach(
             connection,
             relation,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.cli.console import as_json, output
+from imgsearch.schema import migrate
 from imgsearch.settings import load_settings
 
-app = typer.Typer(help="The database schema: upgrade, current, check.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The database schema: upgrade, current, check, remove.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command()
-def upgrade(
-    revision: str = typer.Argument("head", help="The revision to go to."),
-    json: bool = typer.Option(False, "--json", help="For programs."),
-) -> None:
+def upgrade(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
     """Bring the schema up to date; safe to run again, and from several machines at once."""
-    reached = db.upgrade(load_settings(), revision)
+    reached = schema.upgrade(load_settings())
     if json:
         as_json({"current": reached})
     else:
@@ -25,28 +25,33 @@ def upgrade(
 
 
 @app.command()
-def downgrade(revision: str = typer.Argument(..., help='The revision to go back to, "base" for none.')) -> None:
-    """Take the schema back; vectors of dropped tables are lost, pictures in the store are not."""
-    reached = db.downgrade(load_settings(), revision)
-    output.print(f"The schema is at {reached or 'nothing'}.")
+def remove(
+    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+) -> None:
+    """Remove tables, vectors and functions from the database; pictures in the store, roles and pgvector stay."""
+    if not yes:
+        typer.confirm("Every picture's row and vector will be lost. Go on?", abort=True)
+    schema.remove(load_settings())
+    output.print("The schema is gone.")
 
 
 @app.command()
 def current(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
-    """Say which revision the schema is at."""
+    """Say which table step the schema is at, and which release made it."""
     with db.connect(load_settings(), autocommit=True) as connection:
-        found, newest = db.revision_of(connection), db.head()
+        found, newest = migrate.applied(connection), migrate.head()
+    step, release = (found.step, str(found.release)) if found else (None, None)
     if json:
-        as_json({"current": found, "head": newest})
+        as_json({"current": step, "head": newest, "release": release})
     else:
-        output.print(f"The schema is at {found or 'nothing'}; the newest is {newest}.")
+        output.print(f"The schema is at {step or 'nothing'}; the newest is {newest}.")
 
 
 @app.command()
 def check(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
     """Exit with 0 when extension and schema are as this version needs them, else say what to do."""
     with db.connect(load_settings(), autocommit=True) as connection:
-        db.check(connection)
+        migrate.check(connection)
     if json:
         as_json({"ok": True})
     else:

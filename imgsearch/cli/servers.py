@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from imgsearch import db
+from imgsearch import schema
 from imgsearch import servers as running
 from imgsearch.cli import serve
 from imgsearch.cli.console import errors, output
@@ -66,7 +66,7 @@ def start_servers(settings: Settings) -> None:
     """Start the embedded servers that are not configured elsewhere, and bring the schema up to date."""
     if not settings.database_url or not settings.redis_url:
         embedded.start(settings.home)
-    db.upgrade(settings)
+    schema.upgrade(settings)
 
 
 def start_workers(settings: Settings) -> int:

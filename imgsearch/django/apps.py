@@ -14,10 +14,23 @@ class ImgsearchConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks; forget the settings we have read when a test overrides the project's."""
+        """Register the system checks; follow `migrate`; forget settings when a test overrides the project's."""
         from django.core.signals import setting_changed
+        from django.db.models.signals import post_migrate
 
         from imgsearch.django import checks, site
 
         checks.register()
+        post_migrate.connect(_refresh, sender=self, dispatch_uid="imgsearch.schema")
         setting_changed.connect(site.forget_settings, dispatch_uid="imgsearch.settings")
+
+
+def _refresh(using: str, **_: object) -> None:
+    """Apply functions and rights again where their text changed: they have no migration of their own."""
+    from django.db import connections
+
+    from imgsearch.django.operations import is_ours
+    from imgsearch.schema import migrate
+
+    if is_ours("imgsearch", connections[using]):
+        migrate.refresh(connections[using])

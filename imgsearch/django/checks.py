@@ -13,11 +13,11 @@ from django.core import checks
 from django.db import connections
 from django.db.utils import Error as DjangoDatabaseError
 
-from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
-from imgsearch.errors import ImgsearchError, NoSpace, SettingsError
+from imgsearch.errors import DatabaseError, ExtensionMissing, ImgsearchError, NoSpace, SettingsError
+from imgsearch.schema import migrate
 
 _MIGRATE = "Run `manage.py migrate imgsearch`."
 
@@ -79,14 +79,12 @@ def check_database(
 
 def _found(lent: Any) -> Iterator[checks.CheckMessage]:
     try:
-        db.require_extension(lent)
-    except ImgsearchError as error:
+        migrate.check(lent)
+    except ExtensionMissing as error:
         yield checks.Warning(str(error), hint="The first migration creates it if it may.", id="imgsearch.W003")
         return
-    there, wanted = db.revision_of(lent), db.head()
-    if there != wanted:
-        message = f"The schema is at {there or 'nothing'}, this version of imgsearch needs {wanted}."
-        yield checks.Warning(message, hint=_MIGRATE, id="imgsearch.W004")
+    except DatabaseError as error:
+        yield checks.Warning(str(error), hint=_MIGRATE, id="imgsearch.W004")
         return
     status = sql.run(lent, "status", "status").fetchone() or {}
     model = site.settings().model

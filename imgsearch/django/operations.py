@@ -1,4 +1,4 @@
-"""Operations of Django migrations: a revision of imgsearch's own schema, and attaching a table of yours."""
+"""Operations of Django migrations: a step of imgsearch's own schema, and attaching a table of yours."""
 
 from __future__ import annotations
 
@@ -7,38 +7,39 @@ from typing import Any
 from django.db import router
 from django.db.migrations.operations.base import Operation
 
-from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
+from imgsearch.schema import migrate
 
 
-class Revision(Operation):
-    """One revision of imgsearch's schema, the same SQL that `imgsearch db upgrade` runs, and the same stamp.
+class SchemaStep(Operation):
+    """A table step of imgsearch's schema: the upgrade that `imgsearch db upgrade` runs, in the migration's transaction.
 
-    A revision that is there already, whoever applied it, is left alone. Runs only on the database that
-    IMGSEARCH["DATABASE"] names, and where routers allow it (hints: imgsearch=True).
+    What is there already, whoever applied it, is left alone. Runs only on the database that IMGSEARCH["DATABASE"]
+    names, and where routers allow it (hints: imgsearch=True). Backwards from the first step removes everything;
+    other steps only go forward.
     """
 
     reduces_to_sql = False
     reversible = True
 
-    def __init__(self, revision: str) -> None:
-        self.revision = revision
+    def __init__(self, step: str) -> None:
+        self.step = step
 
     def state_forwards(self, app_label: str, state: Any) -> None:
         """The models' state has operations of its own."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if _here(app_label, schema_editor):
-            db.apply_revision(schema_editor.connection, self.revision)
+        if is_ours(app_label, schema_editor.connection):
+            migrate.upgrade(schema_editor.connection)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if _here(app_label, schema_editor):
-            db.revert_revision(schema_editor.connection, self.revision)
+        if is_ours(app_label, schema_editor.connection) and self.step == "0001":
+            migrate.remove(schema_editor.connection)
 
     def describe(self) -> str:
-        return f"Revision {self.revision} of imgsearch's schema"
+        return f"Table step {self.step} of imgsearch's schema"
 
 
 class AttachImgsearch(Operation):
@@ -47,7 +48,7 @@ class AttachImgsearch(Operation):
         AttachImgsearch("product", image="photo", base="https://cdn.example.com/media", price="price")
 
     Names of fields become their columns; anything else is an SQL expression over the row, as "lower(category)".
-    See the comment of imgsearch.attach(). Put ("imgsearch", "0007_attach") among the migration's dependencies.
+    See the comment of imgsearch.attach(). Put ("imgsearch", "0001_baseline") among the migration's dependencies.
     """
 
     reduces_to_sql = False
@@ -60,12 +61,12 @@ class AttachImgsearch(Operation):
         """Triggers are no part of the models' state."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if _here(app_label, schema_editor):
+        if is_ours(app_label, schema_editor.connection):
             model = to_state.apps.get_model(app_label, self.model_name)
             sql.run(driver(schema_editor.connection), "attachment", "attach", self._arguments(schema_editor, model))
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if _here(app_label, schema_editor):
+        if is_ours(app_label, schema_editor.connection):
             model = from_state.apps.get_model(app_label, self.model_name)
             values = {"relation": _relation(schema_editor, model), "keep": False, "if_exists": True}
             sql.run(driver(schema_editor.connection), "attachment", "detach", values)
@@ -99,8 +100,8 @@ def _relation(schema_editor: Any, model: Any) -> str:
     return str(schema_editor.connection.ops.quote_name(model._meta.db_table))  # noqa: SLF001
 
 
-def _here(app_label: str, schema_editor: Any) -> bool:
-    connection = schema_editor.connection
+def is_ours(app_label: str, connection: Any) -> bool:
+    """Return whether imgsearch's schema belongs into this database."""
     return bool(
         connection.vendor == "postgresql"
         and connection.alias == site.alias()

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from imgsearch import db
+from imgsearch import schema
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, SchemaBehind
 from imgsearch.http import access, responses
@@ -75,7 +75,7 @@ def checks(here: AppState) -> dict[str, bool]:
             workers = sql.rows(connection, "http", "workers")[0]
             found["query_worker"] = workers["queries"] > 0
             found["model"] = workers["model"]
-            db.check(connection)
+            schema.check(connection)
             found["schema"] = True
     except SchemaBehind:
         pass

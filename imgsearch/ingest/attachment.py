@@ -1,4 +1,4 @@
-"""Attach tables of the shop's own: pictures follow its rows, inside its transactions (sql/0007_attach.sql)."""
+"""Attach tables of the shop's own: pictures follow its rows, inside its transactions (schema/functions/attach.sql)."""
 
 from __future__ import annotations
 

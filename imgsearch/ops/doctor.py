@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import psycopg
 
-from imgsearch import db
+from imgsearch import schema
 from imgsearch.db import sql
 from imgsearch.errors import DatabaseError, ExtensionMissing, SchemaBehind
 
@@ -46,9 +46,9 @@ def examine(connection: psycopg.Connection[Any], *, seconds: float = SECONDS) ->
 def _blocked(connection: psycopg.Connection[Any]) -> Finding | None:
     """Return why nothing can be examined, or None."""
     try:
-        db.check(connection)
+        schema.check(connection)
     except ExtensionMissing as error:
-        if sql.value(connection, "db", "extension"):
+        if sql.value(connection, "schema", "extension"):
             return None  # an old one is a trap among others: it can corrupt an index, but it does search
         return _stopped("pgvector missing", error, "CREATE EXTENSION vector;")
     except SchemaBehind as error:

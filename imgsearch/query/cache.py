@@ -40,7 +40,10 @@ PUNCTUATION = str.maketrans("", "", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
 def canonical(query: str) -> str:
-    """Answer the text as SigLIP wants it: lower case, no punctuation, single spaces (imgsearch.canonical in SQL)."""
+    """Answer the text as SigLIP wants it: lower case, no punctuation, single spaces.
+
+    The same as imgsearch_internal.canonical() in SQL.
+    """
     return " ".join(query.lower().translate(PUNCTUATION).split())
 
 

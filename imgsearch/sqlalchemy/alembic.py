@@ -9,8 +9,13 @@ env.py:
     from imgsearch.sqlalchemy.alembic import include_object
     context.configure(..., include_object=include_object())
 
-`alembic upgrade heads` and `imgsearch db upgrade` then bring the database to the same schema; whichever runs second
-finds the work done. A migration of yours that attaches a table says `depends_on = "0007"` and
+`alembic upgrade heads` (or `imgsearch@head` alone) and `imgsearch db upgrade` then bring the database to the same
+schema; whichever runs second finds the work done. Functions have no revision of their own: after a new release without
+one, `imgsearch db upgrade` brings them up to date, or in env.py, after `context.run_migrations()`:
+
+    imgsearch.schema.migrate.refresh(connection)
+
+A migration of yours that attaches a table says `depends_on = "imgsearch_0001"` and
 
     import imgsearch.sqlalchemy.alembic
     op.attach_imgsearch("shop.product", key="id", image="photo", price="price")

@@ -47,7 +47,10 @@ def test_rows_that_were_there_are_copied_in_resumable_steps(shop: Connection) ->
     assert images(shop) == {}
     insert(shop, 5000, photo="https://x/new")
     for _ in range(3):
-        assert shop.execute("SELECT * FROM imgsearch.backfill_step('shop.product', 100)").fetchone() == (100, False)
+        assert shop.execute("SELECT * FROM imgsearch_internal.backfill_step('shop.product', 100)").fetchone() == (
+            100,
+            False,
+        )
     shop.execute("UPDATE shop.product SET price = 3 WHERE id IN (1, 999)")
     shop.execute("DELETE FROM shop.product WHERE id IN (2, 998)")
     assert shop.execute("SELECT backfilled, images FROM imgsearch.attachments").fetchone() == (False, 300)
@@ -119,7 +122,7 @@ def test_a_change_under_way_is_not_overtaken_by_the_backfill(shop: Connection, s
         writer.execute(PRICE)
         writer.execute("DELETE FROM shop.product WHERE id = 2")
         late = thread.submit(
-            lambda: (copier.execute("SELECT imgsearch.backfill_step('shop.product')"), copier.commit())
+            lambda: (copier.execute("SELECT imgsearch_internal.backfill_step('shop.product')"), copier.commit())
         )
         eventually(lambda: blocked(shop), what="the copier waits for the writer")
         writer.commit()

@@ -24,7 +24,7 @@ def test_a_role_that_may_write_the_shop_needs_no_right_here_and_reaches_nothing(
         app.execute("DELETE FROM shop.product WHERE id = 2")
         for reach in (
             "SELECT * FROM imgsearch.image",
-            "SELECT imgsearch.attached_1()",
+            "SELECT imgsearch_internal.attached_1()",
             "SELECT imgsearch.attach('shop.product', key => 'id')",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -42,7 +42,7 @@ def test_walls_hold_behind_an_attached_table(attached: Connection, settings: Set
         reader.execute("SELECT set_config('imgsearch.tenant', 'bolt', true)")
         assert set(images(reader)) == {("bolt", "2", 0)}
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            reader.execute("SELECT * FROM imgsearch.attached_1")
+            reader.execute("SELECT * FROM imgsearch_internal.attached_1")
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_what_is_no_table_of_ours_to_follow_is_refused(shop: Connection) -> None
 def test_missing_rights_are_named(shop: Connection, settings: Settings) -> None:
     shop.execute("DROP ROLE IF EXISTS keeper")
     shop.execute("CREATE ROLE keeper")
-    shop.execute("GRANT ALL ON SCHEMA imgsearch TO keeper")
+    shop.execute("GRANT ALL ON SCHEMA imgsearch, imgsearch_internal TO keeper")
     for relation in ("image", "attachment", "job"):
         shop.execute(f"ALTER TABLE imgsearch.{relation} OWNER TO keeper".encode())
-    shop.execute("SELECT imgsearch.raise_walls()")
+    shop.execute("SELECT imgsearch.enable_rls()")
     call = "SELECT imgsearch.attach('shop.product', key => 'id', image => 'photo', tenant => 'store')"
     with db.connect(settings, autocommit=True) as keeper:
         keeper.execute("SET ROLE imgsearch_admin")

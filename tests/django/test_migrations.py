@@ -15,34 +15,36 @@ from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.dev import embedded
+from imgsearch.schema import source
 from imgsearch.settings import Settings, load_settings
-from tests.conftest import with_database
+from tests.conftest import behind, with_database
 
 CATALOGUE = {
     "relations": """
         SELECT relname, relkind, reloptions, relrowsecurity, relforcerowsecurity, relacl::text, obj_description(oid)
-        FROM pg_class WHERE relnamespace = 'imgsearch'::regnamespace""",
+        FROM pg_class WHERE relnamespace = ANY ('{imgsearch,imgsearch_internal}'::regnamespace[])""",
     "columns": """
         SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attstorage,
             pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-        WHERE c.relnamespace = 'imgsearch'::regnamespace""",
+        WHERE c.relnamespace = ANY ('{imgsearch,imgsearch_internal}'::regnamespace[])""",
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
-        FROM pg_constraint WHERE connamespace = 'imgsearch'::regnamespace""",
-    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'imgsearch'",
+        FROM pg_constraint WHERE connamespace = ANY ('{imgsearch,imgsearch_internal}'::regnamespace[])""",
+    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname ~ '^imgsearch'",
     "functions": """
         SELECT oid::regprocedure::text, pg_get_functiondef(oid), obj_description(oid, 'pg_proc')
-        FROM pg_proc WHERE pronamespace = 'imgsearch'::regnamespace AND prokind IN ('f', 'p')""",
-    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'imgsearch'",
+        FROM pg_proc
+        WHERE pronamespace = ANY ('{imgsearch,imgsearch_internal}'::regnamespace[]) AND prokind IN ('f', 'p')""",
+    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname ~ '^imgsearch'",
     "triggers": """
         SELECT pg_get_triggerdef(oid), obj_description(oid, 'pg_trigger') FROM pg_trigger WHERE NOT tgisinternal""",
     "policies": """
-        SELECT tablename, policyname, roles::text, qual, with_check FROM pg_policies WHERE schemaname = 'imgsearch'""",
-    "version": "SELECT version_num FROM imgsearch.schema_version",
+        SELECT tablename, policyname, roles::text, qual, with_check FROM pg_policies WHERE schemaname ~ '^imgsearch'""",
+    "version": "SELECT step, digest, release, oldest_code FROM imgsearch.schema_version",
     "settings": """
         SELECT setconfig FROM pg_db_role_setting s
         JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()""",
@@ -65,14 +67,14 @@ def empty(servers: embedded.Servers) -> Iterator[Settings]:
         admin.execute("DROP DATABASE django_empty WITH (FORCE)")
 
 
-def test_django_makes_what_alembic_makes(empty: Settings) -> None:
+def test_django_makes_what_an_upgrade_makes(empty: Settings) -> None:
     call_command("migrate", "imgsearch", database="empty", verbosity=0)
     with db.connect(empty, autocommit=True) as connection:
-        db.check(connection)
+        schema.check(connection)
         by_django = catalogue(connection)
     connections["empty"].close()
-    assert db.downgrade(empty, "base") is None, "and Alembic goes on from there"
-    assert db.upgrade(empty) == db.head()
+    assert schema.remove(empty) is None
+    assert schema.upgrade(empty) == schema.head()
     with db.connect(empty, autocommit=True) as connection:
         by_alembic = catalogue(connection)
     for name, rows in by_alembic.items():
@@ -80,30 +82,26 @@ def test_django_makes_what_alembic_makes(empty: Settings) -> None:
         assert rows
 
 
-def test_every_revision_has_its_django_migration() -> None:
-    names = {path.stem[:4] for path in Path(__file__).parents[2].joinpath("imgsearch/django/migrations").glob("0*.py")}
-    missing = set(db.revisions()) - names
-    assert not missing, f"copy imgsearch/django/migrations/0006_keys.py for each of {sorted(missing)}"
+def test_every_table_step_has_its_migration_for_django_and_alembic() -> None:
+    root = Path(__file__).parents[2]
+    wanted = [step.name for step in source.steps()]
+    django = sorted(path.stem for path in root.joinpath("imgsearch/django/migrations").glob("0*.py"))
+    alembic = sorted(path.stem for path in root.joinpath("migrations/versions").glob("*.py"))
+    assert django == wanted
+    assert alembic == [f"imgsearch_{name[:4]}" for name in wanted]
 
 
-def test_migrate_goes_on_where_alembic_stopped(empty: Settings) -> None:
-    db.upgrade(empty, "0003")
-    call_command("migrate", "imgsearch", "0002", database="empty", verbosity=0)
-    with db.connect(empty, autocommit=True) as connection:
-        assert db.revision_of(connection) == "0003", "what is there stays"
+def test_migrate_follows_functions_that_changed_and_removes_all(empty: Settings) -> None:
+    assert schema.upgrade(empty) == schema.head()
+    behind(empty)
     call_command("migrate", "imgsearch", database="empty", verbosity=0)
     with db.connect(empty, autocommit=True) as connection:
-        db.check(connection)
-
-
-def test_migrate_goes_back(empty: Settings) -> None:
-    call_command("migrate", "imgsearch", database="empty", verbosity=0)
-    call_command("migrate", "imgsearch", "0002", database="empty", verbosity=0)
-    with db.connect(empty, autocommit=True) as connection:
-        assert db.revision_of(connection) == "0002"
-    call_command("migrate", "imgsearch", "zero", database="empty", verbosity=0)
-    with db.connect(empty, autocommit=True) as connection:
-        assert db.revision_of(connection) is None
+        schema.check(connection)
+        behind(empty)
+        call_command("migrate", database="empty", verbosity=0)
+        schema.check(connection)
+        call_command("migrate", "imgsearch", "zero", database="empty", verbosity=0)
+        assert schema.current(connection) is None
 
 
 def test_other_databases_are_left_alone(empty: Settings) -> None:

@@ -54,7 +54,7 @@ class Checks(TestCase):
             assert found() == ["imgsearch.W007"]
             cursor.execute("UPDATE imgsearch.space SET state = 'retired'")
             assert found() == ["imgsearch.W005"]
-            cursor.execute("UPDATE imgsearch.schema_version SET version_num = '0002'")
+            cursor.execute("UPDATE imgsearch.schema_version SET digest = 'of another day' WHERE step = 'functions'")
             assert found() == ["imgsearch.W004"]
 
     def test_models_whose_pictures_would_meet(self) -> None:

@@ -11,7 +11,7 @@ SELECT imgsearch.detach(%(relation)s, keep => %(keep)s, if_exists => %(if_exists
 
 -- name: step
 -- Copy the next rows that were there before.
-SELECT copied, finished FROM imgsearch.backfill_step(%(relation)s, %(size)s)
+SELECT copied, finished FROM imgsearch_internal.backfill_step(%(relation)s, %(size)s)
 
 -- name: repair
 -- Bring everything in step; answers how many pictures were written.

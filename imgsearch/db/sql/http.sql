@@ -11,11 +11,11 @@ SELECT set_config('imgsearch.tenant', %(tenant)s, true), set_config('transaction
 
 -- name: walled
 -- Whether this role sees one tenant at a time.
-SELECT imgsearch.walled()
+SELECT imgsearch.is_tenant_restricted()
 
 -- name: secret
 -- What links are signed with.
-SELECT imgsearch.link_secret()
+SELECT imgsearch_internal.link_secret()
 
 -- name: details
 -- What a page shows of pictures beside what the search answered: the digest finds the thumbnail.

@@ -5,7 +5,7 @@ VALUES (%(handle)s, %(tenant_id)s, %(scope)s, %(name)s, %(digest)s)
 
 -- name: find
 -- The working key with this handle.
-SELECT tenant_id, scope, name, digest FROM imgsearch.key_of(%(handle)s)
+SELECT tenant_id, scope, name, digest FROM imgsearch_internal.find_api_key(%(handle)s)
 
 -- name: all
 -- Every key, the newest last.

@@ -9,7 +9,7 @@ WHERE s.state = 'active'
 
 -- name: ask
 -- Queue a question; visible to workers at commit.
-SELECT imgsearch.ask(%(query)s, %(picture)s)
+SELECT imgsearch_internal.enqueue_query(%(query)s, %(picture)s)
 
 -- name: claim
 -- Take waiting questions of the searched space; another worker may take them again after ten seconds.

@@ -49,5 +49,5 @@ SELECT t.ef, t.pool, t.target, t.tuned_at, t.stale FROM imgsearch.tuning t
 -- name: keep
 -- Store what was chosen, with what the pictures looked like.
 UPDATE imgsearch.space s SET parameters = s.parameters || jsonb_build_object('search', %(search)s::jsonb
-    || jsonb_build_object('at', now(), 'fingerprint', imgsearch.fingerprint()))
+    || jsonb_build_object('at', now(), 'fingerprint', imgsearch_internal.fingerprint()))
 WHERE s.state = 'active'

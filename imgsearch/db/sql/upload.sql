@@ -43,7 +43,7 @@ WHERE i.sha256 IS NULL AND i.uri = ANY(%(uris)s)
 
 -- name: walled
 -- Whether this role sees one tenant at a time.
-SELECT imgsearch.walled()
+SELECT imgsearch.is_tenant_restricted()
 
 -- name: forget_pictures
 -- Delete some of a tenant's pictures: vectors, bits and jobs go with the row.

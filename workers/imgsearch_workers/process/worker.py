@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import psycopg
 
-from imgsearch import db
+from imgsearch import db, schema
 from imgsearch.errors import DatabaseError, NoSpace
 from imgsearch.settings import DEFAULT_MODEL, Settings
 from imgsearch.spaces import space
@@ -54,7 +54,7 @@ class Station:
         """
         settings = self.settings
         with db.connect(settings, autocommit=True) as connection:
-            db.check(connection)
+            schema.check(connection)
             known = space.active(connection)
         model = settings.model or (known.model if known else DEFAULT_MODEL)
         encoder, free_memory = _load(settings, model, self._names)

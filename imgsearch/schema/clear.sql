@@ -1,0 +1,30 @@
+-- Before functions and views are applied: drop those that are there, so that a changed signature, type or column needs no
+-- word of its own and what is no longer in the files goes. Nothing is dropped by CASCADE: what others build on (a view of
+-- yours, a trigger) stays in place and is replaced there. Types go with the functions that take them.
+DO $$
+DECLARE
+    object  record;
+    dropped integer;
+BEGIN
+    LOOP
+        dropped := 0;
+        FOR object IN
+            SELECT 'VIEW ' || c.oid::regclass AS called FROM pg_class c
+            WHERE c.relnamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND c.relkind = 'v' AND c.relname !~ '^attached_\d+$'
+            UNION ALL
+            SELECT 'ROUTINE ' || p.oid::regprocedure FROM pg_proc p
+            WHERE p.pronamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND p.proname !~ '^attached_\d+$'
+            UNION ALL
+            SELECT 'TYPE ' || t.oid::regtype FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+            WHERE t.typnamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace)
+        LOOP
+            BEGIN
+                EXECUTE 'DROP ' || object.called;
+                dropped := dropped + 1;
+            EXCEPTION WHEN dependent_objects_still_exist THEN
+                NULL;
+            END;
+        END LOOP;
+        EXIT WHEN dropped = 0;
+    END LOOP;
+END $$;

@@ -1,0 +1,37 @@
+-- What the doctor's views say their fixes with, and the fix of violations.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.reset_setting(name text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE s.source
+        WHEN 'session' THEN format('RESET %s;', name)
+        WHEN 'user' THEN format('ALTER ROLE %I RESET %s;', session_user, name)
+        WHEN 'database user' THEN format('ALTER ROLE %I IN DATABASE %I RESET %s;', session_user, current_database(), name)
+        WHEN 'database' THEN format('ALTER DATABASE %I RESET %s;', current_database(), name)
+        ELSE format(E'ALTER SYSTEM RESET %s;\nSELECT pg_reload_conf();  -- if it still holds: it stands in postgresql.conf or on the command line', name) END
+    FROM pg_settings s WHERE s.name = reset_setting.name
+$$;
+COMMENT ON FUNCTION imgsearch_internal.reset_setting(text) IS 'The statement that takes a setting back to its default where this session has it from: itself, its role, its database or the server.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.shell_word(word text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN word ~ '^[A-Za-z0-9_][A-Za-z0-9_.-]*$' THEN word ELSE '''' || replace(word, '''', '''"''"''') || '''' END
+$$;
+COMMENT ON FUNCTION imgsearch_internal.shell_word(text) IS 'A text as one word of a shell command.';
+
+CREATE OR REPLACE FUNCTION imgsearch.repair_violations() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    here   integer := imgsearch.active_space();
+    moment timestamptz := now();  -- a variable: no volatile function in what a distributed table is updated with
+    broken record;
+    count  bigint := 0;
+BEGIN
+    FOR broken IN SELECT DISTINCT v.tenant_id, v.image_id FROM imgsearch.violations v ORDER BY v.tenant_id, v.image_id LOOP
+        EXECUTE format('DELETE FROM imgsearch.embedding_%s WHERE tenant_id = $1 AND image_id = $2', here) USING broken.tenant_id, broken.image_id;
+        EXECUTE format('UPDATE imgsearch.image SET bits_%s = NULL WHERE tenant_id = $1 AND image_id = $2', here) USING broken.tenant_id, broken.image_id;
+        INSERT INTO imgsearch.job (tenant_id, image_id, due) VALUES (broken.tenant_id, broken.image_id, moment)
+        ON CONFLICT (tenant_id, image_id) DO UPDATE
+        SET state = 'pending', due = excluded.due, lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL;
+        count := count + 1;
+    END LOOP;
+    PERFORM pg_notify('imgsearch_image', '');
+    RETURN count;
+END $$;
+COMMENT ON FUNCTION imgsearch.repair_violations() IS 'Has every picture in imgsearch.violations embedded anew; returns how many. Until a worker has done so they are not found.';

@@ -1,0 +1,111 @@
+-- Anything → vector: vec, vec_of, distance, embed.
+-- Errors carry SQLSTATEs of class IM so that every door can turn them into the same typed error.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.canonical(query text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT btrim(regexp_replace(translate(lower(query), $p$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$p$, ''), '\s+', ' ', 'g'))
+$$;
+COMMENT ON FUNCTION imgsearch_internal.canonical(text) IS 'Lower case, no punctuation, single spaces: the form SigLIP was trained on, and the key of a text in query_vector.';
+
+CREATE OR REPLACE FUNCTION imgsearch.active_space() RETURNS integer LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    id integer;
+BEGIN
+    SELECT space_id INTO id FROM imgsearch.space WHERE state = 'active';
+    IF id IS NULL THEN
+        RAISE EXCEPTION 'imgsearch: there is no active space: no model has written here yet'
+            USING HINT = 'Start a worker (imgsearch worker); it registers its model.', ERRCODE = 'IM002';
+    END IF;
+    RETURN id;
+END $$;
+COMMENT ON FUNCTION imgsearch.active_space() IS 'The space that is searched; an error when no worker has registered a model yet.';
+
+-- STABLE, so that ORDER BY embedding <=> imgsearch.vec('…') is answered by the index: a volatile function there
+-- means a sequential scan. It arms the iterative scan when a session has it off, because a filtered index scan
+-- that does not iterate returns short pages without a word.
+CREATE OR REPLACE FUNCTION imgsearch.vec(query text) RETURNS halfvec LANGUAGE plpgsql STABLE STRICT AS $$
+DECLARE
+    found  halfvec;
+    wanted text := imgsearch_internal.canonical(query);
+BEGIN
+    IF wanted = '' THEN
+        RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
+    END IF;
+    IF coalesce(current_setting('hnsw.iterative_scan', true), 'off') = 'off' THEN
+        PERFORM set_config('hnsw.iterative_scan', 'strict_order', true);
+    END IF;
+    SELECT q.embedding INTO found FROM imgsearch.query_vector q
+    WHERE q.space_id = imgsearch.active_space() AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
+    IF found IS NULL THEN
+        RAISE EXCEPTION 'imgsearch: nobody has asked for "%" yet', left(query, 200)
+            USING HINT = format('CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
+    END IF;
+    RETURN found;
+END $$;
+COMMENT ON FUNCTION imgsearch.vec(text) IS 'The vector of a text. ORDER BY embedding <=> imgsearch.vec(''red canvas shoe''). A text nobody asked before is an error that says what to CALL.';
+
+CREATE OR REPLACE FUNCTION imgsearch.vec_of(image_id bigint, tenant text DEFAULT NULL) RETURNS halfvec LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found halfvec;
+BEGIN
+    SELECT v.embedding INTO found
+    FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+    WHERE i.image_id = vec_of.image_id AND (tenant IS NULL OR i.tenant_id = tenant);
+    IF found IS NULL THEN
+        RAISE EXCEPTION 'imgsearch: image % does not exist or has no vector yet', vec_of.image_id
+            USING HINT = 'SELECT * FROM imgsearch.status; SELECT * FROM imgsearch.failures;', ERRCODE = 'IM004';
+    END IF;
+    RETURN found;
+END $$;
+COMMENT ON FUNCTION imgsearch.vec_of(bigint, text) IS 'The stored vector of a picture: more like this. ORDER BY embedding <=> imgsearch.vec_of(42).';
+
+-- Inlined by the planner (SQL, STABLE, one expression), so ORDER BY imgsearch.distance(embedding, '…') uses the index.
+CREATE OR REPLACE FUNCTION imgsearch.distance(embedding halfvec, query text) RETURNS double precision LANGUAGE sql STABLE AS $$
+    SELECT embedding <=> imgsearch.vec(query)
+$$;
+COMMENT ON FUNCTION imgsearch.distance(halfvec, text) IS 'Cosine distance of a vector to a text. ORDER BY imgsearch.distance(embedding, ''red shoe'') LIMIT 10.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_query(query text DEFAULT NULL, picture bytea DEFAULT NULL) RETURNS bytea
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    asked_kind text  := CASE WHEN picture IS NULL THEN 'text' ELSE 'picture' END;
+    asked_key  bytea := sha256(coalesce(picture, convert_to(imgsearch_internal.canonical(query), 'UTF8')));
+BEGIN
+    -- A failure is asked again after a minute, so that one bad moment of a worker is not remembered for ever.
+    INSERT INTO imgsearch.query_vector AS q (space_id, kind, key, query, picture)
+    VALUES (imgsearch.active_space(), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)
+    ON CONFLICT (space_id, kind, key) DO UPDATE
+        SET query = EXCLUDED.query, picture = EXCLUDED.picture, error_code = NULL, error = NULL,
+            claimed = NULL, answered_at = NULL, asked_at = EXCLUDED.asked_at
+        WHERE q.error_code IS NOT NULL AND q.answered_at < EXCLUDED.asked_at - interval '1 minute';
+    PERFORM pg_notify('imgsearch_query', '');
+    RETURN asked_key;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea) IS 'Queues a text or a picture for a query worker and answers its key in query_vector; takes effect at COMMIT.';
+
+CREATE OR REPLACE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10) LANGUAGE plpgsql AS $$
+DECLARE
+    asked_key bytea;
+    answer    record;
+    deadline  timestamptz := clock_timestamp() + make_interval(secs => timeout_seconds);
+BEGIN
+    IF imgsearch_internal.canonical(query) = '' THEN
+        RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
+    END IF;
+    asked_key := imgsearch_internal.enqueue_query(query);
+    COMMIT;  -- the worker sees the question only now
+    LOOP
+        SELECT q.answered_at, q.embedding, q.error INTO answer FROM imgsearch.query_vector q
+        WHERE q.space_id = imgsearch.active_space() AND q.kind = 'text' AND q.key = asked_key;
+        EXIT WHEN answer.answered_at IS NOT NULL;
+        IF clock_timestamp() > deadline THEN
+            RAISE EXCEPTION 'imgsearch: no worker embedded "%" within % s', left(query, 200), timeout_seconds
+                USING HINT = 'Is a query worker running? SELECT * FROM imgsearch.worker; start one with: imgsearch worker --lane queries', ERRCODE = 'IM005';
+        END IF;
+        COMMIT;  -- never hold a snapshot while waiting
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+    IF answer.embedding IS NULL THEN
+        RAISE EXCEPTION 'imgsearch: "%" could not be embedded: %', left(query, 200), answer.error USING ERRCODE = 'IM006';
+    END IF;
+END $$;
+COMMENT ON PROCEDURE imgsearch.embed(text, double precision) IS 'Has a worker embed a text nobody asked before: CALL imgsearch.embed(''red canvas shoe''); afterwards imgsearch.vec() knows it. Needs autocommit (no BEGIN around it).';

@@ -1,0 +1,51 @@
+-- What keeps the queue true: the trigger functions on image, and giving pictures another chance.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.image_inserted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO imgsearch.job (tenant_id, image_id) SELECT tenant_id, image_id FROM inserted
+    ON CONFLICT (tenant_id, image_id) DO NOTHING;
+    IF FOUND THEN
+        PERFORM pg_notify('imgsearch_image', '');
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.image_inserted() IS 'Trigger: a new picture waits for a worker.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.image_moved() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'imgsearch: the tenant of a picture never changes'
+        USING HINT = 'Delete the picture and add it for the other tenant.', ERRCODE = 'IM009';
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.image_moved() IS 'Trigger: refuses to move a picture to another tenant.';
+
+CREATE OR REPLACE FUNCTION imgsearch.requeue(tenant text DEFAULT NULL, error_code text DEFAULT NULL, image_id bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    UPDATE imgsearch.job j
+    SET state = 'pending', due = now(), lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL
+    WHERE j.state IN ('failed', 'skipped')
+      AND (requeue.tenant IS NULL OR j.tenant_id = requeue.tenant)
+      AND (requeue.error_code IS NULL OR j.error_code = requeue.error_code)
+      AND (requeue.image_id IS NULL OR j.image_id = requeue.image_id);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    PERFORM pg_notify('imgsearch_image', '');
+    RETURN changed;
+END $$;
+COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint) IS 'Gives failed and skipped pictures another chance; answers how many. SELECT imgsearch.requeue(error_code => ''missing'');';
+
+CREATE OR REPLACE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_id text DEFAULT NULL, image_id bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    -- Without a digest the bytes are unknown: the trigger takes the vector away, and a worker fetches the address anew.
+    UPDATE imgsearch.image i SET sha256 = NULL
+    WHERE i.uri ~* '^https?://' AND i.sha256 IS NOT NULL
+      AND (refetch.tenant IS NULL OR i.tenant_id = refetch.tenant)
+      AND (refetch.product_id IS NULL OR i.product_id = refetch.product_id)
+      AND (refetch.image_id IS NULL OR i.image_id = refetch.image_id);
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed;
+END $$;
+COMMENT ON FUNCTION imgsearch.refetch(text, text, bigint) IS 'Has pictures of http(s) addresses fetched and embedded again; answers how many. SELECT imgsearch.refetch(product_id => ''sku-1'');';

@@ -1,0 +1,102 @@
+-- Who may do what: roles, row-level security, and one table role × right × object. Applied last, after every change of
+-- the functions; what is not in the table is taken away from these roles and from PUBLIC.
+--
+--   imgsearch_reader   searches, one tenant's pictures       behind row-level security
+--   imgsearch_writer   adds and removes them as well         behind row-level security
+--   imgsearch_worker   embeds everybody's                    sees all tenants, no keys
+--   imgsearch_admin    everything, for people                sees all tenants
+
+CREATE OR REPLACE VIEW imgsearch_internal.rights WITH (security_invoker = true) AS
+SELECT 'imgsearch_' || r.role AS role, r.rights, r.kind, o.object
+FROM (VALUES
+    ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
+    ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'job', 'space', 'worker', 'promoted_attribute', 'schema_version']),
+    -- Answers, but not the texts and pictures of others that still wait.
+    ('reader', 'SELECT (space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed)', 'table', ARRAY['query_vector']),
+    ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations']),
+    ('reader', 'SELECT', 'view', ARRAY['tuning', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning']),  -- read by explain_search()
+    ('reader', 'EXECUTE', 'function', ARRAY['find_api_key', 'link_secret']),
+
+    -- imgsearch_writer is a member of imgsearch_reader.
+    ('writer', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
+    ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['image']),
+
+    ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'job', 'query_vector', 'space', 'worker']),
+    ('worker', 'SELECT', 'table', ARRAY['attachment', 'promoted_attribute', 'schema_version']),
+    ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations', 'attachments', 'tuning']),
+    ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_walls', 'doctor_work']),
+    ('worker', 'EXECUTE', 'function', ARRAY['create_space', 'activate_space', 'requeue', 'refetch']),
+
+    ('admin', 'ALL', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
+    ('admin', 'ALL', 'table', ARRAY['*']),
+    ('admin', 'ALL', 'view', ARRAY['*']),
+    -- A function that stands anywhere in this table is nobody's unless it is granted; all others are everybody's.
+    ('admin', 'EXECUTE', 'function', ARRAY['create_space', 'activate_space', 'requeue', 'refetch', 'repair_violations', 'promote_attribute', 'demote_attribute',
+                                           'find_api_key', 'link_secret', 'enable_rls', 'grant_rights', 'rebuild_generated',
+                                           'write_image_replaced', 'write_vectors'])
+) r (role, rights, kind, objects), unnest(r.objects) o (object);
+COMMENT ON VIEW imgsearch_internal.rights IS 'What each role of imgsearch may do; embedding_<n> is the table of every space, * every object of its kind.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.grant_rights(one regclass DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    grantees text := 'PUBLIC' || (SELECT coalesce(string_agg(DISTINCT ', ' || quote_ident(r.role), ''), '') FROM imgsearch_internal.rights r WHERE to_regrole(r.role) IS NOT NULL);
+    subject  record;
+    given    record;
+BEGIN
+    FOR subject IN
+        SELECT CASE WHEN c.relkind = 'v' THEN 'view' ELSE 'table' END AS kind, 'TABLE ' || c.oid::regclass AS called, regexp_replace(c.relname, '^embedding_\d+$', 'embedding_<n>') AS name
+        FROM pg_class c
+        WHERE c.relnamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND c.oid = coalesce(one, c.oid)
+        UNION ALL
+        SELECT 'function', 'ROUTINE ' || p.oid::regprocedure, p.proname FROM pg_proc p
+        WHERE p.pronamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND one IS NULL
+          AND EXISTS (SELECT FROM imgsearch_internal.rights r WHERE r.kind = 'function' AND r.object = p.proname)
+        UNION ALL
+        SELECT 'schema', format('SCHEMA %I', n.nspname), n.nspname FROM pg_namespace n WHERE n.nspname IN ('imgsearch', 'imgsearch_internal') AND one IS NULL
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', subject.called, grantees);
+        FOR given IN
+            SELECT r.rights, r.role FROM imgsearch_internal.rights r
+            WHERE r.kind = subject.kind AND r.object IN (subject.name, '*') AND to_regrole(r.role) IS NOT NULL
+        LOOP
+            EXECUTE format('GRANT %s ON %s TO %I', given.rights, subject.called, given.role);
+        END LOOP;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.grant_rights(regclass) IS 'Gives each role of imgsearch what imgsearch_internal.rights says, and takes the rest away; of one table, or of everything.';
+
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['imgsearch_reader', 'imgsearch_writer', 'imgsearch_worker', 'imgsearch_admin'] LOOP
+        BEGIN
+            IF to_regrole(wanted) IS NULL THEN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+            END IF;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE NOTICE 'imgsearch: this role may not create roles; ask an administrator for: CREATE ROLE % NOLOGIN; then SELECT imgsearch.enable_rls(), imgsearch_internal.grant_rights();', wanted;
+            WHEN duplicate_object OR unique_violation THEN
+                NULL;  -- roles belong to the whole server: another database's upgrade was quicker
+        END;
+    END LOOP;
+    -- A web process may log in as the owner and step down to imgsearch_reader or imgsearch_writer for each request
+    -- (SET LOCAL ROLE), for which the owner must be their member.
+    BEGIN
+        IF to_regrole('imgsearch_reader') IS NOT NULL AND to_regrole('imgsearch_writer') IS NOT NULL THEN
+            IF NOT pg_has_role('imgsearch_writer', 'imgsearch_reader', 'MEMBER') THEN
+                GRANT imgsearch_reader TO imgsearch_writer;
+            END IF;
+            IF NOT pg_has_role(current_user, 'imgsearch_writer', 'MEMBER') THEN
+                EXECUTE format('GRANT imgsearch_writer TO %I', current_user);
+            END IF;
+        END IF;
+    EXCEPTION WHEN insufficient_privilege THEN
+        RAISE NOTICE 'imgsearch: this role may not grant the roles of imgsearch (they were made by another); ask an administrator for: GRANT imgsearch_reader TO imgsearch_writer; GRANT imgsearch_writer TO %;', current_user;
+    END;
+END $$;
+
+SELECT imgsearch.enable_rls();
+SELECT imgsearch_internal.grant_rights();

@@ -1,0 +1,15 @@
+-- Triggers on image: conveniences, so that a row INSERTed from anywhere is embedded. The sweep is the net under them.
+
+-- Statement-level with a transition table: one queue insert and one NOTIFY for a COPY of a million rows.
+CREATE OR REPLACE TRIGGER image_inserted AFTER INSERT ON imgsearch.image
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.image_inserted();
+COMMENT ON TRIGGER image_inserted ON imgsearch.image IS 'A new picture waits for a worker.';
+-- Row-level with WHEN: a price update does not even enter the function. The first digest of a fetched address
+-- (null → value) is the worker's own write and not a replacement.
+CREATE OR REPLACE TRIGGER image_replaced BEFORE UPDATE OF uri, sha256 ON imgsearch.image FOR EACH ROW
+    WHEN (OLD.uri IS DISTINCT FROM NEW.uri OR (OLD.sha256 IS NOT NULL AND OLD.sha256 IS DISTINCT FROM NEW.sha256))
+    EXECUTE FUNCTION imgsearch_internal.image_replaced();
+COMMENT ON TRIGGER image_replaced ON imgsearch.image IS 'New bytes → the old vectors go, the picture waits again.';
+CREATE OR REPLACE TRIGGER image_moved BEFORE UPDATE OF tenant_id ON imgsearch.image FOR EACH ROW
+    WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id) EXECUTE FUNCTION imgsearch_internal.image_moved();
+COMMENT ON TRIGGER image_moved ON imgsearch.image IS 'Refuses to move a picture to another tenant.';

@@ -1,0 +1,16 @@
+-- Tuned parameters, and why they are stale.
+
+CREATE OR REPLACE VIEW imgsearch.tuning WITH (security_invoker = true) AS
+SELECT t.space_id, (t.search ->> 'ef')::integer AS ef, (t.search ->> 'pool')::integer AS pool,
+       (t.search ->> 'target')::double precision AS target, (t.search ->> 'recall')::double precision AS recall,
+       (t.search ->> 'at')::timestamptz AS tuned_at, t.was AS then, t.now,
+       CASE WHEN NOT (t.now ->> 'pictures')::numeric BETWEEN (t.was ->> 'pictures')::numeric / 2 AND (t.was ->> 'pictures')::numeric * 2
+            THEN format('there were %s pictures then and are %s now', t.was ->> 'pictures', t.now ->> 'pictures')
+            WHEN abs((t.now ->> 'spread')::numeric - (t.was ->> 'spread')::numeric) > 0.05
+            THEN format('pictures lay %s from the mean then and lie %s from it now', t.was ->> 'spread', t.now ->> 'spread')
+            WHEN abs((t.now ->> 'shift')::numeric - (t.was ->> 'shift')::numeric) > 0.05
+            THEN format('the mean of the pictures was %s off then and is %s off now', t.was ->> 'shift', t.now ->> 'shift')
+       END AS stale
+FROM (SELECT s.space_id, s.parameters -> 'search' AS search, s.parameters #> '{search,fingerprint}' AS was, imgsearch_internal.fingerprint() AS now
+      FROM imgsearch.space s WHERE s.state = 'active') t;
+COMMENT ON VIEW imgsearch.tuning IS 'The parameters imgsearch index tune chose, on what, and why they are stale now, if they are. Null: the defaults are in use.';

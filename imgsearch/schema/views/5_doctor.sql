@@ -1,0 +1,210 @@
+-- Known traps, one view per family. A healthy database has no row in any of them; imgsearch.doctor is all of them.
+-- Each row: the check's name, problem or advice, what was found, what it does to searches, and the fix: a command or an
+-- SQL statement per line, which tests run as they stand; what follows -- is for people.
+
+CREATE OR REPLACE VIEW imgsearch.doctor_settings WITH (security_invoker = true) AS
+SELECT 'pgvector too old' AS check_name, 'problem' AS severity, format('pgvector here is %s', e.extversion) AS detail,
+       'Versions before 0.8.4 can corrupt an HNSW index on vacuum.' AS impact,
+       E'ALTER EXTENSION vector UPDATE;  -- after the server\'s package is 0.8.4 or newer\nimgsearch reindex --all' AS fix
+FROM pg_extension e WHERE e.extname = 'vector' AND string_to_array(substring(e.extversion FROM '^[0-9.]+'), '.')::integer[] < ARRAY[0, 8, 4]
+UNION ALL
+SELECT 'iterative scan off', 'problem', format('hnsw.iterative_scan is %s', coalesce(current_setting('hnsw.iterative_scan', true), 'not set')),
+       'Plain SQL over imgsearch.images with a filter answers short pages without a word.',
+       CASE WHEN s.source IN ('session', 'user', 'database user') THEN imgsearch_internal.reset_setting('hnsw.iterative_scan') || E'\n' ELSE '' END
+           || format('ALTER DATABASE %I SET hnsw.iterative_scan = strict_order;  -- for new connections', current_database())
+FROM (SELECT max(p.source) AS source FROM pg_settings p WHERE p.name = 'hnsw.iterative_scan') s
+WHERE coalesce(current_setting('hnsw.iterative_scan', true), 'off') = 'off'
+UNION ALL
+SELECT 'generic plans', 'problem', 'plan_cache_mode is force_generic_plan',
+       'Prepared statements are planned once for an average filter: 85 ms instead of 1.6 ms for a tenant with 30 % of 200,000 pictures.',
+       imgsearch_internal.reset_setting('plan_cache_mode')
+WHERE current_setting('plan_cache_mode') = 'force_generic_plan'
+UNION ALL
+SELECT 'planner switched off', 'problem', format('%s is off', string_agg(s.name, ', ' ORDER BY s.name)),
+       'Every statement loses the plans that need it; without enable_sort an exact search becomes an inexact one.',
+       string_agg(imgsearch_internal.reset_setting(s.name), E'\n' ORDER BY s.name)
+FROM pg_settings s
+WHERE s.name IN ('enable_bitmapscan', 'enable_indexonlyscan', 'enable_indexscan', 'enable_nestloop', 'enable_seqscan', 'enable_sort') AND s.setting = 'off'
+HAVING count(*) > 0;
+COMMENT ON VIEW imgsearch.doctor_settings IS 'Traps in settings: pgvector too old, iterative scan off, generic plans, parts of the planner switched off.';
+
+CREATE OR REPLACE VIEW imgsearch.doctor_indexes WITH (security_invoker = true) AS
+SELECT 'invalid index' AS check_name, 'problem' AS severity, format('%s is invalid: its build was interrupted', x.indexrelid::regclass) AS detail,
+       'It is written but never read.' AS impact, 'imgsearch index reindex' AS fix
+FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND NOT x.indisvalid
+  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = x.indrelid)
+UNION ALL
+SELECT 'no HNSW', 'problem', format('%s has no HNSW index for cosine distance', t.oid::regclass),
+       'Searches stay correct and compare bits, the slower the more pictures match; plain SQL scans the whole table.', 'imgsearch index build'
+FROM imgsearch.space s JOIN pg_class t ON t.oid = to_regclass('imgsearch.embedding_' || s.space_id)
+WHERE s.state = 'active' AND NOT EXISTS (
+    SELECT FROM pg_index x JOIN pg_opclass o ON o.oid = x.indclass[0] WHERE x.indrelid = t.oid AND o.opcname = 'halfvec_cosine_ops')
+  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = t.oid)
+UNION ALL
+SELECT 'index of another distance', 'problem', format('%s is an HNSW index for %s', x.indexrelid::regclass, o.opcname),
+       'No search uses it, and each new picture pays 1 to 2 ms for it.', format('DROP INDEX CONCURRENTLY %s;', x.indexrelid::regclass)
+FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam JOIN pg_opclass o ON o.oid = x.indclass[0]
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND a.amname = 'hnsw' AND o.opcname <> 'halfvec_cosine_ops'
+UNION ALL
+SELECT 'unused index', 'advice', format('%s (%s) was never used', u.indexrelid::regclass, pg_size_pretty(pg_relation_size(u.indexrelid))),
+       'Each write to its table writes it too.',
+       CASE WHEN p.name IS NULL THEN format('DROP INDEX CONCURRENTLY %s;  -- if no statement of yours needs it', u.indexrelid::regclass)
+            ELSE format('imgsearch index promote %s --undo  -- if no search needs it', imgsearch_internal.shell_word(p.name)) END
+FROM pg_stat_all_indexes u JOIN pg_index x ON x.indexrelid = u.indexrelid JOIN pg_stat_all_tables t ON t.relid = u.relid
+LEFT JOIN imgsearch.promoted_attribute p ON u.indexrelname ~ ('^image_bits_' || p.column_name || '_\d+$')
+WHERE u.schemaname = 'imgsearch' AND u.relname ~ '^(image|embedding_\d+)$' AND NOT x.indisunique AND x.indisvalid AND u.idx_scan = 0
+  AND pg_relation_size(u.indexrelid) > 1024 * 1024 AND t.seq_scan + t.idx_scan > 10000
+  -- Ours are not the administrator's to drop: workers, joins and the plans of searches count on them.
+  AND (p.name IS NOT NULL OR u.indexrelname !~ '^(image_by_(id|sha256|attributes|product)|image_bits_(category_|price_)?\d+|embedding_\d+_(hnsw|by_id))$')
+UNION ALL
+SELECT 'HNSW larger than memory', 'problem',
+       format('%s has %s; the server counts on %s of cache (effective_cache_size)', x.indexrelid::regclass,
+              pg_size_pretty(pg_relation_size(x.indexrelid)), current_setting('effective_cache_size')),
+       'A walk reads about a thousand random pages: milliseconds from memory, seconds from a disk.',
+       format(E'ALTER SYSTEM SET effective_cache_size = ''%s MB'';  -- if the server really has so much for caching; if not, give it more memory first\nSELECT pg_reload_conf();',
+              ceil(1.25 * pg_relation_size(x.indexrelid) / 1048576))
+FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND a.amname = 'hnsw'
+  AND pg_relation_size(x.indexrelid) > greatest(pg_size_bytes(current_setting('effective_cache_size')), pg_size_bytes(current_setting('shared_buffers')))
+UNION ALL
+SELECT 'promoted attribute without index', 'problem', format('%s has no column index in space %s', p.name, s.space_id),
+       'Searches by it read the table row by row.', format('imgsearch index promote %s --type %s', imgsearch_internal.shell_word(p.name), p.type)
+FROM imgsearch.promoted_attribute p, imgsearch.space s
+WHERE s.state = 'active' AND to_regclass(format('imgsearch.%I', 'image_bits_' || p.column_name || '_' || s.space_id)) IS NULL;
+COMMENT ON VIEW imgsearch.doctor_indexes IS 'Traps in indexes: invalid, missing, of another distance, unused, larger than memory, a promoted attribute without one.';
+
+CREATE OR REPLACE VIEW imgsearch.doctor_tables WITH (security_invoker = true) AS
+WITH ours AS (
+    SELECT c.oid, c.reltuples, c.reloptions, t.n_live_tup, greatest(c.reltuples::bigint, t.n_live_tup) AS rows, t.n_dead_tup, t.n_mod_since_analyze, t.n_ins_since_vacuum
+    FROM pg_class c JOIN pg_stat_all_tables t ON t.relid = c.oid
+    WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(image|job|query_vector|embedding_\d+)$'
+)
+SELECT 'no statistics' AS check_name, 'problem' AS severity,
+       CASE WHEN o.reltuples <= 0 THEN format('%s was never analysed', o.oid::regclass)
+            ELSE format('%s changed %s times since it was analysed, with %s rows', o.oid::regclass, o.n_mod_since_analyze, o.n_live_tup) END AS detail,
+       'The planner guesses how many rows a filter leaves, and guesses wrong.' AS impact, format('ANALYZE %s;', o.oid::regclass) AS fix
+FROM ours o
+WHERE o.reltuples <= 0 AND pg_relation_size(o.oid) > 2 * 1024 * 1024 OR o.n_mod_since_analyze > greatest(10000, o.n_live_tup)
+UNION ALL
+SELECT 'vacuum overdue', 'problem', format('%s has %s dead rows and %s new ones since the last vacuum', o.oid::regclass, o.n_dead_tup, o.n_ins_since_vacuum),
+       'Scans that could answer from an index alone look into the table for each row: two to three times slower.', 'imgsearch index vacuum'
+FROM ours o WHERE o.n_dead_tup + o.n_ins_since_vacuum > greatest(10000, 0.3 * o.n_live_tup)
+UNION ALL
+SELECT 'autovacuum off', 'problem', format('autovacuum is off for %s', o.oid::regclass),
+       'Dead rows pile up, statistics grow stale, and index-only scans stop being that.',
+       CASE WHEN current_setting('autovacuum') = 'off' THEN imgsearch_internal.reset_setting('autovacuum')
+            ELSE format('ALTER TABLE %s RESET (autovacuum_enabled);', o.oid::regclass) END
+FROM ours o WHERE current_setting('autovacuum') = 'off' OR o.reloptions && ARRAY['autovacuum_enabled=false', 'autovacuum_enabled=off', 'autovacuum_enabled=0']
+UNION ALL
+SELECT 'TOASTed vectors', 'problem', format('%s.%s is not stored in the row', o.oid::regclass, a.attname),
+       'An exact comparison fetches each vector from another table: 4.4 times slower.',
+       format(E'ALTER TABLE %1$s ALTER COLUMN %2$I SET STORAGE PLAIN;\nVACUUM FULL %1$s;  -- locks the table while it runs', o.oid::regclass, a.attname)
+FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid AND NOT a.attisdropped AND a.attname ~ '^(embedding|bits_\d+)$'
+WHERE a.attstorage <> 'p' AND o.oid <> to_regclass('imgsearch.query_vector')
+UNION ALL
+SELECT 'vectors of two spaces', 'problem', format('imgsearch.vectors does not show the active space %s', s.space_id),
+       'Queries of one model are compared with pictures of another: the order means nothing.', format('SELECT imgsearch.activate_space(%s);', s.space_id)
+FROM imgsearch.space s WHERE s.state = 'active' AND pg_get_viewdef('imgsearch.vectors'::regclass) !~ format('embedding_%s\M', s.space_id)
+UNION ALL
+SELECT 'vectors of two spaces', 'problem', format('worker %s writes to space %s, space %s is searched', w.name, w.space_id, s.space_id),
+       'What it embeds is not found.', format('IMGSEARCH_MODEL=%s imgsearch worker  -- in the place of worker %s', imgsearch_internal.shell_word(s.model), w.name)
+FROM imgsearch.worker w JOIN imgsearch.space s ON s.state = 'active'
+WHERE w.seen_at > now() - interval '1 minute' AND w.space_id <> s.space_id AND NOT EXISTS (
+    SELECT FROM imgsearch.space b WHERE b.space_id = w.space_id AND b.state = 'building')
+UNION ALL
+SELECT 'vectors of a retired space', 'advice', format('%s still takes %s', t.oid::regclass, pg_size_pretty(pg_total_relation_size(t.oid))),
+       'Disk, and memory while its index is touched.',
+       format(E'DROP TABLE %s;  -- if you will not go back to it\nALTER TABLE imgsearch.image DROP COLUMN bits_%s;', t.oid::regclass, s.space_id)
+FROM imgsearch.space s JOIN pg_class t ON t.oid = to_regclass('imgsearch.embedding_' || s.space_id)
+WHERE s.state = 'retired' AND pg_relation_size(t.oid) > 0
+UNION ALL
+SELECT 'sample stale', 'problem',
+       CASE WHEN s.parameters #>> '{sample,pictures}' IS NULL OR s.parameters #>> '{sample,at}' IS NULL THEN 'there is no sample'
+            ELSE format('the sample was drawn from %s pictures at %s, now there are %s', s.parameters #>> '{sample,pictures}',
+                        to_char((s.parameters #>> '{sample,at}')::timestamptz, 'YYYY-MM-DD HH24:MI'), o.rows) END,
+       'A search guesses from it how many pictures match; a wrong guess costs time, never recall.',
+       'SELECT imgsearch.refresh_sample();  -- the sweep does so by itself while a worker and celery beat run'
+FROM imgsearch.space s JOIN ours o ON o.oid = to_regclass('imgsearch.embedding_' || s.space_id)
+WHERE s.state = 'active' AND o.rows > 1000
+  AND NOT coalesce((s.parameters #>> '{sample,pictures}')::double precision, 0) BETWEEN o.rows / 2.0 AND o.rows * 2.0
+UNION ALL
+SELECT 'vacuum held back', 'problem', format('a transaction of %s has been open for %s', a.usename, date_trunc('second', now() - a.xact_start)),
+       'No row that died since can be removed, in any table.', format('SELECT pg_terminate_backend(%s);  -- or end it yourself', a.pid)
+FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.backend_type = 'client backend'
+  AND a.xact_start < now() - coalesce(nullif(current_setting('imgsearch.patience', true), ''), '1 hour')::interval AND a.pid <> pg_backend_pid();
+COMMENT ON VIEW imgsearch.doctor_tables IS 'Traps in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, vectors of two spaces, sample stale.';
+
+CREATE OR REPLACE VIEW imgsearch.doctor_tuning WITH (security_invoker = true) AS
+SELECT 'tuning stale' AS check_name, 'problem' AS severity, concat('tuned at ' || to_char(t.tuned_at, 'YYYY-MM-DD HH24:MI') || '; ', t.stale) AS detail,
+       'Recall may have fallen below the target, or searches work harder than they must.' AS impact, 'imgsearch index tune' AS fix
+FROM imgsearch.tuning t WHERE t.stale IS NOT NULL
+UNION ALL
+SELECT 'recall below target', 'problem', format('when it was tuned the best recall found was %s, the target %s', t.recall, t.target),
+       'Some searches miss pictures.', 'imgsearch index tune  -- again, or for a lower --target; imgsearch index recall shows which filters miss'
+FROM imgsearch.tuning t WHERE t.recall < t.target
+UNION ALL
+SELECT 'never tuned', 'advice', format('%s pictures are searched with the defaults', t.now ->> 'pictures'),
+       'The defaults were measured on other pictures than yours.', 'imgsearch index tune'
+FROM imgsearch.tuning t WHERE t.tuned_at IS NULL AND (t.now ->> 'pictures')::bigint > 50000;
+COMMENT ON VIEW imgsearch.doctor_tuning IS 'Traps in tuned parameters: stale, short of their target, never tuned.';
+
+CREATE OR REPLACE VIEW imgsearch.doctor_walls WITH (security_invoker = true) AS
+WITH RECURSIVE tenants (role) AS (
+    SELECT to_regrole(r.name)::oid FROM unnest(ARRAY['imgsearch_reader', 'imgsearch_writer']) r (name)
+    UNION SELECT m.member FROM pg_auth_members m JOIN tenants t ON m.roleid = t.role
+), served AS (  -- who logs in and was made to be behind the wall
+    SELECT r.* FROM pg_roles r JOIN tenants t ON t.role = r.oid WHERE r.rolcanlogin
+), unrestricted AS (  -- who sees every tenant
+    SELECT o.oid, o.rolname FROM pg_roles o
+    WHERE o.rolname IN ('imgsearch_admin', 'imgsearch_worker') OR o.oid = (SELECT c.relowner FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass)
+)
+SELECT 'wall bypassed' AS check_name, 'problem' AS severity,
+       format('role %s is a member of imgsearch_reader or imgsearch_writer, and %s', r.rolname, CASE
+           WHEN r.rolsuper THEN 'a superuser' WHEN r.rolbypassrls THEN 'has BYPASSRLS'
+           ELSE 'also a member of a role that sees all tenants' END) AS detail,
+       'It sees every tenant''s pictures.' AS impact,
+       CASE WHEN r.rolsuper THEN format('ALTER ROLE %I NOSUPERUSER;', r.rolname)
+            WHEN r.rolbypassrls THEN format('ALTER ROLE %I NOBYPASSRLS;', r.rolname)
+            ELSE (SELECT string_agg(format('REVOKE %I FROM %I;', o.rolname, m.rolname), E'\n' ORDER BY o.rolname, m.rolname)
+                  FROM pg_auth_members x JOIN unrestricted o ON o.oid = x.roleid JOIN pg_roles m ON m.oid = x.member
+                  WHERE pg_has_role(r.oid, m.oid, 'USAGE') AND m.oid NOT IN (SELECT u.oid FROM unrestricted u)) END AS fix
+FROM served r
+WHERE r.rolsuper OR r.rolbypassrls OR EXISTS (
+    SELECT FROM unrestricted o WHERE pg_has_role(r.oid, o.oid, 'USAGE'))
+UNION ALL
+SELECT 'wall bypassed', 'problem', format('this session speaks for the tenant %s, but as %s it sees all tenants', imgsearch.current_tenant(), current_user),
+       'Filters that rely on the wall do not filter.', 'SET ROLE imgsearch_writer;  -- or connect as a role that is a member of imgsearch_reader or imgsearch_writer only'
+WHERE imgsearch.current_tenant() IS NOT NULL AND NOT imgsearch.is_tenant_restricted()
+UNION ALL
+SELECT 'generic plans', 'problem', format('role %s is behind the wall and plans with plan_cache_mode = auto', r.rolname),
+       'After five executions a prepared statement may be planned without its tenant: measured 86 ms instead of 1.9 ms.',
+       format('ALTER ROLE %I SET plan_cache_mode = force_custom_plan;', r.rolname)
+FROM served r
+WHERE NOT EXISTS (
+    SELECT FROM pg_db_role_setting d WHERE d.setrole IN (0, r.oid) AND 'plan_cache_mode=force_custom_plan' = ANY (d.setconfig)
+      AND d.setdatabase IN (0, (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())))
+UNION ALL
+SELECT 'hole in the wall', 'problem', format('%s holds tenants'' rows without row-level security', c.oid::regclass),
+       'Whoever may read it reads every tenant''s rows.', 'SELECT imgsearch.enable_rls();'
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+  AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'imgsearch_reader' AND has_any_column_privilege(r.oid, c.oid, 'SELECT'));
+COMMENT ON VIEW imgsearch.doctor_walls IS 'Traps in the wall between tenants: roles that bypass it, tables outside it, plans made for an average tenant.';
+
+CREATE OR REPLACE VIEW imgsearch.doctor_work WITH (security_invoker = true) AS
+SELECT 'no worker seen' AS check_name, 'problem' AS severity,
+       coalesce('the last sign of life of a worker is ' || date_trunc('second', now() - max(w.seen_at)) || ' old', 'no worker was ever seen') AS detail,
+       'New pictures and new words wait.' AS impact, 'imgsearch worker' AS fix
+FROM imgsearch.worker w HAVING coalesce(max(w.seen_at), '-infinity') < now() - interval '1 minute'
+UNION ALL
+SELECT 'violations', 'problem', format('%s pictures: %s', count(*), v.violation), 'A picture in no state or in two: it is not found, or found wrongly.',
+       'SELECT imgsearch.repair_violations();  -- has them embedded anew; SELECT * FROM imgsearch.violations; names them'
+FROM imgsearch.violations v GROUP BY v.violation;
+COMMENT ON VIEW imgsearch.doctor_work IS 'Traps in the work: no worker, broken invariants. Looks at every picture.';
+
+CREATE OR REPLACE VIEW imgsearch.doctor WITH (security_invoker = true) AS
+SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes UNION ALL SELECT * FROM imgsearch.doctor_tables
+UNION ALL SELECT * FROM imgsearch.doctor_tuning UNION ALL SELECT * FROM imgsearch.doctor_walls UNION ALL SELECT * FROM imgsearch.doctor_work;
+COMMENT ON VIEW imgsearch.doctor IS 'Every known trap this database is in, what it does to searches, and the fix. A healthy database has no row here.';
