@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from imgsearch.extras import needed
+
 if TYPE_CHECKING:
     from imgsearch.errors import (
         AttachmentError,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         DatabaseUnreachable,
         EmbeddedError,
         ExtensionMissing,
+        ExtraMissing,
         FetchRefused,
         FilterError,
         ImgsearchError,
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     from imgsearch.settings import Settings
     from imgsearch.sqlalchemy.models import Image, pictures_of
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "Added": "ingest.upload",
     "Attachment": "ingest.attachment",
@@ -60,6 +65,7 @@ _HOMES = {
     "DatabaseUnreachable": "errors",
     "EmbeddedError": "errors",
     "ExtensionMissing": "errors",
+    "ExtraMissing": "errors",
     "FetchRefused": "errors",
     "FilterError": "errors",
     "Filters": "retrieval.filters",
@@ -115,6 +121,7 @@ __all__ = [
     "DatabaseUnreachable",
     "EmbeddedError",
     "ExtensionMissing",
+    "ExtraMissing",
     "FetchRefused",
     "FilterError",
     "Filters",
@@ -164,7 +171,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"imgsearch.{_HOMES[name]}"), name)
+    with needed("sqlalchemy", f"imgsearch.{name}"):
+        value = getattr(import_module(f"imgsearch.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

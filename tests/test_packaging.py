@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,34 +16,59 @@ import psycopg
 import pytest
 import yaml
 
+import imgsearch
 from imgsearch import schema
 from imgsearch.settings import Settings, table
+from imgsearch.spaces.space import Space
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from this checkout, with the build backend that is installed."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+def build(folder: Path, source: Path) -> Path:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     [made] = folder.glob("*.whl")
     return made
 
 
-def test_the_wheel_carries_migrations_sql_and_the_demo(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from this checkout, with the build backend that is installed."""
+    return build(tmp_path_factory.mktemp("wheel"), ROOT)
+
+
+@pytest.fixture(scope="module")
+def dev_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of the embedded servers and the demo."""
+    return build(tmp_path_factory.mktemp("dev"), ROOT / "dev")
+
+
+def names_in(wheel: Path) -> set[str]:
+    return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+
+def test_the_wheel_carries_migrations_sql_and_workers(wheel: Path) -> None:
+    names = names_in(wheel)
+    assert wheel.name.startswith("imgsearch_postgres-")
     assert {
         "imgsearch/migrations/env.py",
         "imgsearch/schema/tables/0001_baseline.sql",
         "imgsearch_workers/model/encoder.py",
         "imgsearch/py.typed",
     } <= names
+    assert [name for name in names if name.endswith(".sql")]
     versions = {f"imgsearch/migrations/versions/{path.name}" for path in (ROOT / "migrations/versions").glob("*.py")}
     assert versions
     assert versions <= names
-    assert not [name for name in names if name.startswith(("tests/", "bench/", "examples/", "migrations/"))]
+    assert {name.split("/")[0] for name in names} == {"imgsearch", "imgsearch_workers"}
+
+
+def test_the_wheel_of_a_web_process_carries_no_servers_and_no_demo(wheel: Path, dev_wheel: Path) -> None:
+    ours, dev = names_in(wheel), names_in(dev_wheel)
+    assert not [name for name in ours if name.startswith("imgsearch/dev")]
+    assert {name.split("/")[1] for name in dev} == {"dev"}
+    assert {"imgsearch/dev/embedded/__init__.py", "imgsearch/dev/demo/model/model.safetensors"} <= dev
+    assert wheel.stat().st_size < 1_000_000
 
 
 def test_an_empty_environment_with_the_wheel_can_upgrade_a_database(
@@ -104,18 +130,119 @@ def test_the_compose_file_sets_only_settings_that_exist() -> None:
     assert set(re.findall(r"IMGSEARCH_[A-Z_]+", text)) <= known
 
 
-def test_every_direct_dependency_is_pinned() -> None:
-    import tomllib
+def test_a_web_process_needs_few_packages() -> None:
+    wanted = project("pyproject.toml")["dependencies"]
+    assert {bare(one) for one in wanted} == {"numpy", "packaging", "pillow", "psycopg", "pydantic", "python-dotenv"}
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pinned = {
-        re.split(r"[=\[]", line)[0].lower()
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if "==" in line
-    }
-    wanted = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
-    names = {re.split(r"[><=\[ ]", dependency)[0].lower() for dependency in wanted} - {"imgsearch"}
-    assert names - pinned == set()
+
+def test_every_direct_dependency_is_pinned() -> None:
+    pinned = {bare(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    ours = project("pyproject.toml")
+    wanted = ours["dependencies"] + [d for extra in ours["optional-dependencies"].values() for d in extra]
+    assert {bare(one) for one in wanted} - {"imgsearch-postgres"} - pinned == set()
+
+
+def test_what_the_dev_distribution_needs_is_what_the_checkout_installs() -> None:
+    ours, dev = project("pyproject.toml"), project("dev/pyproject.toml")
+    [base] = [one for one in dev["dependencies"] if one.startswith("imgsearch-postgres")]
+    assert base.endswith(f"=={imgsearch.__version__}")
+    extras = re.findall(r"[a-z]+", base[base.index("[") : base.index("]")])
+    assert set(extras) <= set(ours["optional-dependencies"])
+    assert set(dev["dependencies"]) - {base} <= set(ours["optional-dependencies"]["dev"])
+
+
+def project(file: str) -> dict[str, Any]:
+    return tomllib.loads((ROOT / file).read_text())["project"]  # type: ignore[no-any-return]
+
+
+def bare(requirement: str) -> str:
+    return re.split(r"[><=\[ ]", requirement)[0].lower()
+
+
+EXTRAS = (
+    "alembic,sqlalchemy,pgvector,celery,kombu,redis,httpx,httpcore,obstore,typer,rich,"
+    "psycopg_pool,flask,prometheus_client,imgsearch.dev"
+)
+WITHOUT_EXTRAS = f"""
+import importlib.abc, sys
+class Refusing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in {EXTRAS.split(",")}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Refusing())
+"""
+
+
+def test_a_web_process_uploads_and_searches_with_the_base_dependencies_alone(
+    settings: Settings, space: Space, environment: dict[str, str]
+) -> None:
+    code = (
+        WITHOUT_EXTRAS
+        + f"""
+import io, numpy, psycopg, imgsearch
+from PIL import Image
+picture = io.BytesIO()
+Image.new("RGB", (64, 64), "red").save(picture, "jpeg")
+with psycopg.connect({settings.database_url!r}) as connection:
+    added = imgsearch.add(connection, picture.getvalue(), tenant="acme", product_id="1")
+    hits = imgsearch.search(connection, numpy.ones({space.dimension}, "float32"), tenant="acme", k=3)
+    print(added.image_id > 0, len(list(hits)))
+"""
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True", "0"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [
+        ("import imgsearch; imgsearch.nearest", "pip install 'imgsearch-postgres[sqlalchemy]'"),
+        ("from imgsearch import Image", "pip install 'imgsearch-postgres[sqlalchemy]'"),
+        (
+            "from imgsearch.storage import open_store; open_store('s3://b/p')",
+            "pip install 'imgsearch-postgres[bucket]'",
+        ),
+        ("from imgsearch.ops.metrics import Metrics; Metrics()", "pip install 'imgsearch-postgres[metrics]'"),
+        ("from imgsearch.cli import main; main()", "pip install 'imgsearch-postgres[cli]'"),
+    ],
+)
+def test_what_is_missing_says_which_extra_brings_it(code: str, command: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS + code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert command in done.stderr
+
+
+def test_no_text_tells_people_to_install_somebody_elses_package() -> None:
+    """`imgsearch` on PyPI is another project: every command and every requirement names ours."""
+    suffixes = {".py", ".md", ".toml", ".yml", ".txt", ".html", ".sql", ".sh"}
+    files = [ROOT / "README.md", ROOT / "Dockerfile", ROOT / "Makefile", ROOT / "pyproject.toml"]
+    for folder in ("imgsearch", "workers", "migrations", "docs", "examples", "bench", "dev", ".ci"):
+        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
+    foreign = re.compile(r"imgsearch\[[a-z]|install[^\n`]*[ '\"]imgsearch(?![\w.\-\[])")
+    assert {str(path): found[0] for path in files if (found := foreign.search(path.read_text()))} == {}
+    assert foreign.search("pip install imgsearch")
+    assert foreign.search("run: pip install 'imgsearch[cli]'")
+
+
+def test_a_project_with_its_own_package_workers_starts_our_worker(tmp_path: Path, environment: dict[str, str]) -> None:
+    (tmp_path / "workers").mkdir()
+    for name in ("__init__.py", "__main__.py"):
+        (tmp_path / "workers" / name).write_text("raise SystemExit('theirs')\n")
+    wrong = {**environment, "IMGSEARCH_BATCH": "many"}
+    command = [sys.executable, "-m", "imgsearch", "worker", "--lane", "images"]
+    started = subprocess.run(command, cwd=tmp_path, env=wrong, capture_output=True, text=True, check=False)
+    assert started.stderr.startswith("imgsearch worker: IMGSEARCH_BATCH is 'many'")
+    celery = [sys.executable, "-m", "celery", "-A", "imgsearch_workers.process.app", "report"]
+    report = subprocess.run(celery, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "imgsearch.images" in report.stdout, report.stderr
+
+
+def test_the_command_line_says_its_version() -> None:
+    command = [sys.executable, "-m", "imgsearch", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == imgsearch.__version__
 
 
 @pytest.mark.parametrize("name", ["docker-compose.yml", "docker-compose.gpu.yml"])

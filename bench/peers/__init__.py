@@ -10,7 +10,7 @@ from bench.dataset import Dataset
 from bench.methods import Method
 from bench.progress import Say
 
-# Name → (module of ours, the package it needs). They come with `pip install imgsearch[bench]`.
+# Name → (module of ours, the package it needs). They come with `pip install -e '.[bench]'`.
 PEERS = {"qdrant": ("qdrant", "qdrant_edge"), "lancedb": ("lance", "lancedb"), "faiss": ("vector_library", "faiss")}
 
 
@@ -26,6 +26,6 @@ def peers(data: Dataset, say: Say, wanted: str = ".") -> Iterator[Method]:
         if not any(re.search(wanted, setting) for setting in settings):
             continue
         if find_spec(package) is None:
-            say(f"{name} is left out: pip install 'imgsearch[bench]' brings {package}")
+            say(f"{name} is left out: pip install -e '.[bench]' brings {package}")
             continue
         yield from import_module(f"bench.peers.{module}").methods(data, say)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import typer
@@ -20,16 +20,17 @@ from imgsearch.cli import serve, servers
 from imgsearch.cli.add import Summary, wait_until_searchable
 from imgsearch.cli.console import as_json, errors, output, progress
 from imgsearch.db import sql
-from imgsearch.dev import embedded
-from imgsearch.dev.demo.searches import SEARCHES, Search
-from imgsearch.dev.embedded.detached import stop_detached
 from imgsearch.errors import ImgsearchError
+from imgsearch.extras import needed
 from imgsearch.ingest import upload
 from imgsearch.ingest.catalogue import Entry
 from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, Query, resolve
 from imgsearch.retrieval import search
 from imgsearch.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from imgsearch.dev.demo.searches import Search
 
 MODEL = "demo"
 
@@ -40,6 +41,10 @@ def demo(
     count: int = typer.Option(3000, "--count", help="How many pictures."),
 ) -> None:
     """Start servers, upload a catalogue the project draws, search it by words, picture and SQL filter."""
+    with needed("dev", "The demo"):
+        from imgsearch.dev import embedded
+        from imgsearch.dev.demo.searches import SEARCHES
+        from imgsearch.dev.embedded.detached import stop_detached
     settings = load_settings()
     if not settings.model:
         os.environ["IMGSEARCH_MODEL"] = MODEL

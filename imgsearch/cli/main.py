@@ -7,6 +7,7 @@ import sys
 import psycopg
 import typer
 
+from imgsearch import __version__
 from imgsearch.cli import (
     add,
     attach,
@@ -25,7 +26,7 @@ from imgsearch.cli import (
     store,
     tuning,
 )
-from imgsearch.cli.console import errors
+from imgsearch.cli.console import errors, output
 from imgsearch.errors import DatabaseError, ImgsearchError
 from imgsearch.settings import table
 
@@ -49,6 +50,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 140},
 )
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        output.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
 app.command("demo")(demo.demo)
 app.command("up")(servers.up)
 app.command("down")(servers.down)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import typer
 
-from imgsearch.errors import UsageError
+from imgsearch.errors import ExtraMissing
+from imgsearch.extras import install
 
 
 def serve(
@@ -19,13 +20,13 @@ def serve(
 ) -> None:
     """Serve the page and the HTTP API. On loopback without keys; any other address needs `imgsearch key create`."""
     if not installed():
-        raise UsageError("The page needs Flask; run: pip install 'imgsearch[flask]'")
+        raise ExtraMissing(f"The page needs Flask; run: {install('flask')}")
     arguments = [*command(), "--threads", str(threads), *(["--bind", bind] if bind else [])]
     os.execv(sys.executable, arguments)  # noqa: S606 - the doors do not import one another
 
 
 def command() -> list[str]:
-    """Answer how to start it as a process of its own."""
+    """Return how to start it as a process of its own."""
     return [sys.executable, "-m", "imgsearch.flask"]
 
 
@@ -35,7 +36,7 @@ def installed() -> bool:
 
 
 def wait_for_address(home: Path, seconds: float = 20) -> str | None:
-    """Answer where the page over this home is, once it is up; None where it does not come up."""
+    """Return where the page over this home is, once it is up; None where it does not come up."""
     deadline = time.monotonic() + (seconds if installed() else 0)
     while (found := address(home)) is None and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -43,7 +44,7 @@ def wait_for_address(home: Path, seconds: float = 20) -> str | None:
 
 
 def address(home: Path) -> str | None:
-    """Answer where the page over this home is, if it is up."""
+    """Return where the page over this home is, if it is up."""
     try:
         return (home / "page.url").read_text(encoding="utf-8").strip() or None
     except OSError:

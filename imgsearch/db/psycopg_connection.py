@@ -6,6 +6,7 @@ driver connection, in the middle of the caller's own transaction.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from psycopg import AsyncConnection, Connection
@@ -67,6 +68,8 @@ def driver(connection: Connectable) -> Connection[Any]:
 
 
 def _inside_run_sync() -> bool:
+    if "sqlalchemy" not in sys.modules:
+        return False
     from sqlalchemy.util.concurrency import in_greenlet
 
     return bool(in_greenlet())

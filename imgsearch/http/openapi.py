@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from imgsearch import __version__
 from imgsearch.http import access, caps, requests, responses
 from imgsearch.http.state import app_state
 from imgsearch.ops.api_keys import Scope
@@ -136,7 +136,7 @@ def document(prefix: str = "") -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "imgsearch",
-            "version": version("imgsearch"),
+            "version": __version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Image search inside Postgres: pictures in, the nearest images that match filters out. "
             "An API key belongs to one tenant and one scope (search, write, admin); `imgsearch key create` makes one. "

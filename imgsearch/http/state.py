@@ -15,6 +15,7 @@ from flask import current_app
 from imgsearch.db import sql
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, SettingsError
+from imgsearch.extras import needed
 from imgsearch.http.identity import Identity
 from imgsearch.http.rate import Rate
 from imgsearch.ingest import upload, wakeup
@@ -123,7 +124,8 @@ class AppState:
 
 
 def _open(url: str) -> ConnectionPool[Any]:
-    from psycopg_pool import ConnectionPool
+    with needed("flask", "The page and the HTTP API"):
+        from psycopg_pool import ConnectionPool
 
     return ConnectionPool(
         url,

@@ -8,6 +8,7 @@ may be lost, because workers look into the database every few seconds.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from functools import cache
 from threading import Lock, Thread
@@ -40,8 +41,11 @@ def notify_workers(settings: Settings, lane: Lane = "images") -> bool:
     url = redis_url(settings)
     if not url:
         return False
-    from kombu.exceptions import KombuError
-    from redis.exceptions import RedisError
+    try:
+        from kombu.exceptions import KombuError
+        from redis.exceptions import RedisError
+    except ModuleNotFoundError:  # the extra `broker`; without it the database's NOTIFY does it alone
+        return False
 
     try:
         # An hour-old message says nothing; without an expiry they would pile up while no worker runs.
@@ -67,6 +71,8 @@ def notify_after_commit(connection: Connectable, settings: Settings | None = Non
 
 
 def _session(connection: Connectable) -> Session | None:
+    if "sqlalchemy" not in sys.modules:
+        return None
     from sqlalchemy.orm import Session, scoped_session
 
     if isinstance(connection, scoped_session):

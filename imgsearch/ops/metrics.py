@@ -1,7 +1,7 @@
 """What a worker counts and times, for Prometheus; free of cost until `enable` is called.
 
 Names follow text-embeddings-inference and celery-exporter. No tenant is a label: their number has no bound.
-Needs prometheus-client (`pip install 'imgsearch[metrics]'`); nothing here touches its global registry, so a host
+Needs prometheus-client (the extra `metrics`); nothing here touches its global registry, so a host
 application keeps its own metrics to itself.
 """
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgsearch.db import sql
-from imgsearch.errors import SettingsError
+from imgsearch.extras import needed
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -39,11 +39,9 @@ class Metrics:
     """The worker's own numbers, in a registry of their own."""
 
     def __init__(self) -> None:
-        """Raises SettingsError where prometheus-client is not installed."""
-        try:
+        """Raises ExtraMissing where prometheus-client is not installed."""
+        with needed("metrics", "Counting what a worker does"):
             from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-        except ImportError as error:
-            raise SettingsError("Metrics need prometheus-client; run: pip install 'imgsearch[metrics]'") from error
         self.registry: CollectorRegistry = CollectorRegistry()
         own: dict[str, Any] = {"registry": self.registry}
         self.events = {event: Counter(name, text, **own) for event, (name, text) in _EVENTS.items()}

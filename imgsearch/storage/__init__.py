@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from imgsearch.errors import FetchRefused
+from imgsearch.extras import needed
 from imgsearch.storage.folder import read_file
 from imgsearch.storage.policy import Fetched, FetchPolicy
 from imgsearch.storage.store import Store, open_store, sweep
@@ -31,7 +32,8 @@ def read(
     if scheme == "store":
         return Fetched(store.get(uri, max_bytes), None, None, uri)
     if scheme in {"http", "https"}:
-        from imgsearch.storage.web import fetch  # here: httpx costs a web process that never fetches 100 ms
+        with needed("fetch", "Fetching from the web"):  # here: httpx costs a web process that never fetches 100 ms
+            from imgsearch.storage.web import fetch
 
         limited = replace(policy, max_bytes=max_bytes)
         return fetch(uri, limited, etag=etag, if_modified_since=if_modified_since)

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from imgsearch.errors import FetchRefused, ObjectMissing, SettingsError, StoreDenied
+from imgsearch.extras import needed
 from imgsearch.storage.files import Files
 from imgsearch.storage.objects import Objects
 
@@ -176,10 +177,11 @@ def open_store(url: str, timeout: float = 20.0) -> Store:
 
 
 def _remote(url: str, name: str, timeout: float) -> Objects:
-    import obstore.exceptions  # here: a process that keeps pictures in files never loads it
-    from obstore.store import from_url
+    with needed("bucket", f"The picture store {name}"):  # here: a process that keeps pictures in files never loads it
+        import obstore.exceptions
+        from obstore.store import from_url
 
-    from imgsearch.storage.remote import Remote, memory, options
+        from imgsearch.storage.remote import Remote, memory, options
 
     if name.startswith("memory:"):
         return memory(url)

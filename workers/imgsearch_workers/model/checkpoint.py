@@ -19,6 +19,7 @@ from huggingface_hub import errors as hub_errors
 from huggingface_hub import snapshot_download
 
 from imgsearch.errors import ModelError
+from imgsearch.extras import install
 
 DEMO = "demo"
 """The name of the small model that travels inside the package."""
@@ -116,6 +117,8 @@ def _locate(model: str, revision: str | None) -> tuple[Path, str]:
     local = model == DEMO or folder.is_dir() or model.startswith((".", "/", "~"))
     if not local:
         return _download(model, revision)
+    if model == DEMO and not folder.is_dir():
+        _refuse(model, f"is not installed; run: {install('dev')}")
     if not folder.is_dir():
         _refuse(model, f"is missing: there is no folder {folder}; correct IMGSEARCH_MODEL")
     if revision:

@@ -13,6 +13,7 @@ import psycopg
 
 from imgsearch import db, schema
 from imgsearch.errors import DatabaseError, NoSpace
+from imgsearch.extras import needed
 from imgsearch.settings import DEFAULT_MODEL, Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Space
@@ -187,8 +188,8 @@ class _Shared:
 def _load(settings: Settings, model: str, lanes: tuple[str, ...]) -> tuple[Any, Callable[[], Any] | None]:
     """Answer the encoder, and what hands its device's memory back."""
     if model == FAKE:
-        from imgsearch.dev.testing import FakeEncoder
-
+        with needed("dev", "IMGSEARCH_MODEL=fake"):
+            from imgsearch.dev.testing import FakeEncoder
         return FakeEncoder.from_environment(), None
     from imgsearch_workers.model.encoder import BOTH, Encoder, free_memory
 
