@@ -71,7 +71,7 @@ def guard(settings: Settings, host: str) -> bool:
     here = AppState(settings)
     try:
         with here.session(None) as connection:
-            behind = here.steps_down(connection) or bool(sql.value(connection, "http", "walled"))
+            behind = here.sessions.steps_down(connection) or bool(sql.value(connection, "http", "walled"))
             role = connection.info.user
     finally:
         here.close()

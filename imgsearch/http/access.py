@@ -108,8 +108,7 @@ def _identify(here: AppState, token: str | None) -> Identity:
     key = token or (None if _is_api() else request.cookies.get(COOKIE))
     if not key:
         raise Unauthorized("Send a key: Authorization: Bearer imgs_…; make one with `imgsearch key create`.")
-    with here.session(None) as connection:
-        grant = keys.check(connection, key)
+    grant = here.sessions.ask(lambda connection: keys.check(connection, key))
     if grant is None:
         raise Unauthorized("This key does not work: it is unknown or was revoked.")
     return Identity(tenant=grant.tenant_id, scope=grant.scope, name=grant.handle)

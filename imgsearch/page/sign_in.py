@@ -21,8 +21,7 @@ def mount(blueprint: Blueprint) -> None:
         here, key = app_state(), request.form.get("key", "").strip()
         access.from_our_own_page()
         onward = _inside(here, request.form.get("next", ""))
-        with here.session(None) as connection:
-            grant = keys.check(connection, key)
+        grant = here.sessions.ask(lambda connection: keys.check(connection, key))
         if grant is None:
             wrong = "This key does not work: it is unknown or was revoked."
             html = render_template("imgsearch/error.html", **frame(here), signed_out=True, wrong=wrong, next=onward)

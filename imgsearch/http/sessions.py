@@ -1,0 +1,170 @@
+"""The database connections of one app: lent for one request, walled to its tenant, with as few round trips as can be.
+
+A session costs two round trips beside its own statements: BEGIN travels together with the statement that sets tenant,
+role and read-only, and COMMIT. A connection is not tried before it is lent; where that first trip shows that it is
+dead, another one is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from imgsearch.db import sql
+from imgsearch.db.sqlstate import translated
+from imgsearch.errors import DatabaseError, DatabaseUnreachable
+from imgsearch.extras import needed
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg_pool import ConnectionPool
+
+T = TypeVar("T")
+CONNECTIONS = 16  # most at once per process: one per thread of a usual server
+PATIENCE = 5.0  # seconds to wait for a free connection before the answer is 503
+
+
+class Sessions:
+    """Connections are opened with the first request, again after a fork, never at import."""
+
+    def __init__(self, url: Callable[[], str]) -> None:
+        self._url = url
+        self._pool: ConnectionPool[Any] | None = None
+        self._pid = 0
+        self._lock = Lock()
+        self._steps_down: bool | None = None
+
+    @contextmanager
+    def session(self, tenant: str | None, *, writes: bool, patience: float = PATIENCE) -> Iterator[Connection[Any]]:
+        """Lend a connection in a transaction that is walled to `tenant`; it commits at the end.
+
+        Without `writes` the transaction is read-only. `patience`: seconds to wait for a connection.
+        Raises DatabaseUnreachable, DatabaseError.
+        """
+
+        def begin(connection: Connection[Any]) -> None:
+            role = "none"
+            if tenant is not None and self.steps_down(connection):
+                role = "imgsearch_writer" if writes else "imgsearch_reader"
+            values = {"tenant": tenant or "", "read_only": "off" if writes else "on", "role": role}
+            # psycopg's own BEGIN is a trip of its own; reading, ours travels with what follows. Whoever writes keeps
+            # psycopg's way, where a statement after commit() begins a transaction again.
+            connection.autocommit = not writes
+            with nullcontext() if writes else connection.pipeline():
+                if not writes:
+                    connection.execute("BEGIN", prepare=False)
+                sql.run(connection, "http", "begin", values)
+
+        with translated():
+            pool, connection, _ = self._lend(begin, patience)
+            try:
+                with connection:
+                    yield connection
+            finally:
+                _give_back(pool, connection)
+
+    def ask(self, question: Callable[[Connection[Any]], T]) -> T:
+        """Return what one statement outside any transaction finds. Raises DatabaseUnreachable, DatabaseError."""
+
+        def alone(connection: Connection[Any]) -> T:
+            connection.autocommit = True
+            return question(connection)
+
+        with translated():
+            pool, connection, found = self._lend(alone, PATIENCE)
+            _give_back(pool, connection)
+            return found
+
+    def steps_down(self, connection: Connection[Any]) -> bool:
+        """Return whether our role may become imgsearch_reader and imgsearch_writer; asked once."""
+        if self._steps_down is None:
+            try:
+                with connection.transaction(force_rollback=True):
+                    for role in ("imgsearch_reader", "imgsearch_writer"):
+                        values = {"tenant": "", "read_only": "on", "role": role}
+                        sql.run(connection, "http", "begin", values)
+                        found = bool(sql.value(connection, "http", "walled"))
+                        sql.run(connection, "http", "begin", {**values, "role": "none"})
+            except (DatabaseError, psycopg.Error):  # no such role, or not ours to become
+                if connection.closed:
+                    raise
+                found = False
+            self._steps_down = found
+        return self._steps_down
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            pool.close()
+
+    def _lend(
+        self, first: Callable[[Connection[Any]], T], patience: float
+    ) -> tuple[ConnectionPool[Any], Connection[Any], T]:
+        """Take a connection and do the first thing on it; on another one where it turns out to be dead."""
+        pool = self._connections()
+        from psycopg_pool import PoolClosed, PoolTimeout
+
+        fresh = False
+        while True:
+            try:
+                connection = pool.getconn(patience)
+            except (PoolTimeout, PoolClosed) as error:
+                raise DatabaseUnreachable from error
+            try:
+                return pool, connection, first(connection)
+            except BaseException:
+                dead = connection.closed
+                _give_back(pool, connection)
+                if fresh or not dead:
+                    raise
+            pool.check()  # the others are dead too, most likely
+            fresh = True
+
+    def _connections(self) -> ConnectionPool[Any]:
+        pool = self._pool
+        if pool is not None and self._pid == os.getpid():
+            return pool
+        with self._lock:
+            if self._pool is None or self._pid != os.getpid():
+                self._pool, self._pid = _open(self._url()), os.getpid()
+            return self._pool
+
+
+def _open(url: str) -> ConnectionPool[Any]:
+    with needed("flask", "The page and the HTTP API"):
+        from psycopg_pool import ConnectionPool
+
+    return ConnectionPool(
+        url,
+        min_size=1,
+        max_size=CONNECTIONS,
+        max_idle=120,
+        reconnect_timeout=30,
+        kwargs={"application_name": "imgsearch http"},
+        configure=_configure,
+        open=True,
+        name="imgsearch",
+    )
+
+
+def _give_back(pool: ConnectionPool[Any], connection: Connection[Any]) -> None:
+    try:
+        if not connection.closed:
+            if connection.info.transaction_status != TransactionStatus.IDLE:
+                connection.rollback()
+            connection.autocommit = False
+    finally:
+        pool.putconn(connection)
+
+
+def _configure(connection: Connection[Any]) -> None:
+    sql.run(connection, "http", "configure")
+    connection.commit()

@@ -1,0 +1,52 @@
+"""How often a request waits for the database, counted on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+
+from imgsearch.flask import create_app
+from imgsearch.settings import Settings
+from tests.conftest import with_settings
+from tests.http.conftest import with_key
+from tests.http.wire import Wire, through_proxy
+
+
+@pytest.fixture
+def wire(settings: Settings) -> Iterator[Wire]:
+    with through_proxy(settings.database_url) as found:
+        yield found
+
+
+@pytest.fixture
+def far(settings: Settings, wire: Wire) -> Iterator[Flask]:
+    """An app with keys whose database is reached through the proxy."""
+    made = create_app({**with_settings(settings, DATABASE_URL=wire.url).environment(), "IMGSEARCH_HTTP_RATE": "0"})
+    yield made
+    made.extensions["imgsearch"].close()
+
+
+def test_a_cached_text_query_waits_five_times_for_the_database(
+    far: Flask, wire: Wire, shop: list[int], key_of: Callable[..., str]
+) -> None:
+    asked = {"text": "red shoe", "category": "shoes", "max_price": 100, "k": 5}
+    client, headers = far.test_client(), with_key(key_of("acme"))
+    for _ in range(8):  # statements that come again are prepared after the fifth time
+        assert client.post("/v1/search", json=asked, headers=headers).get_json()["rows"]
+    before = wire.trips
+    for _ in range(10):
+        assert client.post("/v1/search", json=asked, headers=headers).get_json()["rows"]
+    assert (wire.trips - before) / 10 <= 5
+
+
+def test_a_restarted_database_costs_no_request(
+    far: Flask, wire: Wire, shop: list[int], key_of: Callable[..., str]
+) -> None:
+    """No connection is tried before it is used; one that turns out to be dead is replaced."""
+    client, headers = far.test_client(), with_key(key_of("acme"))
+    for _ in range(3):
+        assert client.post("/v1/search", json={"text": "red shoe"}, headers=headers).status_code == 200
+        wire.cut()
+    assert client.post("/v1/search", json={"text": "red shoe"}, headers=headers).status_code == 200
