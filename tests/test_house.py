@@ -82,12 +82,12 @@ def test_every_object_of_the_schema_is_commented(connection, space) -> None:  # 
         """
         SELECT 'relation ' || c.relname FROM pg_class c
         WHERE c.relnamespace::regnamespace::text ~ '^imgsearch' AND c.relkind IN ('r', 'v')
-          AND c.relname <> 'schema_version' AND obj_description(c.oid, 'pg_class') IS NULL
+          AND obj_description(c.oid, 'pg_class') IS NULL
         UNION ALL
         SELECT 'column ' || c.relname || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
         WHERE c.relnamespace::regnamespace::text ~ '^imgsearch' AND c.relkind = 'r'
           AND a.attnum > 0 AND NOT a.attisdropped
-          AND c.relname <> 'schema_version' AND col_description(c.oid, a.attnum) IS NULL
+          AND col_description(c.oid, a.attnum) IS NULL
         UNION ALL
         SELECT 'function ' || p.oid::regprocedure FROM pg_proc p
         WHERE p.pronamespace::regnamespace::text ~ '^imgsearch' AND obj_description(p.oid, 'pg_proc') IS NULL

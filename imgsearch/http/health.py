@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 
 from imgsearch import schema
 from imgsearch.db import sql
-from imgsearch.errors import ImgsearchError, SchemaBehind
+from imgsearch.errors import ImgsearchError, SchemaAhead, SchemaBehind
 from imgsearch.http import access, responses
 from imgsearch.http.api import sent
 from imgsearch.http.state import AppState, app_state
@@ -77,7 +77,7 @@ def checks(here: AppState) -> dict[str, bool]:
             found["model"] = workers["model"]
             schema.check(connection)
             found["schema"] = True
-    except SchemaBehind:
+    except (SchemaBehind, SchemaAhead):
         pass
     except ImgsearchError:
         return found

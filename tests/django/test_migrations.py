@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -20,39 +19,7 @@ from imgsearch.dev import embedded
 from imgsearch.schema import source
 from imgsearch.settings import Settings, load_settings
 from tests.conftest import behind, with_database
-
-CATALOGUE = {
-    "relations": """
-        SELECT relname, relkind, reloptions, relrowsecurity, relforcerowsecurity, relacl::text, obj_description(oid)
-        FROM pg_class WHERE relnamespace = ANY ('{imgsearch,imgsearch_internal}'::regnamespace[])""",
-    "columns": """
-        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attstorage,
-            pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
-        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-        LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-        WHERE c.relnamespace = ANY ('{imgsearch,imgsearch_internal}'::regnamespace[])""",
-    "constraints": """
-        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
-        FROM pg_constraint WHERE connamespace = ANY ('{imgsearch,imgsearch_internal}'::regnamespace[])""",
-    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname ~ '^imgsearch'",
-    "functions": """
-        SELECT oid::regprocedure::text, pg_get_functiondef(oid), obj_description(oid, 'pg_proc')
-        FROM pg_proc
-        WHERE pronamespace = ANY ('{imgsearch,imgsearch_internal}'::regnamespace[]) AND prokind IN ('f', 'p')""",
-    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname ~ '^imgsearch'",
-    "triggers": """
-        SELECT pg_get_triggerdef(oid), obj_description(oid, 'pg_trigger') FROM pg_trigger WHERE NOT tgisinternal""",
-    "policies": """
-        SELECT tablename, policyname, roles::text, qual, with_check FROM pg_policies WHERE schemaname ~ '^imgsearch'""",
-    "version": "SELECT step, digest, release, oldest_code FROM imgsearch.schema_version",
-    "settings": """
-        SELECT setconfig FROM pg_db_role_setting s
-        JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()""",
-}
-
-
-def catalogue(connection: psycopg.Connection[Any]) -> dict[str, list[Any]]:
-    return {name: sorted(connection.execute(query).fetchall(), key=repr) for name, query in CATALOGUE.items()}
+from tests.schema.catalogue import catalogue
 
 
 @pytest.fixture

@@ -38,7 +38,15 @@ CREATE TABLE IF NOT EXISTS imgsearch.schema_version (
     release     text        NOT NULL,
     oldest_code text        NOT NULL,
     applied_at  timestamptz NOT NULL DEFAULT now()
-)
+);
+COMMENT ON SCHEMA imgsearch IS 'Image search: a vector beside your row, and one verb, anything → vector. Start with SELECT * FROM imgsearch.status;';
+COMMENT ON SCHEMA imgsearch_internal IS 'What imgsearch is made of; names here may change with every release.';
+COMMENT ON TABLE imgsearch.schema_version IS 'What was applied to this schema: each table step, and the functions as a whole.';
+COMMENT ON COLUMN imgsearch.schema_version.step IS 'A table step, or functions: everything that is applied whole.';
+COMMENT ON COLUMN imgsearch.schema_version.digest IS 'SHA-256 of the text that was applied.';
+COMMENT ON COLUMN imgsearch.schema_version.release IS 'The release of imgsearch that applied it.';
+COMMENT ON COLUMN imgsearch.schema_version.oldest_code IS 'The oldest release of imgsearch that works on it.';
+COMMENT ON COLUMN imgsearch.schema_version.applied_at IS 'When.'
 
 -- name: applied
 -- The steps and the functions that are there.

@@ -1,0 +1,72 @@
+"""Old code on a newer schema, new code on an older one: what works goes on, what cannot says which way to go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from packaging.version import Version
+
+from imgsearch.errors import SchemaAhead, SchemaBehind
+from imgsearch.flask import create_app
+from imgsearch.schema import migrate, window
+from imgsearch.settings import Settings
+
+Connection = psycopg.Connection[Any]
+
+
+def made_by(connection: Connection, release: str, oldest_code: str = "0.0.1") -> None:
+    connection.execute(
+        "UPDATE imgsearch.schema_version SET release = %s, oldest_code = %s, digest = 'other' WHERE step = 'functions'",
+        (release, oldest_code),
+    )
+
+
+def test_old_processes_go_on_after_an_upgrade_until_a_declared_break(connection: Connection) -> None:
+    made_by(connection, "99.1")
+    migrate.check(connection)
+    assert migrate.upgrade(connection) == migrate.head(), "and older code does not put its functions back"
+    assert connection.execute("SELECT release FROM imgsearch.schema_version WHERE step = 'functions'").fetchone() == (
+        "99.1",
+    )
+    made_by(connection, "99.1", oldest_code="98.0")
+    with pytest.raises(SchemaAhead, match=r"needs imgsearch 98.0 or newer; this is .* Install the newer"):
+        migrate.check(connection)
+    with pytest.raises(SchemaAhead):
+        migrate.upgrade(connection)
+
+
+def test_new_processes_work_on_an_older_schema_as_far_as_they_say(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_by(connection, "0.0.9")
+    with pytest.raises(SchemaBehind, match="imgsearch db upgrade"):
+        migrate.check(connection)
+    monkeypatch.setattr(migrate, "OLDEST_SCHEMA", Version("0.0.9"))
+    migrate.check(connection)
+    migrate.upgrade(connection)
+    assert connection.execute("SELECT release FROM imgsearch.schema_version WHERE step = 'functions'").fetchone() == (
+        str(window.RELEASE),
+    )
+
+
+def test_a_web_process_stays_ready_while_the_schema_is_ahead(settings: Settings, connection: Connection) -> None:
+    app = create_app(settings.environment(), allow_anonymous=True)
+    try:
+        made_by(connection, "99.1")
+        assert app.test_client().get("/readyz").get_json()["schema"] is True
+        made_by(connection, "99.1", oldest_code="98.0")
+        assert app.test_client().get("/readyz").get_json()["schema"] is False
+    finally:
+        app.extensions["imgsearch"].close()
+
+
+def test_the_release_is_that_of_the_package() -> None:
+    import tomllib
+    from pathlib import Path
+
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())["project"]
+    assert Version(project["version"]) == window.RELEASE
+    assert window.OLDEST_SCHEMA <= window.RELEASE
+    assert window.OLDEST_CODE <= window.RELEASE
