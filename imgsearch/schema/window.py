@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-RELEASE = Version("0.1.0")  # of this code; the same as in pyproject.toml
+from imgsearch import __version__
+
+RELEASE = Version(__version__)
 OLDEST_SCHEMA = Version("0.1.0")  # this code works on tables and functions from this release on
 OLDEST_CODE = Version("0.1.0")  # code from this release on works on the tables and functions of this one
