@@ -197,7 +197,15 @@ def test_a_claim_reads_what_it_takes_by_the_index_however_many_wait(
     if analyzed:
         connection.execute("ANALYZE imgsearch.job")
         connection.execute("ANALYZE imgsearch.image")
-    values = {"worker": "w", "limit": 32, "few": 4, "lease_seconds": 15, "idle": True, "lost": queue.LOST}
+    values = {
+        "worker": "w",
+        "limit": 32,
+        "few": 4,
+        "lease_seconds": 15,
+        "idle": True,
+        "lost": queue.LOST,
+        "space_id": space.space_id,
+    }
     found = connection.execute(SQL("EXPLAIN (COSTS OFF) ") + sql.statement("queue", "claim"), values)
     plan = "\n".join(row[0] for row in found)
     assert "Index Scan using job_pending on job" in plan, plan
