@@ -20,6 +20,7 @@ from bench.ingest.bare import ROOT
 from bench.ingest.run import environment
 from imgsearch import db, schema
 from imgsearch.dev import embedded
+from imgsearch.dev.testing import FAKE
 from imgsearch.settings import load_settings
 
 COMMITS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
@@ -51,13 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             servers = embedded.start(home, memory_mb=512)
             urls = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
-            settings = load_settings({**urls, "HOME": str(home), "MODEL": "fake"}, environ={})
+            settings = load_settings({**urls, "HOME": str(home), "MODEL": FAKE}, environ={})
             schema.upgrade(settings)
             command = [sys.executable, "-m", "imgsearch_workers", "--log-level", "WARNING"]
             made = [subprocess.Popen(command, cwd=ROOT, env=environment(settings)) for _ in range(given.workers)]
             try:
                 with db.connect(settings, autocommit=True) as connection:
-                    pipeline.until_ready(connection, [*made, *made], home / "none")  # two lanes each
+                    pipeline.until_ready(connection, [*made, *made], home / "none")  # two queues each
                     spent = sum(map(pipeline.cpu_of, [one.pid for one in made]))
                     rate = per_second(connection, given.seconds)
                     spent = sum(map(pipeline.cpu_of, [one.pid for one in made])) - spent

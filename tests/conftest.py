@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Identifier
 
 from imgsearch import db, schema
 from imgsearch.dev import embedded
-from imgsearch.dev.testing import FakeEncoder
+from imgsearch.dev.testing import FAKE, FakeEncoder
 from imgsearch.settings import Settings, load_settings, process_settings
 from imgsearch.spaces.space import Space, ensure
 from tests.processes import WorkerProcess
@@ -79,7 +79,7 @@ def settings(servers: embedded.Servers, template: str, tmp_path: Path) -> Iterat
             "REDIS_URL": servers.redis_url,
             "HOME": str(tmp_path / "home"),
             "STORAGE_URL": (tmp_path / "pictures").as_uri(),
-            "MODEL": "fake",
+            "MODEL": FAKE,
         },
         environ={},
     )

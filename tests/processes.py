@@ -28,12 +28,12 @@ class WorkerProcess:
     """`imgsearch worker` as a subprocess; ready when it has left its sign of life."""
 
     def __init__(
-        self, settings: Settings, environment: dict[str, str], log: Path, lane: str = "both", *options: str
+        self, settings: Settings, environment: dict[str, str], log: Path, queue: str = "both", *options: str
     ) -> None:
-        self.settings, self.log, self.lane = settings, log, lane
+        self.settings, self.log, self.queue = settings, log, queue
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "imgsearch_workers", "--lane", lane, *options],
+                [sys.executable, "-m", "imgsearch_workers", "--queue", queue, *options],
                 env=environment,
                 stdout=output,
                 stderr=output,
@@ -54,7 +54,7 @@ class WorkerProcess:
             def seen() -> bool:
                 assert self.process.poll() is None, f"the worker ended: {self.log.read_text()[-3000:]}"
                 found = connection.execute("SELECT count(*) FROM imgsearch.worker WHERE pid = %s", (self.process.pid,))
-                return bool(found.fetchone()[0] >= (2 if self.lane == "both" else 1))  # type: ignore[index]
+                return bool(found.fetchone()[0] >= (2 if self.queue == "both" else 1))  # type: ignore[index]
 
             eventually(seen, seconds, "the worker's sign of life")
 

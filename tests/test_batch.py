@@ -71,6 +71,10 @@ class Small(FakeEncoder):
     """A device with room for so many pictures."""
 
     room = 12
+    freed = 0
+
+    def free_memory(self) -> None:
+        self.freed += 1
 
     def embed_pictures(self, pixels: Pixels) -> Any:
         if len(pixels) > self.room:
@@ -79,12 +83,12 @@ class Small(FakeEncoder):
 
 
 def test_out_of_memory_halves_the_batch_remembers_and_recovers() -> None:
-    encoder, freed = Small(), []
-    batch = Batch(encoder, 64, lambda: freed.append(1))
+    encoder = Small()
+    batch = Batch(encoder, 64)
     pictures = [good(n) for n in range(64)]
     assert not [a for a in batch.embed(pictures) if isinstance(a, Exception)]
     assert batch.limit == 8
-    assert len(freed) == 3
+    assert encoder.freed == 3
     before = batch.forwards
     batch.embed(pictures)
     assert batch.forwards - before == 8, "what was learnt is not tried again"
@@ -101,9 +105,12 @@ def test_memory_is_freed_when_no_traceback_holds_the_tensors_any_more() -> None:
             held.append(__import__("weakref").ref(tensor))
             return super().embed_pictures(pixels)
 
+        def free_memory(self) -> None:
+            alive.append(sum(ref() is not None for ref in held))
+
     held: list[Any] = []
     alive: list[int] = []
-    batch = Batch(Hoarder(), 16, lambda: alive.append(sum(ref() is not None for ref in held)))
+    batch = Batch(Hoarder(), 16)
     batch.embed([good(n) for n in range(16)])
     assert alive == [0]
 

@@ -181,7 +181,7 @@ def test_a_catalogue_without_a_needed_column_is_refused_whole(
         (("search", "--image", "/nowhere.jpg"), 2, "cannot be read"),
         (("search", "shoe", "-a", "colour"), 2, "name=value"),
         (("add", "/nowhere.csv"), 2, "does not exist"),
-        (("worker", "--lane", "fast"), 2, "no lane"),
+        (("worker", "--queue", "fast"), 2, "no queue"),
     ],
 )
 def test_bad_input_is_one_line_and_its_own_exit_code(
@@ -197,7 +197,7 @@ def test_bad_input_is_one_line_and_its_own_exit_code(
 def test_without_a_worker_a_search_says_what_to_start(run: Run, space: Space) -> None:
     found = run("search", "shoe", IMGSEARCH_QUERY_TIMEOUT="0.2")
     assert found.code == 6
-    assert "imgsearch worker --lane queries" in found.err
+    assert "imgsearch worker --queue queries" in found.err
 
 
 def test_a_database_that_is_not_there_is_said_in_one_line(run: Run) -> None:

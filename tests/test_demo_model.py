@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from imgsearch_workers.model.encoder import Encoder
+from imgsearch_workers.model.siglip import SiglipEncoder
 
 from imgsearch.dev.demo import catalogue
 from imgsearch.picture import decode
@@ -33,8 +33,8 @@ KNOWN_MISSES = {"colour and word: plural, precision@10", "colour and word: singu
 
 
 @pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return Encoder.load("demo", threads=1)
+def encoder() -> SiglipEncoder:
+    return SiglipEncoder.load("demo", threads=1)
 
 
 def test_the_model_is_complete_and_small() -> None:
@@ -53,7 +53,7 @@ def test_it_meets_its_bars_on_looks_it_never_saw() -> None:
     assert set(report["missed"]) <= KNOWN_MISSES
 
 
-def test_the_search_of_the_readme_finds_red_shoes(encoder: Encoder) -> None:
+def test_the_search_of_the_readme_finds_red_shoes(encoder: SiglipEncoder) -> None:
     rows = [item for item in catalogue.items() if item.category == "shoes" and item.price < 50]
     rows = [item for item in rows if item.tenant_id == "acme"]
     pictures = encoder.embed_pictures(np.stack([decode(catalogue.draw(item), encoder.size) for item in rows]))
@@ -62,7 +62,7 @@ def test_the_search_of_the_readme_finds_red_shoes(encoder: Encoder) -> None:
     assert best.count("red") >= 9, best
 
 
-def test_anybodys_transformers_loads_it_and_agrees(encoder: Encoder) -> None:
+def test_anybodys_transformers_loads_it_and_agrees(encoder: SiglipEncoder) -> None:
     import torch
     from PIL import Image
     from transformers import AutoModel, AutoProcessor

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from imgsearch_workers.model import probe
-from imgsearch_workers.model.encoder import BOTH, Encoder, free_memory, main
+from imgsearch_workers.model.siglip import BOTH, SiglipEncoder, main
 from PIL import Image
 from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
@@ -35,8 +35,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def encoders(folders: dict[str, Path]) -> dict[str, Encoder]:
-    return {layout: Encoder.load(str(folder), dtype="float32") for layout, folder in folders.items()}
+def encoders(folders: dict[str, Path]) -> dict[str, SiglipEncoder]:
+    return {layout: SiglipEncoder.load(str(folder), dtype="float32") for layout, folder in folders.items()}
 
 
 def cosines(left: Any, right: Any) -> Any:
@@ -73,7 +73,7 @@ def stock_texts(folder: Path, texts: list[str], **how: Any) -> Any:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_vectors_have_length_one(encoders: dict[str, Encoder], layout: str) -> None:
+def test_vectors_have_length_one(encoders: dict[str, SiglipEncoder], layout: str) -> None:
     encoder = encoders[layout]
     for vectors in (encoder.embed_pictures(probe.drawn(5, encoder.size)), encoder.embed_texts(TEXTS)):
         assert vectors.dtype == np.float32
@@ -83,7 +83,7 @@ def test_vectors_have_length_one(encoders: dict[str, Encoder], layout: str) -> N
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_pixels_are_normalised_like_the_stock_processor_does(
-    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str
+    encoders: dict[str, SiglipEncoder], folders: dict[str, Path], layout: str
 ) -> None:
     pixels = probe.drawn(8, tiny_siglip.SIZE)
     stock = stock_pictures(folders[layout], [Image.fromarray(one) for one in pixels])
@@ -94,7 +94,7 @@ def test_pixels_are_normalised_like_the_stock_processor_does(
 def test_files_become_the_vectors_of_the_stock_processor(tmp_path: Path, layout: str) -> None:
     # At the size of real models: we resize BICUBIC, SigLIP 2 states BILINEAR, and on 32 pixels that shows (0.996).
     folder = tiny_siglip.save(tmp_path, layout, image_size=256, patch_size=32)
-    encoder = Encoder.load(str(folder), towers=frozenset({"image"}), dtype="float32")
+    encoder = SiglipEncoder.load(str(folder), towers=frozenset({"image"}), dtype="float32")
     uploads = photos(12, 480, 360) + photos(4, 1600, 1200)
     ours = encoder.embed_pictures(np.stack([decode(data, encoder.size) for data in uploads]))
     stock = stock_pictures(folder, [Image.open(io.BytesIO(data)) for data in uploads])
@@ -108,18 +108,20 @@ def test_another_mean_and_deviation_are_obeyed(tmp_path: Path) -> None:
     assert "0.3" in settings.read_text()
     pixels = probe.drawn(4, tiny_siglip.SIZE)
     stock = stock_pictures(folder, [Image.fromarray(one) for one in pixels])
-    assert cosines(Encoder.load(str(folder), dtype="float32").embed_pictures(pixels), stock).min() > 0.999999
+    assert cosines(SiglipEncoder.load(str(folder), dtype="float32").embed_pictures(pixels), stock).min() > 0.999999
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_texts_become_the_vectors_of_the_stock_processor(
-    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str
+    encoders: dict[str, SiglipEncoder], folders: dict[str, Path], layout: str
 ) -> None:
     stock = stock_texts(folders[layout], [canonical(text) for text in TEXTS])
     assert cosines(encoders[layout].embed_texts(TEXTS), stock).min() > 0.999999
 
 
-def test_siglip_1_canonicalises_by_itself_as_we_do(encoders: dict[str, Encoder], folders: dict[str, Path]) -> None:
+def test_siglip_1_canonicalises_by_itself_as_we_do(
+    encoders: dict[str, SiglipEncoder], folders: dict[str, Path]
+) -> None:
     texts = ["Blue Shirt, with stripes!", "three dotted cups?"]
     assert cosines(encoders["siglip"].embed_texts(texts), stock_texts(folders["siglip"], texts)).min() > 0.999999
 
@@ -131,7 +133,7 @@ def test_siglip_1_canonicalises_by_itself_as_we_do(encoders: dict[str, Encoder],
     ids=["attention mask", "pads to the longest", "pads left"],
 )
 def test_each_silent_mistake_would_be_seen(
-    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str, mistake: dict[str, Any]
+    encoders: dict[str, SiglipEncoder], folders: dict[str, Path], layout: str, mistake: dict[str, Any]
 ) -> None:
     texts = ["a red shoe", "green bag"]
     ours = encoders[layout].embed_texts(texts)
@@ -141,7 +143,7 @@ def test_each_silent_mistake_would_be_seen(
 
 @pytest.mark.parametrize("layout", ["demo", "siglip2"])
 def test_capitals_and_punctuation_would_be_seen(
-    encoders: dict[str, Encoder], folders: dict[str, Path], layout: str
+    encoders: dict[str, SiglipEncoder], folders: dict[str, Path], layout: str
 ) -> None:
     texts = ["A Red Canvas Shoe.", "GREEN leather bag!"]
     ours = encoders[layout].embed_texts(texts)
@@ -149,7 +151,7 @@ def test_capitals_and_punctuation_would_be_seen(
     assert cosines(ours, stock_texts(folders[layout], texts)).max() < 0.999
 
 
-def test_a_batch_answers_what_its_members_answer(encoders: dict[str, Encoder]) -> None:
+def test_a_batch_answers_what_its_members_answer(encoders: dict[str, SiglipEncoder]) -> None:
     encoder, pictures = encoders["demo"], probe.drawn(9, tiny_siglip.SIZE)
     alone = np.concatenate([encoder.embed_pictures(pictures[n : n + 1]) for n in range(9)])
     np.testing.assert_allclose(encoder.embed_pictures(pictures), alone, atol=2e-6)
@@ -157,20 +159,22 @@ def test_a_batch_answers_what_its_members_answer(encoders: dict[str, Encoder]) -
     np.testing.assert_allclose(encoder.embed_texts(TEXTS), alone, atol=2e-6)
 
 
-def test_nothing_in_nothing_out(encoders: dict[str, Encoder]) -> None:
+def test_nothing_in_nothing_out(encoders: dict[str, SiglipEncoder]) -> None:
     assert encoders["demo"].embed_texts([]).shape == (0, tiny_siglip.DIMENSION)
     assert encoders["demo"].embed_pictures(probe.drawn(0, tiny_siglip.SIZE)).shape == (0, tiny_siglip.DIMENSION)
 
 
-def test_a_tower_alone_answers_what_the_whole_answers(encoders: dict[str, Encoder], folders: dict[str, Path]) -> None:
-    image = Encoder.load(str(folders["demo"]), towers=frozenset({"image"}), dtype="float32")
-    text = Encoder.load(str(folders["demo"]), towers=frozenset({"text"}), dtype="float32")
+def test_a_tower_alone_answers_what_the_whole_answers(
+    encoders: dict[str, SiglipEncoder], folders: dict[str, Path]
+) -> None:
+    image = SiglipEncoder.load(str(folders["demo"]), towers=frozenset({"image"}), dtype="float32")
+    text = SiglipEncoder.load(str(folders["demo"]), towers=frozenset({"text"}), dtype="float32")
     pictures = probe.drawn(3, tiny_siglip.SIZE)
     np.testing.assert_array_equal(image.embed_pictures(pictures), encoders["demo"].embed_pictures(pictures))
     np.testing.assert_array_equal(text.embed_texts(TEXTS), encoders["demo"].embed_texts(TEXTS))
 
 
-def test_arrays_that_cannot_be_written_or_are_views_are_welcome(encoders: dict[str, Encoder]) -> None:
+def test_arrays_that_cannot_be_written_or_are_views_are_welcome(encoders: dict[str, SiglipEncoder]) -> None:
     pictures = probe.drawn(4, tiny_siglip.SIZE)
     frozen = np.frombuffer(pictures.tobytes(), np.uint8).reshape(pictures.shape)
     expected = encoders["demo"].embed_pictures(pictures)
@@ -180,7 +184,7 @@ def test_arrays_that_cannot_be_written_or_are_views_are_welcome(encoders: dict[s
         encoders["demo"].embed_pictures(pictures.astype(np.float32))  # type: ignore[arg-type]
 
 
-def test_threads_may_share_an_encoder(encoders: dict[str, Encoder]) -> None:
+def test_threads_may_share_an_encoder(encoders: dict[str, SiglipEncoder]) -> None:
     expected, wrong = encoders["demo"].embed_texts(TEXTS), list[float]()
 
     def embed() -> None:
@@ -197,8 +201,8 @@ def test_threads_may_share_an_encoder(encoders: dict[str, Encoder]) -> None:
     assert max(wrong) < 1e-5
 
 
-def test_bfloat16_turns_vectors_by_almost_nothing(encoders: dict[str, Encoder], folders: dict[str, Path]) -> None:
-    half = Encoder.load(str(folders["demo"]), dtype="bfloat16")
+def test_bfloat16_turns_vectors_by_almost_nothing(encoders: dict[str, SiglipEncoder], folders: dict[str, Path]) -> None:
+    half = SiglipEncoder.load(str(folders["demo"]), dtype="bfloat16")
     pictures = probe.drawn(8, tiny_siglip.SIZE)
     assert half.embed_texts(TEXTS).dtype == np.float32
     assert cosines(half.embed_pictures(pictures), encoders["demo"].embed_pictures(pictures)).min() > 0.999
@@ -209,7 +213,7 @@ def test_the_command_line_says_what_the_model_is_and_nothing_else(folders: dict[
     command = [
         sys.executable,
         "-m",
-        "imgsearch_workers.model.encoder",
+        "imgsearch_workers.model.siglip",
         "--model",
         str(folders["siglip2"]),
         "--seconds=0",
@@ -234,8 +238,8 @@ def test_the_command_line_refuses_in_one_line(
 def test_the_demo_model_answers(record_property: Callable[[str, object], None]) -> None:
     if not (Path(str(files("imgsearch"))) / "demo" / "model" / "config.json").is_file():
         pytest.skip("imgsearch/dev/demo/model is not there yet")
-    encoder = Encoder.load("demo", towers=BOTH)
+    encoder = SiglipEncoder.load("demo", towers=BOTH)
     vectors = encoder.embed_texts(["a red shoe", "red shoes", "a blue lamp"])
     record_property("dimension", encoder.dimension)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
-    free_memory()
+    encoder.free_memory()

@@ -13,7 +13,8 @@ import pytest
 import torch
 from imgsearch_workers.model import probe
 from imgsearch_workers.model.checkpoint import find
-from imgsearch_workers.model.encoder import Encoder, NonsenseError, is_out_of_memory, is_sticky
+from imgsearch_workers.model.device_errors import NonsenseError, is_out_of_memory, is_sticky
+from imgsearch_workers.model.siglip import SiglipEncoder
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
@@ -53,9 +54,9 @@ def reweigh(folder: Path, name: str, change: Callable[[torch.Tensor], torch.Tens
 def test_the_fingerprint_is_the_same_whichever_tower_is_loaded(saved: Path, folder: Path) -> None:
     # `folder` is a copy elsewhere: where a model lies must not matter.
     whole, image, text = (
-        Encoder.load(str(saved)),
-        Encoder.load(str(folder), towers=IMAGE),
-        Encoder.load(str(folder), towers=TEXT),
+        SiglipEncoder.load(str(saved)),
+        SiglipEncoder.load(str(folder), towers=IMAGE),
+        SiglipEncoder.load(str(folder), towers=TEXT),
     )
     told = [encoder.describe() for encoder in (whole, image, text)]
     assert len({one.fingerprint for one in told}) == 1
@@ -67,7 +68,7 @@ def test_the_fingerprint_is_the_same_whichever_tower_is_loaded(saved: Path, fold
 
 
 def test_the_mean_is_that_of_the_fixed_pictures(saved: Path) -> None:
-    encoder = Encoder.load(str(saved))
+    encoder = SiglipEncoder.load(str(saved))
     expected = encoder.embed_pictures(probe.drawn(32, encoder.size)).mean(0)
     np.testing.assert_allclose(encoder.describe().mean, expected, atol=1e-6)
 
@@ -102,7 +103,7 @@ def test_what_changes_vectors_changes_the_fingerprint(saved: Path, folder: Path,
 
 
 def test_weights_in_several_files_are_all_read(folder: Path) -> None:
-    single = Encoder.load(str(folder))
+    single = SiglipEncoder.load(str(folder))
     pictures = probe.drawn(2, single.size)
     model = AutoModel.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
@@ -110,7 +111,7 @@ def test_weights_in_several_files_are_all_read(folder: Path) -> None:
     shards = sorted(folder.glob("model-*.safetensors"))
     assert len(shards) > 1
     np.testing.assert_allclose(
-        Encoder.load(str(folder)).embed_pictures(pictures), single.embed_pictures(pictures), atol=1e-6
+        SiglipEncoder.load(str(folder)).embed_pictures(pictures), single.embed_pictures(pictures), atol=1e-6
     )
     before = find(str(folder)).fingerprint
     tensors = load_file(shards[-1])
@@ -118,7 +119,7 @@ def test_weights_in_several_files_are_all_read(folder: Path) -> None:
     assert find(str(folder)).fingerprint != before
     shards[-1].unlink()
     with pytest.raises(ModelError, match="lacks weight files"):
-        Encoder.load(str(folder))
+        SiglipEncoder.load(str(folder))
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -187,7 +188,7 @@ def test_a_broken_model_is_refused_with_a_cure(folder: Path, case: str, capfd: p
     spoil, said = BROKEN[case]
     spoil(folder)
     with pytest.raises(ModelError, match=said) as caught:
-        Encoder.load(str(folder))
+        SiglipEncoder.load(str(folder))
     assert str(caught.value).startswith(f"The model {str(folder)!r} ")
     told = capfd.readouterr()
     assert told.out + told.err == ""
@@ -195,27 +196,27 @@ def test_a_broken_model_is_refused_with_a_cure(folder: Path, case: str, capfd: p
 
 def test_a_model_that_is_not_there_is_refused(tmp_path: Path, saved: Path) -> None:
     with pytest.raises(ModelError, match="there is no folder"):
-        Encoder.load(str(tmp_path / "nothing"))
+        SiglipEncoder.load(str(tmp_path / "nothing"))
     with pytest.raises(ModelError, match="hf download"):
-        Encoder.load("nobody/has-this-model", revision="v1")
+        SiglipEncoder.load("nobody/has-this-model", revision="v1")
     with pytest.raises(ModelError, match="hf download"):
-        Encoder.load("not a name at all")
+        SiglipEncoder.load("not a name at all")
     with pytest.raises(ModelError, match="has no revision 'main'"):
-        Encoder.load(str(saved), revision="main")
+        SiglipEncoder.load(str(saved), revision="main")
     with pytest.raises(ModelError, match="IMGSEARCH_DEVICE"):
-        Encoder.load(str(saved), device="quantum")
+        SiglipEncoder.load(str(saved), device="quantum")
 
 
 def test_a_text_only_folder_without_a_tokenizer_still_embeds_pictures(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
-    encoder = Encoder.load(str(folder), towers=IMAGE)
+    encoder = SiglipEncoder.load(str(folder), towers=IMAGE)
     assert len(encoder.embed_pictures(probe.drawn(1, encoder.size))) == 1
     with pytest.raises(ModelError, match="no text tower"):
         encoder.embed_texts(["a red shoe"])
 
 
 def test_nonsense_never_leaves_and_names_its_rows(folder: Path) -> None:
-    encoder = Encoder.load(str(folder), towers=TEXT)
+    encoder = SiglipEncoder.load(str(folder), towers=TEXT)
     assert encoder._tokenize is not None
     good, bad = encoder.embed_texts(["a red shoe"]), int(encoder._tokenize(["lamp"])[0, 0])
     encoder._text.embeddings.token_embedding.weight[bad] = float("nan")

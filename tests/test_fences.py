@@ -19,7 +19,7 @@ from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
-from tests.lanes import activate_another
+from tests.loops import activate_another
 
 Connection = psycopg.Connection[Any]
 VECTOR = [1.0] + [0.0] * 47
@@ -156,14 +156,17 @@ def the_shop_holds_a_row_for_long(connection: Connection, settings: Settings) ->
     """A delivery must not wait for the shop's transaction: its neighbours would wait along."""
     add(connection)
     mine = claim(connection)
-    with db.connect(settings) as shop, db.connect(settings, autocommit=True, options="-c lock_timeout=300ms") as desk:
+    with (
+        db.connect(settings) as shop,
+        db.connect(settings, autocommit=True, options="-c lock_timeout=300ms") as completer,
+    ):
         shop.execute("UPDATE imgsearch.image SET price = 1")
         try:
-            written = deliver(desk, mine)
+            written = deliver(completer, mine)
         except psycopg.errors.LockNotAvailable:
             return False
         shop.commit()
-        return written == set() and deliver(desk, mine) == {mine.key}
+        return written == set() and deliver(completer, mine) == {mine.key}
 
 
 def a_suspect_waits_beside_others(connection: Connection, settings: Settings) -> bool:
@@ -191,11 +194,11 @@ def another_space_becomes_searched_during_a_delivery(connection: Connection, set
     written: list[set[queue.Key]] = []
     with db.connect(settings) as admin:
         admin.execute("UPDATE imgsearch.space SET state = 'retired'")
-        desk = threading.Thread(target=lambda: written.append(deliver(connection, mine)))
-        desk.start()
-        desk.join(0.3)
+        late = threading.Thread(target=lambda: written.append(deliver(connection, mine)))
+        late.start()
+        late.join(0.3)
         admin.commit()
-        desk.join(10)
+        late.join(10)
     return written == [set()] and bool(job(connection)[0] == "leased")
 
 

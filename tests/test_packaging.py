@@ -53,7 +53,7 @@ def test_the_wheel_carries_migrations_sql_and_workers(wheel: Path) -> None:
     assert {
         "imgsearch/migrations/env.py",
         "imgsearch/schema/tables/0001_baseline.sql",
-        "imgsearch_workers/model/encoder.py",
+        "imgsearch_workers/model/siglip.py",
         "imgsearch/py.typed",
     } <= names
     assert [name for name in names if name.endswith(".sql")]
@@ -231,7 +231,7 @@ def test_a_project_with_its_own_package_workers_starts_our_worker(tmp_path: Path
     for name in ("__init__.py", "__main__.py"):
         (tmp_path / "workers" / name).write_text("raise SystemExit('theirs')\n")
     wrong = {**environment, "IMGSEARCH_BATCH": "many"}
-    command = [sys.executable, "-m", "imgsearch", "worker", "--lane", "images"]
+    command = [sys.executable, "-m", "imgsearch", "worker", "--queue", "images"]
     started = subprocess.run(command, cwd=tmp_path, env=wrong, capture_output=True, text=True, check=False)
     assert started.stderr.startswith("imgsearch worker: IMGSEARCH_BATCH is 'many'")
     celery = [sys.executable, "-m", "celery", "-A", "imgsearch_workers.process.app", "report"]

@@ -12,7 +12,7 @@ from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import upload
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
-from tests import lanes
+from tests import loops
 from tests.faulty_http import Asked, local, serving
 from tests.processes import eventually
 
@@ -34,7 +34,7 @@ def test_a_changed_address_is_embedded_anew_when_somebody_asks(
         digest = picture.digest(versions[version])
         return found == (digest, digest, f'"v{version}"')
 
-    with serving(shop) as server, lanes.images(settings, FakeEncoder(), policy=local(server.port)):
+    with serving(shop) as server, loops.images(settings, FakeEncoder(), policy=local(server.port)):
         address = f"http://pictures.test:{server.port}/1.jpg"
         upload.add(connection, address, product_id="p", tenant="acme")
         eventually(lambda: holds(0), what="the first version")

@@ -122,7 +122,7 @@ def test_without_a_worker_a_new_text_times_out_and_without_a_space_there_is_noth
 
 def test_a_query_nobody_answers_times_out(connection: Connection, space: Space) -> None:
     began = time.monotonic()
-    with pytest.raises(QueryTimeout, match="imgsearch worker --lane queries"):
+    with pytest.raises(QueryTimeout, match="imgsearch worker --queue queries"):
         resolve(connection, "anything", timeout=0.3)
     assert time.monotonic() - began < 3
 

@@ -17,8 +17,7 @@ import httpx
 import psycopg
 import pytest
 import yaml
-from imgsearch_workers.process import traces
-from imgsearch_workers.process import watchdog as pulse
+from imgsearch_workers.process import traces, watchdog
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -28,7 +27,7 @@ from imgsearch.dev.testing import FakeEncoder
 from imgsearch.dev.testing.poison import COLOURS
 from imgsearch.ingest import upload
 from imgsearch.settings import Settings
-from tests import lanes
+from tests import loops
 from tests.processes import WorkerProcess, eventually
 
 KEDA = Path(__file__).parents[1] / "examples" / "keda.yaml"
@@ -45,7 +44,7 @@ def port() -> int:
 def listening(settings: Settings, environment: dict[str, str], tmp_path: Path, port: int) -> Iterator[WorkerProcess]:
     """A worker with its HTTP door open, JSON logs, and a model that some colours hurt."""
     words = ("--listen", str(port), "--log-format", "json")
-    poisonous = environment | {"IMGSEARCH_FAKE_POISON": "1"}
+    poisonous = environment | {"IMGSEARCH_MODEL": "imgsearch.dev.testing:PoisonEncoder"}
     with WorkerProcess(settings, poisonous, tmp_path / "worker.log", "images", *words) as process:
         yield process
 
@@ -111,7 +110,7 @@ def test_a_scrape_counts_every_picture_and_times_every_step_and_the_log_names_wh
 def test_readiness_turns_red_when_a_forward_pass_hangs_and_the_process_still_lives(
     listening: WorkerProcess, settings: Settings, connection: psycopg.Connection[Any], port: int
 ) -> None:
-    assert pulse.SLOW_SECONDS <= 10, "what makes it red within ten seconds"
+    assert watchdog.SLOW_SECONDS <= 10, "what makes it red within ten seconds"
     eventually(lambda: get(port, "/readyz").status_code == 200, 20, "readiness")
     add(connection, settings, 1, solid(COLOURS["hangs"]))
     red = eventually(lambda: (a := get(port, "/readyz")).status_code == 503 and a, 60, "red")
@@ -138,7 +137,7 @@ def test_each_step_is_a_span_that_names_picture_and_tenant_where_opentelemetry_i
     trace.set_tracer_provider(provider)
     traces._tracer.cache_clear()
     image_id = add(connection, settings, 1, pictures.draw(1))
-    with lanes.images(settings, FakeEncoder()):
+    with loops.images(settings, FakeEncoder()):
         eventually(lambda: {"imgsearch.deliver"} <= {s.name for s in exporter.get_finished_spans()})
     provider.shutdown()
     by_name = {span.name: dict(span.attributes or {}) for span in exporter.get_finished_spans()}

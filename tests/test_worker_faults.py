@@ -17,7 +17,7 @@ from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.storage import Store, open_store
 from tests.conftest import with_settings
-from tests.lanes import Gate, images
+from tests.loops import Gate, images
 from tests.processes import eventually
 
 Connection = psycopg.Connection[Any]
@@ -136,7 +136,7 @@ def test_a_store_that_is_away_spends_no_attempt_and_a_missing_picture_does(
         add(connection, store, f"p{n}", pictures.draw(n))
     away = folder.rename(folder.with_name("away"))
     with images(settings, FakeEncoder()) as running:
-        eventually(lambda: running.lane._feed.outage.rest() > 0, what="the outage noticed")
+        eventually(lambda: running.loop._prefetcher.breaker.rest() > 0, what="the outage noticed")
         eventually(lambda: [j[1:3] for j in jobs(connection)] == [("pending", 0)] * 6, what="all given back")
         away.rename(folder)
         missing = add(connection, store, "missing", pictures.draw(99))

@@ -5,21 +5,27 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
+from imgsearch_workers.process import celery_consumer
 
 from imgsearch import db
+from imgsearch.dev.testing import FAKE, FakeEncoder
 from imgsearch.settings import Settings
-from imgsearch.spaces.space import Space
+from imgsearch.spaces.space import Space, ensure
 from tests.conftest import behind
+from tests.processes import WorkerProcess, eventually
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "imgsearch/dev/demo/model"
 
 
 def start(environment: dict[str, str], **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "imgsearch", "worker", "--lane", "both"]
+    command = [sys.executable, "-m", "imgsearch", "worker", "--queue", "both"]
     return subprocess.run(
         command, env=environment | environ, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
@@ -47,7 +53,7 @@ def test_a_model_folder_that_is_broken(environment: dict[str, str], tmp_path: Pa
 def test_a_model_of_another_space(environment: dict[str, str], space: Space) -> None:
     done = start(environment, IMGSEARCH_MODEL="demo")
     assert done.returncode == 5
-    assert "IMGSEARCH_MODEL=fake" in done.stderr, "the cure names the model of the active space"
+    assert f"IMGSEARCH_MODEL={FAKE}" in done.stderr, "the cure names the model of the active space"
 
 
 def test_a_database_that_is_behind(environment: dict[str, str], settings: Settings) -> None:
@@ -57,33 +63,55 @@ def test_a_database_that_is_behind(environment: dict[str, str], settings: Settin
     assert "imgsearch db upgrade" in done.stderr
 
 
-@pytest.mark.parametrize("lane", ["images", "queries"])
-def test_celerys_own_command_starts_a_station_too(environment: dict[str, str], settings: Settings, lane: str) -> None:
-    """People who run Celery by its own command line get the lanes their queues name."""
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "imgsearch_workers.process.app",
-        "worker",
-        "--pool=solo",
-        "-Q",
-        f"imgsearch.{lane}",
-    ]
-    from imgsearch.dev.testing import FakeEncoder
-    from imgsearch.spaces.space import ensure
-    from tests.processes import eventually
-
+@pytest.mark.parametrize("queue", ["images", "queries"])
+def test_celerys_own_command_becomes_the_same_worker(
+    environment: dict[str, str], settings: Settings, queue: str
+) -> None:
+    """There is one way to run a worker: Celery's command line ends up in it, for the queues that -Q names."""
+    command = [sys.executable, "-m", "celery", "-A", "imgsearch_workers.app", "worker", "-Q", f"imgsearch.{queue}"]
     with db.connect(settings, autocommit=True) as connection:
         ensure(connection, FakeEncoder().describe())
         process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            eventually(
-                lambda: connection.execute("SELECT lane FROM imgsearch.worker").fetchall() == [(lane,)], 40, "the lane"
-            )
+            seen = "SELECT lane, pid FROM imgsearch.worker"
+            eventually(lambda: connection.execute(seen).fetchall() == [(queue, process.pid)], 40, "the worker")
+            arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+            assert arguments[1:5] == [b"-m", b"imgsearch_workers", b"--queue", queue.encode()]
         finally:
             process.terminate()
             assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [("nobody.has_this:Encoder", "nobody"), ("json:loads", "TypeError"), ("collections:Counter", "it lacks size")],
+)
+def test_an_encoder_of_ones_own_that_is_none(environment: dict[str, str], model: str, reason: str) -> None:
+    done = start(environment, IMGSEARCH_MODEL=model)
+    assert done.returncode == 5
+    assert model in done.stderr
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_database_does_not_choose_what_a_worker_imports(environment: dict[str, str], space: Space) -> None:
+    done = start(environment, IMGSEARCH_MODEL="")
+    assert done.returncode == 5
+    assert f"IMGSEARCH_MODEL={FAKE}" in done.stderr, "the space was made by an encoder that only the setting may name"
+
+
+def test_a_broker_that_is_away_is_said_once(
+    settings: Settings, environment: dict[str, str], tmp_path: Path, connection: psycopg.Connection[Any]
+) -> None:
+    """Polling goes on, and the worker works: whoever reads the log should not think otherwise."""
+    log = tmp_path / "worker.log"
+    away = environment | {"IMGSEARCH_REDIS_URL": "redis://127.0.0.1:1/0"}
+    with WorkerProcess(settings, away, log, "queries") as worker:
+        eventually(lambda: "no wake-up messages" in log.read_text(), 30, "the warning")
+        time.sleep(2.5 * celery_consumer.AGAIN_SECONDS)
+        assert worker.process.poll() is None
+        lines = [line for line in log.read_text().splitlines() if "INFO" not in line]
+    assert len(lines) == 1, lines
+    assert "IMGSEARCH_REDIS_URL" in lines[0]

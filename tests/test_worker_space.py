@@ -17,7 +17,7 @@ from imgsearch.ingest.queue import Delivery
 from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
-from tests.lanes import Gate, activate_another, images
+from tests.loops import Gate, activate_another, images
 from tests.processes import WorkerProcess, eventually
 
 Connection = psycopg.Connection[Any]
@@ -26,9 +26,7 @@ VECTOR = [1.0] + [0.0] * 47
 
 def add(connection: Connection, settings: Settings, number: int) -> int:
     store = upload.open_store(settings.storage_url)
-    return upload.add(
-        connection, pictures.draw(number), product_id=f"p{number}", tenant_id="acme", store=store
-    ).image_id
+    return upload.add(connection, pictures.draw(number), product_id=f"p{number}", tenant="acme", store=store).image_id
 
 
 def jobs(connection: Connection) -> list[Any]:
@@ -71,7 +69,7 @@ def test_an_answer_of_the_old_space_answers_nobody(connection: Connection, space
     ).fetchone() == (0,)
 
 
-def test_a_running_lane_gives_back_what_it_has_and_stops(
+def test_a_running_loop_gives_back_what_it_has_and_stops(
     settings: Settings, connection: Connection, space: Space
 ) -> None:
     encoder = Gate()
@@ -81,10 +79,10 @@ def test_a_running_lane_gives_back_what_it_has_and_stops(
         assert encoder.waiting.wait(20)
         activate_another(connection)
         encoder.open.set()
-        eventually(lambda: running.lane.outdated, 15, "the lane notices")
+        eventually(lambda: running.loop.outdated, 15, "the loop notices")
         eventually(lambda: jobs(connection) == [("pending", 0)], 15, "the picture given back unspent")
         add(connection, settings, 2)
-        assert running.lane.join(15)
+        assert running.loop.join(15)
     assert jobs(connection) == [("pending", 0)] * 2
     assert connection.execute("SELECT count(*) FROM imgsearch.embedding_1").fetchone() == (0,)
 

@@ -58,9 +58,9 @@ def main(model: str, device: str, batch: int, threads: int) -> None:
     """Load the image tower as a worker does, and answer until the input closes."""
     import torch
     from imgsearch_workers.model import probe
-    from imgsearch_workers.model.encoder import Encoder
+    from imgsearch_workers.model.siglip import SiglipEncoder
 
-    encoder = Encoder.load(model, towers=frozenset({"image"}), device=device, threads=threads)
+    encoder = SiglipEncoder.load(model, towers=frozenset({"image"}), device=device, threads=threads)
     pixels = probe.drawn(batch, encoder.size)
     encoder.embed_pictures(pixels)
     encoder.embed_pictures(pixels[:1])

@@ -36,7 +36,7 @@ class Round:
 @contextmanager
 def workers(count: int, environment: dict[str, str], log: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run image workers around a block."""
-    command = [sys.executable, "-m", "imgsearch_workers", "--lane", "images", "--log-level", "WARNING"]
+    command = [sys.executable, "-m", "imgsearch_workers", "--queue", "images", "--log-level", "WARNING"]
     with log.open("wb") as out:
         made = [
             subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) for _ in range(max(1, count))

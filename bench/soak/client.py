@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from bench.soak import pictures
+from bench.soak.encoder import SOAK
 from imgsearch import db
 from imgsearch.errors import DatabaseError
 from imgsearch.ingest import upload
@@ -32,7 +33,7 @@ def main(notes: str, first: str, step: str, count: str, model: str) -> int:
     store = upload.open_store(settings.storage_url)
     with Path(notes).open("a", buffering=1) as file:
         for number in range(int(first), int(count), int(step)):
-            found = pictures.kind(number, real_model=model != "fake")
+            found = pictures.kind(number, real_model=model != SOAK)
             data = pictures.draw(number, 0, found)
             if found == "rotten":
                 spoil(store, data)

@@ -1,4 +1,4 @@
-"""A decoder that dies of one colour, for the soak: `IMGSEARCH_FAKE_DECODER=bench.soak.decoder_child`."""
+"""A decoder that dies of one colour, for the soak; see bench/soak/encoder.py."""
 
 from __future__ import annotations
 

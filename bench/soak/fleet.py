@@ -116,7 +116,7 @@ class Fleet:
     def _spawn(self) -> Worker:
         self.started += 1
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "imgsearch_workers", "--lane", "images", "--log-level", "WARNING"]
+            command = [sys.executable, "-m", "imgsearch_workers", "--queue", "images", "--log-level", "WARNING"]
             process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log, cwd=ROOT)
         return Worker(process, time.monotonic())
 
@@ -134,9 +134,9 @@ class Fleet:
             worker.works = worker.name in seen
 
 
-def environment(settings: Settings, *, decoder: bool) -> dict[str, str]:
-    """Answer the environment of a worker or client: one core each, and poison that bites."""
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a worker or client: one core each."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("IMGSEARCH_")}
     ours = settings.environment()
-    poison = {"IMGSEARCH_FAKE_POISON": "1", "IMGSEARCH_FAKE_DECODER": "bench.soak.decoder_child" if decoder else ""}
-    return kept | ours | poison | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return kept | ours | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

@@ -17,6 +17,7 @@ import numpy as np
 import psycopg
 
 from bench.soak import quiet, terms
+from bench.soak.encoder import SOAK
 from bench.soak.faults import Every, Servers
 from bench.soak.fleet import ROOT, Fleet, environment
 from bench.soak.verdict import verdict
@@ -42,7 +43,7 @@ class Plan:
     lease: float = 15.0
     max_attempts: int = 5
     batch: int = 32
-    model: str = "fake"
+    model: str = SOAK
     limit: float = 1_200.0
     memory_mb: int = 2_048
 
@@ -54,13 +55,13 @@ def soak(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         servers = Servers(home, plan.memory_mb)
         settings = _settings(servers.start(), home, plan)
         schema.upgrade(settings)
-        fleet = Fleet(settings, environment(settings, decoder=plan.model == "fake"), home / "workers.log", plan.workers)
+        fleet = Fleet(settings, environment(settings), home / "workers.log", plan.workers)
         with running(fleet):
             figures = _harm(plan, settings, servers, fleet, home, began, say)
             figures |= _after(plan, settings, servers, fleet, say)
         with db.connect(settings, autocommit=True) as connection:
             notes = [*home.glob("notes-*")]
-            figures |= verdict(connection, notes, plan.max_attempts, real_model=plan.model != "fake")
+            figures |= verdict(connection, notes, plan.max_attempts, real_model=plan.model != SOAK)
         figures["duration_s"] = round(time.monotonic() - began, 1)
         if figures["lost"] or figures["neighbours_harmed"] or figures["worker_bugs"]:
             kept = Path(tempfile.gettempdir()) / "imgsearch-soak-workers.log"
@@ -170,7 +171,7 @@ def _clients(plan: Plan, settings: Settings, home: Path) -> list[subprocess.Pope
     for n in range(plan.clients):
         words = [str(home / f"notes-{n}"), str(n), str(plan.clients), str(plan.pictures), plan.model]
         command = [sys.executable, "-m", "bench.soak.client", *words]
-        made.append(subprocess.Popen(command, env=environment(settings, decoder=False), cwd=ROOT))
+        made.append(subprocess.Popen(command, env=environment(settings), cwd=ROOT))
     return made
 
 

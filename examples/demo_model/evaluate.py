@@ -18,7 +18,7 @@ import captions
 import looks
 import numpy as np
 import pictures
-from imgsearch_workers.model.encoder import Encoder
+from imgsearch_workers.model.siglip import SiglipEncoder
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -45,7 +45,7 @@ class Figure:
         return self.bar is not None and self.value < self.bar
 
 
-def embedded(encoder: Encoder, pixels: pictures.Pixels) -> Vectors:
+def embedded(encoder: SiglipEncoder, pixels: pictures.Pixels) -> Vectors:
     """Embed pictures in batches."""
     return np.concatenate([encoder.embed_pictures(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)])
 
@@ -77,7 +77,7 @@ def word_queries(shown: Sequence[Look]) -> Iterable[tuple[str, str, NDArray[np.b
                 yield "colour and word: plural", f"{colour_words(colour)[-1]} {category.plurals[-1]}", both
 
 
-def words_found(encoder: Encoder, gallery: Vectors, shown: Sequence[Look]) -> list[Figure]:
+def words_found(encoder: SiglipEncoder, gallery: Vectors, shown: Sequence[Look]) -> list[Figure]:
     """Return the mean precision@10 of each kind of short query, and of all of them."""
     asked = list(word_queries(shown))
     vectors = encoder.embed_texts([query for _, query, _ in asked])
@@ -90,7 +90,7 @@ def words_found(encoder: Encoder, gallery: Vectors, shown: Sequence[Look]) -> li
 def measure(model: str, products: int, processes: int) -> list[Figure]:
     """Draw the held-out looks in two poses each, full size, and ask for them in every way."""
     shown = looks.split()[0][:products]
-    encoder = Encoder.load(model)
+    encoder = SiglipEncoder.load(model)
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task("drawing", total=2 * products)
         wanted = [shot for view in (0, 1) for shot in pictures.shots(shown, encoder.size, first_seed=0, view=view)]

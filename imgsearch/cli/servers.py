@@ -56,12 +56,12 @@ def psql(context: typer.Context) -> None:
 
 def worker(
     context: typer.Context,
-    lane: str = typer.Option("both", "--lane", help="What to work on: images, queries or both."),
+    queue: str = typer.Option("both", "--queue", help="What to work on: images, queries or both."),
 ) -> None:
-    """Run one worker in the foreground: a model, and the lanes it works on. SIGTERM finishes or gives back."""
-    if lane not in {"images", "queries", "both"}:
-        raise UsageError(f"There is no lane {lane!r}; it is images, queries or both.")
-    arguments = [sys.executable, "-m", "imgsearch_workers", "--lane", lane, *context.args]
+    """Run one worker in the foreground: a model, and the queues it works on. SIGTERM finishes or gives back."""
+    if queue not in {"images", "queries", "both"}:
+        raise UsageError(f"There is no queue {queue!r}; it is images, queries or both.")
+    arguments = [sys.executable, "-m", "imgsearch_workers", "--queue", queue, *context.args]
     os.execv(sys.executable, arguments)  # noqa: S606 - torch is imported by workers, never by this package
 
 
@@ -95,7 +95,7 @@ def commands(settings: Settings) -> dict[str, list[str]]:
     python = sys.executable
     beat = [
         "-A",
-        "imgsearch_workers.process.app",
+        "imgsearch_workers.app",
         "beat",
         "--loglevel",
         "WARNING",
@@ -103,8 +103,8 @@ def commands(settings: Settings) -> dict[str, list[str]]:
         str(settings.home / "beat"),
     ]
     return {
-        "worker-images": [python, "-m", "imgsearch_workers", "--lane", "images"],
-        "worker-queries": [python, "-m", "imgsearch_workers", "--lane", "queries"],
+        "worker-images": [python, "-m", "imgsearch_workers", "--queue", "images"],
+        "worker-queries": [python, "-m", "imgsearch_workers", "--queue", "queries"],
         "beat": [python, "-m", "celery", *beat],
         **({"page": serve.command()} if serve.installed() else {}),
     }

@@ -170,7 +170,7 @@ def _wait(
             if left <= 0:
                 raise QueryTimeout(
                     f"No worker embedded the query within {timeout:g} s. Is a query worker running? "
-                    "See `imgsearch status`; start one with `imgsearch worker --lane queries`."
+                    "See `imgsearch status`; start one with `imgsearch worker --queue queries`."
                 )
             # NOTIFY wakes us at once; the half second is the net for one that was lost.
             for heard in side.notifies(timeout=min(left, 0.5), stop_after=1):

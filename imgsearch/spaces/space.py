@@ -106,7 +106,7 @@ def ensure(connection: Connection[Any], description: Description) -> Space:
             if not description.mean:
                 raise NoSpace(
                     "No space exists yet and this worker cannot make one without the image tower; "
-                    "start an image worker first (imgsearch worker --lane images)."
+                    "start an image worker first (imgsearch worker --queue images)."
                 )
             space_id = sql.value(connection, "space", "create", _values(description))
             sql.run(connection, "space", "activate", {"space_id": space_id})

@@ -15,6 +15,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from imgsearch.dev import embedded
+from imgsearch.dev.testing import FAKE
 from tests.conftest import with_database
 from tests.django.filling import photo
 from tests.processes import eventually
@@ -39,7 +40,7 @@ def shop(servers: embedded.Servers, tmp_path: Path) -> Iterator[httpx.Client]:
         "DATABASE_URL": with_database(servers.database_url, "django_example"),
         "IMGSEARCH_REDIS_URL": servers.redis_url,
         "IMGSEARCH_HOME": str(tmp_path / "home"),
-        "IMGSEARCH_MODEL": "fake",
+        "IMGSEARCH_MODEL": FAKE,
         "PYTHONPATH": str(SHOP.parents[1]),
     }
     port = free_port()

@@ -15,7 +15,7 @@ from django.test import AsyncClient, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from imgsearch.db.psycopg_connection import driver
-from imgsearch.dev.testing import FakeEncoder
+from imgsearch.dev.testing import FAKE, FakeEncoder
 from imgsearch.django import Searchable, add, site
 from imgsearch.django.management.commands import imgsearch as command
 from imgsearch.errors import NoSpace, UsageError
@@ -37,7 +37,7 @@ class Checks(TestCase):
     def test_a_good_project_is_silent(self) -> None:
         filling.space()
         assert found() == []
-        assert found(MODEL="fake") == []
+        assert found(MODEL=FAKE) == []
 
     def test_settings_and_databases_that_make_no_sense(self) -> None:
         assert found(NOSUCH="1") == ["imgsearch.E001"]

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
+from imgsearch.dev.testing import FAKE
 from imgsearch.flask import create_app
 from imgsearch.query import resolve
 from imgsearch.retrieval import search
@@ -126,7 +127,7 @@ def test_pictures_go_in_become_searchable_and_go_out(
 
     vector = anyone.post("/v1/embed", data={"picture": (io.BytesIO(jpeg(colours["green"], 64)), "q.jpg")}).get_json()
     assert len(vector["vector"]) == vector["dimension"] == 48
-    assert vector["model"] == "fake"
+    assert vector["model"] == FAKE
     text = anyone.post("/v1/embed", json={"text": "a new text"}).get_json()
     assert text["source"] == "worker"
     assert resolve(connection, "a new text").source in {"memory", "database"}
@@ -262,7 +263,7 @@ def test_it_is_ready_when_a_worker_is(anyone: FlaskClient, worker: WorkerProcess
     ready = anyone.get("/readyz")
     assert ready.status_code == 200, ready.get_json()
     status = anyone.get("/v1/status").get_json()
-    assert (status["images"], status["workers"], status["model"]) == (0, 2, "fake")
+    assert (status["images"], status["workers"], status["model"]) == (0, 2, FAKE)
     metrics = anyone.get("/metrics")
     assert metrics.content_type.startswith("text/plain")
     assert "imgsearch_workers 2" in metrics.get_data(as_text=True)

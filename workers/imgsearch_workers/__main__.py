@@ -1,4 +1,4 @@
-"""Run a worker: `python -m imgsearch_workers --lane images`. People type `imgsearch worker`."""
+"""Run a worker: `python -m imgsearch_workers --queue images`. People type `imgsearch worker`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from types import FrameType
 import psycopg
 
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, ImgsearchError
-from imgsearch.ingest.wakeup import QUEUES
 from imgsearch.settings import Settings, process_settings
 from imgsearch_workers.process import logs
-from imgsearch_workers.process.worker import DEVICE_LOST, SPACE_CHANGED, Station, database_is_up
+from imgsearch_workers.process.worker import DEVICE_LOST, SPACE_CHANGED, Worker, database_is_up
 
 log = logging.getLogger("imgsearch.worker")
 LOOK_SECONDS = 1.0
@@ -39,7 +38,7 @@ class Signals:
             signal.signal(number, self._handle)
 
     def wait(self, seconds: float) -> bool:
-        """Wait up to `seconds`; tell whether this process was asked to end."""
+        """Wait up to `seconds`; return whether this process was asked to end."""
         return bool(select.select([self._read], [], [], seconds)[0])
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -50,18 +49,18 @@ class Signals:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Start the station, and stay until asked to end or until it breaks; answer the exit code."""
+    """Run a worker until it is asked to end or breaks; return the exit code."""
     signals = Signals()
     given = _options(arguments)
     logs.set_up(given.log_level, given.log_format)
     try:
         settings = process_settings()
-        station = Station(settings, given.lane)
+        worker = Worker(settings, given.queue)
         if given.listen:
-            from imgsearch_workers.process.health_server import Door
+            from imgsearch_workers.process.health_server import HealthServer
 
-            Door(settings, station, given.listen).start()
-        _load(station, settings)
+            HealthServer(settings, worker, given.listen).start()
+        _load(worker, settings)
     except ImgsearchError as error:
         print(f"imgsearch worker: {error}", file=sys.stderr)
         return error.exit_code
@@ -69,27 +68,27 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"imgsearch worker: The database does not let us start: {error}. Start it again.", file=sys.stderr)
         return DatabaseError.exit_code
     signals.held = True
-    station.start()
-    _listen_to_celery(station, given.lane)
+    worker.start()
+    _listen_to_celery(worker, given.queue)
     code = 0
     while not signals.wait(LOOK_SECONDS):
-        if station.outdated():
+        if worker.outdated():
             code = SPACE_CHANGED
             break
-        if reason := station.broken():
+        if reason := worker.broken():
             log.critical("%s: ending, so that a fresh process takes over", reason)
             return DEVICE_LOST
-    if not station.stop():
-        log.warning("a lane did not end in time; its leases run out by themselves")
+    if not worker.stop():
+        log.warning("a loop did not end in time; its leases run out by themselves")
     return code
 
 
-def _load(station: Station, settings: Settings) -> None:
+def _load(worker: Worker, settings: Settings) -> None:
     """Load the model and check the space; a database that restarts meanwhile is waited for."""
     for left in range(TRIES, -1, -1):
         try:
             database_is_up(settings)
-            station.load()
+            worker.load()
         except (DatabaseUnreachable, psycopg.OperationalError):
             if not left:
                 raise
@@ -99,17 +98,15 @@ def _load(station: Station, settings: Settings) -> None:
             return
 
 
-def _listen_to_celery(station: Station, name: str) -> None:
-    from imgsearch_workers.process import tasks
-    from imgsearch_workers.process.celery_consumer import Bell
+def _listen_to_celery(worker: Worker, name: str) -> None:
+    from imgsearch_workers.process.celery_consumer import CeleryConsumer
 
-    tasks.use(station)
-    Bell([QUEUES[lane] for lane in QUEUES if lane in station.ears], name).start()
+    CeleryConsumer(worker.listeners, name).start()
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="imgsearch worker", description="Embed pictures and queries.")
-    parser.add_argument("--lane", choices=("images", "queries", "both"), default="both")
+    parser.add_argument("--queue", choices=("images", "queries", "both"), default="both")
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object per line")
     parser.add_argument(

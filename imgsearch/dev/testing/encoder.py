@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -16,33 +15,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDE = 4
+FAKE = "imgsearch.dev.testing:FakeEncoder"
 
 
 class FakeEncoder:
     """Deterministic and quick: embeds pictures (B, 32, 32, 3) uint8 as their 4×4 colours, texts by their digest.
 
-    Equal pictures get equal vectors, similar pictures similar ones; texts mean nothing. `poisonous`: pictures of the
-    colours in `imgsearch.dev.testing.poison` do their harm; `decoder`: the module that decodes, in place of the usual
-    one.
+    Equal pictures get equal vectors, similar pictures similar ones; texts mean nothing. A worker loads it with
+    IMGSEARCH_MODEL=imgsearch.dev.testing:FakeEncoder. `poisonous`: pictures of the colours in
+    `imgsearch.dev.testing.poison` do their harm.
     """
 
     size = 32
     dimension = SIDE * SIDE * 3
     device = "cpu"
+    decoder = "imgsearch_workers.decoding.child"
 
-    def __init__(self, *, poisonous: bool = False, decoder: str = "") -> None:
-        self.poisonous, self.decoder = poisonous, decoder
-
-    @classmethod
-    def from_environment(cls) -> FakeEncoder:
-        """Make one as IMGSEARCH_FAKE_POISON and IMGSEARCH_FAKE_DECODER say: how a test reaches into a worker."""
-        return cls(
-            poisonous=os.environ.get("IMGSEARCH_FAKE_POISON") == "1",
-            decoder=os.environ.get("IMGSEARCH_FAKE_DECODER", ""),
-        )
+    def __init__(self, *, poisonous: bool = False) -> None:
+        self.poisonous = poisonous
 
     def embed_pictures(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Answer (B, 48) float32 of length one."""
+        """Return (B, 48) float32 of length one."""
         import numpy as np
 
         found = poison.harms(pixels) if self.poisonous else []
@@ -56,7 +49,7 @@ class FakeEncoder:
         return vectors
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Answer (B, 48) float32 of length one."""
+        """Return (B, 48) float32 of length one."""
         import numpy as np
 
         seeds = [int.from_bytes(sha256(canonical(text).encode()).digest()[:8]) for text in texts]
@@ -66,13 +59,23 @@ class FakeEncoder:
     def describe(self, *, with_mean: bool = True) -> Description:
         """Describe the stand-in as a space knows it."""
         return Description(
-            model="fake",
+            model=FAKE,
             revision="",
             fingerprint=sha256(b"imgsearch fake encoder 1").hexdigest(),
             dimension=self.dimension,
             preprocessing="fake-1",
             mean=[0.001] * self.dimension if with_mean else (),
         )
+
+    def free_memory(self) -> None:
+        """Do nothing: there is no device."""
+
+
+class PoisonEncoder(FakeEncoder):
+    """A stand-in that pictures of the colours in `imgsearch.dev.testing.poison` hurt."""
+
+    def __init__(self) -> None:
+        super().__init__(poisonous=True)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Pictures that hurt whoever works on them, for tests of what happens then: one solid colour per kind of harm.
 
-Nothing looks for these colours unless a test asks for it (`IMGSEARCH_FAKE_POISON=1` beside `IMGSEARCH_MODEL=fake`).
+Nothing looks for these colours unless a test asks for it (`IMGSEARCH_MODEL=imgsearch.dev.testing:PoisonEncoder`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TOLERANCE = 6  # levels: JPEG moves a solid colour by a few
 
 
 def harms(pixels: NDArray[np.uint8]) -> list[Harm | None]:
-    """Answer, for each picture of (B, S, S, 3) uint8, which harm its colour stands for, or None."""
+    """Return, for each picture of (B, S, S, 3) uint8, which harm its colour stands for, or None."""
     return [_harm(picture) for picture in pixels]
 
 

@@ -99,7 +99,7 @@ BEGIN
         EXIT WHEN answer.answered_at IS NOT NULL;
         IF clock_timestamp() > deadline THEN
             RAISE EXCEPTION 'imgsearch: no worker embedded "%" within % s', left(query, 200), timeout_seconds
-                USING HINT = 'Is a query worker running? SELECT * FROM imgsearch.worker; start one with: imgsearch worker --lane queries', ERRCODE = 'IM005';
+                USING HINT = 'Is a query worker running? SELECT * FROM imgsearch.worker; start one with: imgsearch worker --queue queries', ERRCODE = 'IM005';
         END IF;
         COMMIT;  -- never hold a snapshot while waiting
         PERFORM pg_sleep(0.005);

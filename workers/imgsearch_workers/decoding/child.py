@@ -112,7 +112,7 @@ def _lower(which: int, value: int) -> None:
 
 
 def serve(work: Work, options: Options, source: int, sink: int) -> int:
-    """Answer requests until the input closes."""
+    """Serve requests until the input closes."""
     _write(sink, REPLY.pack(READY, 0, 0, 0, 0, 0))
     while head := _read(source, REQUEST.size):
         flags, length = REQUEST.unpack(head)

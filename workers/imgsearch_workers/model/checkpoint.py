@@ -71,7 +71,7 @@ class Checkpoint:
 
     @property
     def size(self) -> int:
-        """Answer how many bytes the weights have on disk."""
+        """Return how many bytes the weights have on disk."""
         return sum(path.stat().st_size for path in self.weights)
 
     @cached_property
@@ -112,7 +112,7 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
 
 
 def _locate(model: str, revision: str | None) -> tuple[Path, str]:
-    """Answer the folder and, from the hub, the commit it holds."""
+    """Return the folder and, from the hub, the commit it holds."""
     folder = Path(str(files("imgsearch"))) / "dev" / "demo" / "model" if model == DEMO else Path(model).expanduser()
     local = model == DEMO or folder.is_dir() or model.startswith((".", "/", "~"))
     if not local:
@@ -153,7 +153,7 @@ def _check_kind(model: str, config: Mapping[str, Any]) -> None:
 
 
 def _weights(model: str, folder: Path) -> tuple[Path, ...]:
-    """Answer the weight files, all present. Pickled weights (.bin) are never opened: they can run code."""
+    """Return the weight files, all present. Pickled weights (.bin) are never opened: they can run code."""
     if (folder / _SINGLE).is_file():
         return (folder / _SINGLE,)
     if not (folder / _INDEX).is_file():

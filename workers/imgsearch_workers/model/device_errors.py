@@ -25,14 +25,14 @@ class NonsenseError(ModelError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether a smaller batch may pass: call `encoder.free_memory`, halve the batch, try again."""
+    """Return whether a smaller batch may pass: call `encoder.free_memory`, halve the batch, try again."""
     if isinstance(error, MemoryError) or _is_a(error, "OutOfMemoryError"):
         return True
     return isinstance(error, RuntimeError) and _says(error, _MEMORY_SIGNS)
 
 
 def is_sticky(error: BaseException) -> bool:
-    """Tell whether the device is lost to this process: it must exit and let its leases run out.
+    """Return whether the device is lost to this process: it must exit and let its leases run out.
 
     After any CUDA error but a lack of memory every later call fails too, or answers wrongly.
     """

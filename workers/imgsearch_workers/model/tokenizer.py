@@ -42,7 +42,7 @@ class Tokenizer:
             checkpoint.refuse(f"has {inner.vocab_size} tokens for a vocabulary of {known}; save the right tokenizer")
 
     def __call__(self, texts: list[str]) -> NDArray[np.int64]:
-        """Answer the token ids of texts, canonicalised first: (B, length) int64."""
+        """Return the token ids of texts, canonicalised first: (B, length) int64."""
         how = {"padding": "max_length", "truncation": True, "max_length": self._length, "return_tensors": "np"}
         # Always told the same, so threads may share it: a fast tokenizer only minds when its padding changes meanwhile.
         encoded = self._inner([canonicalize(text) for text in texts], **how)

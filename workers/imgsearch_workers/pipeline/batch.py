@@ -6,25 +6,16 @@ Out of memory halves the batch and remembers; an error that a smaller batch may 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgsearch.ops import metrics
 from imgsearch_workers.model.device_errors import NonsenseError, is_out_of_memory, is_sticky
+from imgsearch_workers.model.encoder import Encoder, Pixels, Vectors
 
-Pixels = NDArray[np.uint8]
-Vector = NDArray[np.float32]
 GOOD_BATCHES_BEFORE_GROWING = 20
 _NORM_TOLERANCE = 0.01  # what the table's own check allows
-
-
-class EmbedsPictures(Protocol):
-    """What a batch needs of an encoder: (B, S, S, 3) uint8 → (B, D) float32 of length one."""
-
-    def embed_pictures(self, pixels: Pixels) -> Vector: ...
 
 
 class DeviceLost(Exception):
@@ -38,22 +29,21 @@ class DeviceLost(Exception):
 class Batch:
     """Embeds pictures `most` at a time at first; what the device teaches it stays learnt.
 
-    `free_memory` hands memory back after the device ran out of it. `forwards` counts the passes.
+    `forwards` counts the passes.
     """
 
-    def __init__(self, encoder: EmbedsPictures, most: int, free_memory: Callable[[], Any] | None = None) -> None:
+    def __init__(self, encoder: Encoder, most: int) -> None:
         self._encoder = encoder
-        self._free_memory = free_memory
         self.most = self.limit = most
         self._good = 0
         self.forwards = 0
 
-    def embed(self, pictures: Sequence[Pixels]) -> list[Vector | Exception]:
+    def embed(self, pictures: Sequence[Pixels]) -> list[Vectors | Exception]:
         """Answer, for each picture, its vector (D,) or the error that is its own.
 
         Raises DeviceLost when nothing more can be computed in this process.
         """
-        answers: dict[int, Vector | Exception] = {}
+        answers: dict[int, Vectors | Exception] = {}
         waiting = [list(range(len(pictures)))] if pictures else []
         while waiting:
             rows = waiting.pop()
@@ -75,8 +65,8 @@ class Batch:
                 waiting += [rows[middle:], rows[:middle]]
         return [answers[row] for row in range(len(pictures))]
 
-    def _forward(self, pictures: Sequence[Pixels], rows: list[int]) -> Vector | Exception:
-        """Answer the vectors of some rows, or what went wrong. Raises DeviceLost."""
+    def _forward(self, pictures: Sequence[Pixels], rows: list[int]) -> Vectors | Exception:
+        """Return the vectors of some rows, or what went wrong. Raises DeviceLost."""
         self.forwards += 1
         try:
             with metrics.forward(len(rows)):
@@ -98,8 +88,7 @@ class Batch:
     def _shrink(self, size: int) -> None:
         metrics.count("oom")
         self.limit, self._good = max(1, min(self.limit, size // 2)), 0
-        if self._free_memory is not None:
-            self._free_memory()
+        self._encoder.free_memory()
 
     def _grow(self, size: int) -> None:
         """After enough full batches the device may have room again."""
@@ -108,8 +97,8 @@ class Batch:
             self.limit, self._good = min(self.most, self.limit * 2), 0
 
 
-def _nonsense(vectors: Vector, count: int) -> list[int]:
-    """Answer the rows that are not vectors of length one: no encoder is trusted to have looked."""
+def _nonsense(vectors: Vectors, count: int) -> list[int]:
+    """Return the rows that are not vectors of length one: no encoder is trusted to have looked."""
     if vectors.ndim != 2 or len(vectors) != count:
         return list(range(count))
     norms = np.linalg.norm(vectors.astype(np.float32, copy=False), axis=1)

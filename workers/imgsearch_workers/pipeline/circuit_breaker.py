@@ -13,7 +13,7 @@ DENIALS = 3  # different pictures in a row: then it is our rights, not theirs
 _PROBE = "store:00/" + "0" * 64  # nobody's digest: only whether the store answers is of interest
 
 
-class Outage:
+class CircuitBreaker:
     """What the reading threads have learnt about the picture store; http(s) addresses never speak for it."""
 
     def __init__(self, store: Store) -> None:
@@ -23,7 +23,7 @@ class Outage:
         self._until = 0.0
 
     def rest(self) -> float:
-        """Answer for how many seconds nothing should be claimed."""
+        """Return for how many seconds nothing should be claimed."""
         return max(0.0, self._until - time.monotonic())
 
     def over(self, uri: str) -> None:
@@ -34,7 +34,7 @@ class Outage:
                 self._until = 0.0
 
     def noticed(self, uri: str, error: StoreError) -> float | None:
-        """Answer for how many seconds to give this picture back unspent, or None when the fault is its own."""
+        """Return for how many seconds to give this picture back unspent, or None when the fault is its own."""
         if not uri.startswith("store:"):
             return None
         if isinstance(error, StoreDenied):

@@ -1,4 +1,4 @@
-"""The delivery desk: a few threads write what the device made, while the device goes on."""
+"""Write what became of pictures: a few threads do it while the device goes on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Release:
 _Result = Delivery | Failure | _Release
 
 
-class Desk:
+class Completer:
     """Takes deliveries, failures and releases from any thread; calls `settled` with claims no longer ours."""
 
     def __init__(
@@ -43,14 +43,14 @@ class Desk:
     ) -> None:
         self._settings, self._space_id, self._settled = settings, space_id, settled
         self._inbox: Queue[_Result | None] = Queue()
-        self._threads = [threading.Thread(target=self._run, name=f"desk-{n}", daemon=True) for n in range(writers)]
+        self._threads = [threading.Thread(target=self._run, name=f"completer-{n}", daemon=True) for n in range(writers)]
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
 
     def is_alive(self) -> bool:
-        """Tell whether results are still written."""
+        """Return whether results are still written."""
         return all(thread.is_alive() for thread in self._threads)
 
     def put(self, results: Sequence[Delivery | Failure]) -> None:
@@ -77,7 +77,7 @@ class Desk:
         open_ = True
         while open_ or pending:
             try:
-                with connect(self._settings, "imgsearch desk") as connection:
+                with connect(self._settings, "imgsearch completer") as connection:
                     while open_ or pending:
                         if not pending:
                             pending, open_ = _take(self._inbox)
@@ -94,9 +94,9 @@ class Desk:
                 pending = self._one_by_one(pending)
 
     def _one_by_one(self, results: list[_Result]) -> list[_Result]:
-        """Write results alone; answer those to try again because the database went away."""
+        """Write results alone; return those to try again because the database went away."""
         try:
-            with connect(self._settings, "imgsearch desk") as connection:
+            with connect(self._settings, "imgsearch completer") as connection:
                 while results:
                     try:
                         self._write(connection, results[:1])
@@ -193,7 +193,7 @@ class Desk:
 
 
 def _take(inbox: Queue[_Result | None]) -> tuple[list[_Result], bool]:
-    """Wait for results and take what is there; tell whether the desk is still open."""
+    """Wait for results and take what is there; return whether more may come."""
     taken: list[_Result] = []
     result = inbox.get()
     try:

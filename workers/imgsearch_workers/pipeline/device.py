@@ -1,4 +1,4 @@
-"""The device's own thread: takes what is decoded, does not wait for a full batch, and hands the answers to the desk."""
+"""The device's own thread: embeds what is decoded, without waiting for a full batch, for the completer to write."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy as np
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch_workers.model.device_errors import NonsenseError, is_out_of_memory
-from imgsearch_workers.pipeline.batch import Batch, DeviceLost, Pixels
-from imgsearch_workers.pipeline.completer import Desk
-from imgsearch_workers.pipeline.in_flight import Ledger
-from imgsearch_workers.pipeline.prefetcher import Fed, Refused, Result, Snoozed
+from imgsearch_workers.model.encoder import Pixels
+from imgsearch_workers.pipeline.batch import Batch, DeviceLost
+from imgsearch_workers.pipeline.completer import Completer
+from imgsearch_workers.pipeline.in_flight import InFlight
+from imgsearch_workers.pipeline.prefetcher import Deferred, Failed, Prefetcher, Prepared, Result
 from imgsearch_workers.process.traces import span
-from imgsearch_workers.process.watchdog import Pulse
+from imgsearch_workers.process.watchdog import Watchdog
 
 log = logging.getLogger("imgsearch.worker")
 MEMORY_REST = 5.0  # seconds until a picture is tried again that did not fit into memory alone
@@ -28,23 +29,22 @@ LOST_SECONDS = 1.5  # what may be given back before a process with a lost device
 
 
 class Device:
-    """Runs forward passes until told to end; `lost` is called when this process must not go on."""
+    """Runs forward passes until told to end; `on_lost` is called when this process must not go on."""
 
     def __init__(
         self,
         batch: Batch,
-        ready: Queue[Result],
-        ledger: Ledger,
-        desk: Desk,
-        pulse: Pulse,
+        prefetcher: Prefetcher,
+        in_flight: InFlight,
+        completer: Completer,
+        watchdog: Watchdog,
         *,
-        coming: Callable[[], int],
         probe: Pixels,
-        lost: Callable[[], None],
+        on_lost: Callable[[], None],
     ) -> None:
-        """`coming` tells how many pictures are being fetched or decoded."""
-        self._batch, self._ready, self._ledger, self._desk, self._pulse = batch, ready, ledger, desk, pulse
-        self._coming, self._probe, self._lost = coming, probe, lost
+        self._batch, self._prefetcher, self._in_flight = batch, prefetcher, in_flight
+        self._completer, self._watchdog = completer, watchdog
+        self._probe, self._on_lost = probe, on_lost
         self._too_little_memory = 0
         self._culprits: list[Claim] = []
         self._ending = threading.Event()
@@ -54,7 +54,7 @@ class Device:
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Tell whether forward passes are still run."""
+        """Return whether forward passes are still run."""
         return self._thread.is_alive()
 
     def end(self) -> None:
@@ -63,60 +63,66 @@ class Device:
 
     def _run(self) -> None:
         try:
-            while not self._ending.is_set() or len(self._ledger):
-                self._step(_drain(self._ready, self._batch.most, self._coming))
+            while not self._ending.is_set() or len(self._in_flight):
+                self._step(_drain(self._prefetcher.ready, self._batch.most, self._prefetcher.coming))
         except DeviceLost as error:
             log.critical("the device is lost to this process: %s", error)
             self._end_process(str(error))
         except Exception:
             log.exception("the device's thread met a bug")
-            self._lost()  # leases run out by themselves: whatever caused this must not be tried unspent for ever
+            self._on_lost()  # leases run out by themselves: whatever caused this must not be tried unspent for ever
 
     def _step(self, results: Sequence[Result]) -> None:
-        fed: list[Fed] = []
+        prepared: list[Prepared] = []
         for result in results:
-            if isinstance(result, Fed):
-                fed.append(result)
+            if isinstance(result, Prepared):
+                prepared.append(result)
                 continue
-            claims = self._ledger.close(result.group)
-            if isinstance(result, Snoozed):
-                self._desk.release(claims, result.delay)
+            claims = self._in_flight.close(result.group)
+            if isinstance(result, Deferred):
+                self._completer.release(claims, result.delay)
             else:
-                self._desk.put([_failure(claim, result) for claim in claims])
-        if fed:
-            self._embed(_merged(fed))
-        elif self._pulse.wanted():
+                self._completer.put([_failure(claim, result) for claim in claims])
+        if prepared:
+            self._embed(_merged(prepared))
+        elif self._watchdog.wanted():
             self._prove()
 
-    def _embed(self, pictures: Sequence[list[Fed]]) -> None:
+    def _embed(self, pictures: Sequence[list[Prepared]]) -> None:
         pixels = [same[0].pixels for same in pictures]
         try:
-            with self._pulse.beating(), span("imgsearch.forward", pictures=len(pixels)):
+            with self._watchdog.forward_pass(), span("imgsearch.forward", pictures=len(pixels)):
                 answers = self._batch.embed(pixels)
         except DeviceLost as error:
             # Perhaps one of these did it: their attempt is spent, and they are tried alone the next time.
             self._culprits = [claim for row in error.rows for claim in self._close(pictures[row])]
             raise
         for same, answer in zip(pictures, answers, strict=True):
-            for fed in same:
-                claims = self._ledger.close(fed.group)
+            for prepared in same:
+                claims = self._in_flight.close(prepared.group)
                 if isinstance(answer, np.ndarray):
-                    self._desk.put(
+                    self._completer.put(
                         [
-                            Delivery(claim=c, sha256=fed.sha256, embedding=answer, phash=fed.phash, etag=fed.etag)
+                            Delivery(
+                                claim=c,
+                                sha256=prepared.sha256,
+                                embedding=answer,
+                                phash=prepared.phash,
+                                etag=prepared.etag,
+                            )
                             for c in claims
                         ]
                     )
                 elif is_out_of_memory(answer):
-                    self._desk.release(claims, MEMORY_REST)
+                    self._completer.release(claims, MEMORY_REST)
                 else:
-                    self._desk.put([_not_embeddable(claim, answer) for claim in claims])
+                    self._completer.put([_not_embeddable(claim, answer) for claim in claims])
         self._check(*answers)
 
     def _prove(self) -> None:
         """Run a real pass on a fixed picture, because somebody asks whether the model still answers."""
         try:
-            with self._pulse.beating():
+            with self._watchdog.forward_pass():
                 [answer] = self._batch.embed([self._probe])
                 self._check(answer)
                 if isinstance(answer, Exception):
@@ -126,8 +132,8 @@ class Device:
         except Exception as error:  # noqa: BLE001 - the pulse has not beaten: that is what whoever asked sees
             log.error("the model does not answer for the probe picture: %s", error)
 
-    def _close(self, same: list[Fed]) -> list[Claim]:
-        return [claim for fed in same for claim in self._ledger.close(fed.group)]
+    def _close(self, same: list[Prepared]) -> list[Claim]:
+        return [claim for prepared in same for claim in self._in_flight.close(prepared.group)]
 
     def _check(self, *answers: object) -> None:
         """End a process whose device has no room even for one picture, again and again."""
@@ -137,24 +143,26 @@ class Device:
             raise DeviceLost("there is no memory left for even one picture")
 
     def _end_process(self, reason: str) -> None:
-        held = self._ledger.shut()
+        held = self._in_flight.shut()
         spent = {claim.key for claim in self._culprits}
-        self._desk.put([Failure(claim=c, code=queue.LOST, message=reason, permanent=False) for c in self._culprits])
-        self._desk.release([claim for claim in held if claim.key not in spent], 0)
-        self._desk.close(LOST_SECONDS)
-        self._lost()
+        self._completer.put(
+            [Failure(claim=c, code=queue.LOST, message=reason, permanent=False) for c in self._culprits]
+        )
+        self._completer.release([claim for claim in held if claim.key not in spent], 0)
+        self._completer.close(LOST_SECONDS)
+        self._on_lost()
 
 
-def _merged(fed: Sequence[Fed]) -> list[list[Fed]]:
+def _merged(prepared: Sequence[Prepared]) -> list[list[Prepared]]:
     """Put the same bytes of one tenant together: fetched addresses show only now that they are the same."""
-    same: dict[tuple[str, bytes], list[Fed]] = {}
-    for picture in fed:
+    same: dict[tuple[str, bytes], list[Prepared]] = {}
+    for picture in prepared:
         same.setdefault((picture.group.claims[0].tenant_id, picture.sha256), []).append(picture)
     return list(same.values())
 
 
-def _failure(claim: Claim, refused: Refused) -> Failure:
-    return Failure(claim=claim, code=refused.code, message=refused.message, permanent=refused.permanent)
+def _failure(claim: Claim, failed: Failed) -> Failure:
+    return Failure(claim=claim, code=failed.code, message=failed.message, permanent=failed.permanent)
 
 
 def _not_embeddable(claim: Claim, answer: object) -> Failure:

@@ -1,6 +1,6 @@
-"""The image lane: claim → fetch and decode → one forward pass → one fenced delivery, each stage beside the others.
+"""The image queue: claim → fetch and decode → one forward pass → one fenced delivery, each stage beside the others.
 
-Threads: this lane's own claims and keeps the leases, one holds the device, some write to the database. At most
+Threads: the loop's own claims and keeps the leases, one holds the device, some write to the database. At most
 three batches are in flight, so memory is bounded and a crash costs little work. No transaction is open while a
 picture is fetched, decoded or embedded.
 """
@@ -17,15 +17,15 @@ import psycopg
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery
 from imgsearch.ops import metrics
-from imgsearch.settings import Settings
-from imgsearch_workers.pipeline.batch import Batch, Pixels
-from imgsearch_workers.pipeline.completer import Desk
+from imgsearch_workers.model.encoder import Pixels
+from imgsearch_workers.pipeline.batch import Batch
+from imgsearch_workers.pipeline.completer import Completer
 from imgsearch_workers.pipeline.device import Device
-from imgsearch_workers.pipeline.in_flight import Ledger
-from imgsearch_workers.pipeline.prefetcher import Feed
-from imgsearch_workers.pipeline.work_loop import Lane
-from imgsearch_workers.process.listener import Ears
-from imgsearch_workers.process.watchdog import Pulse
+from imgsearch_workers.pipeline.in_flight import InFlight
+from imgsearch_workers.pipeline.prefetcher import Prefetcher
+from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
+from imgsearch_workers.process.listener import Listener
+from imgsearch_workers.process.watchdog import Watchdog
 
 log = logging.getLogger("imgsearch.worker")
 BATCHES_IN_FLIGHT = 3
@@ -34,57 +34,52 @@ NET_SECONDS = 300.0  # how often pictures without vector and job are looked for;
 FINISH_SECONDS = 8.0  # what is decoded or on the device at SIGTERM may take so long
 
 
-class Images(Lane):
+class ImageLoop(WorkLoop):
     """Embeds waiting pictures until stopped."""
 
     name = "images"
 
     def __init__(
         self,
-        settings: Settings,
-        device: str,
-        space_id: int,
+        context: LoopContext,
+        listener: Listener,
         *,
-        feed: Feed,
+        prefetcher: Prefetcher,
         batch: Batch,
-        ears: Ears,
         probe: Pixels,
-        lost: Callable[[], None],
+        on_device_lost: Callable[[], None],
     ) -> None:
-        super().__init__(settings, device, space_id, Pulse())
-        self._feed, self._batch, self._ears = feed, batch, ears
-        self._ledger = Ledger()
-        self._desk = Desk(settings, space_id, self._settled, writers=WRITERS_GPU if device != "cpu" else WRITERS)
+        super().__init__(context, listener, Watchdog())
+        self._prefetcher, self._batch = prefetcher, batch
+        self._in_flight = InFlight()
+        writers = WRITERS if context.device == "cpu" else WRITERS_GPU
+        self._completer = Completer(context.settings, context.space_id, self._settled, writers=writers)
         self._device = Device(
-            batch, feed.ready, self._ledger, self._desk, self.pulse, coming=feed.coming, probe=probe, lost=lost
+            batch, prefetcher, self._in_flight, self._completer, self.watchdog, probe=probe, on_lost=on_device_lost
         )
         self._rescued_at = self._net_at = self._beat_at = float("-inf")
 
     def start(self) -> None:
-        self._desk.start()
+        self._completer.start()
         self._device.start()
         super().start()
 
-    def stop(self) -> None:
-        super().stop()
-        self._ears.close()
-
     def is_alive(self) -> bool:
-        return super().is_alive() and self._device.is_alive() and self._desk.is_alive()
+        return super().is_alive() and self._device.is_alive() and self._completer.is_alive()
 
     def work(self, connection: psycopg.Connection[Any]) -> None:
         while not self.stopping.is_set():
             self._keep_house(connection)
-            self._begin(connection, self._ledger.again())
+            self._begin(connection, self._in_flight.take_waiting())
             if not self._claim_some(connection):
-                self._ears.wait(self._patience(connection))
+                self.listener.wait(self._patience(connection))
         self._finish(connection)
 
     def _claim_some(self, connection: psycopg.Connection[Any]) -> bool:
-        """Claim what fits; tell whether there may be more at once."""
-        if self._ledger.is_shut() or self._feed.outage.rest() or self._ledger.holds_suspect():
+        """Claim what fits; return whether there may be more at once."""
+        if self._in_flight.is_shut() or self._prefetcher.breaker.rest() or self._in_flight.holds_suspect():
             return False
-        held = len(self._ledger)
+        held = len(self._in_flight)
         wanted = min(BATCHES_IN_FLIGHT * self._batch.most - held, self._batch.most)
         if wanted <= 0 or (held and wanted < self._batch.most // 2):  # claim by the handful, not one by one
             return False
@@ -97,16 +92,16 @@ class Images(Lane):
             space_id=self.space_id,
         )
         metrics.count("claimed", len(claims))
-        if not self._ledger.enter(claims):
+        if not self._in_flight.enter(claims):
             queue.release(connection, claims)
             return False
         self._begin(connection, claims)
         return len(claims) == wanted
 
     def _begin(self, connection: psycopg.Connection[Any], claims: list[Claim]) -> None:
-        """Work on claims: what has a vector already is delivered, the rest is fed. Else the claims are forgotten.
+        """Work on claims: what has a vector already is delivered, the rest is prepared. Else the claims are forgotten.
 
-        They must not stay in the ledger when the database goes away in between: their leases would be renewed by a
+        They must not stay in flight when the database goes away in between: their leases would be renewed by a
         worker that does not work on them.
         """
         if not claims:
@@ -114,12 +109,12 @@ class Images(Lane):
         try:
             rest = self._without_known(connection, claims)
         except BaseException:
-            self._ledger.settle(claims)
+            self._in_flight.settle(claims)
             raise
-        self._feed.submit(self._ledger.group(rest))
+        self._prefetcher.submit(self._in_flight.group(rest))
 
     def _without_known(self, connection: psycopg.Connection[Any], claims: list[Claim]) -> list[Claim]:
-        """Deliver pictures whose bytes this tenant has a vector of; answer the others."""
+        """Deliver pictures whose bytes this tenant has a vector of; return the others."""
         digests = {(c.tenant_id, c.sha256) for c in claims if c.sha256}
         known = queue.known(connection, self.space_id, sorted(digests))
         rest: list[Claim] = []
@@ -131,13 +126,13 @@ class Images(Lane):
                 delivery = Delivery(
                     claim=claim, sha256=claim.sha256, embedding=found.embedding, phash=found.phash, etag=claim.etag
                 )
-                self._desk.put([delivery])
+                self._completer.put([delivery])
         return rest
 
     def _settled(self, claims: Sequence[Claim]) -> None:
         if claims:
-            self._ledger.settle(claims)
-            self._ears.ring()
+            self._in_flight.settle(claims)
+            self.listener.wake()
 
     def _keep_house(self, connection: psycopg.Connection[Any]) -> None:
         now = time.monotonic()
@@ -145,7 +140,7 @@ class Images(Lane):
         self.alive(connection)
         if now - self._beat_at > lease / 3:
             self._beat_at = now
-            if mine := self._ledger.all():
+            if mine := self._in_flight.all():
                 ours = queue.heartbeat(connection, mine, lease_seconds=lease)
                 self._settled([claim for claim in mine if claim.key not in ours])
         if now - self._rescued_at > min(2.0, lease / 3):
@@ -160,9 +155,9 @@ class Images(Lane):
 
     def _patience(self, connection: psycopg.Connection[Any]) -> float:
         """Seconds to wait for a sound: short while pictures are in flight or about to be due."""
-        if len(self._ledger):
+        if len(self._in_flight):
             return 0.5
-        if rest := self._feed.outage.rest():
+        if rest := self._prefetcher.breaker.rest():
             return min(3.0, rest)
         due = queue.next_due(connection)
         return 3.0 if due is None else min(3.0, max(0.05, due))
@@ -171,20 +166,20 @@ class Images(Lane):
         """End within seconds: what has begun is finished, the rest given back unspent."""
         deadline = time.monotonic() + FINISH_SECONDS
         back = self._give_back(
-            connection, [claim for group in self._feed.cancel() for claim in self._ledger.close(group)]
+            connection, [claim for group in self._prefetcher.cancel() for claim in self._in_flight.close(group)]
         )
         self._device.end()
-        while len(self._ledger) and time.monotonic() < deadline:
+        while len(self._in_flight) and time.monotonic() < deadline:
             self._keep_house(connection)
-            back += self._give_back(connection, self._ledger.again())
-            self._ears.wait(0.05)
-        back += self._give_back(connection, self._ledger.all())
+            back += self._give_back(connection, self._in_flight.take_waiting())
+            self.listener.wait(0.05)
+        back += self._give_back(connection, self._in_flight.all())
         if back:
             log.info("gave back %d pictures", back)
-        self._desk.close(2)
+        self._completer.close(2)
 
     def _give_back(self, connection: psycopg.Connection[Any], claims: list[Claim]) -> int:
         if claims:
             metrics.count("released", len(queue.release(connection, claims)))
-            self._ledger.settle(claims)
+            self._in_flight.settle(claims)
         return len(claims)

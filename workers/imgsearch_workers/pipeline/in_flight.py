@@ -1,6 +1,6 @@
 """Which pictures this worker holds, and which of them are the same bytes: those are fed and embedded once.
 
-Entered by the lane that claims, settled by the desk that delivers. A picture leaves only when the database has its
+Entered by the loop that claims, settled by the completer that delivers. A picture leaves only when the database has its
 new state, so a lease is renewed for exactly as long as somebody here works on the picture.
 """
 
@@ -28,14 +28,14 @@ class Group:
     late: list[Claim] = field(default_factory=list)
 
 
-class Ledger:
+class InFlight:
     """The pictures in flight. Every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[Key, Claim] = {}
         self._groups: dict[Bytes, Group] = {}
-        self._again: list[Claim] = []
+        self._waiting: list[Claim] = []
         self._shut = False
 
     def __len__(self) -> int:
@@ -43,12 +43,12 @@ class Ledger:
             return len(self._held)
 
     def holds_suspect(self) -> bool:
-        """Tell whether a picture is here whose last worker died: nothing may be claimed beside it."""
+        """Return whether a picture is here whose last worker died: nothing may be claimed beside it."""
         with self._lock:
             return any(claim.suspect for claim in self._held.values())
 
     def all(self) -> list[Claim]:
-        """Answer every claim in flight."""
+        """Return every claim in flight."""
         with self._lock:
             return list(self._held.values())
 
@@ -60,17 +60,17 @@ class Ledger:
             return not self._shut
 
     def is_shut(self) -> bool:
-        """Tell whether this process ends and must claim nothing more."""
+        """Return whether this process ends and must claim nothing more."""
         return self._shut
 
     def shut(self) -> list[Claim]:
-        """Take nothing more, because this process ends; answer every claim in flight."""
+        """Take nothing more, because this process ends; return every claim in flight."""
         with self._lock:
             self._shut = True
             return list(self._held.values())
 
     def group(self, claims: Iterable[Claim]) -> list[Group]:
-        """Answer one new group per distinct picture that nobody here works on yet; the others join or wait."""
+        """Return one new group per distinct picture that nobody here works on yet; the others join or wait."""
         made: dict[int, Group] = {}
         with self._lock:
             for claim in claims:
@@ -83,7 +83,7 @@ class Ledger:
         return list(made.values())
 
     def close(self, group: Group) -> list[Claim]:
-        """End a group, because its answer is known; answer everybody it is for."""
+        """End a group, because its answer is known; return everybody it is for."""
         with self._lock:
             group.open = False
             return list(group.claims)
@@ -97,12 +97,12 @@ class Ledger:
                 group = self._groups.get(_bytes(claim))
                 if group is not None and not any(self._held.get(c.key) is c for c in group.claims):
                     del self._groups[_bytes(claim)]
-                    self._again += [late for late in group.late if self._held.get(late.key) is late]
+                    self._waiting += [late for late in group.late if self._held.get(late.key) is late]
 
-    def again(self) -> list[Claim]:
+    def take_waiting(self) -> list[Claim]:
         """Take the claims that waited for somebody else's answer; look for it, then group them anew."""
         with self._lock:
-            waiting, self._again = self._again, []
+            waiting, self._waiting = self._waiting, []
             return waiting
 
 

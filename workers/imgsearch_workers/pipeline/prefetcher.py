@@ -13,8 +13,8 @@ from imgsearch.errors import FetchRefused, ImgsearchError, ObjectMissing, Pictur
 from imgsearch.ops import metrics
 from imgsearch.storage import FetchPolicy, Store, read
 from imgsearch_workers.decoding.decoder import Decoded, DecodePool
-from imgsearch_workers.pipeline.batch import Pixels
-from imgsearch_workers.pipeline.circuit_breaker import Outage
+from imgsearch_workers.model.encoder import Pixels
+from imgsearch_workers.pipeline.circuit_breaker import CircuitBreaker
 from imgsearch_workers.pipeline.in_flight import Group
 from imgsearch_workers.process.traces import span
 
@@ -23,7 +23,7 @@ RETRIED_CODES = frozenset({"decoder_timeout", "decoder_crashed"})  # the machine
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fed:
+class Prepared:
     """Pixels (S, S, 3) uint8 of one picture, for everybody in its group."""
 
     group: Group
@@ -34,8 +34,8 @@ class Fed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refused:
-    """This picture cannot be fed; `permanent`: nor ever will be."""
+class Failed:
+    """This picture cannot be embedded; `permanent`: nor ever will be."""
 
     group: Group
     code: str
@@ -44,39 +44,39 @@ class Refused:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snoozed:
+class Deferred:
     """The store is out, the picture is not at fault: give it back without spending the attempt."""
 
     group: Group
     delay: float
 
 
-Result = Fed | Refused | Snoozed
+Result = Prepared | Failed | Deferred
 
 
-class Feed:
+class Prefetcher:
     """Fetches and decodes in `threads` threads; results arrive in `ready`, in any order."""
 
     def __init__(
         self, store: Store, policy: FetchPolicy, pool: DecodePool, *, threads: int, thumbnails: bool = True
     ) -> None:
         self.ready: Queue[Result] = Queue()
-        self.outage = Outage(store)
+        self.breaker = CircuitBreaker(store)
         self._store, self._policy, self._pool, self._thumbnails = store, policy, pool, thumbnails
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="feed")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prefetcher")
         self._waiting: dict[Future[None], Group] = {}
         self._lock = threading.Lock()
 
     def submit(self, groups: list[Group]) -> None:
-        """Feed pictures, one of each group."""
+        """Fetch and decode pictures, one of each group."""
         for group in groups:
-            future = self._threads.submit(self._feed, group)
+            future = self._threads.submit(self._prepare, group)
             with self._lock:
                 self._waiting[future] = group
             future.add_done_callback(self._forget)
 
     def coming(self) -> int:
-        """Answer how many pictures are yet to arrive in `ready`."""
+        """Return how many pictures are yet to arrive in `ready`."""
         return len(self._waiting)
 
     def cancel(self) -> list[Group]:
@@ -93,17 +93,17 @@ class Feed:
         with self._lock:
             self._waiting.pop(future, None)
 
-    def _feed(self, group: Group) -> None:
+    def _prepare(self, group: Group) -> None:
         try:
             self.ready.put(self._read(group))
         except PictureError as error:
-            self.ready.put(_refused(group, error.code, error, permanent=error.code not in RETRIED_CODES))
+            self.ready.put(_failed(group, error.code, error, permanent=error.code not in RETRIED_CODES))
         except ImgsearchError as error:  # no decoder can be started: no picture is to blame
             log.error("cannot decode: %s", error)
-            self.ready.put(Snoozed(group=group, delay=5.0))
+            self.ready.put(Deferred(group=group, delay=5.0))
         except Exception as error:
             log.exception("a bug met image %s", group.claims[0].image_id, extra=group.claims[0].names())
-            self.ready.put(_refused(group, "internal", error, permanent=False))
+            self.ready.put(_failed(group, "internal", error, permanent=False))
 
     def _read(self, group: Group) -> Result:
         first = group.claims[0]
@@ -111,29 +111,29 @@ class Feed:
             with metrics.timed("fetch"), span("imgsearch.fetch", first):
                 fetched = read(first.uri, self._store, self._policy, picture.DEFAULT_LIMITS.max_bytes)
         except ObjectMissing as error:
-            return _refused(group, "missing", error, permanent=False)
+            return _failed(group, "missing", error, permanent=False)
         except FetchRefused as error:
-            return _refused(group, "fetch_refused", error, permanent=True)
+            return _failed(group, "fetch_refused", error, permanent=True)
         except StoreError as error:
             return self._unavailable(group, error)
-        self.outage.over(first.uri)
+        self.breaker.over(first.uri)
         data = fetched.data or b""
         digest = picture.digest(data)
         if first.sha256 is not None and digest != first.sha256:
             message = "The store's bytes are not the ones that were added (digests differ); add the picture again."
-            return _refused(group, "corrupt", StoreError(message), permanent=False)
+            return _failed(group, "corrupt", StoreError(message), permanent=False)
         with metrics.timed("decode"), span("imgsearch.decode", first):
             decoded = self._pool.decode(data, thumbnail=self._thumbnails)
         self._keep_thumbnail(digest, decoded)
         phash = f"{decoded.phash:064b}"
-        return Fed(group=group, pixels=decoded.pixels, sha256=digest, phash=phash, etag=fetched.etag)
+        return Prepared(group=group, pixels=decoded.pixels, sha256=digest, phash=phash, etag=fetched.etag)
 
     def _unavailable(self, group: Group, error: StoreError) -> Result:
         code = "store_denied" if isinstance(error, StoreDenied) else "store_unavailable"
-        seconds = self.outage.noticed(group.claims[0].uri, error)
+        seconds = self.breaker.noticed(group.claims[0].uri, error)
         if seconds is not None:
-            return Snoozed(group=group, delay=seconds)
-        return _refused(group, code, error, permanent=False)
+            return Deferred(group=group, delay=seconds)
+        return _failed(group, code, error, permanent=False)
 
     def _keep_thumbnail(self, digest: bytes, decoded: Decoded) -> None:
         if decoded.thumbnail is not None:
@@ -143,5 +143,5 @@ class Feed:
                 return  # a page can make it later; the vector must not wait for it
 
 
-def _refused(group: Group, code: str, error: Exception, *, permanent: bool) -> Refused:
-    return Refused(group=group, code=code, message=str(error) or type(error).__name__, permanent=permanent)
+def _failed(group: Group, code: str, error: Exception, *, permanent: bool) -> Failed:
+    return Failed(group=group, code=code, message=str(error) or type(error).__name__, permanent=permanent)

@@ -1,60 +1,46 @@
-"""The query lane: questions in, vectors out, as fast as one small forward pass allows."""
+"""The query queue: questions in, vectors out, as fast as one small forward pass allows."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
 from imgsearch.errors import PictureError
 from imgsearch.query import cache as question
 from imgsearch.query.cache import Question
-from imgsearch.settings import Settings
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model.device_errors import is_sticky
+from imgsearch_workers.model.encoder import Encoder, Pixels
 from imgsearch_workers.model.probe import TEXT as PROBE
-from imgsearch_workers.pipeline.batch import Batch, DeviceLost, Pixels, Vector
-from imgsearch_workers.pipeline.work_loop import Lane
-from imgsearch_workers.process.listener import Ears
-from imgsearch_workers.process.watchdog import Pulse
+from imgsearch_workers.pipeline.batch import Batch, DeviceLost
+from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
+from imgsearch_workers.process.listener import Listener
+from imgsearch_workers.process.watchdog import Watchdog
 
 log = logging.getLogger("imgsearch.worker")
 AT_ONCE = 16
 
 
-class Embeds(Protocol):
-    """Both towers: texts (B) and pictures (B, S, S, 3) uint8 → (B, D) float32 of length one."""
-
-    def embed_texts(self, texts: list[str]) -> Vector: ...
-    def embed_pictures(self, pixels: Pixels) -> Vector: ...
-
-
-class Queries(Lane):
+class QueryLoop(WorkLoop):
     """Answers questions until stopped."""
 
     name = "queries"
 
     def __init__(
         self,
-        settings: Settings,
-        device: str,
-        space_id: int,
+        context: LoopContext,
+        listener: Listener,
         *,
-        encoder: Embeds,
+        encoder: Encoder,
         pool: DecodePool,
-        ears: Ears,
-        free_memory: Callable[[], Any] | None = None,
-        lost: Callable[[], None],
+        on_device_lost: Callable[[], None],
     ) -> None:
-        super().__init__(settings, device, space_id, Pulse(ears.ring))
-        self._encoder, self._pool, self._ears, self._lost = encoder, pool, ears, lost
-        self._batch = Batch(encoder, AT_ONCE, free_memory)
-
-    def stop(self) -> None:
-        super().stop()
-        self._ears.close()
+        super().__init__(context, listener, Watchdog(listener.wake))
+        self._encoder, self._pool, self._on_device_lost = encoder, pool, on_device_lost
+        self._batch = Batch(encoder, AT_ONCE)
 
     def work(self, connection: psycopg.Connection[Any]) -> None:
         while not self.stopping.is_set():
@@ -63,20 +49,20 @@ class Queries(Lane):
             try:
                 self._answer_texts(connection, [q for q in asked if q.kind == "text"])
                 self._answer_pictures(connection, [q for q in asked if q.kind == "picture"])
-                if self.pulse.wanted():
+                if self.watchdog.wanted():
                     self._prove()
             except DeviceLost as error:
                 log.critical("the device is lost to this process: %s", error)
-                self._lost()
+                self._on_device_lost()
                 return
             if not asked:
-                self._ears.wait()
+                self.listener.wait()
 
     def _answer_texts(self, connection: psycopg.Connection[Any], asked: list[Question]) -> None:
         if not asked:
             return
         try:
-            with self.pulse.beating():
+            with self.watchdog.forward_pass():
                 vectors = self._encoder.embed_texts([q.query or "" for q in asked])
         except Exception as error:
             if is_sticky(error):
@@ -89,7 +75,7 @@ class Queries(Lane):
     def _prove(self) -> None:
         """Embed a fixed text, because somebody asks whether the model still answers."""
         try:
-            with self.pulse.beating():
+            with self.watchdog.forward_pass():
                 self._encoder.embed_texts([PROBE])
         except Exception as error:
             if is_sticky(error):
@@ -113,7 +99,7 @@ class Queries(Lane):
                 question.answer(connection, self.space_id, one, error_code=error.code, error=str(error))
         if not decoded:
             return
-        with self.pulse.beating():
+        with self.watchdog.forward_pass():
             answers = self._batch.embed([pixels for _, pixels in decoded])
         for (one, _), answer in zip(decoded, answers, strict=True):
             if isinstance(answer, Exception):

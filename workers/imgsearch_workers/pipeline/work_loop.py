@@ -1,4 +1,4 @@
-"""What every lane of a worker is: a thread with its own database connection that outlives the database."""
+"""What works on a queue: a thread with its own database connection that outlives the database."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -15,23 +16,34 @@ from imgsearch.db import sql
 from imgsearch.errors import DatabaseError
 from imgsearch.settings import Settings
 from imgsearch_workers.process.connect import connect
-from imgsearch_workers.process.watchdog import Pulse
+from imgsearch_workers.process.listener import Listener
+from imgsearch_workers.process.watchdog import Watchdog
 
 log = logging.getLogger("imgsearch.worker")
 SIGN_OF_LIFE = 5.0
-SILENT_SECONDS = 8.0  # a lane that has not looked at its queue for so long is not ready
+SILENT_SECONDS = 8.0  # a loop that has not looked at its queue for so long is not ready
 
 
-class Lane:
+@dataclass(frozen=True)
+class LoopContext:
+    """What a loop works for: the name of its device, and the space it writes to."""
+
+    settings: Settings
+    device: str
+    space_id: int
+
+
+class WorkLoop:
     """Runs `work` until told to stop, on a fresh connection whenever the database was away.
 
     Subclasses say what work is, and call `alive` at least every few seconds of it.
     """
 
-    name = "lane"
+    name = ""  # of its queue
 
-    def __init__(self, settings: Settings, device: str, space_id: int, pulse: Pulse) -> None:
-        self.settings, self.device, self.space_id, self.pulse = settings, device, space_id, pulse
+    def __init__(self, context: LoopContext, listener: Listener, watchdog: Watchdog) -> None:
+        self.settings, self.device, self.space_id = context.settings, context.device, context.space_id
+        self.listener, self.watchdog = listener, watchdog
         self.worker = f"{self.name}@{socket.gethostname()}:{os.getpid()}"
         self.stopping = threading.Event()
         self.outdated = False  # another space is searched now: what this worker makes is of no use
@@ -40,23 +52,25 @@ class Lane:
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
+        self.listener.start()
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the lane to end; it finishes or gives back what it holds."""
+        """Ask the loop to end; it finishes or gives back what it holds."""
         self.stopping.set()
+        self.listener.close()
 
     def join(self, seconds: float) -> bool:
-        """Wait for the lane to end; tell whether it has."""
+        """Wait for the loop to end; return whether it has."""
         self._thread.join(max(0.0, seconds))
         return not self._thread.is_alive()
 
     def is_alive(self) -> bool:
-        """Tell whether everything this lane is made of still runs."""
+        """Return whether everything this loop is made of still runs."""
         return self._thread.is_alive()
 
-    def looks(self) -> bool:
-        """Tell whether the lane looks at its queue as it should."""
+    def is_polling(self) -> bool:
+        """Return whether the loop looks at its queue as it should."""
         return self.is_alive() and time.monotonic() - self.looked_at < SILENT_SECONDS
 
     def work(self, connection: psycopg.Connection[Any]) -> None:
@@ -76,7 +90,7 @@ class Lane:
             "pid": os.getpid(),
             "device": self.device,
             "space_id": self.space_id,
-            "forward_at": self.pulse.forward_at,
+            "forward_at": self.watchdog.forward_at,
         }
         searched = sql.value(connection, "queue", "alive", values)
         if searched != self.space_id and not self.outdated:
@@ -102,5 +116,5 @@ class Lane:
                 log.warning("the database is away, trying again: %s", str(error).partition("\n")[0])
                 self.stopping.wait(1.0)
             except Exception:
-                log.exception("lane %s met a bug and ended; this process ends with it", self.name)
+                log.exception("the %s loop met a bug and ended; this process ends with it", self.name)
                 return

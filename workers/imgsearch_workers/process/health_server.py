@@ -1,4 +1,4 @@
-"""The worker's small HTTP door: /healthz (the process lives), /readyz (it really works), /metrics (Prometheus)."""
+"""The worker's small HTTP server: /healthz (the process lives), /readyz (it really works), /metrics (Prometheus)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from imgsearch.errors import DatabaseError, SettingsError
 from imgsearch.ops import metrics
 from imgsearch.settings import Settings
 from imgsearch_workers.process.connect import connect
-from imgsearch_workers.process.worker import Station
+from imgsearch_workers.process.worker import Worker
 
 log = logging.getLogger("imgsearch.worker")
 
 
-class Door(ThreadingHTTPServer):
+class HealthServer(ThreadingHTTPServer):
     """Answers on `address`: "9100" is on the loopback alone, "0.0.0.0:9100" for a cluster's own probes and scrapes.
 
     There is no password: what it tells is how many pictures wait, never whose. Raises SettingsError for an address
@@ -29,23 +29,23 @@ class Door(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, settings: Settings, station: Station, address: str) -> None:
+    def __init__(self, settings: Settings, worker: Worker, address: str) -> None:
         metrics.enable()
         host, _, port = address.rpartition(":")
         try:
             super().__init__((host.strip("[]") or "127.0.0.1", int(port)), _Handler)
         except (OSError, ValueError, OverflowError) as error:
             raise SettingsError(f"--listen {address} cannot be used ({error}); give a free port.") from error
-        self.settings, self.station = settings, station
+        self.settings, self.worker = settings, worker
 
     def start(self) -> None:
-        """Answer from now on, in threads."""
-        threading.Thread(target=self.serve_forever, name="door", daemon=True).start()
+        """Return from now on, in threads."""
+        threading.Thread(target=self.serve_forever, name="health-server", daemon=True).start()
         log.info("answering /healthz, /readyz and /metrics on port %d", self.server_address[1])
 
     def metrics(self) -> bytes:
-        """Answer the numbers of this process, and of the queue unless the database is away."""
-        ready = not self.station.ready()
+        """Return the numbers of this process, and of the queue unless the database is away."""
+        ready = not self.worker.ready()
         try:
             with connect(self.settings, "imgsearch metrics") as connection:
                 return metrics.exposition(connection, ready=ready)
@@ -58,14 +58,14 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 20
 
     def do_GET(self) -> None:
-        door = cast(Door, self.server)
+        server = cast(HealthServer, self.server)
         if self.path == "/healthz":
             self._answer(HTTPStatus.OK, {"ok": True})
         elif self.path == "/readyz":
-            wrong = door.station.ready()
+            wrong = server.worker.ready()
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK, {"ok": not wrong, "wrong": wrong})
         elif self.path == "/metrics":
-            self._send(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", door.metrics())
+            self._send(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", server.metrics())
         else:
             self._answer(HTTPStatus.NOT_FOUND, {"ok": False, "wrong": ["ask for /healthz, /readyz or /metrics"]})
 

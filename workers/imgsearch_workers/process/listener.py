@@ -17,51 +17,54 @@ log = logging.getLogger("imgsearch.worker")
 POLL_SECONDS = 3.0
 
 
-class Ears:
-    """Listens on a channel of the database in a thread of its own; `wait` returns on a sound or after a while.
+class Listener:
+    """Listens on a channel of the database in a thread of its own; `wait` returns when there may be work.
 
-    Celery's nudges call `ring` from another thread. When the database is away the thread keeps trying, and `wait`
+    Celery's nudges call `wake` from another thread. When the database is away the thread keeps trying, and `wait`
     still returns every few seconds.
     """
 
     def __init__(self, settings: Settings, channel: str) -> None:
         self._settings, self._channel = settings, channel
-        self._sound = threading.Event()
+        self._announced = threading.Event()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name=f"ears-{channel}", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name=f"listener-{channel}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """There may be work."""
-        self._sound.set()
+        self._announced.set()
 
     def close(self) -> None:
         """Stop listening, and end any `wait`."""
         self._closed.set()
-        self._sound.set()
+        self._announced.set()
 
     def wait(self, seconds: float = POLL_SECONDS) -> bool:
-        """Wait for a sound, about `seconds` at most; tell if there was one. Jittered: workers must not poll in step."""
-        heard = self._sound.wait(seconds * random.uniform(0.8, 1.2))
-        self._sound.clear()
-        return heard
+        """Wait for work, about `seconds` at most; return whether any was announced.
+
+        Jittered: workers must not poll in step.
+        """
+        announced = self._announced.wait(seconds * random.uniform(0.8, 1.2))
+        self._announced.clear()
+        return announced
 
     def _listen(self) -> None:
         while not self._closed.is_set():
             try:
-                with connect(self._settings, "imgsearch ears") as connection:
-                    self._hear(connection)
+                with connect(self._settings, "imgsearch listener") as connection:
+                    self._receive(connection)
             except (psycopg.Error, DatabaseError) as error:
                 log.warning("cannot listen for work, polling instead: %s", str(error).splitlines()[0])
                 self._closed.wait(POLL_SECONDS)
 
-    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+    def _receive(self, connection: psycopg.Connection[Any]) -> None:
         from psycopg.sql import SQL, Identifier
 
         connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
-        self.ring()  # whatever was said while we were not listening
+        self.wake()  # whatever was said while we were not listening
         while not self._closed.is_set():
             for _ in connection.notifies(timeout=1.0, stop_after=1):
-                self.ring()
+                self.wake()

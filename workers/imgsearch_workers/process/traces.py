@@ -10,7 +10,7 @@ from imgsearch.ingest.queue import Claim
 
 
 def span(name: str, claim: Claim | None = None, **attributes: Any) -> AbstractContextManager[Any]:
-    """Answer a span around one step; of one picture, where `claim` is given. The tenant is named, never the address."""
+    """Return a span around one step; of one picture, where `claim` is given. The tenant is named, never the address."""
     tracer = _tracer()
     if tracer is None:
         return nullcontext()

@@ -12,12 +12,12 @@ SLOW_SECONDS = 8.0  # a pass that takes longer is thought to hang, unless this d
 STUCK_SECONDS = 60.0
 
 
-class Pulse:
+class Watchdog:
     """Kept by the thread that holds the device, read by whoever wants to know. Times are of time.monotonic()."""
 
-    def __init__(self, ring: Callable[[], None] = lambda: None) -> None:
-        """`ring` wakes the thread that holds the device, where it sleeps for long."""
-        self._ring = ring
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        """`wake` wakes the thread that holds the device, where it sleeps for long."""
+        self._wake = wake
         self._began: float | None = None
         self._ended = time.monotonic()  # the model answered its probe when it was loaded
         self._slowest = 0.0
@@ -25,7 +25,7 @@ class Pulse:
         self.forward_at: float | None = None  # seconds since the epoch
 
     @contextmanager
-    def beating(self) -> Iterator[None]:
+    def forward_pass(self) -> Iterator[None]:
         """Run a forward pass, and note that it came back. One that raises has not proved that the device works."""
         self._asked.clear()
         self._began = began = time.monotonic()
@@ -41,8 +41,8 @@ class Pulse:
         """Tell the device's thread whether somebody waits for a proof of life."""
         return self._asked.is_set()
 
-    def beats(self, within: float = FRESH_SECONDS) -> bool:
-        """Tell whether the device computes: by a pass that runs or just ran, else by one that is asked for.
+    def is_responsive(self, within: float = FRESH_SECONDS) -> bool:
+        """Return whether the device computes: by a pass that runs or just ran, else by one that is asked for.
 
         Waits for that one for up to `within` seconds.
         """
@@ -56,10 +56,10 @@ class Pulse:
             if now > deadline:
                 return False
             self._asked.set()
-            self._ring()
+            self._wake()
             time.sleep(0.02)
 
-    def stuck(self) -> bool:
-        """Tell whether a pass has been running for so long that it will never return."""
+    def is_stuck(self) -> bool:
+        """Return whether a pass has been running for so long that it will never return."""
         began = self._began
         return began is not None and time.monotonic() - began > max(STUCK_SECONDS, 10 * self._slowest)

@@ -1,4 +1,4 @@
-"""An image lane inside the test's own process, so that a test may hold its encoder's hand."""
+"""An image loop inside the test's own process, so that a test may hold its encoder's hand."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import psycopg
 from imgsearch_workers.decoding.decoder import DecodePool
-from imgsearch_workers.pipeline.batch import Batch, Pixels
-from imgsearch_workers.pipeline.images import Images
-from imgsearch_workers.pipeline.prefetcher import Feed
-from imgsearch_workers.process.listener import Ears
+from imgsearch_workers.model.encoder import Encoder, Pixels
+from imgsearch_workers.pipeline.batch import Batch
+from imgsearch_workers.pipeline.images import ImageLoop
+from imgsearch_workers.pipeline.prefetcher import Prefetcher
+from imgsearch_workers.pipeline.work_loop import LoopContext
+from imgsearch_workers.process.listener import Listener
 
 from imgsearch.db import sql
 from imgsearch.dev.testing import FakeEncoder
@@ -48,51 +50,52 @@ class Gate(FakeEncoder):
 
 @dataclass
 class Running:
-    """A running lane; `lost` is set instead of ending the process."""
+    """A running loop; `lost` is set instead of ending the process."""
 
-    lane: Images
-    encoder: Any
+    loop: ImageLoop
+    encoder: Encoder
     lost: threading.Event = field(default_factory=threading.Event)
     lost_at: float = 0.0
+
+    def lose(self) -> None:
+        self.lost_at = time.monotonic()
+        self.lost.set()
 
 
 @contextmanager
 def images(
-    settings: Settings, encoder: Any, *, store: Store | None = None, batch: int = 8, policy: FetchPolicy | None = None
+    settings: Settings,
+    encoder: Encoder,
+    *,
+    store: Store | None = None,
+    batch: int = 8,
+    policy: FetchPolicy | None = None,
 ) -> Iterator[Running]:
-    """Run an image lane around a block."""
+    """Run the loop of the image queue around a block."""
     pool = DecodePool(1, encoder.size)
-    feed = Feed(store or open_store(settings.storage_url), policy or FetchPolicy(), pool, threads=2)
-    ears = Ears(settings, "imgsearch_image")
-    running = Running(lane=None, encoder=encoder)  # type: ignore[arg-type]
-
-    def lost() -> None:
-        running.lost_at = time.monotonic()
-        running.lost.set()
-
-    running.lane = Images(
-        settings,
-        "cpu",
-        1,
-        feed=feed,
+    prefetcher = Prefetcher(store or open_store(settings.storage_url), policy or FetchPolicy(), pool, threads=2)
+    running: Running
+    loop = ImageLoop(
+        LoopContext(settings, "cpu", 1),
+        Listener(settings, "imgsearch_image"),
+        prefetcher=prefetcher,
         batch=Batch(encoder, batch),
-        ears=ears,
         probe=np.zeros((encoder.size, encoder.size, 3), np.uint8),
-        lost=lost,
+        on_device_lost=lambda: running.lose(),
     )
-    ears.start()
-    running.lane.start()
+    running = Running(loop, encoder)
+    loop.start()
     try:
         yield running
     finally:
-        running.lane.stop()
-        running.lane.join(12)
-        feed.close()
+        loop.stop()
+        loop.join(12)
+        prefetcher.close()
         pool.close()
 
 
 def activate_another(connection: psycopg.Connection[Any]) -> int:
-    """Make the space of another model, and the searched one; answer its number."""
+    """Make the space of another model, and the searched one; return its number."""
     other = replace(FakeEncoder().describe(), model="other", fingerprint="other")
     space_id = int(sql.value(connection, "space", "create", _values(other)))
     sql.run(connection, "space", "activate", {"space_id": space_id})
