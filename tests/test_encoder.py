@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -236,8 +235,6 @@ def test_the_command_line_refuses_in_one_line(
 
 
 def test_the_demo_model_answers(record_property: Callable[[str, object], None]) -> None:
-    if not (Path(str(files("imgsearch"))) / "demo" / "model" / "config.json").is_file():
-        pytest.skip("imgsearch/dev/demo/model is not there yet")
     encoder = SiglipEncoder.load("demo", towers=BOTH)
     vectors = encoder.embed_texts(["a red shoe", "red shoes", "a blue lamp"])
     record_property("dimension", encoder.dimension)

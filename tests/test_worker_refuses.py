@@ -7,9 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from imgsearch_workers.process import celery_consumer
 
@@ -103,7 +101,7 @@ def test_the_database_does_not_choose_what_a_worker_imports(environment: dict[st
 
 
 def test_a_broker_that_is_away_is_said_once(
-    settings: Settings, environment: dict[str, str], tmp_path: Path, connection: psycopg.Connection[Any]
+    settings: Settings, environment: dict[str, str], tmp_path: Path, space: Space
 ) -> None:
     """Polling goes on, and the worker works: whoever reads the log should not think otherwise."""
     log = tmp_path / "worker.log"
