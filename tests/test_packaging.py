@@ -234,7 +234,7 @@ def test_a_project_with_its_own_package_workers_starts_our_worker(tmp_path: Path
     command = [sys.executable, "-m", "imgsearch", "worker", "--queue", "images"]
     started = subprocess.run(command, cwd=tmp_path, env=wrong, capture_output=True, text=True, check=False)
     assert started.stderr.startswith("imgsearch worker: IMGSEARCH_BATCH is 'many'")
-    celery = [sys.executable, "-m", "celery", "-A", "imgsearch_workers.process.app", "report"]
+    celery = [sys.executable, "-m", "celery", "-A", "imgsearch_workers.app", "report"]
     report = subprocess.run(celery, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "imgsearch.images" in report.stdout, report.stderr
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgsearch.errors import ModelError
+from imgsearch.extras import needed
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Description
 
@@ -89,7 +90,8 @@ def load(settings: Settings, model: str, *, with_texts: bool) -> Encoder:
         if settings.model != model:
             raise ModelError(f"The vectors here were made by an encoder of your own; set IMGSEARCH_MODEL={model}.")
         return _load_own(model, own["module"], own["name"])
-    from imgsearch_workers.model.siglip import BOTH, IMAGE, SiglipEncoder
+    with needed("worker", f"The model {model}"):
+        from imgsearch_workers.model.siglip import BOTH, IMAGE, SiglipEncoder
 
     return SiglipEncoder.load(
         model,
