@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from imgsearch import __version__
-
-RELEASE = Version(__version__)
+RELEASE = Version("0.1.0")  # of this code: imgsearch.__version__, which lies in a higher layer
 OLDEST_SCHEMA = Version("0.1.0")  # this code works on tables and functions from this release on
 OLDEST_CODE = Version("0.1.0")  # code from this release on works on the tables and functions of this one

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from packaging.version import Version
 
+import imgsearch
 from imgsearch.errors import SchemaAhead, SchemaBehind
 from imgsearch.flask import create_app
 from imgsearch.schema import migrate, window
@@ -63,5 +64,6 @@ def test_a_web_process_stays_ready_while_the_schema_is_ahead(settings: Settings,
 
 
 def test_this_release_is_inside_its_own_window() -> None:
+    assert Version(imgsearch.__version__) == window.RELEASE
     assert window.OLDEST_SCHEMA <= window.RELEASE
     assert window.OLDEST_CODE <= window.RELEASE
