@@ -16,7 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgsearch.django.mapping import Searchable, searchable
+    from imgsearch.django.decorator import searchable
+    from imgsearch.django.mapping import Searchable
     from imgsearch.django.operations import AttachImgsearch
     from imgsearch.django.queryset import ImageSearchQuerySet
     from imgsearch.django.uploads import add, remove
@@ -28,7 +29,7 @@ _HOMES = {
     "Searchable": "mapping",
     "add": "uploads",
     "remove": "uploads",
-    "searchable": "mapping",
+    "searchable": "decorator",
 }
 
 __all__ = ["AttachImgsearch", "ImageSearchQuerySet", "Searchable", "add", "remove", "searchable"]

@@ -17,7 +17,7 @@ from django.urls import path, reverse
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import models, site
-from imgsearch.django.similar import of as asked
+from imgsearch.django.similar import similar_for
 from imgsearch.errors import ImgsearchError, QueryError
 from imgsearch.query import cache as question
 from imgsearch.query.resolution import MAX_TEXT, Resolved
@@ -67,7 +67,7 @@ class ImageSearchAdmin(admin.ModelAdmin):
 
     def get_actions(self, request: Any) -> Any:
         return super().get_actions(request) | {
-            "embed_again": (_embed_again, "embed_again", "Embed the pictures again"),
+            "embed_again": (_rows_again, "embed_again", "Embed the pictures again"),
         }
 
     def get_urls(self) -> list[Any]:
@@ -83,7 +83,7 @@ class ImageSearchAdmin(admin.ModelAdmin):
         if picture is None:
             return HttpResponseRedirect(back)
         try:
-            kept = asked(self.model, picture, None, None)
+            kept = similar_for(self.model, picture, None, None)
             kept.resolve()
         except ImgsearchError as error:
             self.message_user(request, str(error), messages.WARNING)
@@ -92,7 +92,7 @@ class ImageSearchAdmin(admin.ModelAdmin):
 
     @admin.display(description="picture")
     def picture_state(self, instance: Any) -> str:
-        states = [image.state for image in models.of(instance).select_related("job")]
+        states = [image.state for image in models.images_of(instance).select_related("job")]
         return ", ".join(sorted(set(states))) or "none"
 
     def similar_rows(self, request: Any, object_id: str) -> dict[str, Any]:
@@ -108,12 +108,12 @@ class ImageSearchAdmin(admin.ModelAdmin):
         return {"imgsearch_similar": [(reverse(name, args=[row.pk]), row) for row in rows]}
 
 
-def _embed_again(modeladmin: Any, request: Any, queryset: Any) -> None:
-    with_jobs = sum(again(models.of(row)) for row in queryset)
+def _rows_again(modeladmin: Any, request: Any, queryset: Any) -> None:
+    with_jobs = sum(embed_again(models.images_of(row)) for row in queryset)
     modeladmin.message_user(request, f"{with_jobs} pictures wait for a worker.", messages.SUCCESS)
 
 
-def again(images: Any) -> int:
+def embed_again(images: Any) -> int:
     """Queue pictures once more, whatever their state; answer how many. They stay searchable meanwhile."""
     keys = list(images.values_list("tenant_id", "image_id"))
     values = {"tenants": [tenant for tenant, _ in keys], "images": [image for _, image in keys]}
@@ -132,8 +132,8 @@ def _asked_before(digest: str) -> Any:
     return Resolved(vector=row["embedding"], space_id=row["space_id"], source="database", took_ms=0, kind="picture")
 
 
-class Looked(admin.ModelAdmin):
-    """What is only looked at."""
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Shows rows; nobody adds, changes or deletes them here."""
 
     def has_add_permission(self, request: Any) -> bool:
         return False
@@ -161,7 +161,7 @@ class State(admin.SimpleListFilter):
 
 
 @admin.register(models.Image)
-class ImageAdmin(ImageSearchAdmin, Looked):
+class ImageAdmin(ImageSearchAdmin, ReadOnlyAdmin):
     """Every picture, its state and why it failed; searched by words and by picture."""
 
     list_display: ClassVar = ["image_id", "tenant_id", "product_id", "position", "category", "price", "why"]
@@ -182,11 +182,11 @@ class ImageAdmin(ImageSearchAdmin, Looked):
 
 
 def _images_again(modeladmin: Any, request: Any, queryset: Any) -> None:
-    modeladmin.message_user(request, f"{again(queryset)} pictures wait for a worker.", messages.SUCCESS)
+    modeladmin.message_user(request, f"{embed_again(queryset)} pictures wait for a worker.", messages.SUCCESS)
 
 
 @admin.register(models.Status, models.Space, models.Failure)
-class LookedAdmin(Looked):
+class OverviewAdmin(ReadOnlyAdmin):
     """Status, spaces and failures, as SQL consoles show them."""
 
     def get_list_display(self, request: Any) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import models
 
-from imgsearch.django.mapping import Searchable, told
+from imgsearch.django.mapping import Searchable, mapping_for
 from imgsearch.django.queryset import ImageSearchQuerySet
 
 
@@ -141,8 +141,8 @@ class Status(models.Model):
         return f"{self.ready} of {self.images} ready"
 
 
-def of(instance: Any) -> Any:
+def images_of(instance: Any) -> Any:
     """Answer the pictures of a saved instance, in order."""
-    mapping = told(type(instance))
+    mapping = mapping_for(type(instance))
     pictures = Image.objects.filter(tenant_id=mapping.tenant_of(instance), product_id=mapping.product_of(instance))
     return pictures.order_by("position")

@@ -96,7 +96,7 @@ class NearestCompiler(SQLCompiler):
         parts = {
             "candidates": self._candidates(),
             "vector": Part("%s::halfvec", (resolved.vector,)),
-            **_reach(self.query.model, self.connection, similar.searchable),
+            **_joins(self.query.model, self.connection, similar.searchable),
         }
         ranked = fill("every", parts)
         if wanted is not None and 0 < wanted <= LARGEST_PAGE:
@@ -139,7 +139,7 @@ _KEYS: dict[str, str] = {
 }
 
 
-def _reach(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
+def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
     """Answer the join from a candidate to its pictures, from a picture to its candidate, and the key of a picture."""
     if mapping.pictures:
         found = {"from_candidate": "i.image_id = c.key", "from_image": "true", "key": "i.image_id"}

@@ -38,7 +38,7 @@ class ImageSearchQuerySet(QuerySet):
             rows = rows.exclude(pk=query.pk)
         ranked = rows.annotate(distance=Distance())
         ranked.query = ranked.query.chain(klass=NearestQuery)
-        ranked.query.similar = similar.of(self.model, query, tenant, max_distance)
+        ranked.query.similar = similar.similar_for(self.model, query, tenant, max_distance)
         return super(ImageSearchQuerySet, ranked).order_by(F("distance").asc())
 
     def order_by(self, *names: Any) -> Any:

@@ -14,7 +14,7 @@ from imgsearch import query as questions
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.django import site
-from imgsearch.django.mapping import Searchable, told
+from imgsearch.django.mapping import Searchable, mapping_for
 from imgsearch.errors import QueryError, UnknownImage
 from imgsearch.query import ImageId, Resolved
 
@@ -43,9 +43,9 @@ class Similar:
         )
 
 
-def of(model: type[Model], query: Any, tenant: str | None, max_distance: float | None) -> Similar:
+def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance: float | None) -> Similar:
     """Answer the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
-    asked = Similar(question=query, searchable=told(model), tenant=tenant, max_distance=max_distance)
+    asked = Similar(question=query, searchable=mapping_for(model), tenant=tenant, max_distance=max_distance)
     if isinstance(query, Model):
         if query.pk is None:
             raise QueryError("This instance was not saved yet, so it has no picture; save it first.")
@@ -63,7 +63,7 @@ def of(model: type[Model], query: Any, tenant: str | None, max_distance: float |
 
 
 def _of_instance(connection: Connectable, instance: Model) -> Resolved:
-    mapping = told(type(instance))
+    mapping = mapping_for(type(instance))
     if mapping.pictures:
         return questions.resolve(connection, ImageId(instance.pk), tenant=mapping.tenant_of(instance))
     values = {"tenant": mapping.tenant_of(instance), "product": mapping.product_of(instance)}

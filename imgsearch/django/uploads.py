@@ -12,7 +12,7 @@ from django.db.models.signals import post_delete, post_init, post_save
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
-from imgsearch.django.mapping import reach, told
+from imgsearch.django.mapping import mapping_for, resolve_path
 from imgsearch.errors import UsageError
 from imgsearch.ingest import upload
 from imgsearch.ingest.upload import Added
@@ -29,7 +29,7 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
     if instance.pk is None:
         raise UsageError("This instance was not saved yet, so its picture has no key; save it first.")
     alias = _database(instance, using)
-    mapping = told(type(instance))
+    mapping = mapping_for(type(instance))
     if hasattr(picture, "seek"):
         picture.seek(0)
     return upload.add(
@@ -45,7 +45,7 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
 
 def remove(instance: Any, *, position: int | None = None, using: str | None = None) -> list[int]:
     """Delete the pictures of an instance, or the one at a position; answer their image ids."""
-    mapping = told(type(instance))
+    mapping = mapping_for(type(instance))
     return upload.remove(
         connections[_database(instance, using)],
         tenant=mapping.tenant_of(instance),
@@ -54,8 +54,8 @@ def remove(instance: Any, *, position: int | None = None, using: str | None = No
     )
 
 
-def follow(model: type[Model]) -> None:
-    """Keep pictures in step with instances of `model` that are saved and deleted one by one."""
+def connect_signals(model: type[Model]) -> None:
+    """Keep images in step with instances of `model` that are saved and deleted one by one."""
     post_init.connect(_loaded, sender=model, dispatch_uid=f"imgsearch.loaded.{model._meta.label}")  # noqa: SLF001
     post_save.connect(_saved, sender=model, dispatch_uid=f"imgsearch.saved.{model._meta.label}")  # noqa: SLF001
     post_delete.connect(_deleted, sender=model, dispatch_uid=f"imgsearch.deleted.{model._meta.label}")  # noqa: SLF001
@@ -63,7 +63,7 @@ def follow(model: type[Model]) -> None:
 
 def catch_up(instance: Any, using: str) -> bool:
     """Add the picture of an instance that has none here; answer whether it was added."""
-    photo = reach(instance, told(type(instance)).photo or "")
+    photo = resolve_path(instance, mapping_for(type(instance)).photo or "")
     if not _name(photo) or _refilter(instance, using):
         return False
     _read(instance, photo, using)
@@ -71,13 +71,15 @@ def catch_up(instance: Any, using: str) -> bool:
 
 
 def _loaded(sender: Any, instance: Any, **_: Any) -> None:
-    instance.__dict__[_KNOWN] = _name(instance.__dict__.get(told(sender).photo)) if instance.pk is not None else None
+    instance.__dict__[_KNOWN] = (
+        _name(instance.__dict__.get(mapping_for(sender).photo)) if instance.pk is not None else None
+    )
 
 
 def _saved(sender: Any, instance: Any, created: bool, using: str, raw: bool, **_: Any) -> None:
     if raw:  # loaddata: fixtures carry their own rows
         return
-    photo = reach(instance, told(sender).photo or "")
+    photo = resolve_path(instance, mapping_for(sender).photo or "")
     name = _name(photo)
     if not name:
         if instance.__dict__.get(_KNOWN):
@@ -101,7 +103,7 @@ def _read(instance: Any, photo: Any, using: str) -> None:
 
 def _refilter(instance: Any, using: str) -> bool:
     """Change what searches filter on; answer whether the picture is there at all."""
-    mapping = told(type(instance))
+    mapping = mapping_for(type(instance))
     filters = {"category": None, "price": None, "in_stock": True} | mapping.filters_of(instance)
     values = filters | {
         "attributes": json.dumps(filters["attributes"], default=str),

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.test import TestCase, TransactionTestCase
 
 from imgsearch.django import add, remove, site
-from imgsearch.django.models import Image, Job, of
+from imgsearch.django.models import Image, Job
 from imgsearch.errors import PictureError, QueryError, UsageError
 from tests.django import filling
 from tests.django.filling import photo, point, shop
@@ -27,7 +27,7 @@ def upload(*colour: int) -> ContentFile:
 
 
 def pictures(product: Any) -> Any:
-    return of(product)
+    return images_of(product)
 
 
 class Saved(TestCase):

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from imgsearch.django import uploads
-from imgsearch.django.mapping import told
+from imgsearch.django.mapping import mapping_for
 from imgsearch.errors import PictureError, StoreError, UsageError
 
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             rows = apps.get_model(model)
         except (LookupError, ValueError) as error:
             raise CommandError(f"There is no model {model}: {error}. Write app_label.Model.") from error
-        photo = told(rows).photo
+        photo = mapping_for(rows).photo
         if photo is None:
             raise CommandError(f"{model} names no picture; decorate it: @searchable(photo=…).")
         added = refused = 0
