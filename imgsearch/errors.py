@@ -60,7 +60,7 @@ class ExtraMissing(ImgsearchError):
 
 
 class UsageError(ImgsearchError):
-    """This cannot be asked for; see the message."""
+    """The request cannot be carried out; see the message."""
 
     exit_code = 2
     http_status = 400
@@ -174,7 +174,7 @@ class SpaceError(ImgsearchError):
 
 
 class NoSpace(SpaceError):
-    """No model has written here yet; start a worker (`imgsearch worker`) and it makes the space."""
+    """No worker has run here yet, so there is no space; start a worker (`imgsearch worker`) and it creates the space."""
 
 
 class SpaceMismatch(SpaceError):

@@ -110,7 +110,7 @@ def _conditions(chance: random.Random) -> Iterator[Condition]:
 
 
 def distances(rows: Sequence[Row], query: Sequence[float]) -> NDArray[np.float64]:
-    """Answer the cosine distance of each row to the query, with vectors rounded as the database keeps them."""
+    """Return the cosine distance of each row to the query, with vectors rounded as the database keeps them."""
     vectors = np.array([row.vector for row in rows], dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     kept = vectors.astype(np.float16).astype(np.float64)

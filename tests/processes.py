@@ -16,7 +16,7 @@ from imgsearch.settings import Settings
 
 
 def eventually(check: Callable[[], Any], seconds: float = 20, what: str = "it") -> Any:
-    """Answer the first true value of `check`, asked every 20 ms; fail after `seconds`."""
+    """Return the first true value of `check`, asked every 20 ms; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
@@ -59,7 +59,7 @@ class WorkerProcess:
             eventually(seen, seconds, "the worker's sign of life")
 
     def end(self, how: int = signal.SIGTERM, seconds: float = 20) -> int:
-        """Send a signal and wait; answer the exit code."""
+        """Send a signal and wait; return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(seconds)

@@ -45,7 +45,7 @@ class Row:
 
 
 def fill(connection: psycopg.Connection[Any], space: Space, rows: Sequence[Row], *, first: int = 0) -> list[int]:
-    """Store pictures with vector and bits, as a worker would have; answer their image ids in order."""
+    """Store pictures with vector and bits, as a worker would have; return their image ids in order."""
     with connection.transaction(), connection.cursor() as cursor:
         ids: list[int] = []
         cursor.executemany(
@@ -77,7 +77,7 @@ def fill(connection: psycopg.Connection[Any], space: Space, rows: Sequence[Row],
 
 
 def digest(number: int) -> bytes:
-    """Answer the digest of a picture that does not exist."""
+    """Return the digest of a picture that does not exist."""
     return sha256(str(number).encode()).digest()
 
 

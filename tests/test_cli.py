@@ -130,7 +130,7 @@ def test_a_catalogue_with_bad_rows_loses_none_of_the_good_ones(
     assert shown.code == 0
     assert "p-" not in shown.err
     assert "2 of 2 that match" in shown.out
-    assert run("search", "blue paint", "--tenant", "nobody").out.startswith("Nothing matches")
+    assert run("search", "blue paint", "--tenant", "nobody").out.startswith("No image matches")
 
 
 def test_a_folder_is_walked_and_its_bad_files_are_told(
@@ -223,10 +223,10 @@ def test_status_and_requeue(run: Run, connection: Connection, space: Space) -> N
     document = run("status", "--json").document
     assert (document["status"]["images"], document["status"]["pending"], document["status"]["failed"]) == (2, 1, 1)
     shown = run("status")
-    assert "2 pictures" in shown.out
+    assert "2 images" in shown.out
     assert "corrupt" in shown.out
     assert run("requeue", "--code", "missing", "--json").document == {"requeued": 0}
-    assert run("requeue", "--code", "corrupt").out.startswith("1 pictures")
+    assert run("requeue", "--code", "corrupt").out.startswith("1 images")
 
 
 def test_the_schema_is_checked_by_name(run: Run) -> None:

@@ -78,13 +78,13 @@ def test_a_forgotten_tenant_leaves_no_byte_and_its_neighbour_keeps_all(shop: Con
     assert set(traces(shop, ["acme", *digests])) >= {"image", "job", "embedding_1", "query_vector"}
     theirs = traces(shop, ["globex"])
     gone = upload.forget(shop, tenant="acme", store=store)
-    assert (gone.pictures, gone.objects) == (7, 5)
+    assert (gone.images, gone.objects) == (7, 5)
     assert traces(shop, ["acme", *digests]) == {}
     assert not any(bytes_of(store, n) for n in range(5))
     assert all(len(bytes_of(store, n)) == 2 for n in (5, 6, 7, SHARED)), "bytes and thumbnail"
     assert traces(shop, ["globex"]) == theirs
     assert shop.execute("SELECT * FROM imgsearch.violations").fetchall() == []
-    assert upload.forget(shop, tenant="acme", store=store).pictures == 0, "again is fine"
+    assert upload.forget(shop, tenant="acme", store=store).images == 0, "again is fine"
 
 
 def test_a_key_and_every_other_row_of_a_tenant_go_too(shop: Connection, store: Store) -> None:
@@ -147,7 +147,7 @@ def test_the_command_line_forgets_copies_and_sweeps(
     assert "--yes" in refused.stderr
     gone = run(environment, "forget", "acme", "--yes", "--json")
     assert gone.returncode == 0, gone.stderr
-    assert json.loads(gone.stdout)["pictures"] == 7
+    assert json.loads(gone.stdout)["images"] == 7
     other = (tmp_path / "other").as_uri()
     copied = run(environment, "store", "copy", environment["IMGSEARCH_STORAGE_URL"], other, "--json")
     assert json.loads(copied.stdout) == {"objects": 8, "bytes": pytest.approx(8000, rel=0.9), "damaged": []}

@@ -56,7 +56,7 @@ def ask(url: str, method: str, body: bytes | None = None) -> None:
 
 @pytest.fixture
 def s3(moto: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Store]:
-    """Answer how to open a store in the bucket, under a prefix."""
+    """Return how to open a store in the bucket, under a prefix."""
     for name, value in {
         "ENDPOINT_URL": moto,
         "ACCESS_KEY_ID": "test",

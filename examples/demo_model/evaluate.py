@@ -41,7 +41,7 @@ class Figure:
 
     @property
     def missed(self) -> bool:
-        """Tell whether the value is below its bar."""
+        """Return whether the value is below its bar."""
         return self.bar is not None and self.value < self.bar
 
 

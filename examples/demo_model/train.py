@@ -225,7 +225,7 @@ def step_loss(
 
 
 def _computes_bfloat16() -> bool:
-    """Tell whether the processor computes in bfloat16; emulated, a step takes ten times as long."""
+    """Return whether the processor computes in bfloat16; emulated, a step takes ten times as long."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
 
 

@@ -100,7 +100,7 @@ def photo(product_id: int) -> Response:
 
 
 def _found(asked: Any) -> list[Any]:
-    """Answer products with their distances, of those that pass the filters."""
+    """Return products with their distances, of those that pass the filters."""
     query = _query(asked)
     if query is None:
         newest = select(Product).where(*_filters(asked)).order_by(Product.id.desc()).limit(PAGE)
@@ -112,7 +112,7 @@ def _found(asked: Any) -> list[Any]:
 
 
 def _query(asked: Any) -> Any:
-    """Answer what to be near: a photo, a product's picture, words, or nothing."""
+    """Return what to be near: a photo, a product's picture, words, or nothing."""
     uploaded = request.files.get("photo")
     if uploaded and (data := uploaded.read()):
         return data

@@ -1,4 +1,4 @@
-"""`imgsearch add`: pictures, folders and catalogues into the shop, with a bar, and a summary of what failed and why."""
+"""`imgsearch add`: images, folders and catalogues into the shop, with a bar, and a summary of what failed and why."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from imgsearch.ingest import catalogue, upload
 from imgsearch.ingest.catalogue import BadRow, Entry
 from imgsearch.settings import Settings, load_settings
 
-BATCH = 64  # pictures per transaction: few enough to be searchable early, many enough to be quick
+BATCH = 64  # images per transaction: few enough to be searchable early, many enough to be quick
 SHOWN_FAILURES = 20
 
 
 @dataclass
 class Summary:
-    """What became of the pictures of one `add`."""
+    """What became of the images of one `add`."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -45,14 +45,14 @@ class Summary:
 
 def add(
     sources: list[Path] = typer.Argument(..., help="Pictures, folders, or catalogues (.csv, .jsonl)."),
-    tenant: str = typer.Option("default", help="Whose pictures, where the catalogue does not say."),
+    tenant: str = typer.Option("default", help="Whose images, where the catalogue does not say."),
     product: str = typer.Option(None, help="The product; for one picture. Else its file name."),
     category: str = typer.Option(None, help="Category, where the catalogue does not say."),
     price: float = typer.Option(None, help="Price, where the catalogue does not say."),
-    wait: bool = typer.Option(True, help="Wait until the pictures are searchable."),
+    wait: bool = typer.Option(True, help="Wait until the images are searchable."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Add pictures. Running it twice changes nothing; adding a product's picture again replaces it."""
+    """Add images. Running it twice changes nothing; adding a product's image again replaces it."""
     settings = load_settings()
     if product is not None and (len(sources) > 1 or sources[0].is_dir()):
         raise UsageError("--product names the product of one picture; use a catalogue for several.")
@@ -80,7 +80,7 @@ def add_all(
     bar: Progress,
     total: int,
 ) -> None:
-    """Add pictures in small transactions; a bad one is noted and harms no other."""
+    """Add images in small transactions; a bad one is noted and harms no other."""
     store = upload.open_store(settings.storage_url)
     task = bar.add_task("uploading", total=total)
     for number, entry in enumerate(entries, 1):
@@ -124,7 +124,7 @@ def wait_until_searchable(connection: psycopg.Connection[Any], images: list[int]
         left = found["waiting"]
         bar.update(task, completed=len(images) - left)
         if time.monotonic() - silent_since > 10:
-            errors.print(f"No worker is running: {left:,} pictures wait. Start one with: imgsearch up --detach")
+            errors.print(f"No worker is running: {left:,} images wait. Start one with: imgsearch up --detach")
             return
         connection.commit()
         time.sleep(0.1 if len(images) < 100 else 0.5)
@@ -166,6 +166,6 @@ def _report(summary: Summary, *, json: bool) -> None:
     output.print(f"{counts}, {len(summary.failures):,} failed, in {summary.seconds:,.1f} s")
     if summary.failures:
         rows = [(f["place"], f["code"], f["error"]) for f in summary.failures[:SHOWN_FAILURES]]
-        output.print(table(["failed", "because", "what to do"], rows))
+        output.print(table(["failed", "reason", "what to do"], rows))
         if len(summary.failures) > SHOWN_FAILURES:
             output.print(f"… and {len(summary.failures) - SHOWN_FAILURES:,} more; --json lists them all")

@@ -1,4 +1,4 @@
-"""`imgsearch attach`, `detach`, `backfill`, `attachments`: pictures that follow a table of the shop's own."""
+"""`imgsearch attach`, `detach`, `backfill`, `attachments`: images that follow a table of yours."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ def attach(
     base: str = typer.Option(None, help="Where paths begin: https://cdn.example.com/media or file:///srv/media."),
     pictures: str = typer.Option(None, help="The table with a row per picture, where it is another one."),
     picture_of: str = typer.Option(None, help="Its foreign key to your table."),
-    ordinal: str = typer.Option(None, help="Its integer that tells a product's pictures apart."),
+    ordinal: str = typer.Option(None, help="Its integer that tells a product's images apart."),
     prefix: str = typer.Option("", help="Put before the key, so that two tables' keys never meet."),
-    if_not_exists: bool = typer.Option(False, "--if-not-exists", help="Be content when it is attached like this."),
+    if_not_exists: bool = typer.Option(
+        False, "--if-not-exists", help="No error where it is attached already with the same mapping."
+    ),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Keep pictures in step with a table of yours, by triggers on it; then copy the rows it has."""
+    """Keep images in step with one of your tables, by triggers on it; then copy the rows it has."""
     with db.connect(load_settings(), autocommit=True) as connection:
         schema.check(connection)
         attachment.attach(
@@ -62,16 +64,16 @@ def attach(
 
 def detach(
     relation: str = typer.Argument(..., metavar="TABLE", help="Your table."),
-    keep: bool = typer.Option(False, "--keep", help="Leave its pictures; attaching again embeds none of them again."),
+    keep: bool = typer.Option(False, "--keep", help="Leave its images; attaching again embeds none of them again."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Take the triggers off a table, and its pictures out of the search."""
+    """Take the triggers off a table, and its images out of the search."""
     with db.connect(load_settings(), autocommit=True) as connection:
         gone = attachment.detach(connection, relation, keep=keep)
     if json:
-        as_json({"detached": relation, "pictures": gone})
+        as_json({"detached": relation, "images": gone})
     else:
-        output.print(f"{relation} is detached, {gone:,} pictures removed.")
+        output.print(f"{relation} is detached, {gone:,} images removed.")
 
 
 def backfill(
@@ -79,7 +81,7 @@ def backfill(
     size: int = typer.Option(attachment.STEP, min=1, help="Rows per transaction."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Copy the rows an attached table had before; goes on where it was interrupted."""
+    """Copy the rows an attached table had before; continues where it was interrupted."""
     with db.connect(load_settings(), autocommit=True) as connection:
         copied = _copy(connection, relation, size, quiet=json)
     if json:
@@ -92,7 +94,7 @@ def attachments(
     repair: bool = typer.Option(False, "--repair", help="Bring back in step what is not."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Show the attached tables, and how many of their pictures are out of step."""
+    """Show the attached tables, and how many of their images are out of step."""
     with db.connect(load_settings(), autocommit=True) as connection:
         if repair:
             for one in attachment.attachments(connection):
@@ -102,7 +104,7 @@ def attachments(
     if json:
         as_json([vars(one) for one in found])
         return
-    columns: list[str | tuple[str, str]] = ["table", "key", ("pictures", "right"), "copied", ("out of step", "right")]
+    columns: list[str | tuple[str, str]] = ["table", "key", ("images", "right"), "copied", ("out of step", "right")]
     rows = [(one.relation, one.mapping["key"], one.images, one.backfilled, one.drift) for one in found]
     output.print(table(columns, rows) if rows else "No table is attached; attach one: imgsearch attach TABLE …")
 

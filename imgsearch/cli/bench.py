@@ -1,4 +1,4 @@
-"""`imgsearch bench`: how fast this very installation answers and embeds, on its own data."""
+"""`imgsearch bench`: how fast this installation searches and embeds, on its own data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from imgsearch.query import ImageId, resolve
 from imgsearch.retrieval import search
 from imgsearch.settings import Settings, load_settings
 
-TENANT = "imgsearch-bench"  # its pictures are removed again
+TENANT = "imgsearch-bench"  # its images are removed again
 
 
 def bench(
@@ -35,7 +35,7 @@ def bench(
         sample = sql.rows(connection, "bench", "sample", {"count": count})
         connection.commit()
         if not sample:
-            raise UsageError("There are no searchable pictures to measure with; add some first, or run imgsearch demo.")
+            raise UsageError("There are no searchable images to measure with; add some first, or run imgsearch demo.")
         pictures = [_picture(n) for n in range(count + 1)]  # drawn before the clock runs
         tasks: dict[str, Callable[[int], Any]] = {
             "search, cached text": lambda n: _ask(connection, settings, "red shoes"),
@@ -74,7 +74,7 @@ def _ask(connection: psycopg.Connection[Any], settings: Settings, query: str | I
 
 
 def _upload(connection: psycopg.Connection[Any], settings: Settings, number: int, picture: bytes) -> None:
-    """Add one picture nobody has, and wait until a search could find it."""
+    """Add one new image, and wait until a search could find it."""
     store = upload.open_store(settings.storage_url)
     found = upload.add(connection, picture, product_id=number, tenant=TENANT, store=store)
     connection.commit()
@@ -83,7 +83,7 @@ def _upload(connection: psycopg.Connection[Any], settings: Settings, number: int
         connection.commit()
         if time.monotonic() > deadline:
             raise QueryTimeout(
-                "A picture was not searchable within 30 s; is an image worker running? See imgsearch status."
+                "An image was not searchable within 30 s; is an image worker running? See imgsearch status."
             )
         time.sleep(0.002)
     connection.commit()

@@ -28,7 +28,7 @@ def _plain(value: Any) -> Any:
 
 
 class Rate(ProgressColumn):
-    """Pictures per second so far."""
+    """Images per second so far."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -36,7 +36,7 @@ class Rate(ProgressColumn):
 
 
 def progress(*, quiet: bool = False) -> Progress:
-    """Answer a progress bar on stderr: count, rate, time remaining; nothing when quiet or not on a terminal."""
+    """Return a progress bar on stderr: count, rate, time remaining; nothing when quiet or not on a terminal."""
     return Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(bar_width=32),
@@ -54,7 +54,7 @@ _LONG = frozenset({"title", "product", "what to do", "for example", "failed"})
 
 
 def table(columns: Iterable[str | tuple[str, str]], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:
-    """Answer a table; a column is its name, or (name, "right")."""
+    """Return a table; a column is its name, or (name, "right")."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim", title_style="bold")
     shown = [[value if isinstance(value, Text) else Text(cell(value)) for value in row] for row in rows]
     for number, column in enumerate(columns):
@@ -68,7 +68,7 @@ def table(columns: Iterable[str | tuple[str, str]], rows: Iterable[Iterable[Any]
 
 
 def cell(value: Any) -> str:
-    """Answer a value as people read it."""
+    """Return a value as people read it."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -81,6 +81,6 @@ def cell(value: Any) -> str:
 
 
 def nearness(distance: float) -> Text:
-    """Answer a small bar: full for the same picture, empty from a distance of 1 (nothing in common)."""
+    """Return a small bar: full for the same picture, empty from a distance of 1 (nothing in common)."""
     filled = round(6 * max(0.0, 1.0 - distance))
     return Text.assemble((f"{distance:.3f} ", ""), ("█" * filled, "green"), ("░" * (6 - filled), "dim"))

@@ -28,7 +28,7 @@ def upgrade(json: bool = typer.Option(False, "--json", help="For programs.")) ->
 def remove(
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
 ) -> None:
-    """Remove tables, vectors and functions from the database; pictures in the store, roles and pgvector stay."""
+    """Remove tables, vectors and functions from the database; images in the store, roles and pgvector stay."""
     if not yes:
         typer.confirm("Every picture's row and vector will be lost. Go on?", abort=True)
     schema.remove(load_settings())

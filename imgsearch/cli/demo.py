@@ -38,7 +38,7 @@ MODEL = "demo"
 def demo(
     once: bool = typer.Option(False, "--once", help="Stop everything at the end."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document for programs."),
-    count: int = typer.Option(3000, "--count", help="How many pictures."),
+    count: int = typer.Option(3000, "--count", help="How many images."),
 ) -> None:
     """Start servers, upload a catalogue the project draws, search it by words, picture and SQL filter."""
     with needed("dev", "The demo"):
@@ -57,7 +57,7 @@ def demo(
     try:
         with db.connect(settings) as connection:
             images = _fill(connection, settings, count, quiet=json)
-            say(f"[dim]{images:,} pictures are searchable after {time.monotonic() - began:.1f} s[/]\n")
+            say(f"[dim]{images:,} images are searchable after {time.monotonic() - began:.1f} s[/]\n")
             answers = [_ask(connection, settings, wanted, quiet=json) for wanted in SEARCHES]
     finally:
         if once and not running:
@@ -70,7 +70,7 @@ def demo(
 
 
 def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *, quiet: bool) -> int:
-    """Upload what is not here yet, through the same `add` as any shop; answer how many pictures are ready."""
+    """Upload what is not here yet, through the same `add` as any shop; return how many images are ready."""
     from imgsearch.dev.demo import catalogue
 
     have = {(row["tenant_id"], row["product_id"], row["position"]) for row in sql.rows(connection, "demo", "have")}
@@ -102,7 +102,7 @@ def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *
     ready = int(sql.rows(connection, "status", "status")[0]["ready"])
     connection.commit()
     if ready < count:
-        raise ImgsearchError(f"Only {ready} of {count} pictures are ready; see: imgsearch status")
+        raise ImgsearchError(f"Only {ready} of {count} images are ready; see: imgsearch status")
     return ready
 
 

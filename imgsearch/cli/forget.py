@@ -12,11 +12,11 @@ from imgsearch.settings import load_settings
 
 
 def forget(
-    tenant: str = typer.Argument(..., help="Whose pictures, vectors, keys and bytes to remove."),
+    tenant: str = typer.Argument(..., help="Whose images, vectors, keys and bytes to remove."),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask; for programs."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Remove a tenant completely: rows, vectors, keys, pictures and thumbnails. There is no way back."""
+    """Remove a tenant completely: rows, vectors, keys, images and thumbnails. This cannot be undone."""
     if not yes:
         if json:
             raise UsageError("Forgetting a tenant cannot be undone; add --yes.")
@@ -27,10 +27,10 @@ def forget(
     with db.connect(settings, autocommit=True) as connection:
         gone = upload.forget(connection, tenant=tenant, store=upload.open_store(settings.storage_url))
     if json:
-        as_json({"pictures": gone.pictures, "objects": gone.objects, "rows": dict(gone.rows)})
+        as_json({"images": gone.images, "objects": gone.objects, "rows": dict(gone.rows)})
         return
     output.print(
-        f"{gone.pictures:,} pictures of {tenant!r} are gone, and {gone.objects:,} files that only it used.",
+        f"{gone.images:,} images of {tenant!r} are gone, and {gone.objects:,} files that only it used.",
         markup=False,
     )
     for table, count in gone.rows.items():

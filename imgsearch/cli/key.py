@@ -15,7 +15,7 @@ app = typer.Typer(help="Keys of the HTTP API: create, list, revoke.", no_args_is
 
 @app.command()
 def create(
-    tenant: str = typer.Option(..., help="Whose pictures the key reaches, and no other's."),
+    tenant: str = typer.Option(..., help="Whose images the key reaches, and no other's."),
     scope: str = typer.Option("search", help="search, write (also adds and deletes) or admin (also status, metrics)."),
     name: str = typer.Option("", help="What it is for, in your words."),
     json: bool = typer.Option(False, "--json", help="For programs."),

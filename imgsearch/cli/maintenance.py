@@ -79,7 +79,7 @@ def promote(
     kind: str = typer.Option("text", "--type", help=f"What its values are: {', '.join(maintenance.TYPES)}."),
     json: bool = _JSON,
 ) -> None:
-    """Give an attribute you often filter by a column with an index; rewrites the table of pictures under a lock."""
+    """Give an attribute you often filter by a column with an index; rewrites the table of images under a lock."""
     with db.connect(load_settings(), autocommit=True) as connection:
         column = maintenance.promote(connection, name, kind)
     _say(json, {"column": column}, f"Searches by {name} now use imgsearch.image.{column}.")

@@ -1,4 +1,4 @@
-"""`imgsearch search`: ask with words, a picture or an image already here, and filters."""
+"""`imgsearch search`: search by words, a picture or a stored image, with filters."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from imgsearch.settings import load_settings
 def search(
     text: str = typer.Argument(None, help='Words, for example "red canvas shoes".'),
     image: Path = typer.Option(None, "--image", help="A picture file to search by."),
-    like: int = typer.Option(None, "--like", help="Search by an image already here (its id)."),
+    like: int = typer.Option(None, "--like", help="Search by a stored image (its id)."),
     filters: Filters = Filters(),
     k: int = typer.Option(10, "--k", "-k", help="How many, from 1 to 1000."),
     skip: int = typer.Option(0, "--skip", help="Leave out so many of the nearest."),
     after: str = typer.Option(None, "--after", help="Go on behind a page: its `after`, as --json shows it."),
     max_distance: float = typer.Option(None, "--max-distance", help="Only up to this distance, from 0 to 2."),
-    explain: bool = typer.Option(False, "--explain", help="Say in words how the answer was found."),
+    explain: bool = typer.Option(False, "--explain", help="Explain in words how the images were found."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Search by words, by a picture or by an image here, with filters; one SQL statement answers."""
+    """Search by words, a picture or a stored image, with filters, in one SQL statement."""
     query = _query(text, image, like)
     settings = load_settings()
     page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
@@ -55,7 +55,7 @@ def search(
 
 
 def document(hits: Hits, resolved: Resolved, took_ms: float) -> dict[str, Any]:
-    """Answer a page as plain values."""
+    """Return a page as plain values."""
     return {
         "strategy": hits.strategy,
         "complete": hits.complete,
@@ -68,7 +68,7 @@ def document(hits: Hits, resolved: Resolved, took_ms: float) -> dict[str, Any]:
 
 
 def rows(hits: Hits) -> list[dict[str, Any]]:
-    """Answer the rows of a page as plain values."""
+    """Return the rows of a page as plain values."""
     return [
         {
             "image_id": hit.image_id,
@@ -86,7 +86,7 @@ def rows(hits: Hits) -> list[dict[str, Any]]:
 def show(hits: Hits, resolved: Resolved) -> None:
     """Print a page as a table, and one line on how it was found."""
     if not hits:
-        output.print("Nothing matches these filters. Leave one out, or look at what there is: imgsearch status")
+        output.print("No image matches these filters. Leave one out, or see what is stored: imgsearch status")
         return
     columns: list[str | tuple[str, str]] = [
         "distance",

@@ -31,7 +31,7 @@ def command() -> list[str]:
 
 
 def installed() -> bool:
-    """Tell whether the extra `flask` is installed."""
+    """Return whether the extra `flask` is installed."""
     return find_spec("flask") is not None and find_spec("waitress") is not None
 
 

@@ -82,7 +82,7 @@ def start_workers(settings: Settings) -> int:
 
 
 def workers_run(settings: Settings) -> bool:
-    """Tell whether a supervisor of ours runs over this home."""
+    """Return whether a supervisor of ours runs over this home."""
     try:
         from imgsearch.dev.embedded.detached import is_running
     except ModuleNotFoundError:  # whoever runs workers without it supervises them some other way

@@ -14,7 +14,7 @@ from imgsearch.settings import load_settings
 
 
 def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
-    """Show how many pictures are in which state, the workers, the model, and what failed."""
+    """Show how many images are in which state, the workers, the model, and what failed."""
     with db.connect(load_settings(), autocommit=True) as connection:
         document = read(connection)
     if json:
@@ -22,13 +22,13 @@ def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> 
         return
     state = document["status"]
     output.print(
-        f"[bold]{state['images']:,} pictures[/]: {state['ready']:,} ready, {state['pending']:,} waiting, "
-        f"{state['leased']:,} in work, {state['failed']:,} failed, {state['skipped']:,} skipped"
+        f"[bold]{state['images']:,} images[/]: {state['ready']:,} ready, {state['pending']:,} waiting, "
+        f"{state['leased']:,} being embedded, {state['failed']:,} failed, {state['skipped']:,} skipped"
     )
     if state["oldest_waiting"] is not None:
         output.print(f"the oldest has waited {state['oldest_waiting'].total_seconds():,.0f} s")
     if state["space_id"] is None:
-        output.print("no model has written here yet; start a worker: imgsearch up")
+        output.print("no worker has run here yet; start a worker: imgsearch up")
     else:
         output.print(
             f"model {state['model']} ({state['dimension']} dimensions), "
@@ -42,7 +42,7 @@ def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> 
         output.print("[yellow]no worker has been seen in the last minute; start one: imgsearch up[/]")
     if document["failures"]:
         reasons = [(f["error_code"], f["count"], f["example"]) for f in document["failures"]]
-        output.print(table(["failed because", ("pictures", "right"), "for example"], reasons))
+        output.print(table(["failed because", ("images", "right"), "for example"], reasons))
         output.print("try them again: imgsearch requeue")
 
 
@@ -52,14 +52,14 @@ def requeue(
     image: int = typer.Option(None, help="Only this image."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Give failed and skipped pictures another chance."""
+    """Put failed and skipped images back into the queue."""
     with db.connect(load_settings(), autocommit=True) as connection:
         values = {"tenant": tenant, "error_code": code, "image_id": image}
         count = sql.value(connection, "status", "requeue", values)
     if json:
         as_json({"requeued": count})
     else:
-        output.print(f"{count:,} pictures wait again.")
+        output.print(f"{count:,} images are queued again.")
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def tune(
     keep: bool = typer.Option(True, "--keep/--dry-run", help="Store what was chosen, or only show it."),
     json: bool = _JSON,
 ) -> None:
-    """Choose the cheapest search parameters that reach a recall on your own pictures; safe on a live database."""
+    """Choose the cheapest search parameters that reach a recall on your own images; safe on a live database."""
     with db.connect(load_settings(), autocommit=True) as connection, progress(quiet=json) as bar:
         chosen = tuning.tune(connection, target=target, k=k, seconds=seconds, keep=keep, tick=_ticker(bar))
     if json:

@@ -32,7 +32,7 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
 
 
 def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
-    """Answer the typed error for a psycopg error, or None when it is not ours to explain."""
+    """Return the typed error for a psycopg error, or None when it is not ours to explain."""
     kind = _BY_STATE.get(error.sqlstate or "")
     message = error.diag.message_primary or str(error).strip()
     if kind is None:

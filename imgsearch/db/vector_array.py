@@ -33,7 +33,7 @@ class _RealsDumper(Dumper):
 
 
 def reals(connection: Connection[Any], vectors: Sequence[Any]) -> dict[str, Any]:
-    """Answer the values `reals` and `dimension` of a statement on this connection.
+    """Return the values `reals` and `dimension` of a statement on this connection.
 
     A vector is anything NumPy takes for numbers, or pgvector's text.
     Raises ValueError when the vectors are not of one dimension.

@@ -1,4 +1,4 @@
-"""The admin: pictures and their states, and a mixin that searches your own changelist by words and by picture.
+"""The admin: images and their states, and a mixin that searches your own changelist by words and by picture.
 
 class ProductAdmin(ImageSearchAdmin, admin.ModelAdmin): ...
 """
@@ -67,7 +67,7 @@ class ImageSearchAdmin(admin.ModelAdmin):
 
     def get_actions(self, request: Any) -> Any:
         return super().get_actions(request) | {
-            "embed_again": (_rows_again, "embed_again", "Embed the pictures again"),
+            "embed_again": (_rows_again, "embed_again", "Embed the images again"),
         }
 
     def get_urls(self) -> list[Any]:
@@ -96,7 +96,7 @@ class ImageSearchAdmin(admin.ModelAdmin):
         return ", ".join(sorted(set(states))) or "none"
 
     def similar_rows(self, request: Any, object_id: str) -> dict[str, Any]:
-        """Answer the nearest rows with their addresses, or why there are none."""
+        """Return the nearest rows with their addresses, or why there are none."""
         instance = self.get_object(request, object_id)
         if instance is None:
             return {}
@@ -110,11 +110,11 @@ class ImageSearchAdmin(admin.ModelAdmin):
 
 def _rows_again(modeladmin: Any, request: Any, queryset: Any) -> None:
     with_jobs = sum(embed_again(models.images_of(row)) for row in queryset)
-    modeladmin.message_user(request, f"{with_jobs} pictures wait for a worker.", messages.SUCCESS)
+    modeladmin.message_user(request, f"{with_jobs} images wait for a worker.", messages.SUCCESS)
 
 
 def embed_again(images: Any) -> int:
-    """Queue pictures once more, whatever their state; answer how many. They stay searchable meanwhile."""
+    """Queue images once more, whatever their state; return how many. They stay searchable meanwhile."""
     keys = list(images.values_list("tenant_id", "image_id"))
     values = {"tenants": [tenant for tenant, _ in keys], "images": [image for _, image in keys]}
     lent = driver(connections[site.alias()])
@@ -125,10 +125,10 @@ def _asked_before(digest: str) -> Any:
     try:
         key = bytes.fromhex(digest)
     except ValueError as error:
-        raise QueryError("This is no address of a picture; upload it again.") from error
+        raise QueryError("This address names no picture; upload it again.") from error
     row = sql.run(driver(connections[site.alias()]), "django", "asked_before", {"key": key}).fetchone()
     if row is None:
-        raise QueryError("This picture was asked too long ago; upload it again.")
+        raise QueryError("This search by picture is too old; upload the picture again.")
     return Resolved(vector=row["embedding"], space_id=row["space_id"], source="database", took_ms=0, kind="picture")
 
 
@@ -146,7 +146,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class State(admin.SimpleListFilter):
-    """Filter pictures by their one state."""
+    """Filter images by their one state."""
 
     title = "state"
     parameter_name = "state"
@@ -162,7 +162,7 @@ class State(admin.SimpleListFilter):
 
 @admin.register(models.Image)
 class ImageAdmin(ImageSearchAdmin, ReadOnlyAdmin):
-    """Every picture, its state and why it failed; searched by words and by picture."""
+    """Every image, its state and why it failed; searched by words and by picture."""
 
     list_display: ClassVar = ["image_id", "tenant_id", "product_id", "position", "category", "price", "why"]
     list_filter: ClassVar = [State, "in_stock"]
@@ -182,7 +182,7 @@ class ImageAdmin(ImageSearchAdmin, ReadOnlyAdmin):
 
 
 def _images_again(modeladmin: Any, request: Any, queryset: Any) -> None:
-    modeladmin.message_user(request, f"{embed_again(queryset)} pictures wait for a worker.", messages.SUCCESS)
+    modeladmin.message_user(request, f"{embed_again(queryset)} images wait for a worker.", messages.SUCCESS)
 
 
 @admin.register(models.Status, models.Space, models.Failure)

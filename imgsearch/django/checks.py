@@ -49,7 +49,7 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[checks.CheckMessag
 
 
 def check_models(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:
-    """E010 two models whose pictures would have the same keys."""
+    """E010 two models whose images would have the same keys."""
     found: dict[str, Any] = {}
     wrong: list[checks.CheckMessage] = []
     for model in apps.get_models():
@@ -58,7 +58,7 @@ def check_models(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]
             continue
         other = found.setdefault(mapping.prefix, model)
         if other is not model:
-            message = f"Pictures of {model._meta.label} and {other._meta.label} would have the same keys."  # noqa: SLF001
+            message = f"Images of {model._meta.label} and {other._meta.label} would have the same keys."  # noqa: SLF001
             hint = f'Tell them apart: @searchable(prefix="{model._meta.model_name}:", …) on one of them.'  # noqa: SLF001
             wrong.append(checks.Error(message, hint=hint, obj=model, id="imgsearch.E010"))
     return wrong
@@ -67,7 +67,7 @@ def check_models(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]
 def check_database(
     app_configs: Any = None, databases: Sequence[str] | None = None, **_: Any
 ) -> list[checks.CheckMessage]:
-    """W003 pgvector, W004 schema behind, W005 no model yet, W006 another model, W007 the index, W009 no answer"""
+    """W003 pgvector, W004 schema behind, W005 no model yet, W006 another model, W007 the index, W009 no connection"""
     if check_settings() or site.alias() not in (databases or ()):
         return []
     try:

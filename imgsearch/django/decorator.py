@@ -23,11 +23,11 @@ def searchable(
     attributes: Mapping[str, str] | tuple[str, ...] = (),
     prefix: str = "",
 ) -> Callable[[M], M]:
-    """Decorate a model whose rows have pictures; each name is a field, or a path such as `category__name`.
+    """Decorate a model whose rows have images; each name is a field, or a path such as `category__name`.
 
     photo: an ImageField, FileField, or a text field with an http(s) address; saving an instance adds its picture in the
-    same transaction, deleting it removes the picture. Without it, add pictures with `imgsearch.django.add`, or attach
-    the table (`AttachImgsearch`). prefix: where two models have pictures, give one a prefix, as "poster:".
+    same transaction, deleting it removes the picture. Without it, add images with `imgsearch.django.add`, or attach
+    the table (`AttachImgsearch`). prefix: where two models have images, give one a prefix, as "poster:".
     """
     named = dict(attributes) if isinstance(attributes, Mapping) else {name.split("__")[0]: name for name in attributes}
     mapping = Searchable(

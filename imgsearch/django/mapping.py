@@ -1,4 +1,4 @@
-"""How a model reaches its pictures: which field holds the picture, and which ones searches filter on."""
+"""How a model reaches its images: which field holds the picture, and which ones searches filter on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_TENANT = "default"
 class Searchable:
     """What `@searchable` was given: names of fields, or paths such as `category__name`.
 
-    A product's pictures are those of its tenant with `product_id` = `prefix` and its primary key as text. The prefix
+    A product's images are those of its tenant with `product_id` = `prefix` and its primary key as text. The prefix
     keeps models apart that share a tenant.
     """
 
@@ -26,18 +26,18 @@ class Searchable:
     in_stock: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
-    pictures: bool = False  # the model's rows are the pictures themselves
+    pictures: bool = False  # the model's rows are the images themselves
 
     def tenant_of(self, instance: Any) -> str:
-        """Answer the tenant whose pictures are this instance's."""
+        """Return the tenant whose images are this instance's."""
         return str(resolve_path(instance, self.tenant)) if self.tenant else DEFAULT_TENANT
 
     def product_of(self, instance: Any) -> str:
-        """Answer the product_id of this instance's pictures."""
+        """Return the product_id of this instance's images."""
         return f"{self.prefix}{instance.pk}"
 
     def filters_of(self, instance: Any) -> dict[str, Any]:
-        """Answer category, price, in_stock and attributes as `imgsearch.add` takes them."""
+        """Return category, price, in_stock and attributes as `imgsearch.add` takes them."""
         found: dict[str, Any] = {}
         if self.category:
             value = resolve_path(instance, self.category)

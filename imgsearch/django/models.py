@@ -14,7 +14,7 @@ from imgsearch.django.queryset import ImageSearchQuerySet
 
 
 class Image(models.Model):
-    """One picture: what you filter on. `Image.objects.similar_to(…)` ranks pictures, without any product table."""
+    """One image: what you filter on. `Image.objects.similar_to(…)` ranks images, without any product table."""
 
     image_id = models.BigAutoField(primary_key=True)
     tenant_id = models.TextField()
@@ -38,7 +38,7 @@ class Image(models.Model):
         db_table = '"imgsearch"."image"'
 
     def __str__(self) -> str:
-        return f"picture {self.image_id} of {self.product_id}"
+        return f"image {self.image_id} of {self.product_id}"
 
     @property
     def state(self) -> str:
@@ -48,7 +48,7 @@ class Image(models.Model):
 
 
 class Job(models.Model):
-    """A picture that waits, is leased, failed or was skipped. A picture without one is ready."""
+    """An image that waits, is leased, failed or was skipped. An image without a job is ready."""
 
     image = models.OneToOneField(Image, models.DO_NOTHING, primary_key=True, db_column="image_id", related_name="job")
     tenant_id = models.TextField()
@@ -70,7 +70,7 @@ class Job(models.Model):
 
 
 class Failure(models.Model):
-    """The view imgsearch.failures: which pictures failed, and why."""
+    """The view imgsearch.failures: which images failed, and why."""
 
     image = models.OneToOneField(
         Image, models.DO_NOTHING, primary_key=True, db_column="image_id", related_name="failure"
@@ -142,7 +142,7 @@ class Status(models.Model):
 
 
 def images_of(instance: Any) -> Any:
-    """Answer the pictures of a saved instance, in order."""
+    """Return the images of a saved instance, in order."""
     mapping = mapping_for(type(instance))
     pictures = Image.objects.filter(tenant_id=mapping.tenant_of(instance), product_id=mapping.product_of(instance))
     return pictures.order_by("position")

@@ -1,7 +1,7 @@
 """The statement behind `similar_to()`: Django compiles the candidates, imgsearch's SQL ranks them, a join brings both.
 
 A queryset keeps its own SELECT, joins and slice. The compiler knows the slice, so only here is it known how many
-nearest pictures are asked for.
+nearest images are asked for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from imgsearch.query import Resolved
 from imgsearch.retrieval.template import LARGEST_PAGE, Slot, pieces
 
 NEAREST = "imgsearch_nearest"
-SPARE = 3  # pictures looked at per row of a page: a product may have several
+SPARE = 3  # images looked at per row of a page: a product may have several
 
 
 class Distance(Expression):
@@ -46,7 +46,7 @@ class Distance(Expression):
 
 
 class NearestQuery(Query):
-    """A query whose rows are joined to their nearest pictures."""
+    """A query whose rows are joined to their nearest images."""
 
     similar: Similar
 
@@ -90,7 +90,7 @@ class NearestCompiler(SQLCompiler):
             raise typed from error
 
     def _rank(self, wanted: int | None) -> Part:
-        """Answer the statement that ranks the candidates: the nearest `wanted`, or all of them."""
+        """Return the statement that ranks the candidates: the nearest `wanted`, or all of them."""
         similar = self.query.similar
         resolved = similar.resolve()
         parts = {
@@ -140,7 +140,7 @@ _KEYS: dict[str, str] = {
 
 
 def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
-    """Answer the join from a candidate to its pictures, from a picture to its candidate, and the key of a picture."""
+    """Return the join from a candidate to its images, from a picture to its candidate, and the key of a picture."""
     if mapping.pictures:
         found = {"from_candidate": "i.image_id = c.key", "from_image": "true", "key": "i.image_id"}
         return {name: Part(text, ()) for name, text in found.items()}
@@ -160,7 +160,7 @@ def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
 
 
 def _found(parts: dict[str, Part], resolved: Resolved, last: int, max_distance: float | None) -> Part:
-    """Answer the search itself, the statement of every nearest(), over the pictures of these candidates."""
+    """Return the search itself, the statement of every nearest(), over the images of these candidates."""
     slots = {
         "query": Part("%s::halfvec", (resolved.vector,)),
         "candidates": fill("pictures", parts),
@@ -176,7 +176,7 @@ def _found(parts: dict[str, Part], resolved: Resolved, last: int, max_distance: 
 
 
 def _multiplies(query: Any) -> bool:
-    """Answer whether a join can make several rows of one: then each is taken once."""
+    """Return whether a join can make several rows of one: then each is taken once."""
     if query.group_by is not None:
         return False
     joins = (join for alias, join in query.alias_map.items() if query.alias_refcount[alias] and isinstance(join, Join))

@@ -43,7 +43,7 @@ class SchemaStep(Operation):
 
 
 class AttachImgsearch(Operation):
-    """Keep pictures in step with a model's table by triggers: also for bulk_create(), update() and plain SQL.
+    """Keep images in step with a model's table by triggers: also for bulk_create(), update() and plain SQL.
 
         AttachImgsearch("product", image="photo", base="https://cdn.example.com/media", price="price")
 

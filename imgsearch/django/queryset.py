@@ -1,4 +1,4 @@
-"""The queryset with `similar_to()`: nearest pictures first, and still a queryset."""
+"""The queryset with `similar_to()`: nearest images first, and still a queryset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ImageSearchQuerySet(QuerySet):
     """
 
     def similar_to(self, query: Any, *, tenant: str | None = None, max_distance: float | None = None) -> Any:
-        """Answer the rows that have a picture, nearest to `query` first, each with `.distance` (cosine, 0 to 2).
+        """Return the rows that have a picture, nearest to `query` first, each with `.distance` (cosine, 0 to 2).
 
         query: a text, a picture (bytes, Path, open or uploaded file), ImageId, a saved instance (which is then left
         out), or a vector of the active space. Filters before and after it are the candidates, slices are the page;
@@ -50,7 +50,7 @@ class ImageSearchQuerySet(QuerySet):
 
     def reverse(self) -> Any:
         if _ranked(self):
-            _refuse("reverse()", "the farthest pictures are found by no index")
+            _refuse("reverse()", "the farthest images are found by no index")
         return super().reverse()
 
     def distinct(self, *names: Any) -> Any:

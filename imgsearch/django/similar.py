@@ -29,7 +29,7 @@ class Similar:
     max_distance: float | None
 
     def resolve(self) -> Resolved:
-        """Answer the vector, asking a worker if need be. Asks the primary: a replica cannot take a question."""
+        """Return the vector, asking a worker if need be. Asks the primary: a replica cannot take a question."""
         connection = connections[site.alias()]
         if isinstance(self.question, Model):
             return _of_instance(connection, self.question)
@@ -44,11 +44,11 @@ class Similar:
 
 
 def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance: float | None) -> Similar:
-    """Answer the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
+    """Return the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
     asked = Similar(question=query, searchable=mapping_for(model), tenant=tenant, max_distance=max_distance)
     if isinstance(query, Model):
         if query.pk is None:
-            raise QueryError("This instance was not saved yet, so it has no picture; save it first.")
+            raise QueryError("This instance was not saved yet, so it has no image; save it first.")
         return asked
     if isinstance(query, File) or hasattr(query, "read"):
         return replace(asked, question=_content(query))
@@ -57,7 +57,7 @@ def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance
     if isinstance(query, str | bytes | Path | ImageId | Resolved) or hasattr(query, "__len__"):
         return asked
     raise QueryError(
-        f"{type(query).__name__} is no query; use a text, a picture, an uploaded file, ImageId, a saved instance "
+        f"{type(query).__name__} is not a query; use a text, a picture, an uploaded file, ImageId, a saved instance "
         "or a vector."
     )
 
@@ -69,7 +69,7 @@ def _of_instance(connection: Connectable, instance: Model) -> Resolved:
     values = {"tenant": mapping.tenant_of(instance), "product": mapping.product_of(instance)}
     found = sql.value(driver(connection), "django", "first_picture", values)
     if found is None:
-        raise UnknownImage(f"{instance} has no picture with a vector yet; look at imgsearch.status.")
+        raise UnknownImage(f"{instance} has no embedded image yet; look at imgsearch.status.")
     return questions.resolve(connection, ImageId(found), tenant=values["tenant"])
 
 

@@ -19,7 +19,7 @@ class Part(NamedTuple):
 
 
 def fill(name: str, parts: Mapping[str, Part]) -> Part:
-    """Answer the statement `name` of django.sql with each `{part}` filled in, as often as it occurs."""
+    """Return the statement `name` of django.sql with each `{part}` filled in, as often as it occurs."""
     met: list[Part] = []
     for literal, slot, _, _ in Formatter().parse(_text(name)):
         met += [Part(literal, ()), *([] if slot is None else [parts[slot]])]
@@ -27,12 +27,12 @@ def fill(name: str, parts: Mapping[str, Part]) -> Part:
 
 
 def join(parts: Iterable[Part]) -> Part:
-    """Answer the parts as one."""
+    """Return the parts as one."""
     met = tuple(parts)
     return Part("".join(part.sql for part in met), tuple(value for part in met for value in part.params))
 
 
 @cache
 def _text(name: str) -> str:
-    """Answer a statement without its comments: it may stand in the middle of a line."""
+    """Return a statement without its comments: it may stand in the middle of a line."""
     return re.sub(r"^--.*\n", "", sql.statements("django")[name], flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Pictures of instances: added in the transaction that saves them, gone with the one that deletes them."""
+"""Images of instances: added in the transaction that saves them, gone with the one that deletes them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KNOWN = "_imgsearch_photo"  # the picture's name as it was last read from or wr
 
 
 def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = None) -> Added:
-    """Add a picture of a saved instance, in the transaction that is open on its database; the same position replaces.
+    """Add an image of a saved instance, in the transaction that is open on its database; the same position replaces.
 
     picture: bytes, a path, an open or uploaded file, or an http(s) address. Bytes go to the picture store; a rolled
-    back transaction leaves no row. A worker is nudged on commit. Raises PictureError, UsageError, StoreError.
+    back transaction leaves no row. Workers are told on commit. Raises PictureError, UsageError, StoreError.
     """
     if instance.pk is None:
-        raise UsageError("This instance was not saved yet, so its picture has no key; save it first.")
+        raise UsageError("This instance was not saved yet, so its image has no key; save it first.")
     alias = _database(instance, using)
     mapping = mapping_for(type(instance))
     if hasattr(picture, "seek"):
@@ -44,7 +44,7 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
 
 
 def remove(instance: Any, *, position: int | None = None, using: str | None = None) -> list[int]:
-    """Delete the pictures of an instance, or the one at a position; answer their image ids."""
+    """Delete the images of an instance, or the one at a position; return their image ids."""
     mapping = mapping_for(type(instance))
     return upload.remove(
         connections[_database(instance, using)],
@@ -62,7 +62,7 @@ def connect_signals(model: type[Model]) -> None:
 
 
 def catch_up(instance: Any, using: str) -> bool:
-    """Add the picture of an instance that has none here; answer whether it was added."""
+    """Add the image of an instance that has none yet; return whether it was added."""
     photo = resolve_path(instance, mapping_for(type(instance)).photo or "")
     if not _name(photo) or _refilter(instance, using):
         return False
@@ -102,7 +102,7 @@ def _read(instance: Any, photo: Any, using: str) -> None:
 
 
 def _refilter(instance: Any, using: str) -> bool:
-    """Change what searches filter on; answer whether the picture is there at all."""
+    """Change what searches filter on; return whether there is an image at all."""
     mapping = mapping_for(type(instance))
     filters = {"category": None, "price": None, "in_stock": True} | mapping.filters_of(instance)
     values = filters | {

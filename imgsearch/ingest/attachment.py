@@ -1,4 +1,4 @@
-"""Attach tables of the shop's own: pictures follow its rows, inside its transactions (schema/functions/attach.sql)."""
+"""Attach your own tables: images follow their rows, inside its transactions (schema/functions/attach.sql)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STEP = 2000  # rows copied per transaction
 
 @dataclass(frozen=True, kw_only=True)
 class Attachment:
-    """One attached table. `attached_at` is None where it was detached and its pictures kept.
+    """One attached table. `attached_at` is None where it was detached and its images kept.
 
-    `backfilled`: the rows it had before have been copied. `drift`: how many pictures are out of step, where asked for.
+    `backfilled`: the rows it had before have been copied. `drift`: how many images are out of step, where asked for.
     """
 
     relation: str
@@ -50,12 +50,12 @@ def attach(
     backfill: bool | None = None,
     if_not_exists: bool = False,
 ) -> int:
-    """Keep pictures in step with `table` from now on; answer the attachment's number.
+    """Keep images in step with `table` from now on; return the attachment's number.
 
     Everything but `key` is a column of the table or an SQL expression over one row of it (`"stock > 0"`); an attribute
     made by an expression is named (`"lower(brand) AS brand"`). `image` is text: an address (`store:…`, `https:…`) or a
-    path below `base`; several columns are several positions. With pictures in a table of their own: `pictures` names
-    it, `picture_of` its foreign key, `ordinal` an integer that tells a product's pictures apart. `prefix` stands before
+    path below `base`; several columns are several positions. With images in a table of their own: `pictures` names
+    it, `picture_of` its foreign key, `ordinal` an integer that tells a product's images apart. `prefix` stands before
     the key in `product_id`. `backfill`: copy the rows that are there in this transaction (None: up to 10,000 of them;
     else see `backfill()`).
 
@@ -83,7 +83,7 @@ def attach(
 
 
 def detach(connection: Connectable, table: str, *, keep: bool = False, if_exists: bool = False) -> int:
-    """Take the triggers off `table` and its pictures out of the search, or `keep` them; answer how many went.
+    """Take the triggers off `table` and its images out of the search, or `keep` them; return how many went.
 
     Raises AttachmentError where the table is not attached, unless `if_exists`.
     """
@@ -94,7 +94,7 @@ def detach(connection: Connectable, table: str, *, keep: bool = False, if_exists
 def backfill(connection: Connectable, table: str, *, size: int = STEP) -> Iterator[int]:
     """Copy the rows `table` had before it was attached, `size` of them per transaction; yield how many so far.
 
-    `connection` is in autocommit. Stopped at any moment, it goes on from there when it is called again.
+    `connection` is in autocommit. Interrupted at any point, it continues from there when it is called again.
     """
     lent = driver(connection)
     if not lent.autocommit:
@@ -109,16 +109,16 @@ def backfill(connection: Connectable, table: str, *, size: int = STEP) -> Iterat
 
 
 def repair(connection: Connectable, table: str) -> int:
-    """Bring the pictures of an attached table back in step; answer how many were written or removed."""
+    """Bring the images of an attached table back in step; return how many were written or removed."""
     return int(sql.value(driver(connection), "attachment", "repair", {"relation": table}))
 
 
 def attachments(connection: Connectable, *, drift: bool = False) -> list[Attachment]:
-    """Answer the attached tables; with `drift`, all their rows are read and compared."""
+    """Return the attached tables; with `drift`, all their rows are read and compared."""
     name = "attachments_with_drift" if drift else "attachments"
     return [Attachment(**row) for row in sql.rows(driver(connection), "attachment", name)]
 
 
 def rows_of(connection: Connectable, table: str) -> int:
-    """Answer about how many rows a table has, from its statistics."""
+    """Return about how many rows a table has, from its statistics."""
     return int(sql.value(driver(connection), "attachment", "rows", {"relation": table}) or 0)

@@ -20,7 +20,7 @@ _FALSE = frozenset({"false", "f", "no", "n", "0"})
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One picture to add; `image` is a path or an http(s) address, `place` says where it was named."""
+    """One image to add; `image` is a path or an http(s) address, `place` says where it was named."""
 
     image: Path | str
     product_id: str
@@ -42,7 +42,7 @@ class BadRow:
 
 
 def entries(source: Path) -> Iterator[Entry | BadRow]:
-    """Walk what `source` names; a bad row is answered as such, the rows after it still come.
+    """Yield what `source` names; a bad row comes as a BadRow, and the rows after it still come.
 
     Raises CatalogueError when the source is nothing we know, or a catalogue lacks a column that every row needs.
     """
@@ -115,7 +115,7 @@ def _entry(row: Mapping[str, Any], folder: Path, place: str) -> Entry:
     given = {name: value for name, value in row.items() if value is not None and value != ""}
     for name in ("path", "product_id"):
         if name not in given:
-            raise CatalogueError(f"{name} is empty; give every picture one.")
+            raise CatalogueError(f"{name} is empty; give every image one.")
     address = str(given["path"])
     image: Path | str = address if address.lower().startswith(("http://", "https://")) else folder / address
     if isinstance(image, Path) and not image.is_file():
@@ -144,7 +144,7 @@ def _position(value: Any) -> int:
     try:
         return int(value)
     except (TypeError, ValueError) as error:
-        raise CatalogueError(f"the position is {value!r}; write a whole number, 0 for the first picture.") from error
+        raise CatalogueError(f"the position is {value!r}; write a whole number, 0 for the first image.") from error
 
 
 def _truth(value: Any) -> bool:
@@ -165,7 +165,7 @@ def _unique(rows: Iterable[Entry | BadRow]) -> Iterator[Entry | BadRow]:
                     row.place,
                     CatalogueError(
                         f"product {row.product_id} position {row.position} stands in {seen[key]} already; "
-                        "number a product's pictures in a column position."
+                        "number a product's images in a column position."
                     ),
                 )
                 continue

@@ -1,7 +1,7 @@
-"""The queue of record: claim pictures, keep the lease, deliver or give them back. Every change is fenced by a token.
+"""The queue of record: claim images, keep the lease, deliver or give them back. Every change is fenced by a token.
 
 Each function is one statement on the caller's connection. A worker's connection is in autocommit, so that no
-transaction is open while pictures are fetched, decoded or embedded.
+transaction is open while images are fetched, decoded or embedded.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Claim:
         return self.tenant_id, self.image_id
 
     def names(self) -> dict[str, Any]:
-        """Answer what a log line says of this claim, for programs."""
+        """Return what a log line says of this claim, for programs."""
         return {
             "tenant_id": self.tenant_id,
             "image_id": self.image_id,
@@ -90,7 +90,7 @@ def claim(
     idle: bool = True,
     space_id: int | None = None,
 ) -> list[Claim]:
-    """Lease up to `limit` waiting pictures to `worker`, oldest first; none unless `space_id` is the searched space.
+    """Lease up to `limit` waiting images to `worker`, oldest first; none unless `space_id` is the searched space.
 
     Suspects are only leased to a worker that is `idle` (it holds nothing else), an eighth of `limit` at a time after
     the first loss and alone after the next: so a picture that kills its worker takes few others along, and none twice.
@@ -108,19 +108,19 @@ def claim(
 
 
 def heartbeat(connection: Connection[Any], claims: Iterable[Claim], *, lease_seconds: float) -> set[Key]:
-    """Extend our leases; answer the keys that are still ours."""
+    """Extend our leases; return the keys that are still ours."""
     return _keys(sql.rows(connection, "queue", "heartbeat", _fence(claims) | {"lease_seconds": lease_seconds}))
 
 
 def held(connection: Connection[Any], claims: Iterable[Claim]) -> set[Key]:
-    """Answer the keys that are still leased to us."""
+    """Return the keys that are still leased to us."""
     return _keys(sql.rows(connection, "queue", "held", _fence(claims)))
 
 
 def known(
     connection: Connection[Any], space_id: int, digests: Iterable[tuple[str, bytes]]
 ) -> dict[tuple[str, bytes], Known]:
-    """Answer the vectors that exist already for (tenant_id, sha256): the same bytes are embedded once per tenant."""
+    """Return the vectors that exist already for (tenant_id, sha256): the same bytes are embedded once per tenant."""
     wanted = list(digests)
     if not wanted:
         return {}
@@ -134,7 +134,7 @@ def known(
 
 
 def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Delivery]) -> set[Key]:
-    """Store vectors and close their jobs; answer the keys that were written.
+    """Store vectors and close their jobs; return the keys that were written.
 
     A key that is missing from the answer was replaced meanwhile, was taken over by another worker, or its row is
     locked right now (`held` tells: ours still means locked). Nothing is written once another space is searched.
@@ -152,7 +152,7 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
 
 
 def fail(connection: Connection[Any], failures: Sequence[Failure], *, max_attempts: int) -> dict[Key, str]:
-    """Give failed pictures back; answer the state each is in now (`failed` or `pending`)."""
+    """Give failed images back; return the state each is in now (`failed` or `pending`)."""
     if not failures:
         return {}
     values = _fence(f.claim for f in failures) | {
@@ -166,33 +166,33 @@ def fail(connection: Connection[Any], failures: Sequence[Failure], *, max_attemp
 
 
 def release(connection: Connection[Any], claims: Iterable[Claim], *, delay: float = 0) -> set[Key]:
-    """Give pictures back without spending the attempt; they may be claimed again after `delay` seconds."""
+    """Give images back without spending the attempt; they may be claimed again after `delay` seconds."""
     return _keys(sql.rows(connection, "queue", "release", _fence(claims) | {"delay": delay}))
 
 
 def rescue(connection: Connection[Any], *, max_attempts: int) -> int:
-    """Take back the pictures of workers that went silent; answer how many."""
+    """Take back the images of workers that went silent; return how many."""
     return len(sql.rows(connection, "queue", "rescue", {"max_attempts": max_attempts, "lost": LOST}))
 
 
 def enqueue_missing(connection: Connection[Any]) -> int:
-    """Queue pictures that have neither vector nor job; answer how many. Whoever wrote them, none is forgotten."""
+    """Queue images that have neither vector nor job; return how many. Whoever wrote them, none is forgotten."""
     return sql.run(connection, "queue", "enqueue_missing").rowcount
 
 
 def waiting(connection: Connection[Any]) -> int:
-    """Answer how many pictures are pending or leased."""
+    """Return how many images are pending or leased."""
     return int(sql.value(connection, "queue", "waiting"))
 
 
 def next_due(connection: Connection[Any]) -> float | None:
-    """Answer in how many seconds the next picture may be claimed, or None when none waits."""
+    """Return in how many seconds the next picture may be claimed, or None when none waits."""
     seconds = sql.value(connection, "queue", "next_due")
     return None if seconds is None else float(seconds)
 
 
 def _storable(message: str) -> str:
-    """Answer a text that Postgres takes: a message may quote a hostile file's bytes."""
+    """Return a text that Postgres takes: a message may quote a hostile file's bytes."""
     return message.replace("\0", "").encode("utf-8", "replace").decode()[:2000]
 
 

@@ -1,4 +1,4 @@
-"""Add pictures: bytes into the picture store, a row into the caller's transaction; workers are told at its commit."""
+"""Add images: bytes into the picture store, a row into the caller's transaction; workers are told at its commit."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ FORGOTTEN_AT_ONCE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What became of one picture. `changed`: only its filters; `unchanged`: nothing was written."""
+    """What became of one image. `changed`: only its filters; `unchanged`: nothing was written."""
 
     image_id: int
     outcome: Outcome
 
     @property
     def waits(self) -> bool:
-        """Whether the picture now waits for a worker."""
+        """Whether the image now waits for a worker."""
         return self.outcome in {"added", "replaced"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forgotten:
-    """What went with a tenant: pictures, objects in the store, and rows of other tables by name."""
+    """What went with a tenant: images, objects in the store, and rows of other tables by name."""
 
-    pictures: int
+    images: int
     objects: int
     rows: Mapping[str, int]
 
@@ -74,7 +74,7 @@ def add(
     store: Store | None = None,
     settings: Settings | None = None,
 ) -> Added:
-    """Add one picture of a product inside the caller's transaction; the same key again replaces it.
+    """Add one image of a product inside the caller's transaction; the same key again replaces it.
 
     `connection` is psycopg's, a SQLAlchemy Session or Connection, or Django's. `picture` is bytes, a file, a path, an
     http(s) address (fetched later, by a worker), or what `inspected()` returned. Bytes go to the store first: a
@@ -113,13 +113,13 @@ def remove(
     position: int | None = None,
     image_id: int | None = None,
 ) -> list[int]:
-    """Delete a product's pictures, or one of them, inside the caller's transaction; return their image ids.
+    """Delete a product's images, or one of them, inside the caller's transaction; return their image ids.
 
     Vector, filter bits and job go with the row; the bytes go with the next sweep of the store, if no row uses them.
     Raises UsageError when neither product_id nor image_id is given (to remove a whole tenant, see `forget`).
     """
     if product_id is None and image_id is None:
-        raise UsageError("Say which pictures to remove: a product_id or an image_id.")
+        raise UsageError("Say which images to remove: a product_id or an image_id.")
     values = {
         "tenant_id": tenant,
         "product_id": None if product_id is None else str(product_id),
@@ -132,7 +132,7 @@ def remove(
 def sweep_store(
     connection: Connectable, store: Store | None = None, *, older_than: timedelta = storage.store.GRACE
 ) -> storage.store.Swept:
-    """Delete bytes that no picture uses and that were last written before `older_than` ago.
+    """Delete bytes that no image uses and that were last written before `older_than` ago.
 
     Raises DatabaseRights for a role that does not see every tenant: what it cannot see would look unused.
     """
@@ -142,12 +142,12 @@ def sweep_store(
 
 
 def forget(connection: Connectable, *, tenant: str, store: Store | None = None) -> Forgotten:
-    """Remove everything a tenant has here: rows, vectors, bits, cached questions, keys, pictures and thumbnails.
+    """Remove everything a tenant has here: rows, vectors, bits, cached questions, keys, images and thumbnails.
 
     `connection` is in autocommit: rows go first, in small transactions, then the bytes that nobody else uses, so an
     interruption leaves at most bytes for the sweep, and running it again finishes. Stop the tenant's uploads before.
-    Two things cannot be told apart from others' and go by themselves: bytes of pictures replaced or removed within
-    the last hour (with the next sweep), and texts or pictures that only were asked (only vectors are kept, 30 days).
+    Two things go later, because they cannot be told from others': bytes of images replaced or removed within
+    the last hour (with the next sweep), and texts or pictures that were only searched for (only their vectors are kept, for 30 days).
     Raises UsageError inside a transaction, DatabaseRights for a role that does not see every tenant, StoreError.
     """
     lent = driver(connection)
@@ -155,9 +155,9 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
         raise UsageError("Forgetting a tenant commits as it goes; use a connection in autocommit.")
     _must_see_all(lent)
     place = store or default_store()
-    pictures = objects = 0
+    images = objects = 0
     while rows := sql.rows(lent, "upload", "forget_pictures", {"tenant_id": tenant, "most": FORGOTTEN_AT_ONCE}):
-        pictures += len(rows)
+        images += len(rows)
         digests = sorted({row["sha256"] for row in rows if row["sha256"]})
         sql.run(lent, "upload", "forget_questions", {"digests": digests})
         for unused in set(digests) - _used(lent, digests):
@@ -165,7 +165,7 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
             objects += 1
     tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
     others = {table: _forget_rows(lent, table, tenant) for table in tables}
-    return Forgotten(pictures=pictures, objects=objects, rows={name: count for name, count in others.items() if count})
+    return Forgotten(images=images, objects=objects, rows={name: count for name, count in others.items() if count})
 
 
 def _forget_rows(lent: Connection[Any], table: str, tenant: str) -> int:

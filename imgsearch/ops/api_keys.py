@@ -22,7 +22,7 @@ _NOBODY = bytes(32)
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What a good key is worth."""
+    """What a valid key grants."""
 
     handle: str
     tenant_id: str
@@ -43,7 +43,7 @@ class Listed:
 
 
 def create(connection: Connectable, *, tenant: str, scope: str, name: str = "") -> str:
-    """Make a key and answer it: the only time that anybody sees it. Raises UsageError."""
+    """Create a key and return it; this is the only time it is shown. Raises UsageError."""
     if scope not in SCOPES:
         raise UsageError(f"There is no scope {scope!r}; it is search, write or admin.")
     if not tenant or "\0" in tenant:
@@ -55,7 +55,7 @@ def create(connection: Connectable, *, tenant: str, scope: str, name: str = "") 
 
 
 def check(connection: Connectable, key: str) -> Grant | None:
-    """Answer what a key is worth, None for one that does not work; takes the same time for every wrong secret."""
+    """Return what a key grants, None for one that does not work; takes the same time for every wrong secret."""
     parts = _KEY.fullmatch(key)
     handle, secret = parts.groups() if parts else ("", "")
     row = sql.run(driver(connection), "key", "find", {"handle": handle}).fetchone()
@@ -66,12 +66,12 @@ def check(connection: Connectable, key: str) -> Grant | None:
 
 
 def listed(connection: Connectable, tenant: str | None = None) -> list[Listed]:
-    """Answer the keys (of one tenant), the newest last."""
+    """Return the keys (of one tenant), the newest last."""
     return [Listed(**row) for row in sql.rows(driver(connection), "key", "all", {"tenant": tenant})]
 
 
 def revoke(connection: Connectable, handle: str) -> bool:
-    """End a key, named by its handle or by itself; answer whether there is such a key."""
+    """Revoke a key, named by its handle or by itself; return whether there is such a key."""
     parts = _KEY.fullmatch(handle)
     named = parts[1] if parts else handle.removeprefix("imgs_")
     return sql.run(driver(connection), "key", "revoke", {"handle": named}).fetchone() is not None

@@ -22,7 +22,7 @@ TYPES = ("text", "number", "boolean")
 
 
 def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = None) -> bool:
-    """Build the HNSW of the searched space if it has no valid one; answer whether it was built.
+    """Build the HNSW of the searched space if it has no valid one; return whether it was built.
 
     `memory` is a maintenance_work_mem for it (a build that outgrows it becomes many times slower). Raises NoSpace,
     UsageError while another upkeep runs.
@@ -50,7 +50,7 @@ def _build(settings: Settings, connection: psycopg.Connection[Any], tick: Tick |
 
 
 def drop(settings: Settings) -> bool:
-    """Drop the HNSW of the searched space before a bulk load; answer whether there was one.
+    """Drop the HNSW of the searched space before a bulk load; return whether there was one.
 
     Searches stay correct: they compare bits or everything, and say so. Raises NoSpace, UsageError.
     """
@@ -65,7 +65,7 @@ def drop(settings: Settings) -> bool:
 def reindex(
     settings: Settings, *, everything: bool = False, memory: str | None = None, tick: Tick | None = None
 ) -> list[str]:
-    """Clean up after interrupted builds and make every index whole; answer what was done, in words.
+    """Clean up after interrupted builds and make every index whole; return what was done, in words.
 
     everything: rebuild the HNSW though it is valid, as after many deletions. Raises NoSpace, UsageError.
     """
@@ -83,7 +83,7 @@ def reindex(
 
 
 def clean(connection: psycopg.Connection[Any]) -> list[str]:
-    """Drop what interrupted rebuilds left beside the real indexes; answer their names."""
+    """Drop what interrupted rebuilds left beside the real indexes; return their names."""
     left_over = [row["index"] for row in sql.rows(connection, "upkeep", "invalid") if row["left_over"]]
     for index in left_over:
         _drop(connection, index)
@@ -91,7 +91,7 @@ def clean(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def vacuum(settings: Settings, *, tick: Tick | None = None) -> list[str]:
-    """Vacuum and analyse the tables of a search; answer their names."""
+    """Vacuum and analyse the tables of a search; return their names."""
     tables = ["image", "job", "query_vector"]
     with db.connect(settings, autocommit=True) as connection:
         if active := space.active(connection):
@@ -102,10 +102,10 @@ def vacuum(settings: Settings, *, tick: Tick | None = None) -> list[str]:
 
 
 def prewarm(connection: psycopg.Connection[Any], *, seconds: float = 60, tick: Tick | None = None) -> str:
-    """Read what searches read into memory; answer in words how. `connection` is in autocommit. Raises NoSpace.
+    """Read what searches read into memory; return in words how. `connection` is in autocommit. Raises NoSpace.
 
     With the extension pg_prewarm whole relations; without it the vectors, and the graph by walking it from sampled
-    pictures for at most `seconds`.
+    images for at most `seconds`.
     """
     space_id = space.require(connection).space_id
     deadline = time.monotonic() + seconds
@@ -128,19 +128,19 @@ def prewarm(connection: psycopg.Connection[Any], *, seconds: float = 60, tick: T
         walked += 1
         if tick:
             tick("walks", walked, len(starts))
-    return f"read all vectors and walked the graph from {walked} pictures (CREATE EXTENSION pg_prewarm reads all of it)"
+    return f"read all vectors and walked the graph from {walked} images (CREATE EXTENSION pg_prewarm reads all of it)"
 
 
 def promote(connection: psycopg.Connection[Any], name: str, kind: str) -> str:
-    """Give an attribute a typed, indexed column that searches use; answer the column's name.
+    """Give an attribute a typed, indexed column that searches use; return the column's name.
 
-    Rewrites the table of pictures under a lock. Raises UsageError for an unknown type, DatabaseRights.
+    Rewrites the table of images under a lock. Raises UsageError for an unknown type, DatabaseRights.
     """
     return str(sql.value(connection, "upkeep", "promote", {"name": name, "type": kind}))
 
 
 def demote(connection: psycopg.Connection[Any], name: str) -> bool:
-    """Take a promoted attribute's column away; answer whether there was one."""
+    """Take a promoted attribute's column away; return whether there was one."""
     return bool(sql.value(connection, "upkeep", "demote", {"name": name}))
 
 
@@ -151,7 +151,7 @@ def _alone(connection: psycopg.Connection[Any], memory: str | None) -> None:
         try:
             sql.run(connection, "upkeep", "memory", {"memory": memory})
         except psycopg.errors.InvalidParameterValue as error:
-            raise UsageError(f"{memory!r} is no amount of memory; write for example 2GB.") from error
+            raise UsageError(f"{memory!r} is not an amount of memory; write for example 2GB.") from error
 
 
 def _drop(connection: psycopg.Connection[Any], index: str) -> None:

@@ -23,10 +23,10 @@ Stage = Literal["fetch", "decode", "forward", "deliver"]
 Event = Literal["claimed", "ready", "released", "rescued", "stale", "oom", "nudged"]
 
 _EVENTS: dict[Event, tuple[str, str]] = {
-    "claimed": ("imgsearch_images_claimed", "Pictures leased to this worker"),
-    "ready": ("imgsearch_images_ready", "Pictures whose vector this worker committed"),
-    "released": ("imgsearch_images_released", "Pictures given back without spending the attempt"),
-    "rescued": ("imgsearch_lease_expired", "Pictures taken back from workers that went silent"),
+    "claimed": ("imgsearch_images_claimed", "Images leased to this worker"),
+    "ready": ("imgsearch_images_ready", "Images whose vector this worker committed"),
+    "released": ("imgsearch_images_released", "Images given back without spending the attempt"),
+    "rescued": ("imgsearch_lease_expired", "Images taken back from workers whose lease expired"),
     "stale": ("imgsearch_stale_write_rejected", "Results refused because the picture was replaced or taken over"),
     "oom": ("imgsearch_oom_backoff", "Batches halved because the device ran out of memory"),
     "nudged": ("imgsearch_nudges_received", "Celery messages received"),
@@ -58,7 +58,7 @@ class Metrics:
             buckets=_SECONDS,
             **own,
         )
-        self.batch = Histogram("imgsearch_batch_next_size", "Pictures in one forward pass", buckets=_SIZES, **own)
+        self.batch = Histogram("imgsearch_batch_next_size", "Images in one forward pass", buckets=_SIZES, **own)
         self.ready = Gauge("imgsearch_worker_ready", "1 when the last look found this worker ready", **own)
 
 
@@ -100,7 +100,7 @@ def timed(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def forward(size: int) -> Iterator[None]:
-    """Time one forward pass of `size` pictures."""
+    """Time one forward pass of `size` images."""
     if _enabled is not None:
         _enabled.batch.observe(size)
     with timed("forward"):
@@ -108,7 +108,7 @@ def forward(size: int) -> Iterator[None]:
 
 
 def exposition(connection: Connection[Any] | None = None, *, ready: bool | None = None) -> bytes:
-    """Answer the text that Prometheus reads: this process's numbers, and the queue's where a connection is lent.
+    """Return the text that Prometheus reads: this process's numbers, and the queue's where a connection is lent.
 
     Raises SettingsError where prometheus-client is not installed, and the database's typed errors.
     """
@@ -122,12 +122,12 @@ def exposition(connection: Connection[Any] | None = None, *, ready: bool | None 
 
 
 def _queue(connection: Connection[Any]) -> bytes:
-    """Answer the gauges of the queue: every worker tells the same, so take their maximum, not their sum."""
+    """Return the gauges of the queue: every worker tells the same, so take their maximum, not their sum."""
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
     depth = Gauge(
-        "imgsearch_queue_size", "Pictures that wait, are in work, or were set aside", ["state"], registry=registry
+        "imgsearch_queue_size", "Images that wait, are in work, or were set aside", ["state"], registry=registry
     )
     oldest = Gauge("imgsearch_oldest_pending_seconds", "How long the oldest picture has waited", registry=registry)
     questions = Gauge("imgsearch_queries_waiting", "Questions nobody has answered yet", registry=registry)

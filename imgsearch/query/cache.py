@@ -40,7 +40,7 @@ PUNCTUATION = str.maketrans("", "", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
 def canonical(query: str) -> str:
-    """Answer the text as SigLIP wants it: lower case, no punctuation, single spaces.
+    """Return the text as SigLIP wants it: lower case, no punctuation, single spaces.
 
     The same as imgsearch_internal.canonical() in SQL.
     """
@@ -48,7 +48,7 @@ def canonical(query: str) -> str:
 
 
 def of_text(query: str) -> Question:
-    """Answer the question for a text; its key is the digest of the canonical text.
+    """Return the question for a text; its key is the digest of the canonical text.
 
     The canonical text is also what is asked, so that database and Python agree on the key whatever the database's
     locale makes of lower().
@@ -58,12 +58,12 @@ def of_text(query: str) -> Question:
 
 
 def of_picture(picture: bytes) -> Question:
-    """Answer the question for the bytes of a picture; its key is their digest."""
+    """Return the question for the bytes of a picture; its key is their digest."""
     return Question(kind="picture", key=sha256(picture).digest(), picture=picture)
 
 
 def look_up(connection: Connection[Any], question: Question, known_space: int | None = None) -> Found | None:
-    """Answer what is known of a question in the searched space; None when there is no space yet."""
+    """Return what is known of a question in the searched space; None when there is no space yet."""
     values = {"kind": question.kind, "key": question.key, "known_space": known_space}
     row = sql.run(connection, "question", "look_up", values).fetchone()
     return None if row is None else Found(**row)

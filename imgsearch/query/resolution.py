@@ -64,7 +64,7 @@ def resolve(
     tenant: str | None = None,
     ring: Callable[[], Any] | None = None,
 ) -> Resolved:
-    """Answer the vector of a query.
+    """Return the vector of a query.
 
     A str is a text; bytes and Path are a picture; ImageId an image already here (of `tenant`, if given); a sequence
     of numbers a vector of the active space. `timeout` in seconds bounds the wait for a query worker; `ring` nudges
@@ -90,7 +90,7 @@ def resolve(
 
 
 def checked(vector: Sequence[float], dimension: int) -> str:
-    """Answer a vector in pgvector's text form. Raises VectorError for a wrong dimension, zero, NaN or infinity."""
+    """Return a vector in pgvector's text form. Raises VectorError for a wrong dimension, zero, NaN or infinity."""
     try:
         literal = space.vector_literal(vector)
     except (TypeError, ValueError) as error:

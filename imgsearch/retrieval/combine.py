@@ -29,7 +29,7 @@ def mix(connection: Connectable, examples: Sequence[tuple[Resolved, float]]) -> 
     if row is None:
         raise NoSpace
     if row["zero"]:
-        raise VectorError("These examples cancel each other out; leave one of them away.")
+        raise VectorError("These examples cancel each other out; leave one of them out.")
     took_ms = (time.perf_counter() - began) * 1000
     return Resolved(
         vector=row["vector"],

@@ -57,7 +57,7 @@ class Space:
 
 
 def vector_literal(vector: Sequence[float] | Array) -> str:
-    """Answer pgvector's text form of a vector; NumPy arrays and pgvector's own types are welcome.
+    """Return pgvector's text form of a vector; NumPy arrays and pgvector's own types are welcome.
 
     Six digits: the halfvec it becomes has three or four. All at once, because the shortest forms of 768 numbers cost
     0.65 ms, more than many a search; these cost 0.15.
@@ -71,7 +71,7 @@ def vector_literal(vector: Sequence[float] | Array) -> str:
 
 
 def active(connection: Connection[Any]) -> Space | None:
-    """Answer the searched space, or None when no worker has registered a model yet."""
+    """Return the searched space, or None when no worker has registered a model yet."""
     row = sql.run(connection, "space", "active").fetchone()
     if row is None:
         return None
@@ -82,7 +82,7 @@ def active(connection: Connection[Any]) -> Space | None:
 
 
 def require(connection: Connection[Any]) -> Space:
-    """Answer the searched space; raises NoSpace when there is none."""
+    """Return the searched space; raises NoSpace when there is none."""
     space = active(connection)
     if space is None:
         raise NoSpace
@@ -90,12 +90,12 @@ def require(connection: Connection[Any]) -> Space:
 
 
 def is_active(connection: Connection[Any], space_id: int) -> bool:
-    """Tell whether a space is the searched one."""
+    """Return whether a space is the searched one."""
     return bool(sql.value(connection, "space", "is_active", {"space_id": space_id}))
 
 
 def ensure(connection: Connection[Any], description: Description) -> Space:
-    """Answer the space a worker may write to: the active one if it was made by this model, a new one if there is none.
+    """Return the space a worker may write to: the active one if it was made by this model, a new one if there is none.
 
     Raises SpaceMismatch when the active space was made by another model: its vectors could not be compared.
     """
@@ -134,7 +134,7 @@ def check(space: Space, description: Description) -> None:
 
 
 def cosine(a: Sequence[float], b: Sequence[float]) -> float:
-    """Answer the cosine of two vectors of the same dimension."""
+    """Return the cosine of two vectors of the same dimension."""
     dot = sum(x * y for x, y in zip(a, b, strict=True))
     return dot / (math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(y * y for y in b)))
 

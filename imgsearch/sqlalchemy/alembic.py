@@ -37,7 +37,7 @@ IncludeObject = Callable[[Any, str | None, str, bool, Any], bool]
 
 
 def include_object(yours: IncludeObject | None = None) -> IncludeObject:
-    """Answer an `include_object` that keeps autogenerate away from our schema, and asks `yours` about the rest."""
+    """Return an `include_object` that keeps autogenerate away from our schema, and asks `yours` about the rest."""
 
     def include(item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
         table = item if kind == "table" else getattr(item, "table", None)
@@ -57,7 +57,7 @@ class AttachImgsearch(MigrateOperation):
 
     @classmethod
     def attach_imgsearch(cls, operations: Operations, table: str, **mapping: Any) -> None:
-        """Keep pictures in step with a table of yours from now on."""
+        """Keep images in step with a table of yours from now on."""
         operations.invoke(cls(table, mapping))
 
     def reverse(self) -> DetachImgsearch:
@@ -73,7 +73,7 @@ class DetachImgsearch(MigrateOperation):
 
     @classmethod
     def detach_imgsearch(cls, operations: Operations, table: str, *, keep: bool = False) -> None:
-        """Take the triggers off; `keep` its pictures while you alter a mapped column and attach again."""
+        """Take the triggers off; `keep` its images while you alter a mapped column and attach again."""
         operations.invoke(cls(table, keep=keep))
 
 

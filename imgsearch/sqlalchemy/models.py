@@ -149,7 +149,7 @@ class Worker(Base):
 
 
 def pictures_of(key: Callable[[], Any], *, tenant: Callable[[], Any] | None = None, prefix: str = "") -> Any:
-    """Answer a relationship from a model of yours to its pictures, read-only, in the order of their positions.
+    """Return a relationship from a model of yours to its images, read-only, in the order of their positions.
 
         class Product(Base):
             images: Mapped[list[Image]] = pictures_of(lambda: Product.id, tenant=lambda: Product.store)

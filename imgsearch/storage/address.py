@@ -69,7 +69,7 @@ _METADATA = {IPv4Address("100.100.100.200"), IPv6Address("fd00:ec2::254"), IPv6A
 
 
 def refuse_address(ip: str | Address) -> str | None:
-    """Answer why this address must not be connected to, or None where it is a public unicast one.
+    """Return why this address must not be connected to, or None where it is a public unicast one.
 
     An IPv4 address inside an IPv6 one is judged by itself where such addresses are in honest use (v4-mapped, and NAT64,
     by which networks without IPv4 reach it); Teredo, 6to4, ISATAP and v4-compatible are refused whatever they hold.
@@ -91,7 +91,7 @@ def refuse_address(ip: str | Address) -> str | None:
 
 
 def is_intranet(ip: str | Address) -> bool:
-    """Answer whether an operator may allow this address: private or loopback, plainly written, no metadata door."""
+    """Return whether an operator may allow this address: private or loopback, plainly written, no metadata door."""
     try:
         address = ip_address(ip)
     except ValueError:

@@ -35,7 +35,7 @@ class Allowance:
         self.total_bytes = policy.max_bytes
 
     def seconds(self) -> float:
-        """Answer the seconds left; raises StoreError when there are none."""
+        """Return the seconds left; raises StoreError when there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise self.too_slow()
@@ -85,7 +85,7 @@ class Dialler(httpcore.NetworkBackend):
         raise FetchRefused("Pictures are not fetched from Unix sockets; use an http address.")
 
     def _checked(self, host: str, port: int) -> list[Address]:
-        """Answer the addresses of `host`; one bad apple spoils them all."""
+        """Return the addresses of `host`; one bad apple spoils them all."""
         known = self._policy.knows(host, port)
         found: list[Address] = []
         for text in self._answers(host, port, absolute=not known):

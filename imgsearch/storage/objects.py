@@ -22,7 +22,7 @@ class Objects(Protocol):
     """
 
     def read(self, key: str, max_bytes: int) -> bytes:
-        """Answer the object; FetchRefused when it is larger than `max_bytes`, ObjectMissing when there is none."""
+        """Return the object; FetchRefused when it is larger than `max_bytes`, ObjectMissing when there is none."""
 
     def write(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Write the whole object or nothing; what was there before is replaced.
@@ -31,7 +31,7 @@ class Objects(Protocol):
         """
 
     def stat(self, key: str) -> Entry | None:
-        """Answer size and time of the object, None when there is none."""
+        """Return size and time of the object, None when there is none."""
 
     def renew(self, key: str, data: bytes) -> None:
         """Make the object as young as if it were written now (its bytes are `data`)."""
@@ -40,10 +40,10 @@ class Objects(Protocol):
         """Delete the object; deleting nothing is fine."""
 
     def delete_older(self, key: str, before: datetime) -> bool:
-        """Delete the object only if it was last written before `before`; answer whether it is gone by our hand."""
+        """Delete the object only if it was last written before `before`; return whether it is gone by our hand."""
 
     def entries(self) -> Iterator[Entry]:
         """Walk all objects, in no order."""
 
     def sweep_unfinished(self, before: datetime) -> int:
-        """Delete what writes that crashed before `before` left behind; answer how many."""
+        """Delete what writes that crashed before `before` left behind; return how many."""

@@ -53,11 +53,11 @@ class FetchPolicy:
     tls: ssl.SSLContext | None = None
 
     def knows(self, host: str, port: int) -> bool:
-        """Answer whether the operator named this host (a private address is then fine)."""
+        """Return whether the operator named this host (a private address is then fine)."""
         return self.allow_private or host in self.allow_hosts or self._names(host, port)
 
     def allows_port(self, host: str, port: int) -> bool:
-        """Answer whether this port may be connected to."""
+        """Return whether this port may be connected to."""
         return port in {80, 443} or port in self.ports or self._names(host, port)
 
     def _names(self, host: str, port: int) -> bool:

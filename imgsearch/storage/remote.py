@@ -22,7 +22,7 @@ THROTTLED_WAIT = 5.0  # seconds; obstore does not pass Retry-After on, so this i
 
 
 def options(timeout: float, *, allow_http: bool) -> dict[str, Any]:
-    """Answer obstore options that bound one call to about twice `timeout` seconds, retries included."""
+    """Return obstore options that bound one call to about twice `timeout` seconds, retries included."""
     return {
         "client_options": {
             "allow_http": allow_http,
@@ -40,7 +40,7 @@ def options(timeout: float, *, allow_http: bool) -> dict[str, Any]:
 
 @cache
 def memory(url: str) -> Remote:
-    """Answer the one store that this process knows as `url`: a worker and a page in one process share it."""
+    """Return the one store that this process knows as `url`: a worker and a page in one process share it."""
     return Remote(MemoryStore(), url, timeout=1.0)
 
 

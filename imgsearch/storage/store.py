@@ -58,18 +58,18 @@ class Swept(NamedTuple):
 
 
 def uri_of(sha256: bytes) -> str:
-    """Answer the address of the picture with this digest (32 bytes)."""
+    """Return the address of the picture with this digest (32 bytes)."""
     return f"store:{_key(sha256)}"
 
 
 def sha256_of(uri: str) -> bytes:
-    """Answer the digest (32 bytes) in a `store:` address.
+    """Return the digest (32 bytes) in a `store:` address.
 
     Raises FetchRefused when `uri` is not such an address.
     """
     match = _URI.fullmatch(uri)
     if match is None:
-        raise FetchRefused(f"{uri[:100]!r} is not store:<aa>/<sha256>; use what Store.put answered.")
+        raise FetchRefused(f"{uri[:100]!r} is not store:<aa>/<sha256>; use what Store.put returned.")
     return bytes.fromhex(match[3])
 
 
@@ -84,7 +84,7 @@ class Store:
     objects: Objects
 
     def put(self, data: bytes) -> str:
-        """Store `data` whole or not at all and answer its uri; the same bytes again write nothing new."""
+        """Store `data` whole or not at all and return its uri; the same bytes again write nothing new."""
         key = _key(hashlib.sha256(data).digest())
         try:
             found = self.objects.stat(key)
@@ -97,7 +97,7 @@ class Store:
         return f"store:{key}"
 
     def get(self, uri: str, max_bytes: int = MAX_BYTES) -> bytes:
-        """Answer the bytes of a picture; FetchRefused when there are more than `max_bytes` or `uri` is not ours."""
+        """Return the bytes of a picture; FetchRefused when there are more than `max_bytes` or `uri` is not ours."""
         return self.objects.read(_key(sha256_of(uri)), max_bytes)
 
     def put_thumbnail(self, sha256: bytes, data: bytes) -> None:
@@ -108,11 +108,11 @@ class Store:
         self.objects.write(_thumbnail_key(sha256), data, durable=False)
 
     def get_thumbnail(self, sha256: bytes) -> bytes:
-        """Answer the thumbnail (WebP) of the picture with this digest."""
+        """Return the thumbnail (WebP) of the picture with this digest."""
         return self.objects.read(_thumbnail_key(sha256), MAX_THUMBNAIL_BYTES)
 
     def exists(self, uri: str) -> bool:
-        """Answer whether the picture is here."""
+        """Return whether the picture is here."""
         return self.objects.stat(_key(sha256_of(uri))) is not None
 
     def delete(self, uri: str) -> None:
@@ -131,7 +131,7 @@ class Store:
         """Copy pictures and thumbnails that `other` lacks; may be stopped and started again.
 
         `progress(objects, bytes)` is called in this thread after each object with the totals so far, those already
-        there included. Objects whose bytes do not match their name are left out and named in the answer.
+        there included. Objects whose bytes do not match their name are left out and named in the result.
         """
 
         from concurrent.futures import ThreadPoolExecutor  # here: only copying needs it
@@ -219,7 +219,7 @@ def sweep(store: Store, used: Callable[[list[bytes]], set[bytes]], older_than: t
 
 
 def _copy(source: Objects, target: Objects, key: str) -> tuple[int, bool]:
-    """Copy one object unless it is there; answer (bytes written, whether its bytes match its name)."""
+    """Copy one object unless it is there; return (bytes written, whether its bytes match its name)."""
     if target.stat(key) is not None:
         return 0, True
     try:

@@ -53,7 +53,7 @@ def fetch(url: str, policy: FetchPolicy, *, etag: str | None = None, if_modified
 def _ask(
     pool: httpcore.ConnectionPool, place: httpx.URL, headers: Mapping[str, str], allowance: Allowance
 ) -> Fetched | str:
-    """Make one request; answer the picture, or the place a redirect names."""
+    """Make one request; return the picture, or the place a redirect names."""
     shown = _shown(str(place))
     # Taken apart here, so that httpcore's own parser never sees the text: two parsers are how checks are slipped past.
     url = httpcore.URL(scheme=place.raw_scheme, host=place.raw_host, port=place.port, target=place.raw_path)
@@ -77,7 +77,7 @@ def _ask(
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise FetchRefused(f"The certificate of {shown} is not good ({cause.verify_message}); renew it.") from error
         raise StoreError(
-            f"{shown} did not answer properly ({error or type(error).__name__}); try again later."
+            f"{shown} did not respond properly ({error or type(error).__name__}); try again later."
         ) from error
 
 
@@ -89,7 +89,7 @@ def _body(response: httpcore.Response, said: Mapping[str, str], allowance: Allow
     encoding = said.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "", "gzip", "x-gzip", "deflate"}:
         raise FetchRefused(
-            f"{shown} answers packed as {encoding[:40]!r}, which we did not ask for; use another address."
+            f"{shown} responds packed as {encoding[:40]!r}, which we did not ask for; use another address."
         )
     chunks = response.iter_stream()
     parts = bytearray()
@@ -113,7 +113,7 @@ def _unpacked(chunks: Iterable[bytes], shown: str) -> Iterator[bytes]:
         while not unpack.eof and (piece := unpack.decompress(b"", PIECE)):
             yield piece  # held back by the size of the last piece, not by missing input
     except zlib.error as error:
-        raise FetchRefused(f"{shown} answers a broken gzip stream; use another address.") from error
+        raise FetchRefused(f"{shown} returns a broken gzip stream; use another address.") from error
     if not unpack.eof:
         raise StoreError(f"{shown} sent only part of a gzip stream; try again later.")
 
@@ -126,8 +126,8 @@ def _check_status(status: int, said: Mapping[str, str], shown: str) -> None:
     if status in {401, 403}:
         raise StoreDenied(f"{shown} refuses us ({status}); make the picture public or use a signed address.")
     if status in {408, 425, 429} or status >= 500:
-        raise StoreError(f"{shown} cannot answer now ({status}); try again later.", retry_after=_wait(said))
-    raise FetchRefused(f"{shown} answers {status} and no picture; check the address.")
+        raise StoreError(f"{shown} cannot respond now ({status}); try again later.", retry_after=_wait(said))
+    raise FetchRefused(f"{shown} returns {status} and no picture; check the address.")
 
 
 def _next(place: httpx.URL, location: str, policy: FetchPolicy) -> httpx.URL:
@@ -143,7 +143,7 @@ def _next(place: httpx.URL, location: str, policy: FetchPolicy) -> httpx.URL:
 
 
 def _checked(url: str, policy: FetchPolicy) -> httpx.URL:
-    """Answer the parsed address where its form is one we fetch; its numbers are judged when the connection is made."""
+    """Return the parsed address where its form is one we fetch; its numbers are judged when the connection is made."""
     if len(url) > LONGEST_URL or any(c <= " " or c == "\x7f" or c == "\\" for c in url):
         raise FetchRefused("The address is too long or holds spaces or control characters; percent-encode them.")
     try:
@@ -178,7 +178,7 @@ def _conditions(etag: str | None, if_modified_since: str | None) -> dict[str, st
 
 
 def _wait(said: Mapping[str, str]) -> float | None:
-    """Answer the seconds of a Retry-After header (a number or a date), where there is one."""
+    """Return the seconds of a Retry-After header (a number or a date), where there is one."""
     text = said.get("retry-after", "").strip()
     if not text:
         return None
@@ -190,7 +190,7 @@ def _wait(said: Mapping[str, str]) -> float | None:
 
 
 def _shown(url: str) -> str:
-    """Answer what a message may show of an address: no query, which may hold a signature, nor a password."""
+    """Return what a message may show of an address: no query, which may hold a signature, nor a password."""
     scheme, separator, rest = url.partition("://")
     rest = re.split(r"[?#]", rest, maxsplit=1)[0].rpartition("@")[2]
     return f"{scheme}{separator}{rest}"[:200] if separator else url[:50]

@@ -175,12 +175,12 @@ def test_the_command_line_attaches_with_progress_and_json(shop: Connection, envi
     mapping = ["--image", "photo", "--tenant", "store", "--in-stock", "stock > 0", "--attribute", "name AS title"]
     said = run("attach", "shop.product", *mapping, "--base", "https://x.example", "--json")
     assert json.loads(said) == {"attached": "shop.product", "copied": 30}
-    assert "is detached, 0 pictures removed" in run("detach", "shop.product", "--keep")
+    assert "is detached, 0 images removed" in run("detach", "shop.product", "--keep")
     assert "is attached" in run("attach", "shop.product", *mapping, "--base", "https://x.example")
     assert json.loads(run("backfill", "shop.product", "--json")) == {"copied": 0}
     shop.execute("DELETE FROM imgsearch.image WHERE product_id = '7'")
     assert "shop.product" in run("attachments")
     [found] = json.loads(run("attachments", "--repair", "--json"))
     assert (found["images"], found["drift"]) == (30, 0)
-    assert json.loads(run("detach", "shop.product", "--json")) == {"detached": "shop.product", "pictures": 30}
+    assert json.loads(run("detach", "shop.product", "--json")) == {"detached": "shop.product", "images": 30}
     assert "No table is attached" in run("attachments")

@@ -19,12 +19,12 @@ from tests.django.shop.models import Product, Store
 
 
 def space(alias: str = "default") -> Space:
-    """Answer the active space, made if there is none."""
+    """Return the active space, made if there is none."""
     return ensure(driver(connections[alias]), FakeEncoder().describe())
 
 
 def photo(*colour: int) -> bytes:
-    """Answer a JPEG, alike for like colours."""
+    """Return a JPEG, alike for like colours."""
     out = io.BytesIO()
     picture = Image.new("RGB", (64, 64), (40, 40, 40))
     picture.paste(colour, (0, 0, 64, 40))
@@ -33,7 +33,7 @@ def photo(*colour: int) -> bytes:
 
 
 def point(x: float, y: float) -> list[float]:
-    """Answer a vector in a plane of the space: distances are easy to tell."""
+    """Return a vector in a plane of the space: distances are easy to tell."""
     return [1.0, x, y] + [0.0] * (FakeEncoder.dimension - 3)
 
 

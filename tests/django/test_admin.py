@@ -24,7 +24,7 @@ PICTURES = "/admin/imgsearch/image/"
 
 
 def answer(asked: question.Question, vector: list[float]) -> None:
-    """Answer a question as a query worker would, in this test's transaction."""
+    """Return a question as a query worker would, in this test's transaction."""
     lent = driver(connection)
     question.ask(lent, asked)
     for claimed in question.claim(lent, filling.space().space_id, 10):
@@ -93,7 +93,7 @@ class InTheAdmin(TestCase):
     def test_embed_again(self) -> None:
         chosen = [product.pk for product in self.products[:3]]
         response = self.client.post(SHOP, {"action": "embed_again", "_selected_action": chosen}, follow=True)
-        assert "3 pictures wait" in response.content.decode()
+        assert "3 images wait" in response.content.decode()
         assert Job.objects.filter(state="pending").count() == 3
         assert len(self.names(self.get(SHOP + "?q=red+shoe"))) == 7, "they stay searchable meanwhile"
         assert filling.embed_waiting(lambda *_: point(0, 0)) == 3

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.test import TestCase, TransactionTestCase
 
 from imgsearch.django import add, remove, site
-from imgsearch.django.models import Image, Job
+from imgsearch.django.models import Image, Job, images_of
 from imgsearch.errors import PictureError, QueryError, UsageError
 from tests.django import filling
 from tests.django.filling import photo, point, shop
@@ -96,7 +96,7 @@ class Saved(TestCase):
         for n, content in enumerate((photo(1, 2, 3), photo(3, 2, 1), b"no picture")):
             (folder / f"old{n}.jpg").write_bytes(content)
             Product.objects.filter(name=f"n{n}").update(photo=f"old{n}.jpg")
-        for wanted in ("2 pictures added, 1 refused", "0 pictures added, 1 refused"):
+        for wanted in ("2 images added, 1 refused", "0 images added, 1 refused"):
             said, complained = io.StringIO(), io.StringIO()
             call_command("imgsearch_backfill", "shop.Product", stdout=said, stderr=complained)
             assert wanted in said.getvalue()

@@ -16,7 +16,7 @@ _NAMES = {"tenant": "text", "category": "text", "max_price": "float8"}
 
 
 def psql(place: Place, statement: str, **variables: Any) -> list[list[str]]:
-    """Answer the rows of a statement; psql quotes the variables itself (:'name')."""
+    """Return the rows of a statement; psql quotes the variables itself (:'name')."""
     sets = [part for name, value in variables.items() for part in ("-v", f"{name}={value}")]
     done = subprocess.run(
         [sys.executable, "-m", "imgsearch", "psql", "--csv", "-tqX", "-v", "ON_ERROR_STOP=1", *sets],

@@ -24,7 +24,7 @@ def add(place: Place, items: list[Item]) -> None:
 
 
 def matching(filters: dict[str, Any]) -> Select[Any]:
-    """Answer the caller's own SELECT."""
+    """Return the caller's own SELECT."""
     statement = select(Image)
     if "tenant" in filters:
         statement = statement.where(Image.tenant_id == filters["tenant"])

@@ -92,5 +92,5 @@ class Door(Protocol):
 
 
 def items(first: int, last: int) -> list[Item]:
-    """Answer the pictures with these numbers."""
+    """Return the pictures with these numbers."""
     return [Item(n) for n in range(first, last)]

@@ -52,7 +52,7 @@ def pixels(data: bytes) -> Any:
 
 
 def work(connection: psycopg.Connection[Any], place: Place, space: Space) -> int:
-    """Do what workers do, here: embed what waits, pictures and questions; answer how many pictures."""
+    """Do what workers do, here: embed what waits, pictures and questions; return how many pictures."""
     store, done = open_store(place.settings.storage_url), 0
     while claims := queue.claim(connection, worker="w", limit=100, lease_seconds=60):
         data = [store.get(claim.uri) for claim in claims]
@@ -65,7 +65,7 @@ def work(connection: psycopg.Connection[Any], place: Place, space: Space) -> int
 
 
 def teach(connection: psycopg.Connection[Any], place: Place, space: Space, asked: bytes) -> None:
-    """Answer the questions that the scenario asks by words and by picture."""
+    """Return the questions that the scenario asks by words and by picture."""
     for one in (question.of_text(WORDS), question.of_picture(asked)):
         question.ask(connection, one)
     for one in question.claim(connection, space.space_id, 10):
@@ -75,7 +75,7 @@ def teach(connection: psycopg.Connection[Any], place: Place, space: Space, asked
 
 
 def all_agree(connection: psycopg.Connection[Any], place: Place, asked: bytes, like: int) -> list[list[int]]:
-    """Ask every question at every door; answer the ids found, by question."""
+    """Ask every question at every door; return the ids found, by question."""
     pages = []
     for wanted in (
         Question(WORDS),

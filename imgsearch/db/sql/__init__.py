@@ -21,7 +21,7 @@ _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
 def text(file: str) -> str:
-    """Answer the whole text of a `.sql` file of this package."""
+    """Return the whole text of a `.sql` file of this package."""
     return files(__package__).joinpath(f"{file}.sql").read_text(encoding="utf-8")
 
 
@@ -35,7 +35,7 @@ def statements(file: str) -> Mapping[str, str]:
 def statement(
     file: str, name: str, space_id: int | None = None, names: Mapping[str, Identifier] | None = None
 ) -> Composed:
-    """Answer a named statement; `{embedding}`, `{bits}` and `{hnsw}` become the names of the space, others `names`."""
+    """Return a named statement; `{embedding}`, `{bits}` and `{hnsw}` become the names of the space, others `names`."""
     # The files are part of the package: as trustworthy as a literal in the code.
     template = SQL(statements(file)[name])
     if space_id is None:
@@ -74,13 +74,13 @@ def run(
 def rows(
     connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None, **options: Any
 ) -> Sequence[Any]:
-    """Execute a named statement and answer its rows as dicts."""
+    """Execute a named statement and return its rows as dicts."""
     return run(connection, file, name, values, **options).fetchall()
 
 
 def value(
     connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
-    """Execute a named statement and answer the first column of its first row, or None."""
+    """Execute a named statement and return the first column of its first row, or None."""
     row = run(connection, file, name, values, row_factory=tuple_row, **options).fetchone()
     return row[0] if row else None

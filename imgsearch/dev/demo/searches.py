@@ -18,14 +18,14 @@ class Search:
     filters: Mapping[str, Any] = field(default_factory=dict)
 
     def sql(self, image_id: int | None = None) -> str:
-        """Answer the statement as an admin would type it."""
+        """Return the statement as an admin would type it."""
         query = f"imgsearch.vec_of({image_id})" if self.text is None else _literal(self.text)
         named = [f"{name} => {_literal(value)}" for name, value in self.filters.items()]
         return f"SELECT * FROM imgsearch.search({', '.join([query, *named])});"
 
 
 def _literal(value: Any) -> str:
-    """Answer a value as SQL to read; the statement that runs has its values bound."""
+    """Return a value as SQL to read; the statement that runs has its values bound."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -52,7 +52,7 @@ def stop(home: Path) -> bool:
 
 
 def running(home: Path) -> Servers | None:
-    """Answer where the servers of `home` are, or None unless both run."""
+    """Return where the servers of `home` are, or None unless both run."""
     from imgsearch.dev.embedded.postgres import postgres_url
     from imgsearch.dev.embedded.redis import redis_url
 

@@ -20,7 +20,7 @@ _TICK = 0.05
 
 
 def start_detached(home: Path, argv: Sequence[str], *, seconds: float = 120.0) -> int:
-    """Run `argv`, which makes a Supervisor over `home`, in a session of its own; answer its process id.
+    """Run `argv`, which makes a Supervisor over `home`, in a session of its own; return its process id.
 
     Returns once the supervisor has begun; one that runs already is left as it is. Its lines go to
     `home/log/supervisor.log`. Raises EmbeddedError when it ends before, or has not begun after `seconds`.
@@ -48,12 +48,12 @@ def start_detached(home: Path, argv: Sequence[str], *, seconds: float = 120.0) -
 
 
 def is_running(home: Path) -> bool:
-    """Answer whether a supervisor runs over `home`."""
+    """Return whether a supervisor runs over `home`."""
     return _holder(home) is not None
 
 
 def stop_detached(home: Path) -> bool:
-    """End the supervisor of `home`, and with it its processes; answer whether there was one."""
+    """End the supervisor of `home`, and with it its processes; return whether there was one."""
     pid = _holder(home)
     if pid is None:
         return False

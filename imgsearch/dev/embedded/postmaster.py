@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def pid_lines(data: Path) -> list[str]:
-    """Answer the lines of the server's pid file, none when there is no such file.
+    """Return the lines of the server's pid file, none when there is no such file.
 
     They are: process id, data folder, start time, port, socket folder, TCP address, shared memory, state.
     """
@@ -24,7 +24,7 @@ def pid_lines(data: Path) -> list[str]:
 
 
 def postmaster(data: Path) -> psutil.Process | None:
-    """Answer the live server that the pid file names, if it is a Postgres that runs over `data`.
+    """Return the live server that the pid file names, if it is a Postgres that runs over `data`.
 
     The number alone proves nothing: after a crash, or a restart of the machine, it may be anybody's.
     """
@@ -73,7 +73,7 @@ def end_backends(data: Path) -> None:
 
 
 def _runs_over(process: psutil.Process, data: Path) -> bool:
-    """Answer whether `process` is a live Postgres at home in `data`: every one of them makes it its folder."""
+    """Return whether `process` is a live Postgres at home in `data`: every one of them makes it its folder."""
     import psutil
 
     if not process.name().startswith("postgres") or process.status() == psutil.STATUS_ZOMBIE:

@@ -41,7 +41,7 @@ class Backoff:
     settled: float = 60.0
 
     def delay(self, deaths: int) -> float:
-        """Answer the seconds to wait after the so-manieth death in a row, counted from 1."""
+        """Return the seconds to wait before a restart, after this many deaths in a row."""
         return min(self.first * 2.0 ** (deaths - 1), self.longest)
 
 
@@ -177,7 +177,7 @@ class Supervisor:
 
 
 def _tie(parent: int) -> Callable[[], None] | None:
-    """Answer what a child does before it becomes its program: ask Linux to kill it when its parent dies.
+    """Return what a child does before it becomes its program: ask Linux to kill it when its parent dies.
 
     SIGKILL, because nobody would be left to insist; leases bring back what a worker had claimed.
     """

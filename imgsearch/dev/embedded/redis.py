@@ -21,7 +21,7 @@ _START_SECONDS = 30.0
 
 
 def start_redis(home: Path) -> str:
-    """Start Redis on a Unix socket below `home` and answer its URL, as Celery spells it: `redis+socket:///…`.
+    """Start Redis on a Unix socket below `home` and return its URL, as Celery spells it: `redis+socket:///…`.
 
     (redis-py spells the same address `unix:///…`.) It outlives this process until `stop_redis`.
     Called under the lock of `imgsearch.dev.embedded.start`. Raises EmbeddedError when it cannot be started.
@@ -46,7 +46,7 @@ def start_redis(home: Path) -> str:
 
 
 def stop_redis(home: Path) -> bool:
-    """Stop the server of `home` and wait until it is gone; answer whether there was one."""
+    """Stop the server of `home` and wait until it is gone; return whether there was one."""
     with usable(home):
         server = _server(home)
     if server is None:
@@ -63,7 +63,7 @@ def stop_redis(home: Path) -> bool:
 
 
 def redis_url(home: Path) -> str | None:
-    """Answer the URL of the running server of `home`, or None when none answers."""
+    """Return the URL of the running server of `home`, or None when none answers."""
     from redis import Redis
     from redis.backoff import NoBackoff
     from redis.exceptions import RedisError
@@ -83,7 +83,7 @@ def redis_url(home: Path) -> str | None:
 
 
 def _command(program: Path, data: Path, socket: Path, log: Path) -> list[str]:
-    """Answer the command line; with `daemonize` the server leaves this process and its terminal by itself."""
+    """Return the command line; with `daemonize` the server leaves this process and its terminal by itself."""
     options = {
         "port": "0",  # no TCP: on a shared machine anybody reaches the loopback, and there is no password
         "unixsocket": str(socket),
@@ -117,7 +117,7 @@ def _socket(home: Path) -> Path:
 
 
 def _server(home: Path) -> psutil.Process | None:
-    """Answer the live server that the pid file names, if it is a Redis that runs in our folder."""
+    """Return the live server that the pid file names, if it is a Redis that runs in our folder."""
     try:
         text = (_data(home) / "redis.pid").read_text().strip()
     except (FileNotFoundError, NotADirectoryError):

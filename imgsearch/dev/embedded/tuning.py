@@ -11,7 +11,7 @@ Row = tuple[str, str, str]  # setting, value, reason
 
 
 def machine_memory() -> int:
-    """Answer the memory this process may count on, in MB: the machine's, or its container's where that is less."""
+    """Return the memory this process may count on, in MB: the machine's, or its container's where that is less."""
     pages: int = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limits = [pages]
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
@@ -23,7 +23,7 @@ def machine_memory() -> int:
 
 
 def _shared_memory() -> int | None:
-    """Answer the size of /dev/shm in MB, or None where there is none (macOS)."""
+    """Return the size of /dev/shm in MB, or None where there is none (macOS)."""
     try:
         found = os.statvfs("/dev/shm")  # noqa: S108  # asked for its size, nothing is written
     except OSError:
@@ -32,7 +32,7 @@ def _shared_memory() -> int | None:
 
 
 def rows(memory_mb: int | None, durable: bool) -> list[Row]:
-    """Answer the settings of a server that may count on `memory_mb` (default: this machine's)."""
+    """Return the settings of a server that may count on `memory_mb` (default: this machine's)."""
     if memory_mb is None:
         memory_mb = max(1024, machine_memory())
     shared = min(memory_mb // 4, 4096)
@@ -76,7 +76,7 @@ def rows(memory_mb: int | None, durable: bool) -> list[Row]:
 
 
 def addresses(folder: Path, address: str, port: int) -> list[Row]:
-    """Answer the settings that say where the server listens; `address` is empty for the socket alone."""
+    """Return the settings that say where the server listens; `address` is empty for the socket alone."""
     quoted = str(folder).replace("'", "''").replace('"', '""')  # a list: the name stands in both kinds of quotes
     return [
         ("unix_socket_directories", f"'\"{quoted}\"'", "a private folder: who reaches it needs no password"),
@@ -86,6 +86,6 @@ def addresses(folder: Path, address: str, port: int) -> list[Row]:
 
 
 def text(table: list[Row]) -> str:
-    """Answer the file that Postgres includes."""
+    """Return the file that Postgres includes."""
     head = "# Written anew by imgsearch at every start. For settings of your own use ALTER SYSTEM: it wins over these."
     return "\n".join([head, *(f"{name} = {value}  # {reason}" for name, value, reason in table), ""])

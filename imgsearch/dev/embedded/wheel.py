@@ -23,7 +23,7 @@ class Programs:
     account: tuple[int, int] | None
 
     def run(self, program: str, *arguments: str, folder: Path, timeout: float) -> tuple[int, str]:
-        """Run one program in `folder` to its end, at most `timeout` seconds away; answer its status and its words.
+        """Run one program in `folder` to its end, at most `timeout` seconds away; return its status and its words.
 
         Raises EmbeddedError when it takes longer, or when its user may not run it.
         """
@@ -85,7 +85,7 @@ def programs(data: Path) -> Programs:
 
 
 def _account(data: Path, name: str) -> tuple[int, int]:
-    """Answer who owns `data` already, so that a user and root may use one home in turn; else the user `name`."""
+    """Return who owns `data` already, so that a user and root may use one home in turn; else the user `name`."""
     import pwd
 
     if (data / "PG_VERSION").is_file():

@@ -1,4 +1,4 @@
-"""Recall on the user's own pictures: measure it (`measure`), and choose the parameters that reach a target (`tune`)."""
+"""Recall on the user's own images: measure it (`measure`), and choose the parameters that reach a target (`tune`)."""
 
 from imgsearch.ops.tuning.recall import Measured, measure
 from imgsearch.ops.tuning.tune import Tuned, tune

@@ -1,4 +1,4 @@
-"""Today's recall: questions drawn from the stored pictures and asked texts, their exact answers, and what is found."""
+"""Today's recall: questions drawn from the stored images and asked texts, their exact answers, and what is found."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Measured:
 def measure(
     connection: psycopg.Connection[Any], *, k: int = 10, seconds: float = 60, seed: int = 1, tick: Tick | None = None
 ) -> list[Measured]:
-    """Answer today's recall@k per shape of filter, in one read-only transaction of about `seconds` at most.
+    """Return today's recall@k per shape of filter, in one read-only transaction of about `seconds` at most.
 
     `connection` is in autocommit. Raises UsageError when there is nothing to measure with, NoSpace.
     """
@@ -63,11 +63,11 @@ def measure(
 def draw(
     connection: psycopg.Connection[Any], *, k: int, deadline: float, seed: int, tick: Tick | None = None
 ) -> list[Question]:
-    """Answer questions of every shape in turn with their exact answers, as many as the time allows."""
+    """Return questions of every shape in turn with their exact answers, as many as the time allows."""
     _gentle(connection, deadline)
     pictures = sql.rows(connection, "tuning", "sample")
     if not pictures:
-        raise UsageError("There is nothing to measure with; add pictures first.")
+        raise UsageError("There is nothing to measure with; add images first.")
     numbers = Random(seed)
     texts = [row["vector"] for row in sql.rows(connection, "tuning", "texts")]
     known = shapes(pictures)
@@ -80,7 +80,7 @@ def draw(
             filters = shape(picture, numbers)
             if filters is None:
                 continue
-            # Texts, where some were asked, are every third question: they lie apart from the pictures.
+            # Texts, where some were asked, are every third question: they lie apart from the images.
             vector = numbers.choice(texts) if texts and turn % 3 == 2 else _near(picture, numbers)
             values = NOTHING | filters | {"vector": vector, "k": k}
             _gentle(connection, deadline)
@@ -106,7 +106,7 @@ def answer(
     deadline: float,
     tick: Tick | None = None,
 ) -> list[Measured]:
-    """Ask the questions with these parameters (None: those in use); answer the recall per shape.
+    """Ask the questions with these parameters (None: those in use); return the recall per shape.
 
     Stops early at the deadline, with what was answered until then.
     """
@@ -138,7 +138,7 @@ def _summary(shape: str, answers: Sequence[tuple[float, float, str]]) -> Measure
 
 
 def _near(picture: Picture, numbers: Random) -> str:
-    """Answer a vector near the picture's: a query is like something here, and never the same."""
+    """Return a vector near the picture's: a query is like something here, and never the same."""
     vector = json.loads(picture["vector"])
     step = NOISE / len(vector) ** 0.5
     return "[" + ",".join(f"{number + numbers.gauss(0, step):.6f}" for number in vector) + "]"

@@ -1,4 +1,4 @@
-"""The shapes of filters to measure with, drawn from what the pictures hold: tenants, categories, prices, attributes."""
+"""The shapes of filters to measure with, drawn from what the images hold: tenants, categories, prices, attributes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Shape = Callable[[Picture, Random], Filters | None]  # the filter for a query ne
 
 
 def shapes(pictures: Sequence[Picture]) -> dict[str, Shape]:
-    """Answer {name: shape} for these sampled pictures; shapes that would not filter anything are left out.
+    """Answer {name: shape} for these sampled images; shapes that would not filter anything are left out.
 
     With the query's neighbourhood (its own category), across it (price, tenant), and against it (another category):
     how a filter lies to the query decides which way of searching is right.
@@ -50,7 +50,7 @@ def _own(picture: Picture, column: str, name: str) -> Filters | None:
 
 
 def _band(prices: Sequence[float], part: float) -> Shape:
-    """A price band that holds this part of the pictures, anywhere among them."""
+    """A price band that holds this part of the images, anywhere among them."""
 
     def band(picture: Picture, numbers: Random) -> Filters:
         width = max(1, round(part * len(prices)))
@@ -70,7 +70,7 @@ def _attribute(name: str) -> Shape:
 
 
 def _names(pictures: Sequence[Picture]) -> list[str]:
-    """Answer two attributes that many pictures have and whose values repeat: those are filtered by."""
+    """Return two attributes that many images have and whose values repeat: those are filtered by."""
     values: dict[str, Counter[str]] = {}
     for picture in pictures:
         for name, value in picture["attributes"].items():

@@ -1,4 +1,4 @@
-"""Choose the search's parameters: the cheapest that reach a target recall on the user's own pictures and filters."""
+"""Choose the search's parameters: the cheapest that reach a target recall on the user's own images and filters."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def tune(
 
 
 def worst(measured: Sequence[Measured]) -> float:
-    """Answer the recall of the worst shape."""
+    """Return the recall of the worst shape."""
     return min(shape.recall for shape in measured)
 
 
@@ -86,14 +86,14 @@ def _reaches(
     deadline: float,
     tick: Tick | None,
 ) -> bool | None:
-    """Tell whether every shape reaches the target; None when the time is up."""
+    """Return whether every shape reaches the target; None when the time is up."""
     if time.monotonic() > deadline:
         return None
     return worst(answer(connection, questions, {"ef": ef, "pool": pool}, deadline=deadline, tick=tick)) >= target
 
 
 def _cheapest(ladder: Sequence[int], reaches: Callable[[int], bool | None]) -> int:
-    """Answer the lowest rung that reaches the target, by halving; the highest known to, or the top, when time is up."""
+    """Return the lowest rung that reaches the target, by halving; the highest known to, or the top, when time is up."""
     low, high = 0, len(ladder) - 1
     while low < high:
         middle = (low + high) // 2

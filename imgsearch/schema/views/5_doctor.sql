@@ -5,7 +5,7 @@
 CREATE OR REPLACE VIEW imgsearch.doctor_settings WITH (security_invoker = true) AS
 SELECT 'pgvector too old' AS check_name, 'problem' AS severity, format('pgvector here is %s', e.extversion) AS detail,
        'Versions before 0.8.4 can corrupt an HNSW index on vacuum.' AS impact,
-       E'ALTER EXTENSION vector UPDATE;  -- after the server\'s package is 0.8.4 or newer\nimgsearch reindex --all' AS fix
+       E'ALTER EXTENSION vector UPDATE;  -- after the server\'s package is 0.8.4 or newer\nimgsearch index reindex --all' AS fix
 FROM pg_extension e WHERE e.extname = 'vector' AND string_to_array(substring(e.extversion FROM '^[0-9.]+'), '.')::integer[] < ARRAY[0, 8, 4]
 UNION ALL
 SELECT 'iterative scan off', 'problem', format('hnsw.iterative_scan is %s', coalesce(current_setting('hnsw.iterative_scan', true), 'not set')),

@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
 
 def run(arguments: list[str]) -> int:
-    """Run `imgsearch` in a process of its own; answer its exit code."""
+    """Run `imgsearch` in a process of its own; return its exit code."""
     return subprocess.run(
         [sys.executable, "-m", "imgsearch", *arguments], env=site.environment(), check=False
     ).returncode

@@ -1,4 +1,4 @@
-"""`manage.py imgsearch_backfill shop.Product`: add the pictures of rows that were there before."""
+"""`manage.py imgsearch_backfill shop.Product`: add the images of rows that were there before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imgsearch.errors import PictureError, StoreError, UsageError
 class Command(BaseCommand):
     """Each row in a transaction of its own; run it again and it goes on where it stopped."""
 
-    help = "Add the pictures of rows that were there before @searchable was."
+    help = "Add the images of rows that were there before @searchable was."
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("model", help="app_label.Model")
@@ -39,4 +39,4 @@ class Command(BaseCommand):
             except (PictureError, StoreError, UsageError, OSError) as error:
                 refused += 1
                 self.stderr.write(f"{instance.pk}: {error}")
-        self.stdout.write(f"{added} pictures added, {refused} refused. How far it is: `manage.py imgsearch status`.")
+        self.stdout.write(f"{added} images added, {refused} refused. How far it is: `manage.py imgsearch status`.")
