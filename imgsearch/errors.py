@@ -174,7 +174,7 @@ class SpaceError(ImgsearchError):
 
 
 class NoSpace(SpaceError):
-    """No worker has run here yet, so there is no space; start a worker (`imgsearch worker`) and it creates the space."""
+    """There is no space, because no worker has run here yet; start one (`imgsearch worker`) and it creates it."""
 
 
 class SpaceMismatch(SpaceError):

@@ -305,7 +305,7 @@ def test_a_filter_that_cannot_be_read_says_how_to_write_it(
 
 
 def test_commands_are_grouped_and_each_has_one_spelling(run: Run, connection: Connection, space: Space) -> None:
-    from imgsearch.cli.main import app
+    from imgsearch.cli.app import app
 
     top = [command.name or command.callback.__name__ for command in app.registered_commands]  # type: ignore[union-attr]
     assert len(top) <= 18

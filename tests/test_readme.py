@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from PIL import Image
 
-from imgsearch.cli.main import app
+from imgsearch.cli.app import app
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import upload
 from imgsearch.query import cache as question

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from imgsearch.cli.main import app
+from imgsearch.cli.app import app
 from imgsearch.dev import embedded
 from imgsearch.errors import DatabaseError, SettingsError
 from imgsearch.servers import database_url, redis_url

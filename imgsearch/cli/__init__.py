@@ -12,7 +12,7 @@ def main() -> None:
     """Run a command. Without the extra `cli`, say what to install."""
     try:
         with needed("cli", "The command line"):
-            from imgsearch.cli.main import main as run
+            from imgsearch.cli.app import main as run
     except ExtraMissing as error:
         sys.stderr.write(f"imgsearch: {error}\n")
         sys.exit(error.exit_code)

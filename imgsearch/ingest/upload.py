@@ -146,8 +146,8 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
 
     `connection` is in autocommit: rows go first, in small transactions, then the bytes that nobody else uses, so an
     interruption leaves at most bytes for the sweep, and running it again finishes. Stop the tenant's uploads before.
-    Two things go later, because they cannot be told from others': bytes of images replaced or removed within
-    the last hour (with the next sweep), and texts or pictures that were only searched for (only their vectors are kept, for 30 days).
+    Two things go later, because they cannot be told from others': bytes of images replaced or removed within the last
+    hour (with the next sweep), and texts or pictures that were only searched for (their vectors, after 30 days).
     Raises UsageError inside a transaction, DatabaseRights for a role that does not see every tenant, StoreError.
     """
     lent = driver(connection)
