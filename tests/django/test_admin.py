@@ -73,7 +73,7 @@ class InTheAdmin(TestCase):
         assert response.status_code == 302
         assert self.names(self.get(response["Location"]))[:3] == ["shoe 6", "shoe 5", "shoe 4"]
         assert self.client.get(SHOP + "by-picture/").status_code == 302
-        assert "upload it again" in self.get(SHOP + "?q=picture:00ff")
+        assert "upload the picture again" in self.get(SHOP + "?q=picture:00ff")
         assert "upload it again" in self.get(SHOP + "?q=picture:nonsense")
 
     def test_a_stranger_cannot_search_by_picture(self) -> None:
@@ -88,7 +88,7 @@ class InTheAdmin(TestCase):
         similar = page.split("imgsearch-similar")[1]
         assert set(self.names(similar)[:2]) == {"shoe 2", "shoe 4"}
         assert len(self.names(similar)) == 6
-        assert "no picture" in self.get(f"{SHOP}{self.products[7].pk}/change/")
+        assert "no embedded image" in self.get(f"{SHOP}{self.products[7].pk}/change/")
 
     def test_embed_again(self) -> None:
         chosen = [product.pk for product in self.products[:3]]
