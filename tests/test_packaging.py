@@ -114,7 +114,7 @@ def services(name: str) -> dict[str, Any]:
 
 def test_the_compose_file_starts_every_process_healthily() -> None:
     found = services("docker-compose.yml")
-    assert set(found) >= {"postgres", "redis", "migrate", "worker", "query-worker", "beat"}
+    assert set(found) >= {"postgres", "redis", "migrate", "worker", "query-worker", "beat", "web"}
     for name, service in found.items():
         assert "healthcheck" in service or name == "migrate", name
         for needed in service.get("depends_on", {}):

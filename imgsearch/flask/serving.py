@@ -15,7 +15,7 @@ from types import FrameType
 
 from imgsearch import db
 from imgsearch.db import sql
-from imgsearch.errors import UsageError
+from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.flask.extension import create_app
 from imgsearch.http.access import is_loopback
 from imgsearch.http.state import AppState
@@ -61,9 +61,7 @@ def guard(settings: Settings, host: str) -> bool:
     """Answer whether to serve without keys. Raises UsageError for an address that others reach where no key exists."""
     if is_loopback(host):
         return settings.http_keys == "auto"
-    with db.connect(settings, autocommit=True) as connection:
-        working = [key for key in keys.listed(connection) if key.revoked_at is None]
-    if not working:
+    if not _may_have_keys(settings):
         raise UsageError(
             f"{host} can be reached from other machines, and there is no key yet. "
             "Make one with `imgsearch key create --tenant …`, or listen on 127.0.0.1."
@@ -81,6 +79,15 @@ def guard(settings: Settings, host: str) -> bool:
             f"own code. Run as an administrator: GRANT imgsearch_writer TO {role}; or connect as a role that is in it."
         )
     return False
+
+
+def _may_have_keys(settings: Settings) -> bool:
+    """Tell whether a key works; a role that may only look one up cannot tell, and refuses each request without one."""
+    try:
+        with db.connect(settings, autocommit=True) as connection:
+            return any(key.revoked_at is None for key in keys.listed(connection))
+    except DatabaseRights:
+        return True
 
 
 def listen(host: str, port: int, *, nearby: bool = False) -> socket.socket:
