@@ -114,7 +114,7 @@ def with_settings(settings: Settings, **values: str) -> Settings:
 
 @pytest.fixture
 def worker(settings: Settings, environment: dict[str, str], tmp_path: Path) -> Iterator[WorkerProcess]:
-    """A real Celery worker process with the light stand-in encoder, for both lanes."""
+    """A real Celery worker process with the light stand-in encoder, for both queues."""
     with WorkerProcess(settings, environment, tmp_path / "worker.log") as process:
         yield process
 

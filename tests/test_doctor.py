@@ -37,7 +37,7 @@ def healthy(servers: embedded.Servers, template: str) -> Iterator[Settings]:
         with db.connect(made, autocommit=True) as connection:
             crowd(connection, ensure(connection, FakeEncoder().describe()), 1500)
             connection.execute(
-                "INSERT INTO imgsearch.worker (name, lane, host, pid, device, space_id, seen_at) "
+                "INSERT INTO imgsearch.worker (name, queue, host, pid, device, space_id, seen_at) "
                 "VALUES ('w', 'both', 'h', 1, 'cpu', 1, now() + interval '1 hour')"
             )
         yield made

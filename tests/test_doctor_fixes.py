@@ -32,7 +32,7 @@ READ_OFTEN = """SELECT count(i.price) FROM generate_series(1, 11000) g
     SELECT pg_stat_force_next_flush();"""
 TUNED = """UPDATE imgsearch.space
     SET parameters = parameters || '{"search": {"ef": 100, "pool": 320, "target": 0.95, %s}}';"""
-WORKER = "INSERT INTO imgsearch.worker (name, lane, host, pid, device, space_id, seen_at) VALUES "
+WORKER = "INSERT INTO imgsearch.worker (name, queue, host, pid, device, space_id, seen_at) VALUES "
 # A trap may be met in several ways: the name, then the way.
 TRAPS = {
     "pgvector too old": "UPDATE pg_extension SET extversion = '0.8.3' WHERE extname = 'vector'",

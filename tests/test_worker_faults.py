@@ -58,7 +58,7 @@ def test_a_claim_that_an_outage_cut_off_is_worked_on_by_the_same_worker(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'imgsearch images' AND wait_event_type = 'Lock'"
             ).fetchone(),
-            what="the lane between claim and feed",
+            what="the loop between claim and prefetch",
         )
         connection.execute("COMMIT")
         eventually(lambda: ready(connection) == 1, 15, "the picture ready")
@@ -95,7 +95,7 @@ def test_a_lost_device_gives_everything_back_within_two_seconds(
         assert running.lost.wait(10)
         assert encoder.raised_at is not None
         assert running.lost_at - encoder.raised_at < 2
-        # A picture claimed at that very moment is given back by the next look of the lane, or by its lease.
+        # A picture claimed at that very moment is given back by the next look of the loop, or by its lease.
         eventually(lambda: "leased" not in {j[1] for j in jobs(connection)}, 20, "everything given back")
         found = jobs(connection)
     assert ("culprit", "pending", 1, "worker_lost") in found, "whoever was there has spent the attempt, and is suspect"

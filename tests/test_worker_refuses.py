@@ -73,7 +73,7 @@ def test_celerys_own_command_becomes_the_same_worker(
             command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            seen = "SELECT lane, pid FROM imgsearch.worker"
+            seen = "SELECT queue, pid FROM imgsearch.worker"
             eventually(lambda: connection.execute(seen).fetchall() == [(queue, process.pid)], 40, "the worker")
             arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
             assert arguments[1:5] == [b"-m", b"imgsearch_workers", b"--queue", queue.encode()]

@@ -87,12 +87,12 @@ def test_a_running_loop_gives_back_what_it_has_and_stops(
     assert connection.execute("SELECT count(*) FROM imgsearch.embedding_1").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("lane", ["images", "queries"])
+@pytest.mark.parametrize("queue", ["images", "queries"])
 def test_a_worker_process_says_so_and_ends(
-    settings: Settings, environment: dict[str, str], connection: Connection, tmp_path: Path, lane: str, space: Space
+    settings: Settings, environment: dict[str, str], connection: Connection, tmp_path: Path, queue: str, space: Space
 ) -> None:
     log = tmp_path / "worker.log"
-    with WorkerProcess(settings, environment, log, lane) as worker:
+    with WorkerProcess(settings, environment, log, queue) as worker:
         new = activate_another(connection)
         add(connection, settings, 1)
         assert worker.process.wait(30) == 75

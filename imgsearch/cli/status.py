@@ -35,8 +35,8 @@ def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> 
             f"index {state['index_health']}, {state['index_size']}"
         )
     if document["workers"]:
-        columns: list[str | tuple[str, str]] = ["worker", "lane", "device", ("seen", "right")]
-        rows = [(w["name"], w["lane"], w["device"], f"{w['silent']:.0f} s ago") for w in document["workers"]]
+        columns: list[str | tuple[str, str]] = ["worker", "queue", "device", ("seen", "right")]
+        rows = [(w["name"], w["queue"], w["device"], f"{w['silent']:.0f} s ago") for w in document["workers"]]
         output.print(table(columns, rows))
     else:
         output.print("[yellow]no worker has been seen in the last minute; start one: imgsearch up[/]")

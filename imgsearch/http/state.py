@@ -58,9 +58,9 @@ class AppState:
         """Lend a connection in a transaction of its own that is walled to `tenant`; see `Sessions.session`."""
         return self.sessions.session(tenant, writes=writes, patience=patience)
 
-    def ring(self, lane: wakeup.Lane) -> None:
-        """Nudge the workers of a lane; they look by themselves every few seconds anyway."""
-        wakeup.notify_workers(self.settings, lane)
+    def ring(self, queue: wakeup.Queue) -> None:
+        """Nudge the workers of a queue; they look by themselves every few seconds anyway."""
+        wakeup.notify_workers(self.settings, queue)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from celery import Celery
     from sqlalchemy.orm import Session
 
-Lane = Literal["images", "queries"]
+Queue = Literal["images", "queries"]
 QUEUES: dict[str, str] = {"images": "imgsearch.images", "queries": "imgsearch.queries"}
 TASKS: dict[str, str] = {"images": "imgsearch.wake_images", "queries": "imgsearch.wake_queries"}
 _WAITING = "imgsearch_added"  # in Session.info: the settings of what was added and not yet committed
 _under_way = Lock()
 
 
-def notify_workers(settings: Settings, lane: Lane = "images") -> bool:
-    """Send the workers of a lane a Celery message; return whether the broker took it. Call it after COMMIT.
+def notify_workers(settings: Settings, queue: Queue = "images") -> bool:
+    """Send the workers of a queue a Celery message; return whether the broker took it. Call it after COMMIT.
 
     Never raises for a broker that is down. Without a broker there is nothing to send, and False comes back.
     """
@@ -49,7 +49,7 @@ def notify_workers(settings: Settings, lane: Lane = "images") -> bool:
 
     try:
         # An hour-old message says nothing; without an expiry they would pile up while no worker runs.
-        _client(url).send_task(TASKS[lane], queue=QUEUES[lane], ignore_result=True, expires=60, retry=False)
+        _client(url).send_task(TASKS[queue], queue=QUEUES[queue], ignore_result=True, expires=60, retry=False)
     except (KombuError, RedisError, OSError):
         return False
     return True

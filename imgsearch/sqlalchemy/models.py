@@ -138,7 +138,7 @@ class Worker(Base):
     __tablename__ = "worker"
 
     name: Mapped[str] = mapped_column(primary_key=True)
-    lane: Mapped[str]
+    queue: Mapped[str]
     host: Mapped[str]
     pid: Mapped[int]
     device: Mapped[str]

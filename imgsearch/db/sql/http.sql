@@ -47,8 +47,8 @@ SELECT (SELECT count(*) FROM imgsearch.image i WHERE %(tenant)s::text IS NULL OR
 FROM imgsearch.job j WHERE %(tenant)s::text IS NULL OR j.tenant_id = %(tenant)s
 
 -- name: workers
--- Is there a model, and anybody to embed: workers seen within 30 seconds, by lane.
-SELECT count(*) FILTER (WHERE lane IN ('images', 'both')) AS images, count(*) FILTER (WHERE lane IN ('queries', 'both')) AS queries,
+-- Is there a model, and anybody to embed: workers seen within 30 seconds, by queue.
+SELECT count(*) FILTER (WHERE queue IN ('images', 'both')) AS images, count(*) FILTER (WHERE queue IN ('queries', 'both')) AS queries,
        EXISTS (SELECT FROM imgsearch.space WHERE state = 'active') AS model
 FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
 

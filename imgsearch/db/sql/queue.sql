@@ -151,8 +151,8 @@ SELECT extract(epoch FROM min(due) - now())::float8 FROM imgsearch.job WHERE sta
 
 -- name: alive
 -- A worker's sign of life; returns the space that is searched now.
-INSERT INTO imgsearch.worker AS w (name, lane, host, pid, device, space_id, forward_at)
-VALUES (%(name)s, %(lane)s, %(host)s, %(pid)s, %(device)s, %(space_id)s, to_timestamp(%(forward_at)s))
+INSERT INTO imgsearch.worker AS w (name, queue, host, pid, device, space_id, forward_at)
+VALUES (%(name)s, %(queue)s, %(host)s, %(pid)s, %(device)s, %(space_id)s, to_timestamp(%(forward_at)s))
 ON CONFLICT (name) DO UPDATE
 SET seen_at = now(), space_id = EXCLUDED.space_id, device = EXCLUDED.device, forward_at = coalesce(EXCLUDED.forward_at, w.forward_at)
 RETURNING (SELECT s.space_id FROM imgsearch.space s WHERE s.state = 'active') AS searched

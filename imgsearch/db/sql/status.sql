@@ -4,7 +4,7 @@ SELECT * FROM imgsearch.status
 
 -- name: workers
 -- Workers seen within a minute.
-SELECT name, lane, device, host, pid, extract(epoch FROM now() - seen_at)::float8 AS silent
+SELECT name, queue, device, host, pid, extract(epoch FROM now() - seen_at)::float8 AS silent
 FROM imgsearch.worker WHERE seen_at > now() - interval '1 minute' ORDER BY name
 
 -- name: failures

@@ -166,7 +166,7 @@ COMMENT ON COLUMN imgsearch.query_vector.answered_at IS 'When it was answered.';
 
 CREATE TABLE imgsearch.worker (
     name       text        PRIMARY KEY,
-    lane       text        NOT NULL,
+    queue      text        NOT NULL,
     host       text        NOT NULL,
     pid        integer     NOT NULL,
     device     text        NOT NULL,
@@ -174,11 +174,11 @@ CREATE TABLE imgsearch.worker (
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at    timestamptz NOT NULL DEFAULT now(),
     forward_at timestamptz,
-    CONSTRAINT lane_is_known CHECK (lane IN ('images', 'queries', 'both'))
+    CONSTRAINT queue_is_known CHECK (queue IN ('images', 'queries', 'both'))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 500);
 COMMENT ON TABLE imgsearch.worker IS 'Workers seen: each renews its row every few seconds.';
-COMMENT ON COLUMN imgsearch.worker.name IS 'lane@host:pid.';
-COMMENT ON COLUMN imgsearch.worker.lane IS 'What it works on: images, queries or both.';
+COMMENT ON COLUMN imgsearch.worker.name IS 'queue@host:pid.';
+COMMENT ON COLUMN imgsearch.worker.queue IS 'What it works on: images, queries or both.';
 COMMENT ON COLUMN imgsearch.worker.host IS 'Where it runs.';
 COMMENT ON COLUMN imgsearch.worker.pid IS 'Its process there.';
 COMMENT ON COLUMN imgsearch.worker.device IS 'Where its model runs: cpu, cuda:0, …';

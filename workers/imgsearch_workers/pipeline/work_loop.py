@@ -85,7 +85,7 @@ class WorkLoop:
         self._alive_at = self.looked_at
         values = {
             "name": self.worker,
-            "lane": self.name,
+            "queue": self.name,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "device": self.device,
