@@ -133,6 +133,9 @@ class Settings(BaseModel):
     http_rate: float = Field(
         100, ge=0, le=1e6, description="requests per second of one key, in bursts of twice as many; 0: no limit"
     )
+    http_rate_store: Literal["memory", "redis"] = Field(
+        "memory", description="where requests are counted: `memory` of each process, or `redis` for all together"
+    )
     http_cors: Names = Field(
         frozenset(), description="comma-separated origins (https://shop.example) whose pages may call the HTTP API"
     )

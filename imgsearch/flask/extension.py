@@ -51,7 +51,7 @@ class ImageSearch:
         given = {key: str(value) for key, value in app.config.items() if key.startswith("IMGSEARCH_")}
         settings = load_settings(given)
         app.extensions[EXTENSION] = AppState(settings, identify=self._identify, url_prefix=self._url_prefix)
-        app.register_blueprint(blueprint.make(), url_prefix=self._url_prefix or None)
+        app.register_blueprint(blueprint.make(settings, self._url_prefix), url_prefix=self._url_prefix or None)
         if self._page:
             from imgsearch.page import blueprint as page  # a host that wants the API alone never loads it
 

@@ -17,6 +17,7 @@ from imgsearch.ops import api_keys as keys
 from imgsearch.ops.api_keys import Scope
 
 COOKIE = "imgsearch_key"
+MISSING_KEY = "Missing API key. Send Authorization: Bearer imgs_…; `imgsearch key create` makes a key."
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -47,7 +48,7 @@ def admit() -> Response | None:
     """Before each request: refuse what comes from another site or from nobody we know, and who asks too often."""
     here = app_state()
     if request.method == "OPTIONS":
-        return None  # a browser asks beforehand, without credentials; `share` answers it
+        return None  # a browser asks beforehand, without credentials; flask-cors answers it
     if here.allow_anonymous:
         _from_this_machine()
     if getattr(current_app.view_functions.get(request.endpoint or ""), "imgsearch_open", False) or _is_static():
@@ -56,7 +57,7 @@ def admit() -> Response | None:
     if bearer is None and request.method not in _SAFE:
         from_our_own_page()
     found = _identify(here, bearer.token if bearer else None)
-    wait = here.rate.take(found.name) if not here.allow_anonymous else 0.0
+    wait = 0.0 if here.allow_anonymous else here.limiter.take(f"{found.tenant or ''}/{found.name}")
     if wait:
         raise TooMany(wait)
     g.imgsearch_identity = found
@@ -65,36 +66,21 @@ def admit() -> Response | None:
 
 
 def me() -> Identity:
-    """Answer who asks."""
+    """Return who asks."""
     found = g.get("imgsearch_identity")
     if not isinstance(found, Identity):
-        raise Unauthorized("Send a key: Authorization: Bearer imgs_…; make one with `imgsearch key create`.")
+        raise Unauthorized(MISSING_KEY)
     return found
 
 
 def tenant_of(wanted: str | None) -> str | None:
-    """Answer the tenant of this request: the identity's. A request may repeat it, never choose another."""
+    """Return the tenant of this request: the identity's. A request may repeat it, never choose another."""
     mine = me().tenant
     if mine is None:
         return wanted
     if wanted is not None and wanted != mine:
         raise Problem(403, "other_tenant", "This key reaches another tenant's pictures only; leave the tenant out.")
     return mine
-
-
-def share(response: Response) -> Response:
-    """After each request: let pages of the configured origins read the API, and no other."""
-    origin = request.headers.get("Origin")
-    if origin is None or not _is_api():
-        return response
-    response.vary.add("Origin")
-    if origin in app_state().settings.http_cors:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        if request.method == "OPTIONS":
-            response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE"
-            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
-            response.headers["Access-Control-Max-Age"] = "600"
-    return response
 
 
 def _identify(here: AppState, token: str | None) -> Identity:
@@ -107,11 +93,22 @@ def _identify(here: AppState, token: str | None) -> Identity:
         return found
     key = token or (None if _is_api() else request.cookies.get(COOKIE))
     if not key:
-        raise Unauthorized("Send a key: Authorization: Bearer imgs_…; make one with `imgsearch key create`.")
-    grant = here.sessions.ask(lambda connection: keys.check(connection, key))
+        raise Unauthorized(MISSING_KEY)
+    grant = grant_of(here, key)
     if grant is None:
-        raise Unauthorized("This key does not work: it is unknown or was revoked.")
+        raise Unauthorized("Invalid API key: it is unknown or was revoked.")
     return Identity(tenant=grant.tenant_id, scope=grant.scope, name=grant.handle)
+
+
+def grant_of(here: AppState, key: str) -> keys.Grant | None:
+    """Return what a key is worth, None for a wrong one. Raises TooMany for an address that tries many wrong ones."""
+    address = request.remote_addr or ""
+    wait = here.limiter.may_try(address, key)
+    if wait:
+        raise TooMany(wait, "Too many invalid API keys from this address")
+    grant = here.sessions.ask(lambda connection: keys.check(connection, key)) if keys.is_well_formed(key) else None
+    here.limiter.tried(address, key, worked=grant is not None)
+    return grant
 
 
 def _from_this_machine() -> None:
@@ -140,7 +137,7 @@ def from_our_own_page() -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Answer whether a host name or address can only mean this machine."""
+    """Return whether a host name or address can only mean this machine."""
     if host == "localhost":
         return True
     try:

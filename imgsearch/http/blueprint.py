@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import time
 from collections.abc import Callable
 
 from flask import Blueprint, Response, g, request
+from flask_cors import CORS
 
 from imgsearch.http import access, api, caps, health, openapi, problem, thumbnails
 from imgsearch.http.state import app_state
+from imgsearch.settings import Settings
 
 NAME = "imgsearch"
 POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
@@ -21,10 +25,11 @@ HEADERS = {
 }
 
 
-def make() -> Blueprint:
+def make(settings: Settings, prefix: str) -> Blueprint:
     """Return a fresh blueprint: one per app, so that several apps never share state."""
     made = Blueprint(NAME, __name__)
     guard(made, failed)
+    _share(made, settings.http_cors, prefix)
     for part in (api, health, openapi, thumbnails):
         part.mount(made)
     return made
@@ -39,7 +44,7 @@ def guard(blueprint: Blueprint, on_error: Callable[[Exception], Response]) -> No
 
 def before() -> Response | None:
     """Set the limits of the request's body, and check who asks."""
-    g.imgsearch_request = secrets.token_hex(6)
+    g.imgsearch_request, g.imgsearch_began = secrets.token_hex(6), time.perf_counter()
     largest = app_state().settings.http_body
     carries_images = request.endpoint == f"{NAME}.v1_add"  # a thousand of them, with their fields
     fields = largest if carries_images else min(largest, caps.JSON_BYTES)
@@ -60,4 +65,23 @@ def after(response: Response) -> Response:
         response.headers.setdefault(name, value)
     response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers.setdefault("Cache-Control", "no-store")
-    return access.share(response)
+    app_state().metrics.ended(request.endpoint, response.status_code, g.pop("imgsearch_began", None))
+    return response
+
+
+def _share(blueprint: Blueprint, origins: frozenset[str], prefix: str) -> None:
+    """Let pages of these origins read the API, and no others. Every option is given: none is taken from the host."""
+    if origins:
+        CORS(
+            blueprint,
+            resources={rf"{re.escape(prefix)}/v1/.*": {}},
+            origins=[re.compile(rf"{re.escape(origin)}\Z") for origin in sorted(origins)],
+            methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After"],
+            supports_credentials=False,
+            send_wildcard=False,
+            always_send=False,
+            vary_header=True,
+            max_age=600,
+        )

@@ -12,16 +12,7 @@ from imgsearch.errors import ImgsearchError, SchemaAhead, SchemaBehind
 from imgsearch.http import access, responses
 from imgsearch.http.api import sent
 from imgsearch.http.state import AppState, app_state
-
-_GAUGES = {
-    "images": "Pictures, whatever their state.",
-    "pending": "Pictures that wait.",
-    "leased": "Pictures a worker has.",
-    "failed": "Pictures set aside; see imgsearch.failures.",
-    "skipped": "Pictures left out on purpose.",
-    "oldest_waiting": "Seconds the oldest waiting picture has waited.",
-    "workers": "Workers seen within 30 seconds.",
-}
+from imgsearch.ops.metrics import queue_exposition
 
 
 def mount(blueprint: Blueprint) -> None:
@@ -51,12 +42,11 @@ def status() -> Response:
 
 def metrics() -> Response:
     """Return the same for Prometheus; no tenant is named, so that a graph never says who is a customer."""
-    lines: list[str] = []
-    for name, value in read(app_state()).items():
-        if name in _GAUGES:
-            full = f"imgsearch_{name}" + ("_seconds" if name == "oldest_waiting" else "")
-            lines += [f"# HELP {full} {_GAUGES[name]}", f"# TYPE {full} gauge", f"{full} {value or 0}"]
-    return Response("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+    here, tenant = app_state(), access.me().tenant
+    with here.session(tenant) as connection:
+        queue = queue_exposition(connection, tenant)
+    own = here.metrics.exposition() if tenant is None else b""  # how busy the process is tells of all tenants
+    return Response(queue + own, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def read(here: AppState) -> dict[str, Any]:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imgsearch.errors import UsageError
 from imgsearch.ops.api_keys import SCOPES, Scope
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Somebody who asks. `tenant` None means all tenants: an open, loopback-only site, or your own decision."""
+    """Somebody who asks. `tenant` None means all tenants: an open, loopback-only site, or your own decision.
 
+    name: who it is, for example your user's id: each name has a rate limit of its own.
+    """
+
+    name: str
     tenant: str | None
     scope: Scope = "search"
-    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise UsageError("An Identity needs a name, for example your user's id: each has a rate limit of its own.")
 
     def may(self, scope: Scope) -> bool:
-        """Answer whether `scope` is within what was granted."""
+        """Return whether `scope` is within what was granted."""
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 

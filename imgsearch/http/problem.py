@@ -47,10 +47,10 @@ class Unauthorized(Problem):
 
 
 class TooMany(Problem):
-    """More requests than the key may make; `seconds` until the next is welcome."""
+    """More requests than allowed; `seconds` until the next is welcome."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(429, "too_many_requests", f"This key asks too often; wait {seconds:.2f} s.")
+    def __init__(self, seconds: float, reason: str = "Too many requests") -> None:
+        super().__init__(429, "too_many_requests", f"{reason}; wait {seconds:.2f} s.")
         self.headers["Retry-After"] = str(max(1, round(seconds + 0.5)))
 
 

@@ -12,10 +12,11 @@ from flask import current_app
 from imgsearch.db import sql
 from imgsearch.errors import SettingsError
 from imgsearch.http.identity import Identity
-from imgsearch.http.rate import Rate
+from imgsearch.http.limiter import Limiter
+from imgsearch.http.metrics import RequestMetrics
 from imgsearch.http.sessions import PATIENCE, Sessions
 from imgsearch.ingest import upload, wakeup
-from imgsearch.servers import database_url
+from imgsearch.servers import database_url, redis_url
 from imgsearch.settings import Settings
 from imgsearch.storage import Store
 
@@ -33,12 +34,14 @@ class AppState:
     identify: Callable[[], Identity | None] | None = None
     url_prefix: str = ""
     allow_anonymous: bool = False
-    rate: Rate = field(init=False)
+    limiter: Limiter = field(init=False)
+    metrics: RequestMetrics = field(default_factory=RequestMetrics)
     sessions: Sessions = field(init=False)
     _secret: bytes = field(default=b"", init=False)
 
     def __post_init__(self) -> None:
-        self.rate = Rate(self.settings.http_rate)
+        shared = self.settings.http_rate_store == "redis"
+        self.limiter = Limiter(self.settings.http_rate, lambda: redis_url(self.settings) if shared else "")
         self.sessions = Sessions(lambda: database_url(self.settings))
 
     @property

@@ -54,6 +54,11 @@ def create(connection: Connectable, *, tenant: str, scope: str, name: str = "") 
     return f"imgs_{handle}_{secret}"
 
 
+def is_well_formed(key: str) -> bool:
+    """Return whether a text could be a key at all; nothing is looked up."""
+    return _KEY.fullmatch(key) is not None
+
+
 def check(connection: Connectable, key: str) -> Grant | None:
     """Return what a key grants, None for one that does not work; takes the same time for every wrong secret."""
     parts = _KEY.fullmatch(key)

@@ -118,23 +118,30 @@ def exposition(connection: Connection[Any] | None = None, *, ready: bool | None 
     from prometheus_client import generate_latest
 
     text: bytes = generate_latest(registry)
-    return text + (_queue(connection) if connection is not None else b"")
+    return text + (queue_exposition(connection) if connection is not None else b"")
 
 
-def _queue(connection: Connection[Any]) -> bytes:
-    """Return the gauges of the queue: every worker tells the same, so take their maximum, not their sum."""
-    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+def queue_exposition(connection: Connection[Any], tenant: str | None = None) -> bytes:
+    """Return the gauges of the queue, the same from workers and web processes: take their maximum, not their sum.
+
+    Of one tenant: its own images; how many questions wait is then left out, since it tells of the others.
+    """
+    with needed("metrics", "Metrics"):
+        from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
     depth = Gauge(
         "imgsearch_queue_size", "Images that wait, are in work, or were set aside", ["state"], registry=registry
     )
-    oldest = Gauge("imgsearch_oldest_pending_seconds", "How long the oldest picture has waited", registry=registry)
-    questions = Gauge("imgsearch_queries_waiting", "Questions nobody has answered yet", registry=registry)
-    found = sql.rows(connection, "queue", "depth")[0]
+    oldest = Gauge("imgsearch_oldest_pending_seconds", "How long the oldest image has waited", registry=registry)
+    workers = Gauge("imgsearch_workers", "Workers seen within 30 seconds", registry=registry)
+    found = sql.rows(connection, "queue", "depth", {"tenant": tenant})[0]
     for state in ("pending", "leased", "failed", "skipped"):
         depth.labels(state).set(found[state])
     oldest.set(found["oldest"])
-    questions.set(found["questions"])
+    workers.set(found["workers"])
+    if tenant is None:
+        questions = Gauge("imgsearch_queries_waiting", "Questions nobody has answered yet", registry=registry)
+        questions.set(found["questions"])
     text: bytes = generate_latest(registry)
     return text

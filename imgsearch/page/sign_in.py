@@ -9,7 +9,6 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 
 from imgsearch.http import access
 from imgsearch.http.state import AppState, app_state
-from imgsearch.ops import api_keys as keys
 from imgsearch.page.frame import frame
 
 
@@ -21,9 +20,9 @@ def mount(blueprint: Blueprint) -> None:
         here, key = app_state(), request.form.get("key", "").strip()
         access.from_our_own_page()
         onward = _inside(here, request.form.get("next", ""))
-        grant = here.sessions.ask(lambda connection: keys.check(connection, key))
+        grant = access.grant_of(here, key)
         if grant is None:
-            wrong = "This key does not work: it is unknown or was revoked."
+            wrong = "Invalid API key: it is unknown or was revoked."
             html = render_template("imgsearch/error.html", **frame(here), signed_out=True, wrong=wrong, next=onward)
             return Response(html, 401)
         left = redirect(onward, 303)

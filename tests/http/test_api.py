@@ -11,9 +11,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from imgsearch.dev.testing import FAKE
 from imgsearch.flask import create_app
+from imgsearch.ops.metrics import exposition
 from imgsearch.query import resolve
 from imgsearch.retrieval import search
 from imgsearch.settings import Settings
@@ -266,7 +268,28 @@ def test_it_is_ready_when_a_worker_is(anyone: FlaskClient, worker: WorkerProcess
     assert (status["images"], status["workers"], status["model"]) == (0, 2, FAKE)
     metrics = anyone.get("/metrics")
     assert metrics.content_type.startswith("text/plain")
-    assert "imgsearch_workers 2" in metrics.get_data(as_text=True)
+    shown = metrics.get_data(as_text=True)
+    assert "imgsearch_workers 2.0" in shown
+    assert 'imgsearch_http_request_duration_seconds_count{operation="readyz",status="200"} 1.0' in shown
+
+
+def test_the_queue_has_one_vocabulary(anyone: FlaskClient, connection: Connection, space: Space) -> None:
+    """What a worker publishes of the queue, a web process publishes under the same names."""
+
+    def names(text: str) -> set[str]:
+        return {family.name for family in text_string_to_metric_families(text)}
+
+    queue = names(exposition(connection).decode()) - names(exposition().decode())
+    assert queue == {
+        "imgsearch_queue_size",
+        "imgsearch_oldest_pending_seconds",
+        "imgsearch_queries_waiting",
+        "imgsearch_workers",
+    }
+    published = names(anyone.get("/metrics").get_data(as_text=True))
+    assert queue | {"imgsearch_http_request_duration_seconds"} == published | {
+        "imgsearch_http_request_duration_seconds"
+    }
 
 
 def test_an_unforeseen_error_leaves_no_trace_outside(

@@ -138,12 +138,14 @@ ON CONFLICT (tenant_id, image_id) DO NOTHING
 SELECT count(*) FROM imgsearch.job WHERE state IN ('pending', 'leased')
 
 -- name: depth
--- How many pictures are in which state of the queue, and how long the oldest has waited, in seconds.
+-- How many pictures (of one tenant) are in which state of the queue, how long the oldest has waited, in seconds, and
+-- who works.
 SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'leased') AS leased,
        count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
        coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE state IN ('pending', 'leased'))), 0)::float8 AS oldest,
-       (SELECT count(*) FROM imgsearch.query_vector WHERE answered_at IS NULL) AS questions
-FROM imgsearch.job
+       (SELECT count(*) FROM imgsearch.query_vector WHERE answered_at IS NULL) AS questions,
+       (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds') AS workers
+FROM imgsearch.job WHERE %(tenant)s::text IS NULL OR tenant_id = %(tenant)s
 
 -- name: next_due
 -- Seconds until the next picture may be claimed; null when none waits.

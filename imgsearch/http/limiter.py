@@ -1,0 +1,116 @@
+"""How often one key, one user of the host's app, or one address may ask; counted by the library `limits`.
+
+That is the engine of Flask-Limiter without its hooks: an extension must not touch the host's own limiter or
+configuration. Requests are counted in this process, or in Redis for all processes together. Where Redis does not
+answer, this process counts by itself for a while: a limit is not worth an outage.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import sha256
+from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from limits.strategies import RateLimiter
+
+GUESSES = 20  # wrong keys that one address may send in a minute; each costs a look-up in the database
+REMEMBERED = 1024  # keys that worked lately: whoever shares an address with a guesser is not shut out
+SULK = 10.0  # seconds to count without Redis after it failed
+PATIENCE = 0.2  # seconds to wait for Redis
+
+
+class Limiter:
+    """`per_second` requests on average, twice as many at once; 0: no limit at all. `redis_url` "": in memory."""
+
+    def __init__(self, per_second: float, redis_url: Callable[[], str] = str) -> None:
+        self._per_second = per_second
+        self._redis_url = redis_url
+        self._lock = Lock()
+        self._here: RateLimiter | None = None
+        self._shared: RateLimiter | None = None
+        self._without_redis_until = 0.0
+        self._worked: OrderedDict[bytes, None] = OrderedDict()
+
+    def take(self, who: str) -> float:
+        """Count one request of `who`; return 0, or in how many seconds the next is welcome."""
+        return self._hit(_requests(self._per_second), who) if self._per_second else 0.0
+
+    def may_try(self, address: str, key: str) -> float:
+        """Return 0 where a key may be looked up, or in how many seconds; asked before the database is."""
+        if not self._per_second or sha256(key.encode()).digest() in self._worked:
+            return 0.0
+        return self._ask(lambda counts: 0.0 if counts.test(_guesses(), address) else _wait(counts, _guesses(), address))
+
+    def tried(self, address: str, key: str, *, worked: bool) -> None:
+        """Note whether a key worked."""
+        if worked:
+            with self._lock:
+                self._worked[sha256(key.encode()).digest()] = None
+                while len(self._worked) > REMEMBERED:
+                    self._worked.popitem(last=False)
+        elif self._per_second:
+            self._hit(_guesses(), address)
+
+    def _hit(self, item: RateLimitItem, who: str) -> float:
+        return self._ask(lambda counts: 0.0 if counts.hit(item, who) else _wait(counts, item, who))
+
+    def _ask(self, question: Callable[[RateLimiter], float]) -> float:
+        from limits.errors import StorageError
+
+        if time.monotonic() >= self._without_redis_until and (shared := self._in_redis()):
+            try:
+                return question(shared)
+            except StorageError:
+                self._without_redis_until = time.monotonic() + SULK
+        return question(self._in_memory())
+
+    def _in_memory(self) -> RateLimiter:
+        from limits.storage import MemoryStorage
+        from limits.strategies import SlidingWindowCounterRateLimiter
+
+        with self._lock:
+            if self._here is None:
+                self._here = SlidingWindowCounterRateLimiter(MemoryStorage())
+            return self._here
+
+    def _in_redis(self) -> RateLimiter | None:
+        from limits.storage import storage_from_string
+        from limits.strategies import SlidingWindowCounterRateLimiter
+
+        url = self._redis_url()
+        with self._lock:
+            if url and self._shared is None:
+                scheme, _, place = url.partition("://")  # redis-py and Celery spell a socket in their own ways
+                spelled = f"redis+unix://{place}" if scheme in {"unix", "redis+socket"} else url
+                store = storage_from_string(
+                    spelled,
+                    wrap_exceptions=True,
+                    key_prefix="imgsearch",
+                    socket_timeout=PATIENCE,
+                    socket_connect_timeout=PATIENCE,
+                )
+                self._shared = SlidingWindowCounterRateLimiter(store)
+            return self._shared
+
+
+def _requests(per_second: float) -> RateLimitItem:
+    from limits import RateLimitItemPerSecond
+
+    most = max(1, int(2 * per_second))
+    return RateLimitItemPerSecond(most, math.ceil(most / per_second), namespace="requests")
+
+
+def _guesses() -> RateLimitItem:
+    from limits import RateLimitItemPerMinute
+
+    return RateLimitItemPerMinute(GUESSES, namespace="guesses")
+
+
+def _wait(counts: RateLimiter, item: RateLimitItem, who: str) -> float:
+    return max(0.01, counts.get_window_stats(item, who).reset_time - time.time())

@@ -1,0 +1,95 @@
+"""How often a key, a user of the host's app, and an address with wrong keys may ask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from flask import Flask
+
+from imgsearch.errors import UsageError
+from imgsearch.flask import Identity, ImageSearch, create_app
+from imgsearch.http.limiter import GUESSES, Limiter
+from imgsearch.settings import Settings
+from tests.conftest import with_settings
+from tests.http.conftest import problem, with_key
+from tests.http.wire import through_proxy
+
+KeyOf = Callable[..., str]
+
+
+def test_a_key_that_asks_too_often_must_wait(settings: Settings, shop: list[int], key_of: KeyOf) -> None:
+    app = create_app(with_settings(settings, HTTP_RATE="2").environment())
+    one, other = with_key(key_of("acme")), with_key(key_of("acme"))
+    codes = [app.test_client().get(f"/v1/images/{shop[0]}", headers=one).status_code for _ in range(8)]
+    assert codes[:4] == [200] * 4
+    assert 429 in codes
+    refused = app.test_client().get(f"/v1/images/{shop[0]}", headers=one)
+    problem(refused, 429, "too_many_requests")
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert app.test_client().get(f"/v1/images/{shop[0]}", headers=other).status_code == 200
+    app.extensions["imgsearch"].close()
+
+
+def test_each_user_of_the_host_has_a_limit_of_their_own(settings: Settings, shop: list[int]) -> None:
+    who = [Identity(name="ann", tenant="acme")]
+    app = Flask("shop")
+    app.config.update(with_settings(settings, HTTP_RATE="1").environment())
+    ImageSearch(app, identify=lambda: who[0])
+    client = app.test_client()
+    assert 429 in [client.get(f"/imgsearch/v1/images/{shop[0]}").status_code for _ in range(5)]
+    who[0] = Identity(name="bob", tenant="acme")
+    assert client.get(f"/imgsearch/v1/images/{shop[0]}").status_code == 200
+    with pytest.raises(UsageError, match="needs a name"):
+        Identity(name="", tenant="acme")
+    app.extensions["imgsearch"].close()
+
+
+def test_wrong_keys_stop_costing_look_ups_and_shut_out_nobody_else(
+    settings: Settings, shop: list[int], key_of: KeyOf
+) -> None:
+    good, late = key_of("acme"), key_of("acme")
+    with through_proxy(settings.database_url) as wire:
+        app = create_app(with_settings(settings, DATABASE_URL=wire.url).environment())
+        client = app.test_client()
+
+        def ask(key: str) -> int:
+            return client.get(f"/v1/images/{shop[0]}", headers=with_key(key)).status_code
+
+        assert ask(good) == 200
+        assert ask("nonsense") == 401
+        codes = [ask(f"imgs_{n:012x}_{'A' * 43}") for n in range(GUESSES + 5)]
+        assert codes[: GUESSES - 1] == [401] * (GUESSES - 1)
+        assert codes[-1] == 429
+        before = wire.trips
+        assert {ask(f"imgs_{n:012x}_{'B' * 43}") for n in range(20)} == {429}
+        assert wire.trips == before, "refused before the database was asked"
+        assert ask(good) == 200, "a key that worked before goes on"
+        assert ask(late) == 429, "an unknown one waits, from this address"
+        other = client.get(f"/v1/images/{shop[0]}", headers=with_key(late), environ_base={"REMOTE_ADDR": "10.0.0.9"})
+        assert other.status_code == 200
+        assert client.post("/sign-in", data={"key": f"imgs_{1:012x}_{'C' * 43}"}).status_code == 429
+        app.extensions["imgsearch"].close()
+
+
+def test_a_limit_is_shared_through_redis_and_outlives_its_failure(settings: Settings) -> None:
+    who = f"someone/{time.time_ns()}"
+    one, other = (Limiter(1, lambda: settings.redis_url) for _ in range(2))
+    assert [one.take(who), other.take(who)] == [0.0, 0.0]
+    assert other.take(who) > 0
+    assert one.take(who) > 0
+    assert Limiter(1).take(who) == 0, "in memory each counts by itself"
+    alone = Limiter(1, lambda: "redis://127.0.0.1:1/0")
+    began = time.monotonic()
+    assert [alone.take(who) > 0 for _ in range(3)] == [False, False, True]
+    assert time.monotonic() - began < 2
+
+
+def test_no_rate_means_no_limit(settings: Settings, connection: psycopg.Connection[object]) -> None:
+    free = Limiter(0)
+    assert {free.take("a") for _ in range(1000)} == {0.0}
+    for _ in range(GUESSES * 2):
+        free.tried("10.0.0.1", "wrong", worked=False)
+    assert free.may_try("10.0.0.1", "wrong") == 0
