@@ -54,7 +54,7 @@ class Asked:
 
 
 def walking(ef: float) -> float:
-    """Answer the ms of a walk: imgsearch.walking()."""
+    """Answer the ms of a walk: imgsearch_internal.walk_cost_ms()."""
     return 0.75 + 0.0155 * ef
 
 
@@ -126,7 +126,8 @@ def _sample(connection: psycopg.Connection[Any]) -> NDArray[np.int64]:
 
 def _near(connection: psycopg.Connection[Any], vector: Halfvec) -> NDArray[np.int64]:
     rows = connection.execute(
-        "SELECT s.image_id FROM imgsearch.image_sample s, imgsearch.aim(%s, 10) a ORDER BY s.bits <~> a.bits LIMIT 32",
+        "SELECT s.image_id FROM imgsearch.image_sample s, imgsearch_internal.search_context(%s, 10) a"
+        " ORDER BY s.bits <~> a.bits LIMIT 32",
         [vector],
     ).fetchall()
     return np.array([row[0] for row in rows], dtype=np.int64) - 1

@@ -282,19 +282,23 @@ def test_every_filter_is_an_option_and_one_place_makes_the_value() -> None:
             "product_ids": ["a", "b"],
             "exclude_image_ids": [],
             "created_after": "2026-01-31T00:00:00+00:00",
-            "where": '{"not": {"category": "hats"}}',
+            "condition": '{"not": {"category": "hats"}}',
         }
     )
-    assert made.given().keys() == {"tenant", "attributes", "product_ids", "created_after", "where"}
+    assert made.given().keys() == {"tenant", "attributes", "product_ids", "created_after", "condition"}
     assert made.attributes == {"colour": "red", "size": {"min": 3}}
-    assert made.where == {"not": {"category": "hats"}}
+    assert made.condition == {"not": {"category": "hats"}}
     assert made.created_after is not None
     assert made.created_after.isoformat() != ""
 
 
 @pytest.mark.parametrize(
     ("option", "value", "says"),
-    [("--created-after", "yesterday", "is no time"), ("--where", "{", "not JSON"), ("--where", "[]", "JSON object")],
+    [
+        ("--created-after", "yesterday", "is no time"),
+        ("--condition", "{", "not JSON"),
+        ("--condition", "[]", "JSON object"),
+    ],
 )
 def test_a_filter_that_cannot_be_read_says_how_to_write_it(
     run: Run, space: Space, option: str, value: str, says: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,59 +61,84 @@ def said(lines: list[str], *wanted: str) -> bool:
     return all(any(w in line for line in lines) for w in wanted)
 
 
-def test_a_walk_over_the_graph_is_named(connection: Connection, like: ImageId) -> None:
+def figures(connection: Connection, like: ImageId, k: int = 10, **filters: Any) -> dict[str, dict[str, Any]]:
+    """Return what explain_search() tells programs: {subject: figures}."""
+    rows = connection.execute(
+        "SELECT subject, figures"
+        " FROM imgsearch.explain_search(imgsearch.vec_of(%s), imgsearch.filters_of(%s), k => %s)",
+        (like.image_id, json.dumps(filters), k),
+    ).fetchall()
+    return dict(rows)
+
+
+def test_a_walk_over_the_graph_is_told(connection: Connection, like: ImageId) -> None:
     with connection.transaction(force_rollback=True):
         connection.execute(MANY)
-        lines = explain(connection, like)
-    assert said(lines, "found by hnsw", "walked the graph to the nearest", "Every picture matches"), lines
-    assert said(lines, "Touched ", "pages of 8 kB"), lines
-    assert not said(lines, "Why not"), lines
+        told, lines = figures(connection, like), explain(connection, like)
+    assert told["found"]["strategy"] == "hnsw"
+    assert (told["found"]["rows"], told["found"]["matches"], told["found"]["more"]) == (10, 10, True)
+    assert 60 <= told["way"]["ef"] <= 1000
+    assert told["share"]["share"] == 1
+    assert "reason" not in told
+    assert said(lines, "found by hnsw", "walked the graph to the nearest", "Touched ", "pages of 8 kB"), lines
 
 
 @pytest.mark.parametrize(
-    ("filters", "arm", "why"),
+    ("filters", "arm", "reason"),
     [
-        ({"tenant": "coop"}, "exact", "one tenant with few pictures"),
-        ({"max_price": 1.0001}, "exact", "nothing in the sample matches"),
-        ({"k": 900}, "bits", "a walk would pass 1,000 pictures"),
-        ({"category": "lamps"}, "bits", "costs less than a walk"),
+        ({"tenant": "coop"}, "exact", "few"),
+        ({"max_price": 1.0001}, "exact", "rare"),
+        ({"k": 900}, "bits", "deep"),
+        ({"category": ["lamps"]}, "bits", "dear"),
     ],
 )
-def test_each_reason_not_to_walk_is_named(
-    connection: Connection, like: ImageId, filters: dict[str, Any], arm: str, why: str
+def test_each_reason_not_to_walk_is_told(
+    connection: Connection, like: ImageId, filters: dict[str, Any], arm: str, reason: str
 ) -> None:
-    lines = explain(connection, like, **filters)
-    assert said(lines, f"found by {arm}", "Why not by the HNSW", why), lines
-    assert said(lines, "sampled pictures" if "k" not in filters else "Every picture matches"), lines
+    told = figures(connection, like, **filters)
+    assert told["found"]["strategy"] == arm
+    assert told["reason"]["reason"] == reason
+    where = {name: value for name, value in filters.items() if name != "k"}
+    true = connection.execute(
+        "SELECT count(*) FROM imgsearch.images WHERE (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)"
+        " AND (%(max_price)s::float8 IS NULL OR price <= %(max_price)s)"
+        " AND (%(category)s::text[] IS NULL OR category = ANY (%(category)s))",
+        dict.fromkeys(("tenant", "max_price", "category")) | where,
+    ).fetchone()
+    assert true is not None
+    if not told["found"]["more"]:
+        assert told["found"]["matches"] == true[0]
+    if reason in {"rare", "dear"}:
+        assert told["share"]["share"] == pytest.approx(true[0] / 4000, abs=0.1)
+    assert said(explain(connection, like, **filters), "Why not by the HNSW"), filters
 
 
-def test_a_walk_that_found_too_few_is_named(connection: Connection, like: ImageId) -> None:
+def test_a_walk_that_found_too_few_is_told(connection: Connection, like: ImageId) -> None:
     with connection.transaction(force_rollback=True):
         connection.execute(MANY)  # lamps lie nowhere near shoes
-        lines = explain(connection, like, category="lamps")
-    assert said(lines, "found by exact", "too few that match lay near the query"), lines
+        told = figures(connection, like, category=["lamps"])
+    assert (told["found"]["strategy"], told["reason"]["reason"]) == ("exact", "tried")
+    assert told["reason"]["ef"] >= 60
 
 
 def test_an_attribute_that_should_be_a_column_is_named(connection: Connection, like: ImageId) -> None:
+    assert figures(connection, like, tenant="coop", attributes={"size": 11})["promote"] == {"attribute": "size"}
     lines = explain(connection, like, tenant="coop", attributes={"size": 11})
-    assert said(lines, "Faster: the attribute size", "imgsearch index promote size"), lines
+    assert said(lines, "imgsearch index promote size"), lines
 
 
 def test_an_index_that_is_missing_is_named(connection: Connection, like: ImageId) -> None:
     with connection.transaction(force_rollback=True):
         connection.execute("DROP INDEX imgsearch.embedding_1_hnsw")
-        lines = explain(connection, like)
-    assert said(lines, "there is no valid index", "Faster: imgsearch.embedding_1 has no HNSW", "imgsearch index build")
+        told, lines = figures(connection, like), explain(connection, like)
+    assert told["reason"]["reason"] == "absent"
+    assert told["doctor"] == {"check": "no HNSW"}
+    assert said(lines, "imgsearch index build"), lines
 
 
-def test_sql_explains_by_vector_and_by_text(connection: Connection, like: ImageId) -> None:
-    rows = connection.execute(
-        "SELECT * FROM imgsearch.explain_search(imgsearch.vec_of(%s), tenant => 'acme', max_price => 50)",
-        (like.image_id,),
-    ).fetchall()
-    assert "found by" in rows[0][0]
-    with pytest.raises(psycopg.Error, match="nobody has asked"):
-        connection.execute("SELECT * FROM imgsearch.explain_search('a word', tenant => 'acme')")
+def test_sql_explains_a_text(connection: Connection) -> None:
+    with pytest.raises(psycopg.Error, match="a word"):
+        connection.execute("SELECT * FROM imgsearch.explain_search('a word', imgsearch.filters_of('{}'))")
 
 
 def test_explaining_what_cannot_be_searched_is_refused(connection: Connection, like: ImageId) -> None:

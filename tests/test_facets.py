@@ -90,9 +90,8 @@ def counted(asked: dict[str, Any]) -> dict[str, Counter[Any]]:
 @pytest.mark.parametrize("asked", ASKED, ids=str)
 def test_every_facet_counts_what_is_there(connection: psycopg.Connection[Any], asked: dict[str, Any]) -> None:
     rows = connection.execute(
-        """SELECT facet, name, value, low, count, approximate FROM imgsearch.facets(%(tenant)s, %(categories)s::text[],
-               %(min_price)s, %(max_price)s, %(in_stock)s, %(attributes)s::jsonb)""",
-        asked | {"attributes": json.dumps(asked["attributes"]) if asked["attributes"] else None},
+        "SELECT facet, name, value, low, count, approximate FROM imgsearch.facets(imgsearch.filters_of(%s))",
+        (json.dumps({"category" if name == "categories" else name: value for name, value in asked.items()}),),
     ).fetchall()
     found: dict[str, Counter[Any]] = {name: Counter() for name in counted(asked)}
     for facet, name, value, low, count, approximate in rows:

@@ -183,8 +183,10 @@ def test_a_walk_that_met_too_few_is_walked_again_and_wider_where_bits_are_dear(s
     believe(settings, 1_000_000)
     with db.connect(settings, autocommit=True) as connection:
         found = connection.execute(
-            """SELECT f.strategy, f.ef FROM (SELECT v.embedding FROM imgsearch.vectors v ORDER BY image_id LIMIT 160) q,
-               LATERAL imgsearch.find(q.embedding, max_price => 25) f"""
+            """SELECT (f.answer).strategy, (f.plan).ef
+               FROM (SELECT v.embedding FROM imgsearch.vectors v ORDER BY image_id LIMIT 160) q,
+               LATERAL imgsearch_internal.find(
+                   q.embedding, imgsearch.filters_of('{"max_price": 25}'), imgsearch_internal.page_of(10)) f"""
         ).fetchall()
     assert sum(strategy == "hnsw" for strategy, _ in found) >= 116, "with one walk alone about 105 of 160"
     walked = [ef for strategy, ef in found if strategy == "hnsw"]

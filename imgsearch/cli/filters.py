@@ -36,9 +36,9 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "created_after": (str, typer.Option(None, "--created-after", help="Only added at this time or later: 2026-01-31.")),
     "created_before": (str, typer.Option(None, "--created-before", help="Only added before this time.")),
-    "where": (
+    "condition": (
         str,
-        typer.Option(None, "--where", help='A tree of conditions as JSON: {"any": [{"category": "shoes"}]}.'),
+        typer.Option(None, "--condition", help='A tree of conditions as JSON: {"any": [{"category": "shoes"}]}.'),
     ),
 }
 
@@ -98,9 +98,9 @@ def _tree(value: str) -> dict[str, Any]:
     try:
         found = json.loads(value)
     except ValueError as error:
-        raise FilterError(f"--where is not JSON ({error}).") from error
+        raise FilterError(f"--condition is not JSON ({error}).") from error
     if not isinstance(found, dict):
-        raise FilterError('--where takes a JSON object, for example {"not": {"category": "shoes"}}.')
+        raise FilterError('--condition takes a JSON object, for example {"not": {"category": "shoes"}}.')
     return found
 
 
@@ -108,5 +108,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "attributes": _attributes,
     "created_after": _time,
     "created_before": _time,
-    "where": _tree,
+    "condition": _tree,
 }

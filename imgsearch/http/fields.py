@@ -49,7 +49,7 @@ def _short_lists(value: Any) -> Any:
 
 
 def _small_tree(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a `where` of few levels and conditions. Raises ValueError."""
+    """Return a `condition` of few levels and conditions. Raises ValueError."""
     if (conditions := _conditions(value, 1)) > caps.CONDITIONS:
         raise ValueError(f"has {conditions} conditions; at most {caps.CONDITIONS} are allowed")
     return value
@@ -112,7 +112,7 @@ AttributeFilters = Annotated[
         examples=[{"colour": "red", "size": {"min": 38}}],
     ),
 ]
-Where = Annotated[
+Condition = Annotated[
     dict[str, Any],
     AfterValidator(plain),
     AfterValidator(_short_lists),

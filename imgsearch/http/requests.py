@@ -34,7 +34,7 @@ _TYPES: dict[Any, Any] = {
 _OWN_TYPES: dict[str, Any] = {
     "category": fields.Categories,
     "attributes": fields.AttributeFilters,
-    "where": fields.Where,
+    "condition": fields.Condition,
 }
 
 

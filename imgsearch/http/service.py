@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from imgsearch.query import cache as question
 from imgsearch.query.cache import Question
 from imgsearch.retrieval import Filters, Hits, search
 from imgsearch.retrieval.combine import mix
-from imgsearch.retrieval.filters import NAMES
 from imgsearch.storage import FetchPolicy
 
 NEAR, FAR = 1.0, -1.0
@@ -154,7 +152,5 @@ def browse(connection: Connection[Any], filters: Filters, k: int, before: int | 
 
 
 def bound(filters: Filters) -> dict[str, Any]:
-    """Return the values that the statements `facets`, `browse`, `weighed` and `plan` bind."""
-    found = dict.fromkeys(NAMES) | json.loads(filters.as_json())
-    attributes = found["attributes"]
-    return {**found, "categories": found["category"], "attributes": json.dumps(attributes) if attributes else None}
+    """Return the values that the statements `facets` and `browse` bind."""
+    return {"filters": filters.as_json(), "tenant": filters.tenant}

@@ -11,16 +11,15 @@ from psycopg.sql import Literal
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.page.urls import attributes, categories
 from imgsearch.retrieval.filters import Filters
-from imgsearch.retrieval.hits import place_of
 
 
 def of(asked: SearchRequest, before: int | None = None) -> str:
     """Return the statement: what it finds is what the page shows, in the same order."""
     arguments = [_query(asked)] if asked.likes else []
-    arguments += [*_filters(asked.filters), f"k => {asked.k}"]
+    arguments += _named(asked.filters) if asked.likes else _packed(asked.filters)
+    arguments.append(f"k => {asked.k}")
     if asked.likes and asked.after is not None:
-        distance, image_id = place_of(asked.after) or (0.0, 0)
-        arguments += [f"after_distance => {distance!r}", f"after_image => {image_id}"]
+        arguments.append(f"after => {_literal(asked.after)}")
     if not asked.likes and before is not None:
         arguments.append(f"before_image => {before}")
     written = ",\n    ".join(arguments)
@@ -49,7 +48,12 @@ def _query(asked: SearchRequest) -> str:
     return f"l2_normalize(\n        {lines}\n    )"
 
 
-def _filters(filters: Filters) -> list[str]:
+def _packed(filters: Filters) -> list[str]:
+    """Return the filters as one value, where there are any."""
+    return [f"filters => imgsearch.filters_of({_literal(filters.as_json())})"] if filters.given() else []
+
+
+def _named(filters: Filters) -> list[str]:
     """Return the named arguments, each only where it says something."""
     named = filters.given()
     if "category" in named:

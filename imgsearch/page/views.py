@@ -21,6 +21,7 @@ from imgsearch.page.facets import Facets
 from imgsearch.page.frame import frame
 from imgsearch.page.view_models import Card, Chip
 from imgsearch.query import cache as question
+from imgsearch.retrieval.by_filters import values_of
 from imgsearch.retrieval.filters import Filters
 
 _FAILURES = (Problem, ImgsearchError, psycopg.Error)
@@ -87,7 +88,7 @@ def explain() -> Response:
     if asked.likes:
         with here.session(asked.filters.tenant) as connection:
             resolved = service.vector_of(here, connection, asked)
-            given = {**service.bound(asked.filters), "vector": resolved.vector, "k": asked.k}
+            given = values_of(resolved, asked.filters, k=asked.k)
             plan = dict(sql.rows(connection, "http", "weighed", given)[0])
             lines = sql.rows(connection, "http", "plan", given)
             plan["plan"] = "\n".join(row["QUERY PLAN"] for row in lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Unpack
 
@@ -11,7 +10,7 @@ from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.query import Query, Resolved
 from imgsearch.retrieval.filters import FilterArguments, Filters, merged
-from imgsearch.retrieval.hits import Hit, Hits, place_of
+from imgsearch.retrieval.hits import Hit, Hits
 
 _HIT = ("image_id", "product_id", "tenant_id", "category", "price", "in_stock", "attributes", "distance", "sha256")
 
@@ -63,17 +62,6 @@ def values_of(
     after: str | None = None,
     max_distance: float | None = None,
 ) -> dict[str, Any]:
-    """Return what the statement binds. Raises FilterError for an `after` that no page gave."""
-    place = place_of(after)
-    found = json.loads(filters.as_json())
-    return {
-        "vector": resolved.vector,
-        **{name: found.get(name) for name in ("tenant", "min_price", "max_price", "in_stock")},
-        "categories": found.get("category"),
-        "attributes": json.dumps(found["attributes"]) if found.get("attributes") is not None else None,
-        "k": k,
-        "skip": skip,
-        "after_distance": place[0] if place else None,
-        "after_image": place[1] if place else None,
-        "max_distance": max_distance,
-    }
+    """Return what the statements of search.sql and explain.sql bind."""
+    page = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
+    return {"vector": resolved.vector, "filters": filters.as_json(), **page}

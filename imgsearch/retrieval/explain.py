@@ -1,4 +1,4 @@
-"""How a search was answered, in words: which arm, why, how much was looked at, and what would make it faster."""
+"""How a search was answered, in words: which way, why, how much was looked at, and what would make it faster."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from imgsearch.retrieval.filters import Filters, merged
 if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
+
+_PAGE = ("k", "skip", "after", "max_distance")
 
 
 def explain(
@@ -35,10 +37,9 @@ def explain(
         if filters or named:
             raise UsageError("A select brings its own filters; leave the others out.")
         lines = plan.words(plan.of_select(cast("Session", connection), cast("Select[Any]", query)))
-        slows = sql.rows(driver(connection), "explain", "slows")
-        return lines + [f"Faster: {row['detail']}. {row['impact']} Fix: {row['fix']}" for row in slows]
+        return lines + [row["explanation"] for row in sql.rows(driver(connection), "explain", "slows")]
     lent = driver(connection)
-    page = {name: named.pop(name) for name in ("k", "skip", "after", "max_distance") if name in named}
+    page = {name: named.pop(name) for name in _PAGE if name in named}
     wanted = merged(filters, named)
     resolved = questions.resolve(connection, query, timeout=timeout, tenant=wanted.tenant)
     values = values_of(resolved, wanted, **page)

@@ -19,7 +19,7 @@ class Filters:
     attributes: {name: value}, {name: [one, of]} or {name: {operator: value}} with the operators is, not, in, not_in,
     has, min, max, above, below, exists. product_ids: any of these; exclude_product_ids, exclude_image_ids: none of
     these. created_after, created_before: when the image was first added; after is inclusive, before is not.
-    where: a tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes, for example
+    condition: a tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes, for example
     {"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}.
     """
 
@@ -34,7 +34,7 @@ class Filters:
     exclude_image_ids: Sequence[int] | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
-    where: Mapping[str, Any] | None = None
+    condition: Mapping[str, Any] | None = None
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Filters:
@@ -80,7 +80,7 @@ class FilterArguments(TypedDict, total=False):
     exclude_image_ids: Sequence[int] | None
     created_after: datetime | None
     created_before: datetime | None
-    where: Mapping[str, Any] | None
+    condition: Mapping[str, Any] | None
 
 
 NAMES = tuple(field.name for field in fields(Filters))

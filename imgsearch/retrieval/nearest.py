@@ -126,7 +126,7 @@ def _candidates(
     if not is_image(pictures):  # a sub-select: its rows have lost their bits
         pictures = Image.__table__.alias()
         reduced = statement.where(and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id))
-    bits = func.imgsearch.bits_of(pictures.table_valued())
+    bits = func.imgsearch_internal.bits_of(pictures.table_valued())
     reduced = reduced.with_only_columns(
         tenant_id.label("tenant_id"), image_id.label("image_id"), bits.label("bits"), maintain_column_froms=True
     )

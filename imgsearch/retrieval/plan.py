@@ -38,10 +38,10 @@ def words(explained: Node) -> list[str]:
         f"{_rows(nodes[0]):,} rows in {took:.1f} ms, planned in {planned:.1f} ms.",
         pages(explained["Plan"]),
     ]
-    parts = {node["Subplan Name"][len(_PART) :]: _rows(node) for node in nodes if _PART in node.get("Subplan Name", "")}
-    if "pool" in parts:
-        lines += _chosen(parts)
-    walks = [n for n in nodes if n.get("Index Name", "").endswith("_hnsw") and "pool" not in parts]
+    pool = [node for node in nodes if _PART + "pool" in node.get("Subplan Name", "")]
+    if pool:
+        lines += _chosen([n for n in nodes if n.get("Function Name") == "hnsw_candidates"], _rows(pool[0]))
+    walks = [n for n in nodes if n.get("Index Name", "").endswith("_hnsw") and not pool]
     for walk in walks:
         lines.append(
             f"Walked {walk['Index Name']}: {_rows(walk):,} pictures came out nearest first until the page was full."
@@ -53,7 +53,7 @@ def words(explained: Node) -> list[str]:
             )
     read = [node for node in nodes if "Relation Name" in node and node not in walks and _rows(node)]
     lines += [_scanned(node) for node in read if node["Relation Name"] not in {"space", "image_sample"}]
-    if not walks and "pool" not in parts:
+    if not walks and not pool:
         lines.append("The HNSW was not walked: " + _reason(nodes))
     for node in nodes:
         lost = node.get("Rows Removed by Filter", 0) * node.get("Actual Loops", 1)
@@ -65,23 +65,20 @@ def words(explained: Node) -> list[str]:
     return lines
 
 
-def _chosen(parts: Mapping[str, int]) -> list[str]:
-    """Answer the way a statement of nearest() went: the rows of its parts tell."""
-    walked = parts.get("walk", 0)
+def _chosen(walks: list[Node], pool: int) -> list[str]:
+    """Return the way a statement of nearest() went: the rows of its parts tell."""
+    walked = [(_rows(walk), int(walk["Actual Loops"])) for walk in walks if walk.get("Actual Loops")]
     lines = []
     if walked:
-        lines.append(f"hnsw: walked the graph and believed the nearest {walked:,} pictures; {parts['passed']:,} match.")
+        believed, times = walked[0]
+        again = ", the second time wider, as too few matched" if times > 1 else ""
+        lines.append(f"hnsw: walked the graph{again}; looked at the nearest {believed:,} images.")
     else:
         lines.append("The HNSW was not walked: the sample says that comparing bits costs less than a walk.")
-    if again := parts.get("walk_again", 0):
-        lines.append(
-            f"That was too few, so it walked wider, to believe {again:,} pictures; {parts['passed_again']:,} match."
-        )
-    if parts["pool"]:
+    if pool:
         also = "That was too few, so: " if walked else ""
         lines.append(
-            f"{also}bits: ranked the candidates by their bits, kept {parts['pool']:,}, "
-            "compared the best of them exactly."
+            f"{also}bits: ranked the candidates by their bits, kept {pool:,}, compared the best of them exactly."
         )
     return lines
 

@@ -1,9 +1,9 @@
 """The statement behind every `nearest()`, in pieces, for doors that compile the caller's own SELECT into it.
 
 A door compiles four things of its own: the query's vector (an SQL expression of type halfvec), the caller's SELECT
-reduced to the columns `tenant_id, image_id, bits` (`imgsearch.bits_of(<row of imgsearch.image>)`), the same of the
-sampled pictures (`image_id, bits` of imgsearch.image_sample, whose columns are those of imgsearch.image), and values.
-It puts them between the pieces that `pieces()` yields and makes the whole a materialized CTE or a sub-select:
+reduced to the columns `tenant_id, image_id, bits` (`imgsearch_internal.bits_of(<row of imgsearch.image>)`), the same
+of the sampled images (`image_id, bits` of imgsearch.image_sample, whose columns are those of imgsearch.image), and
+values. It puts them between the pieces that `pieces()` yields and makes the whole a materialized CTE or a sub-select:
 
     WITH found AS MATERIALIZED (<pieces>)
     SELECT <the caller's columns>, found.distance FROM <the caller's FROM>, found
@@ -46,8 +46,7 @@ def pieces(*, last: int, repeats: bool, names: AbstractSet[str]) -> Iterator[str
     """
     text = sql.statements("nearest")["nearest" if last <= DEEPEST_BY_BITS else "nearest_exact"]
     text = re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE).replace("{distinct}", "DISTINCT" if repeats else "")
-    unit, floor = _price(repeats=repeats, names=names)
-    text = text.replace("{unit}", unit).replace("{floor}", floor)
+    text = text.replace("{access}", f"'{_access(repeats=repeats, names=names)}'")
     end = 0
     for found in _SLOT.finditer(text):
         yield text[end : found.start()]
@@ -56,10 +55,10 @@ def pieces(*, last: int, repeats: bool, names: AbstractSet[str]) -> Iterator[str
     yield text[end:]
 
 
-def _price(*, repeats: bool, names: AbstractSet[str]) -> tuple[str, str]:
-    """Answer the ms to rank a picture that matches, and to look at one of all; as find() reckons."""
+def _access(*, repeats: bool, names: AbstractSet[str]) -> Literal["join", "row", "leading", "index"]:
+    """Return how the bits of the candidates are read, which `imgsearch_internal.bits_cost_ms()` puts a price on."""
     if repeats:
-        return "0.0025", "0"  # a join
+        return "join"
     if not names <= _COVERED:
-        return "0.0008", "0.0004"  # out of the rows
-    return "0.00015", "0" if names & _LEADING or not names else "0.000025"
+        return "row"
+    return "leading" if names & _LEADING or not names else "index"

@@ -51,7 +51,9 @@ def _client(place: Place) -> FlaskClient:
         with statements() as seen:
             hits = images.search(query, **filters)
         found = [(hit.image_id, hit.distance) for hit in hits]
-        return jsonify(found=found, strategy=hits.strategy, statements=sum("imgsearch.find" in text for text in seen))
+        return jsonify(
+            found=found, strategy=hits.strategy, statements=sum("imgsearch_internal.find" in text for text in seen)
+        )
 
     return app.test_client()
 

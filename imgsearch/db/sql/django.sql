@@ -50,7 +50,7 @@ GROUP BY c.key
 -- name: pictures
 -- The pictures of the candidates, as the statement behind every nearest() takes them. The join is written both ways, so
 -- that a product finds its pictures, and a picture its product, through an index.
-SELECT i.tenant_id, i.image_id, imgsearch.bits_of(i) AS bits
+SELECT i.tenant_id, i.image_id, imgsearch_internal.bits_of(i) AS bits
 FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image}
 
 -- name: sampled

@@ -53,35 +53,31 @@ SELECT count(*) FILTER (WHERE queue IN ('images', 'both')) AS images, count(*) F
 FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
 
 -- name: facets
--- How many pictures each further filter would leave.
-SELECT facet, name, value, low, high, count, approximate
-FROM imgsearch.facets(tenant => %(tenant)s, categories => %(categories)s::text[], min_price => %(min_price)s,
-         max_price => %(max_price)s, in_stock => %(in_stock)s, attributes => %(attributes)s::jsonb)
+-- How many images each further filter would leave.
+SELECT facet, name, value, low, high, count, approximate FROM imgsearch.facets(imgsearch.filters_of(%(filters)s::jsonb))
 
 -- name: browse
--- The newest pictures that match, when nothing was asked.
+-- The newest images that match, when nothing was asked.
 SELECT i.image_id, i.product_id, i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256
-FROM imgsearch.browse(tenant => %(tenant)s, categories => %(categories)s::text[], min_price => %(min_price)s,
-         max_price => %(max_price)s, in_stock => %(in_stock)s, attributes => %(attributes)s::jsonb,
-         k => %(k)s, before_image => %(before)s) WITH ORDINALITY AS b (image_id, place)
+FROM imgsearch.browse(imgsearch.filters_of(%(filters)s::jsonb), %(k)s, %(before)s) WITH ORDINALITY AS b (image_id, place)
 JOIN imgsearch.image i ON i.image_id = b.image_id AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
 ORDER BY b.place
 
 -- name: weighed
 -- What a search weighed before it chose its way.
-SELECT f.strategy, f.complete, f.matches, f.more, f.share, f.nearby, f.ef, f.ranked, f.reason
-FROM imgsearch.find(%(vector)s::halfvec, tenant => %(tenant)s, categories => %(categories)s::text[],
-         min_price => %(min_price)s, max_price => %(max_price)s, in_stock => %(in_stock)s,
-         attributes => %(attributes)s::jsonb, k => %(k)s) f
+SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, (s.plan).share, (s.plan).nearby,
+       (s.plan).ef, (s.answer).ranked, (s.plan).reason
+FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
+         imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s)) s
 
 -- name: plan
 -- The plan of the statement that a page of hits comes from, with times and buffers.
 EXPLAIN (ANALYZE, BUFFERS, SETTINGS)
-SELECT f.strategy, f.complete, f.matches, f.more, h.image_id, h.distance, i.product_id, i.tenant_id, i.category,
-       i.price, i.in_stock, i.attributes
-FROM imgsearch.find(%(vector)s::halfvec, tenant => %(tenant)s, categories => %(categories)s::text[],
-         min_price => %(min_price)s, max_price => %(max_price)s, in_stock => %(in_stock)s,
-         attributes => %(attributes)s::jsonb, k => %(k)s) f
-LEFT JOIN LATERAL unnest(f.images, f.distances) WITH ORDINALITY AS h (image_id, distance, place) ON true
-LEFT JOIN imgsearch.image i ON i.image_id = h.image_id
+SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, h.image_id, h.distance, i.product_id,
+       i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256
+FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
+         imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s)) s
+LEFT JOIN LATERAL unnest((s.answer).tenants, (s.answer).images, (s.answer).distances)
+    WITH ORDINALITY AS h (tenant_id, image_id, distance, place) ON true
+LEFT JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id
 ORDER BY h.place

@@ -1,53 +1,45 @@
 -- name: nearest
--- The `last` nearest pictures among candidates, whatever SELECT they come from: nearest() of every door is this text.
--- {query}: an expression of type halfvec. {candidates}: a SELECT of tenant_id, image_id and bits (imgsearch.bits_of(image)); it may repeat a picture where
--- {distinct} is DISTINCT. {sampled}: the same of the sampled pictures, image_id and bits alone: they guess how many match.
--- Then the graph is walked, twice at most, and believed near its centre only, else bits rank all and few are compared
--- exactly. An arm that is not needed is never executed. Like find(), but one flat statement, because the candidates are the caller's own SQL.
-WITH imgsearch_asked AS MATERIALIZED (
+-- The `last` nearest images among candidates, whatever SELECT they come from: nearest() of every door is this text.
+-- {query}: an expression of type halfvec. {candidates}: a SELECT of tenant_id, image_id and bits
+-- (imgsearch_internal.bits_of(image)); it may repeat an image where {distinct} is DISTINCT. {sampled}: the same of the
+-- sampled images, image_id and bits alone: they guess how many match. {access}: how bits are read, see bits_cost_ms().
+-- The steps are those of find(): the graph is walked, twice at most, and believed near its centre only, else bits rank
+-- all and few are compared exactly. An arm that is not needed is never executed. One flat statement, because the
+-- candidates are the caller's own SQL.
+WITH RECURSIVE imgsearch_asked AS MATERIALIZED (
     -- Three times one row, but a thousand million where a prepared statement is planned without its values: so it is
-    -- planned with them each time, as it must (a price range that is not known is taken for 0.5 % of all pictures).
-    SELECT a.* FROM imgsearch.aim({query}, %(last)s::integer, %(space)s::integer) a, generate_series(%(last)s::integer, %(last)s::integer) x,
+    -- planned with them each time, as it must (a price range that is not known is taken for 0.5 % of all images).
+    SELECT a.* FROM imgsearch_internal.search_context({query}, %(last)s::integer, %(space)s::integer) a, generate_series(%(last)s::integer, %(last)s::integer) x,
          generate_series(%(last)s::integer, %(last)s::integer) y, generate_series(%(last)s::integer, %(last)s::integer) z
-), imgsearch_gate AS MATERIALIZED (
-    SELECT g.* FROM imgsearch_asked a, LATERAL imgsearch.gate(a, ARRAY(SELECT s.bits <~> a.bits FROM (SELECT {distinct} s.image_id, s.bits FROM ({sampled}) s) s), {unit}, {floor}) g
-), imgsearch_walk AS MATERIALIZED (
-    SELECT w.* FROM imgsearch_asked a, imgsearch_gate g, LATERAL imgsearch.neighbours(a, g.ef, g.walled) w
-), imgsearch_passed AS MATERIALIZED (
-    SELECT {distinct} w.d, w.image_id, w.tenant_id
-    FROM imgsearch_walk w JOIN ({candidates}) c ON c.tenant_id = w.tenant_id AND c.image_id = w.image_id
-    ORDER BY w.d, w.image_id LIMIT %(last)s::integer + 1
-), imgsearch_verdict AS MATERIALIZED (
-    SELECT p.*, imgsearch.believed(p.distances, %(last)s::integer, %(max_distance)s::double precision) AS walked
-    FROM (SELECT array_agg(p.tenant_id ORDER BY p.d, p.image_id) AS tenants, array_agg(p.image_id ORDER BY p.d, p.image_id) AS images,
-                 array_agg(p.d ORDER BY p.d) AS distances FROM imgsearch_passed p) p
-), imgsearch_walk_again AS MATERIALIZED (
-    -- Too few matched: once more and wider, where that still costs less than bits.
-    SELECT w.* FROM imgsearch_asked a, imgsearch_gate g, imgsearch_verdict x,
-        LATERAL imgsearch.neighbours(a, CASE WHEN NOT x.walked THEN imgsearch.walk_again(a, g.ef, coalesce(cardinality(x.images), 0), g.effort) END, g.walled) w
-), imgsearch_passed_again AS MATERIALIZED (
-    SELECT {distinct} w.d, w.image_id, w.tenant_id
-    FROM imgsearch_walk_again w JOIN ({candidates}) c ON c.tenant_id = w.tenant_id AND c.image_id = w.image_id
-    ORDER BY w.d, w.image_id LIMIT %(last)s::integer + 1
-), imgsearch_verdict_again AS MATERIALIZED (
-    SELECT p.*, imgsearch.believed(p.distances, %(last)s::integer, %(max_distance)s::double precision) AS walked
-    FROM (SELECT array_agg(p.tenant_id ORDER BY p.d, p.image_id) AS tenants, array_agg(p.image_id ORDER BY p.d, p.image_id) AS images,
-                 array_agg(p.d ORDER BY p.d) AS distances FROM imgsearch_passed_again p) p
-), imgsearch_believed AS MATERIALIZED (
-    SELECT v.* FROM imgsearch_verdict v WHERE v.walked UNION ALL SELECT v.* FROM imgsearch_verdict_again v WHERE v.walked
+), imgsearch_plan AS MATERIALIZED (
+    SELECT g.* FROM imgsearch_asked a, LATERAL imgsearch_internal.nearest_plan(a,
+        ARRAY(SELECT s.bits <~> a.bits FROM (SELECT {distinct} s.image_id, s.bits FROM ({sampled}) s) s), {access}) g
+), imgsearch_walk (round, ef, tenants, images, distances, trusted) AS (
+    SELECT 0, NULL::integer, NULL::text[], NULL::bigint[], NULL::double precision[], false FROM imgsearch_plan g WHERE g.ef IS NOT NULL
+    UNION ALL
+    SELECT w.round + 1, e.ef, x.tenants, x.images, x.distances, imgsearch_internal.is_trusted(x.distances, %(last)s::integer, %(max_distance)s::double precision)
+    FROM imgsearch_walk w, imgsearch_asked a, imgsearch_plan g,
+         -- Too few matched: once more and wider, where that still costs less than bits.
+         LATERAL (SELECT CASE WHEN w.round = 0 THEN g.ef ELSE imgsearch_internal.widen_ef(a, w.ef, coalesce(cardinality(w.images), 0), g.bits_ms) END AS ef) e,
+         LATERAL (SELECT array_agg(z.tenant_id) AS tenants, array_agg(z.image_id) AS images, array_agg(z.d) AS distances FROM (
+             SELECT {distinct} h.d, h.image_id, h.tenant_id FROM imgsearch_internal.hnsw_candidates(a, e.ef, g.restricted) h
+             JOIN ({candidates}) c ON c.tenant_id = h.tenant_id AND c.image_id = h.image_id
+             ORDER BY h.d, h.image_id) z) x
+    WHERE w.round < 2 AND NOT w.trusted AND e.ef IS NOT NULL
+), imgsearch_trusted AS MATERIALIZED (
+    SELECT w.tenants, w.images, w.distances FROM imgsearch_walk w WHERE w.trusted
 ), imgsearch_pool AS MATERIALIZED (
-    -- Bits apart << 51 | image_id: one number sorts faster than a row.
-    SELECT {distinct} (c.bits <~> (SELECT a.bits FROM imgsearch_asked a))::bigint << 51 | c.image_id AS key
+    SELECT {distinct} imgsearch_internal.pack_key(c.bits <~> (SELECT a.bits FROM imgsearch_asked a), c.image_id) AS key
     FROM ({candidates}) c
-    WHERE c.bits IS NOT NULL AND NOT EXISTS (SELECT FROM imgsearch_believed)
+    WHERE c.bits IS NOT NULL AND NOT EXISTS (SELECT FROM imgsearch_trusted)
     ORDER BY 1 LIMIT (SELECT a.pool + 1 FROM imgsearch_asked a)
 )
-SELECT f.* FROM imgsearch_asked a LEFT JOIN imgsearch_believed x ON true,
-    LATERAL imgsearch.settle(a, x.tenants, x.images, x.distances, ARRAY(SELECT p.key FROM imgsearch_pool p), %(max_distance)s::double precision) f
+SELECT f.* FROM imgsearch_asked a LEFT JOIN imgsearch_trusted x ON true,
+    LATERAL imgsearch_internal.nearest_page(a, x.tenants, x.images, x.distances, ARRAY(SELECT p.key FROM imgsearch_pool p), %(max_distance)s::double precision) f
 -- name: nearest_exact
 -- The same, comparing every candidate: for pages so deep that ranking by bits saves nothing.
 WITH imgsearch_asked AS MATERIALIZED (
-    SELECT a.* FROM imgsearch.aim({query}, %(last)s::integer, %(space)s::integer) a
+    SELECT a.* FROM imgsearch_internal.search_context({query}, %(last)s::integer, %(space)s::integer) a
 ), imgsearch_ranked AS MATERIALIZED (
     SELECT {distinct} v.tenant_id, v.image_id, v.embedding <=> (SELECT a.query FROM imgsearch_asked a) AS d
     FROM ({candidates}) c JOIN imgsearch.vectors v ON v.tenant_id = c.tenant_id AND v.image_id = c.image_id

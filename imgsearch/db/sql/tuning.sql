@@ -21,17 +21,7 @@ SELECT set_config('transaction_read_only', 'on', true), set_config('max_parallel
 
 -- name: truth
 -- The distances of the k nearest that match, by comparing every one of them.
-SELECT coalesce(array_agg(t.d ORDER BY t.d), ARRAY[]::double precision[]) AS distances FROM (
-    SELECT (v.embedding <=> %(vector)s::halfvec) + 0 AS d
-    FROM imgsearch.vectors v JOIN imgsearch.image i ON i.tenant_id = v.tenant_id AND i.image_id = v.image_id
-    WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
-      AND (%(categories)s::text[] IS NULL OR i.category = ANY (%(categories)s::text[]))
-      AND (%(min_price)s::double precision IS NULL OR i.price >= %(min_price)s::double precision)
-      AND (%(max_price)s::double precision IS NULL OR i.price <= %(max_price)s::double precision)
-      AND (%(in_stock)s::boolean IS NULL OR i.in_stock = %(in_stock)s::boolean)
-      AND (%(attributes)s::jsonb IS NULL OR i.attributes @> %(attributes)s::jsonb)
-    ORDER BY 1 LIMIT %(k)s
-) t
+SELECT imgsearch_internal.exact_distances(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb), %(k)s)
 
 -- name: use
 -- Search with these parameters for the rest of this transaction.
@@ -39,8 +29,8 @@ SELECT set_config('imgsearch.search', %(parameters)s, true)
 
 -- name: ask
 -- What the search answers, and by which way.
-SELECT f.distances, f.strategy FROM imgsearch.find(%(vector)s::halfvec, tenant => %(tenant)s, categories => %(categories)s::text[],
-    min_price => %(min_price)s, max_price => %(max_price)s, in_stock => %(in_stock)s, attributes => %(attributes)s::jsonb, k => %(k)s) f
+SELECT (s.answer).distances, (s.answer).strategy
+FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb), imgsearch_internal.page_of(%(k)s)) s
 
 -- name: parameters
 -- The parameters in use (null: the defaults), and why they are stale, if they are.

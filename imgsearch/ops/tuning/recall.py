@@ -16,12 +16,12 @@ import psycopg
 
 from imgsearch.db import sql
 from imgsearch.errors import UsageError
-from imgsearch.ops.tuning.shapes import Filters, Picture, shapes
+from imgsearch.ops.tuning.shapes import Picture, shapes
+from imgsearch.retrieval.filters import Filters
 
 NOISE = 0.2  # how far a question lies from the picture it was drawn from, as a part of its length
 SAME = 1e-6  # a picture as far away as the k-th is as right as that one
 PER_SHAPE = 40  # questions
-NOTHING: Filters = dict.fromkeys(("tenant", "categories", "min_price", "max_price", "in_stock", "attributes"))
 
 Tick = Callable[[str, int, int], None]
 
@@ -82,7 +82,7 @@ def draw(
                 continue
             # Texts, where some were asked, are every third question: they lie apart from the images.
             vector = numbers.choice(texts) if texts and turn % 3 == 2 else _near(picture, numbers)
-            values = NOTHING | filters | {"vector": vector, "k": k}
+            values = {"filters": Filters(**filters).as_json(), "vector": vector, "k": k}
             _gentle(connection, deadline)
             try:
                 with connection.transaction():

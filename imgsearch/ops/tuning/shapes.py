@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+from imgsearch.retrieval.filters import FilterArguments
+
 Picture = Mapping[str, Any]
-Filters = dict[str, Any]
-Shape = Callable[[Picture, Random], Filters | None]  # the filter for a query near this picture; None: not for this one
+Shape = Callable[
+    [Picture, Random], FilterArguments | None
+]  # the filter for a query near this picture; None: not for this one
 
 
 def shapes(pictures: Sequence[Picture]) -> dict[str, Shape]:
@@ -24,9 +26,9 @@ def shapes(pictures: Sequence[Picture]) -> dict[str, Shape]:
         found["tenant"] = lambda picture, numbers: {"tenant": picture["tenant_id"]}
     categories = sorted({p["category"] for p in pictures if p["category"] is not None})
     if len(categories) > 1:
-        found["its category"] = lambda picture, numbers: _own(picture, "category", "categories")
+        found["its category"] = lambda picture, numbers: _own(picture)
         found["another category"] = lambda picture, numbers: {
-            "categories": [numbers.choice([c for c in categories if c != picture["category"]])]
+            "category": [numbers.choice([c for c in categories if c != picture["category"]])]
         }
     prices = sorted(p["price"] for p in pictures if p["price"] is not None)
     if len(set(prices)) > 20:
@@ -38,21 +40,19 @@ def shapes(pictures: Sequence[Picture]) -> dict[str, Shape]:
     if {"tenant", "its category", "price, 50%"} <= set(found):
         band = found["price, 50%"]
         found["tenant, category, price"] = lambda picture, numbers: (
-            {"tenant": picture["tenant_id"]}
-            | (_own(picture, "category", "categories") or {})
-            | (band(picture, numbers) or {})
+            {"tenant": picture["tenant_id"]} | (_own(picture) or {}) | (band(picture, numbers) or {})
         )
     return found
 
 
-def _own(picture: Picture, column: str, name: str) -> Filters | None:
-    return None if picture[column] is None else {name: [picture[column]]}
+def _own(picture: Picture) -> FilterArguments | None:
+    return None if picture["category"] is None else {"category": [picture["category"]]}
 
 
 def _band(prices: Sequence[float], part: float) -> Shape:
     """A price band that holds this part of the images, anywhere among them."""
 
-    def band(picture: Picture, numbers: Random) -> Filters:
+    def band(picture: Picture, numbers: Random) -> FilterArguments:
         width = max(1, round(part * len(prices)))
         low = numbers.randrange(len(prices) - width + 1)
         return {"min_price": prices[low], "max_price": prices[low + width - 1]}
@@ -61,10 +61,10 @@ def _band(prices: Sequence[float], part: float) -> Shape:
 
 
 def _attribute(name: str) -> Shape:
-    def same(picture: Picture, numbers: Random) -> Filters | None:
+    def same(picture: Picture, numbers: Random) -> FilterArguments | None:
         if not isinstance(picture["attributes"].get(name), str | int | float | bool):
             return None
-        return {"attributes": json.dumps({name: picture["attributes"][name]})}
+        return {"attributes": {name: picture["attributes"][name]}}
 
     return same
 

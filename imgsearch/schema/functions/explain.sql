@@ -1,87 +1,95 @@
--- How a search was answered, in words: which arm, why, how much was looked at, and what would make it faster.
+-- How a search was answered: which way, why, how much was looked at, and what would make it faster. Programs read
+-- subject and figures; explanation says the same in words.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.reason_words(reason text, plan imgsearch_internal.walk_plan, sampled integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'Why not by the HNSW: ' || CASE reason
+        WHEN 'few' THEN 'one tenant with few images, or a page deep down; comparing them all costs less.'
+        WHEN 'rare' THEN CASE WHEN coalesce(sampled, 0) = 0 THEN 'without a sample a walk with a filter is not tried.'
+                         ELSE 'nothing in the sample matches, so a walk would find next to nothing.' END
+        WHEN 'deep' THEN 'so many are asked for, or so few match, that a walk would pass 1,000 images, and that is the most.'
+        WHEN 'dear' THEN 'comparing the bits of what matches costs less than a walk.'
+        WHEN 'absent' THEN 'there is no valid index.'
+        WHEN 'tried' THEN format('it was walked to %s images, but too few that match lay near the query.', (plan).ef)
+        ELSE reason END
+$$;
+COMMENT ON FUNCTION imgsearch_internal.reason_words(text, imgsearch_internal.walk_plan, integer) IS 'Why a search did not go by the graph, in words.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.explain_way(answer imgsearch_internal.page, plan imgsearch_internal.walk_plan, first double precision, again double precision)
+RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    here record;
+    rows_ integer := coalesce(cardinality(answer.images), 0);
+BEGIN
+    SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, t.ef, t.pool, t.target, t.tuned_at,
+           coalesce((s.parameters #>> '{sample,pictures}')::numeric, 0) AS images
+    INTO here FROM imgsearch.space s JOIN imgsearch.tuning t ON t.space_id = s.space_id WHERE s.state = 'active';
+    RETURN QUERY VALUES
+        ('found', jsonb_build_object('rows', rows_, 'matches', answer.matches, 'more', answer.more, 'strategy', answer.strategy, 'complete', answer.complete, 'ms', again, 'first_ms', first),
+         format('%s of %s%s that match, found by %s in %s ms (%s ms the first time)%s.', rows_, CASE WHEN answer.more THEN 'more than ' ELSE '' END,
+                answer.matches, answer.strategy, round(again::numeric, 1), round(first::numeric, 1),
+                CASE WHEN answer.complete THEN '' ELSE '; one more within max_distance cannot be ruled out' END)),
+        ('way', jsonb_build_object('ef', CASE answer.strategy WHEN 'hnsw' THEN plan.ef END, 'ranked', answer.ranked, 'images', here.images),
+         CASE answer.strategy
+            WHEN 'hnsw' THEN format('hnsw: walked the graph to the nearest %s of about %s images; enough that match lay among the very nearest of them, where the graph misses hardly any.',
+                                    plan.ef, to_char(here.images, 'FM999,999,999,999'))
+            WHEN 'bits' THEN format('bits: compared the bits of every image that matches, then the best %s exactly.', answer.ranked)
+            ELSE format('exact: compared every image that matches (%s) exactly.', answer.matches) END),
+        ('share', jsonb_build_object('sampled', here.sampled, 'share', plan.share, 'nearby', coalesce(plan.nearby, plan.share)),
+         CASE WHEN coalesce(here.sampled, 0) = 0 THEN 'There is no sample of the images, so how many match could not be guessed.'
+              WHEN plan.share >= 1 THEN 'Every image matches.'
+              ELSE format('Of %s sampled images %s %% match; near the query about %s %%.', here.sampled, round(100 * plan.share::numeric, 1),
+                          round(100 * coalesce(plan.nearby, plan.share)::numeric, 1)) END);
+    IF answer.strategy <> 'hnsw' AND plan.reason IS NOT NULL THEN
+        RETURN QUERY VALUES ('reason', jsonb_build_object('reason', plan.reason, 'ef', plan.ef), imgsearch_internal.reason_words(plan.reason, plan, here.sampled));
+    END IF;
+    RETURN QUERY VALUES ('parameters', jsonb_build_object('ef', here.ef, 'pool', here.pool, 'target', here.target, 'tuned_at', here.tuned_at),
+        CASE WHEN here.tuned_at IS NULL THEN 'Parameters: the defaults; imgsearch index tune measures on your own images.'
+             ELSE format('Parameters: ef %s, pool %s, tuned on %s for a recall of %s.', here.ef, here.pool, to_char(here.tuned_at, 'YYYY-MM-DD'), here.target) END);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.explain_way IS 'What a page and its plan tell, line by line.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.explain_slowness() RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql STABLE AS $$
+    SELECT 'doctor', jsonb_build_object('check', d.check_name), format('Faster: %s. %s Fix: %s', d.detail, d.impact, d.fix)
+    FROM (SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes
+          UNION ALL SELECT * FROM imgsearch.doctor_tables UNION ALL SELECT * FROM imgsearch.doctor_tuning) d
+    WHERE d.check_name IN ('planner switched off', 'invalid index', 'no HNSW', 'HNSW larger than memory', 'promoted attribute without index',
+                        'no statistics', 'vacuum overdue', 'TOASTed vectors', 'sample stale', 'tuning stale')
+$$;
+COMMENT ON FUNCTION imgsearch_internal.explain_slowness() IS 'What the doctor finds that makes any search slower.';
 
 CREATE OR REPLACE FUNCTION imgsearch.explain_search(
-    query halfvec, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL,
-    max_price double precision DEFAULT NULL, in_stock boolean DEFAULT NULL, attributes jsonb DEFAULT NULL,
-    k integer DEFAULT 10, max_distance double precision DEFAULT NULL, categories text[] DEFAULT NULL,
-    skip integer DEFAULT 0, after_distance double precision DEFAULT NULL, after_image bigint DEFAULT NULL
-) RETURNS TABLE (explanation text) LANGUAGE plpgsql AS $$
-#variable_conflict use_variable
+    query halfvec, filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
+    skip integer DEFAULT 0, after text DEFAULT NULL
+) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql AS $$
 DECLARE
-    f      record;
-    here   record;
-    began  timestamptz;
-    first  double precision;
-    again  double precision;
-    name   text;
+    p     imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
+    f     record;
+    began timestamptz;
+    first double precision;
+    again double precision;
 BEGIN
     FOR i IN 1..2 LOOP
         began := clock_timestamp();
-        SELECT x.*, cardinality(x.images) AS rows INTO f FROM imgsearch.find(query, tenant, category, min_price, max_price, in_stock,
-            attributes, k, max_distance, categories, skip, after_distance, after_image) x;
+        SELECT x.* INTO f FROM imgsearch_internal.find(query, filters, p) x;
         again := 1000 * extract(epoch FROM clock_timestamp() - began);
         first := coalesce(first, again);
     END LOOP;
-    SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, t.ef, t.pool, t.target, t.tuned_at,
-           to_char(coalesce((s.parameters #>> '{sample,pictures}')::numeric, 0), 'FM999,999,999,999') AS pictures
-    INTO here FROM imgsearch.space s JOIN imgsearch.tuning t ON t.space_id = s.space_id WHERE s.state = 'active';
-
-    explanation := format('%s of %s%s that match, found by %s in %s ms (%s ms the first time)%s.', coalesce(f.rows, 0),
-        CASE WHEN f.more THEN 'more than ' ELSE '' END, f.matches, f.strategy, round(again::numeric, 1), round(first::numeric, 1),
-        CASE WHEN f.complete THEN '' ELSE '; one more within max_distance cannot be ruled out' END);
-    RETURN NEXT;
-    explanation := CASE f.strategy
-        WHEN 'hnsw' THEN format('hnsw: walked the graph to the nearest %s of about %s pictures; enough that match lay among the very nearest of them, where the graph misses hardly any.', f.ef, here.pictures)
-        WHEN 'bits' THEN format('bits: compared the bits of every picture that matches, then the best %s exactly.', f.ranked)
-        ELSE format('exact: compared every picture that matches (%s) exactly.', f.matches) END;
-    RETURN NEXT;
-    explanation := CASE
-        WHEN coalesce(here.sampled, 0) = 0 THEN 'There is no sample of the pictures, so how many match could not be guessed.'
-        WHEN f.share >= 1 THEN 'Every picture matches.'
-        ELSE format('Of %s sampled pictures %s %% match; near the query about %s %%.', here.sampled, round(100 * f.share::numeric, 1),
-                    round(100 * coalesce(f.nearby, f.share)::numeric, 1)) END;
-    RETURN NEXT;
-    explanation := 'Why not by the HNSW: ' || CASE f.reason
-        WHEN 'few' THEN 'one tenant with few pictures, or a page deep down; comparing them all costs less.'
-        WHEN 'rare' THEN CASE WHEN coalesce(here.sampled, 0) = 0 THEN 'without a sample a walk with a filter is not tried.'
-                         ELSE 'nothing in the sample matches, so a walk would find next to nothing.' END
-        WHEN 'deep' THEN 'so many are asked for, or so few match, that a walk would pass 1,000 pictures, and that is the most.'
-        WHEN 'dear' THEN 'comparing the bits of what matches costs less than a walk.'
-        WHEN 'absent' THEN 'there is no valid index.'
-        WHEN 'tried' THEN format('it was walked to %s pictures, but too few that match lay near the query.', f.ef)
-        ELSE f.reason END;
-    IF explanation IS NOT NULL AND f.strategy <> 'hnsw' THEN
-        RETURN NEXT;
-    END IF;
-    explanation := CASE WHEN here.tuned_at IS NULL THEN 'Parameters: the defaults; imgsearch index tune measures on your own pictures.'
-        ELSE format('Parameters: ef %s, pool %s, tuned on %s for a recall of %s.', here.ef, here.pool, to_char(here.tuned_at, 'YYYY-MM-DD'), here.target) END;
-    RETURN NEXT;
-
-    FOR name IN
-        SELECT o.key FROM jsonb_object_keys(attributes) o (key)
-        WHERE f.strategy <> 'hnsw' AND NOT EXISTS (SELECT FROM imgsearch.promoted_attribute p WHERE p.name = o.key)
-    LOOP
-        explanation := format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch index promote %1$s', name);
-        RETURN NEXT;
-    END LOOP;
+    RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_way(f.answer, f.plan, first, again) e;
     RETURN QUERY
-        SELECT format('Faster: %s. %s Fix: %s', d.detail, d.impact, d.fix)
-        FROM (SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes
-              UNION ALL SELECT * FROM imgsearch.doctor_tables UNION ALL SELECT * FROM imgsearch.doctor_tuning) d
-        WHERE d.check_name IN ('planner switched off', 'invalid index', 'no HNSW', 'HNSW larger than memory', 'promoted attribute without index',
-                         'no statistics', 'vacuum overdue', 'TOASTed vectors', 'sample stale', 'tuning stale');
+        SELECT 'promote', jsonb_build_object('attribute', o.key),
+               format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch index promote %1$s', o.key)
+        FROM jsonb_object_keys((filters).attributes) o (key)
+        WHERE (f.answer).strategy <> 'hnsw' AND NOT EXISTS (SELECT FROM imgsearch.promoted_attribute x WHERE x.name = o.key);
+    RETURN QUERY SELECT * FROM imgsearch_internal.explain_slowness();
 END $$;
-COMMENT ON FUNCTION imgsearch.explain_search(halfvec, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], integer, double precision, bigint) IS
-'How imgsearch.search() with the same arguments is answered, in words. It runs the search twice.';
+COMMENT ON FUNCTION imgsearch.explain_search(halfvec, imgsearch.filters, integer, double precision, integer, text) IS
+'How imgsearch.search() is answered: in words, and as figures for programs. It runs the search twice.';
 
 CREATE OR REPLACE FUNCTION imgsearch.explain_search(
-    query text, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL,
-    max_price double precision DEFAULT NULL, in_stock boolean DEFAULT NULL, attributes jsonb DEFAULT NULL,
-    k integer DEFAULT 10, max_distance double precision DEFAULT NULL, categories text[] DEFAULT NULL,
-    skip integer DEFAULT 0, after_distance double precision DEFAULT NULL, after_image bigint DEFAULT NULL
-) RETURNS TABLE (explanation text) LANGUAGE sql AS $$
-    SELECT * FROM imgsearch.explain_search(imgsearch.vec(query), tenant, category, min_price, max_price, in_stock, attributes, k,
-                                           max_distance, categories, skip, after_distance, after_image)
+    query text, filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
+    skip integer DEFAULT 0, after text DEFAULT NULL
+) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql AS $$
+    SELECT * FROM imgsearch.explain_search(imgsearch.vec(query), filters, k, max_distance, skip, after)
 $$;
-COMMENT ON FUNCTION imgsearch.explain_search(text, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], integer, double precision, bigint) IS
-'How imgsearch.search() with the same arguments is answered, in words. SELECT * FROM imgsearch.explain_search(''red canvas shoe'', tenant => ''acme'', max_price => 50);';
+COMMENT ON FUNCTION imgsearch.explain_search(text, imgsearch.filters, integer, double precision, integer, text) IS
+'How imgsearch.search() is answered. SELECT explanation FROM imgsearch.explain_search(''red canvas shoe'', imgsearch.filters_of(''{"tenant": "acme", "max_price": 50}''));';

@@ -41,9 +41,9 @@ BEGIN
            THEN 'SELECT NULL::text AS tenant_id, NULL::bigint AS image_id, NULL::bytea AS sha256, NULL::halfvec AS embedding, NULL::integer AS space_id WHERE false'
            ELSE format('SELECT tenant_id, image_id, sha256, embedding::halfvec AS embedding, %1$s AS space_id FROM imgsearch.embedding_%1$s', id) END;
     COMMENT ON VIEW imgsearch.vectors IS 'Vectors of the active space; replaced when another space becomes active.';
-    EXECUTE format('CREATE OR REPLACE FUNCTION imgsearch.bits_of(picture imgsearch.image) RETURNS bit varying LANGUAGE sql STABLE AS %L',
+    EXECUTE format('CREATE OR REPLACE FUNCTION imgsearch_internal.bits_of(picture imgsearch.image) RETURNS bit varying LANGUAGE sql STABLE AS %L',
                    CASE WHEN id IS NULL THEN 'SELECT NULL::bit varying' ELSE format('SELECT ($1).bits_%s::bit varying', id) END);
-    COMMENT ON FUNCTION imgsearch.bits_of(imgsearch.image) IS 'The bits of a picture in the active space; null until it is embedded.';
+    COMMENT ON FUNCTION imgsearch_internal.bits_of(imgsearch.image) IS 'The bits of a picture in the active space; null until it is embedded.';
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_vectors() IS 'Writes the view vectors and the function bits_of() for the active space.';
 

@@ -1,7 +1,7 @@
 -- Promotion: a hot attribute becomes a typed column of image with an index that carries the bits, like category and price.
 
 -- The condition over the column, for the operators and value types that mean there exactly what they mean in jsonb.
-CREATE OR REPLACE FUNCTION imgsearch.promoted_filter(name text, operator text, value jsonb, here integer) RETURNS text LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.promoted_filter(name text, operator text, value jsonb, n integer) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     column_name text;
     type        text;
@@ -22,13 +22,13 @@ BEGIN
     column_name := 'i.' || column_name;
     cast_to := CASE type WHEN 'number' THEN '::double precision' WHEN 'boolean' THEN '::boolean' ELSE '' END;
     RETURN CASE operator
-        WHEN 'is' THEN format('%s = (($1).vals[%s] ->> ($1).names[%2$s])%s', column_name, here, cast_to)
-        WHEN 'in' THEN format('%s = ANY (ARRAY(SELECT e%s FROM jsonb_array_elements_text(($1).vals[%s]) e))', column_name, cast_to, here)
+        WHEN 'is' THEN format('%s = (($1).vals[%s] ->> ($1).names[%2$s])%s', column_name, n, cast_to)
+        WHEN 'in' THEN format('%s = ANY (ARRAY(SELECT e%s FROM jsonb_array_elements_text(($1).vals[%s]) e))', column_name, cast_to, n)
         ELSE format('%s %s (($1).vals[%s] #>> ''{}'')%s', column_name,
-                    CASE operator WHEN 'min' THEN '>=' WHEN 'max' THEN '<=' WHEN 'above' THEN '>' ELSE '<' END, here, cast_to)
+                    CASE operator WHEN 'min' THEN '>=' WHEN 'max' THEN '<=' WHEN 'above' THEN '>' ELSE '<' END, n, cast_to)
     END;
 END $$;
-COMMENT ON FUNCTION imgsearch.promoted_filter(text, text, jsonb, integer) IS 'The condition on an attribute that was promoted to a column; null where jsonb must be asked.';
+COMMENT ON FUNCTION imgsearch_internal.promoted_filter(text, text, jsonb, integer) IS 'The condition on an attribute that was promoted to a column; null where jsonb must be asked.';
 
 CREATE OR REPLACE FUNCTION imgsearch.promote_attribute(name text, type text DEFAULT 'text') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

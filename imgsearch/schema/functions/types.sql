@@ -1,16 +1,40 @@
--- Composite types: dropped and made again on every upgrade, with the functions that take them.
+-- Values that the functions of a search hand to each other. Types come first; functions that take them follow.
 
--- What was asked, as one bound value of every dynamic statement.
-CREATE TYPE imgsearch.asked AS (
-    query halfvec, bits bit varying, tenant text, category text, categories text[], min_price double precision,
-    max_price double precision, in_stock boolean, names text[], vals jsonb[], after_distance double precision,
-    after_image bigint, max_distance double precision
+CREATE TYPE imgsearch.filters AS (
+    tenant text, category text[], min_price double precision, max_price double precision, in_stock boolean, attributes jsonb,
+    product_ids text[], exclude_product_ids text[], exclude_image_ids bigint[],
+    created_after timestamptz, created_before timestamptz, condition jsonb
 );
-COMMENT ON TYPE imgsearch.asked IS 'What find() was asked, as one bound value of its dynamic statements.';
+COMMENT ON TYPE imgsearch.filters IS 'What rows must match, one value for every function: made by imgsearch.filters_of(), or by the named arguments of imgsearch.search().';
 
--- What a query is to the active space, and what the space knows: read once per statement.
-CREATE TYPE imgsearch.aimed AS (
+CREATE TYPE imgsearch_internal.filter_text AS (condition text, indexed text, plain boolean, unpacked boolean, names text[], vals jsonb[]);
+COMMENT ON TYPE imgsearch_internal.filter_text IS 'Filters as SQL over imgsearch.image i: all of it, the part an index answers; plain: a static statement knows it; unpacked: rows are read for it; what it binds.';
+
+CREATE TYPE imgsearch_internal.page_request AS (
+    k integer, skip integer, after_distance double precision, after_image bigint, max_distance double precision, space integer
+);
+COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows behind skip rows, or behind (after_distance, after_image).';
+
+CREATE TYPE imgsearch_internal.bound AS (
+    f imgsearch.filters, names text[], vals jsonb[], bits bit varying, after_distance double precision, after_image bigint
+);
+COMMENT ON TYPE imgsearch_internal.bound IS 'What the dynamic statements of a search bind as $1.';
+
+CREATE TYPE imgsearch_internal.search_context AS (
     space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision, pictures double precision,
-    last integer, ef integer, spread integer, pool integer, margin integer, indexed boolean
+    page_end integer, ef integer, trust_divisor integer, pool integer, margin integer, indexed boolean
 );
-COMMENT ON TYPE imgsearch.aimed IS 'A query, its bits, and what the active space knows of how to search: see aim().';
+COMMENT ON TYPE imgsearch_internal.search_context IS 'A query, its bits, and what the active space knows of how to search: see search_context().';
+
+CREATE TYPE imgsearch_internal.estimate AS (share double precision, reached double precision, apart double precision[], access text);
+COMMENT ON TYPE imgsearch_internal.estimate IS 'share: of the sample that matches; reached: that an index hands out; apart: bits between the query and each sampled image that matches; access: how bits are read (index, leading, row, join).';
+
+CREATE TYPE imgsearch_internal.walk_plan AS (
+    share double precision, nearby double precision, bits_ms double precision, ef integer, restricted boolean, reason text
+);
+COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (one small tenant, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), tried (too few matched near its centre).';
+
+CREATE TYPE imgsearch_internal.page AS (
+    tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint
+);
+COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, nearest first, and how it was found.';

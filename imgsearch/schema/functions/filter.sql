@@ -1,0 +1,254 @@
+-- Filters: one value, and the one place that turns it into a condition on imgsearch.image (alias i).
+-- SQL text is put together from constant fragments and numbers; what was asked, also an attribute's name, is bound as
+-- $1, a value of type imgsearch_internal.bound.
+
+CREATE OR REPLACE FUNCTION imgsearch.filters_of(given jsonb) RETURNS imgsearch.filters LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    f       imgsearch.filters;
+    unknown text;
+BEGIN
+    IF jsonb_typeof(given) <> 'object' THEN
+        RAISE EXCEPTION 'imgsearch: filters are a JSON object, not a JSON %', jsonb_typeof(given)
+            USING HINT = 'For example {"tenant": "acme", "max_price": 50}.', ERRCODE = 'IM008';
+    ELSIF jsonb_typeof(given -> 'category') = 'string' THEN
+        given := jsonb_set(given, '{category}', jsonb_build_array(given -> 'category'));
+    END IF;
+    f := jsonb_populate_record(NULL::imgsearch.filters, given);
+    IF NOT to_jsonb(f) ?& ARRAY(SELECT jsonb_object_keys(given)) THEN
+        SELECT k INTO unknown FROM jsonb_object_keys(given) k WHERE NOT to_jsonb(f) ? k LIMIT 1;
+        RAISE EXCEPTION 'imgsearch: there is no filter %', left(unknown, 100)
+            USING HINT = 'Filters are: ' || (SELECT string_agg(k, ', ') FROM json_object_keys(row_to_json(f)) k) || '.', ERRCODE = 'IM008';
+    END IF;
+    RETURN f;
+EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'imgsearch: a filter has a value of the wrong type: %', left(SQLERRM, 200)
+        USING HINT = 'Prices are numbers, ids and category are lists, times are ISO 8601.', ERRCODE = 'IM008';
+END $$;
+COMMENT ON FUNCTION imgsearch.filters_of(jsonb) IS 'Filters out of JSON: SELECT * FROM imgsearch.facets(imgsearch.filters_of(''{"tenant": "acme", "max_price": 50}''));';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.check_filters(f imgsearch.filters) RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    long text := CASE WHEN cardinality(f.category) > 100 THEN 'category holds more than 100 values'
+        WHEN cardinality(f.product_ids) > 1000 THEN 'product_ids holds more than 1000 values'
+        WHEN cardinality(f.exclude_product_ids) > 1000 THEN 'exclude_product_ids holds more than 1000 values'
+        WHEN cardinality(f.exclude_image_ids) > 1000 THEN 'exclude_image_ids holds more than 1000 values' END;
+BEGIN
+    IF long IS NOT NULL THEN
+        RAISE EXCEPTION 'imgsearch: %', long USING HINT = 'Ask for less at once, or join a table of your own: imgsearch.nearest().', ERRCODE = 'IM008';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.check_filters(imgsearch.filters) IS 'Raises which list of a filter is longer than a search takes.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.elements(list jsonb) RETURNS jsonb[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ARRAY(SELECT jsonb_array_elements(list))
+$$;
+COMMENT ON FUNCTION imgsearch_internal.elements(jsonb) IS 'A JSON array as an SQL array.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.containing(name text, list jsonb) RETURNS jsonb[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ARRAY(SELECT jsonb_build_object(name, e) FROM jsonb_array_elements(list) e)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.containing(text, jsonb) IS 'One object {name: value} for each value of a list: what a GIN index looks up.';
+
+-- {"colour": "red"}, {"colour": ["red", "blue"]} and {"size": {"min": 38}} → (operator, value), checked.
+CREATE OR REPLACE FUNCTION imgsearch_internal.operators_of(name text, given jsonb) RETURNS TABLE (operator text, value jsonb)
+LANGUAGE plpgsql IMMUTABLE ROWS 2 AS $$
+DECLARE
+    wanted text;
+BEGIN
+    FOR operator, value IN
+        SELECT o.key, o.value FROM jsonb_each(CASE jsonb_typeof(given)
+            WHEN 'object' THEN given WHEN 'array' THEN jsonb_build_object('in', given) ELSE jsonb_build_object('is', given) END) o
+    LOOP
+        wanted := CASE
+            WHEN operator IN ('in', 'not_in') THEN 'array'
+            WHEN operator = 'exists' THEN 'boolean'
+            WHEN operator IN ('min', 'max', 'above', 'below') AND jsonb_typeof(value) <> 'string' THEN 'number' END;
+        IF jsonb_typeof(value) <> wanted THEN
+            RAISE EXCEPTION 'imgsearch: % wants a JSON %, not %', operator, wanted, left(value::text, 100)
+                USING HINT = 'For example {"size": {"min": 38}, "colour": {"in": ["red", "blue"]}}.', ERRCODE = 'IM008';
+        ELSIF operator <> ALL ('{is,not,in,not_in,has,min,max,above,below,exists}') THEN
+            RAISE EXCEPTION 'imgsearch: "%" is no operator on an attribute', left(operator, 100)
+                USING HINT = 'Use is, not, in, not_in, has, min, max, above, below or exists.', ERRCODE = 'IM008';
+        ELSIF (CASE WHEN wanted = 'array' THEN jsonb_array_length(value) > 100 END) THEN
+            RAISE EXCEPTION 'imgsearch: % lists more than 100 values', left(name, 100) USING HINT = 'Ask for fewer values at once.', ERRCODE = 'IM008';
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.operators_of(text, jsonb) IS 'The operators and values of one condition, checked.';
+
+-- What is bound for a condition: {name: value} where that is looked up as it stands, else the value.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_value(name text, operator text, value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN operator IN ('is', 'not') AND jsonb_typeof(value) NOT IN ('object', 'array') THEN jsonb_build_object(name, value)
+                WHEN operator = 'has' THEN jsonb_build_object(name, jsonb_build_array(value)) ELSE value END
+$$;
+COMMENT ON FUNCTION imgsearch_internal.attribute_value(text, text, jsonb) IS 'What is bound for a condition on an attribute.';
+
+-- n: the condition's place in ($1).names and ($1).vals. indexed: an index answers it. unpacked: the row is read for it.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_sql(
+    name text, operator text, value jsonb, n integer, OUT condition text, OUT indexed boolean, OUT unpacked boolean
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    nested boolean := jsonb_typeof(value) IN ('object', 'array');
+BEGIN
+    condition := imgsearch_internal.promoted_filter(name, operator, value, n);
+    unpacked := condition IS NULL;
+    indexed := condition IS NOT NULL OR operator IN ('in', 'has') OR operator = 'is' AND NOT nested;
+    condition := coalesce(condition, format(CASE operator
+        WHEN 'is' THEN CASE WHEN nested THEN 'i.attributes -> ($1).names[%1$s] = ($1).vals[%1$s]'
+                            ELSE 'i.attributes @> ($1).vals[%1$s]' END
+        WHEN 'not' THEN CASE WHEN nested THEN 'i.attributes -> ($1).names[%1$s] IS DISTINCT FROM ($1).vals[%1$s]'
+                             ELSE 'NOT i.attributes @> ($1).vals[%1$s]' END
+        WHEN 'has' THEN 'i.attributes @> ($1).vals[%1$s]'
+        WHEN 'in' THEN 'i.attributes @> ANY (imgsearch_internal.containing(($1).names[%1$s], ($1).vals[%1$s]))'
+                    || ' AND i.attributes -> ($1).names[%1$s] = ANY (imgsearch_internal.elements(($1).vals[%1$s]))'
+        WHEN 'not_in' THEN '(i.attributes -> ($1).names[%1$s] = ANY (imgsearch_internal.elements(($1).vals[%1$s]))) IS NOT TRUE'
+        WHEN 'exists' THEN '(i.attributes ? ($1).names[%1$s]) = ($1).vals[%1$s]::boolean'
+        ELSE 'jsonb_typeof(i.attributes -> ($1).names[%1$s]) = jsonb_typeof(($1).vals[%1$s]) AND i.attributes -> ($1).names[%1$s] '
+             || CASE operator WHEN 'min' THEN '>=' WHEN 'max' THEN '<=' WHEN 'above' THEN '>' ELSE '<' END || ' ($1).vals[%1$s]' END, n));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.attribute_sql(text, text, jsonb, integer) IS 'The condition on one attribute; its own column answers where it was promoted.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.column_sql(name text, operator text, value jsonb, n integer) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    kind text := CASE name WHEN 'category' THEN 'text' WHEN 'product_id' THEN 'text' WHEN 'price' THEN 'double precision'
+                           WHEN 'position' THEN 'integer' WHEN 'image_id' THEN 'bigint' WHEN 'in_stock' THEN 'boolean' WHEN 'created_at' THEN 'timestamptz' END;
+    wanted text := CASE kind WHEN 'text' THEN 'string' WHEN 'timestamptz' THEN 'string' WHEN 'boolean' THEN 'boolean' ELSE 'number' END;
+BEGIN
+    IF kind IS NULL THEN
+        RAISE EXCEPTION 'imgsearch: a condition cannot speak of "%"', left(name, 100)
+            USING HINT = 'Use any, all, not, category, price, in_stock, product_id, position, image_id, created_at, or attributes.<name>.', ERRCODE = 'IM008';
+    ELSIF operator = 'has' OR EXISTS (
+        SELECT FROM jsonb_array_elements(CASE WHEN operator IN ('in', 'not_in') THEN value WHEN operator = 'exists' THEN '[]' ELSE jsonb_build_array(value) END) e
+        WHERE jsonb_typeof(e) <> wanted AND NOT (jsonb_typeof(e) = 'null' AND operator IN ('is', 'not'))) THEN
+        RAISE EXCEPTION 'imgsearch: % % %: it is of type %', name, operator, left(value::text, 100), wanted
+            USING HINT = 'For example {"category": ["shoes", "boots"], "price": {"max": 50}}.', ERRCODE = 'IM008';
+    END IF;
+    RETURN format(CASE operator
+        WHEN 'is' THEN 'i.%1$I IS NOT DISTINCT FROM (($1).vals[%2$s] #>> ''{}'')::%3$s'
+        WHEN 'not' THEN 'i.%1$I IS DISTINCT FROM (($1).vals[%2$s] #>> ''{}'')::%3$s'
+        WHEN 'in' THEN 'i.%1$I = ANY (ARRAY(SELECT jsonb_array_elements_text(($1).vals[%2$s]))::%3$s[])'
+        WHEN 'not_in' THEN '(i.%1$I = ANY (ARRAY(SELECT jsonb_array_elements_text(($1).vals[%2$s]))::%3$s[])) IS NOT TRUE'
+        WHEN 'exists' THEN '(i.%1$I IS NOT NULL) = ($1).vals[%2$s]::boolean'
+        WHEN 'min' THEN 'i.%1$I >= (($1).vals[%2$s] #>> ''{}'')::%3$s'
+        WHEN 'max' THEN 'i.%1$I <= (($1).vals[%2$s] #>> ''{}'')::%3$s'
+        WHEN 'above' THEN 'i.%1$I > (($1).vals[%2$s] #>> ''{}'')::%3$s'
+        ELSE 'i.%1$I < (($1).vals[%2$s] #>> ''{}'')::%3$s' END, name, n, kind);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.column_sql(text, text, jsonb, integer) IS 'The condition on one column of image inside a tree of conditions.';
+
+-- {"any": [{"category": "shoes"}, {"not": {"attributes.colour": ["red", "blue"]}}]} → (… OR (…) IS NOT TRUE).
+CREATE OR REPLACE FUNCTION imgsearch_internal.tree_sql(tree jsonb, depth integer, INOUT names text[], INOUT vals jsonb[], OUT condition text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    name  text;
+    given jsonb;
+    part  record;
+    parts text[] := '{}';
+    inner_parts text[];
+BEGIN
+    IF depth > 5 OR cardinality(names) > 70 THEN
+        RAISE EXCEPTION 'imgsearch: the condition is nested deeper than 5 or has more than 50 parts' USING HINT = 'Simplify it.', ERRCODE = 'IM008';
+    ELSIF jsonb_typeof(tree) <> 'object' THEN
+        RAISE EXCEPTION 'imgsearch: a condition is a JSON object, not %', left(tree::text, 100)
+            USING HINT = 'For example {"any": [{"category": "shoes"}, {"attributes.colour": "red"}]}.', ERRCODE = 'IM008';
+    END IF;
+    FOR name, given IN SELECT * FROM jsonb_each(tree) LOOP
+        IF name IN ('any', 'all') THEN
+            IF jsonb_typeof(given) <> 'array' THEN
+                RAISE EXCEPTION 'imgsearch: % wants a list of conditions', name USING HINT = 'For example {"any": [{"category": "shoes"}, {"in_stock": true}]}.', ERRCODE = 'IM008';
+            END IF;
+            inner_parts := '{}';
+            FOR given IN SELECT jsonb_array_elements(given) LOOP
+                SELECT t.* INTO part FROM imgsearch_internal.tree_sql(given, depth + 1, names, vals) t;
+                names := part.names; vals := part.vals;
+                inner_parts := inner_parts || part.condition;
+            END LOOP;
+            parts := parts || CASE WHEN inner_parts = '{}' THEN CASE name WHEN 'any' THEN 'false' ELSE 'true' END
+                                   ELSE '(' || array_to_string(inner_parts, CASE name WHEN 'any' THEN ' OR ' ELSE ' AND ' END) || ')' END;
+        ELSIF name = 'not' THEN
+            SELECT t.* INTO part FROM imgsearch_internal.tree_sql(given, depth + 1, names, vals) t;
+            names := part.names; vals := part.vals;
+            parts := parts || format('(%s) IS NOT TRUE', part.condition);
+        ELSE
+            FOR part IN SELECT * FROM imgsearch_internal.operators_of(name, given) LOOP
+                names := names || regexp_replace(name, '^attributes\.', '');
+                IF name LIKE 'attributes.%' THEN
+                    vals := vals || imgsearch_internal.attribute_value(names[cardinality(names)], part.operator, part.value);
+                    parts := parts || (imgsearch_internal.attribute_sql(names[cardinality(names)], part.operator, part.value, cardinality(names))).condition;
+                ELSE
+                    vals := vals || part.value;
+                    parts := parts || imgsearch_internal.column_sql(name, part.operator, part.value, cardinality(names));
+                END IF;
+            END LOOP;
+        END IF;
+    END LOOP;
+    condition := CASE WHEN parts = '{}' THEN 'true' ELSE '(' || array_to_string(parts, ' AND ') || ')' END;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.tree_sql(jsonb, integer, text[], jsonb[]) IS 'A tree of any, all and not over columns and attributes, as a condition.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.filter_sql(f imgsearch.filters) RETURNS imgsearch_internal.filter_text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    made imgsearch_internal.filter_text;
+    part record;
+BEGIN
+    made.condition := concat(
+        CASE WHEN f.tenant IS NOT NULL THEN ' AND i.tenant_id = (($1).f).tenant' END,
+        CASE WHEN f.category IS NOT NULL THEN ' AND i.category = ANY ((($1).f).category)' END,
+        CASE WHEN f.min_price IS NOT NULL THEN ' AND i.price >= (($1).f).min_price' END,
+        CASE WHEN f.max_price IS NOT NULL THEN ' AND i.price <= (($1).f).max_price' END,
+        CASE WHEN f.in_stock IS NOT NULL THEN ' AND i.in_stock = (($1).f).in_stock' END,
+        CASE WHEN f.product_ids IS NOT NULL THEN ' AND i.product_id = ANY ((($1).f).product_ids)' END,
+        CASE WHEN f.exclude_image_ids IS NOT NULL THEN ' AND i.image_id <> ALL ((($1).f).exclude_image_ids)' END);
+    made.indexed := made.condition;
+    made.names := '{}'; made.vals := '{}';
+    made.plain := coalesce(f.attributes, f.condition) IS NULL AND coalesce(f.product_ids, f.exclude_product_ids, f.exclude_image_ids::text[]) IS NULL
+                  AND coalesce(f.created_after, f.created_before) IS NULL;
+    made.unpacked := false;
+    IF made.plain THEN
+        RETURN made;
+    END IF;
+    PERFORM imgsearch_internal.check_filters(f);
+    made.unpacked := coalesce(f.product_ids, f.exclude_product_ids) IS NOT NULL OR coalesce(f.created_after, f.created_before) IS NOT NULL;
+    made.condition := concat(made.condition,
+        CASE WHEN f.exclude_product_ids IS NOT NULL THEN ' AND i.product_id <> ALL ((($1).f).exclude_product_ids)' END,
+        CASE WHEN f.created_after IS NOT NULL THEN ' AND i.created_at >= (($1).f).created_after' END,
+        CASE WHEN f.created_before IS NOT NULL THEN ' AND i.created_at < (($1).f).created_before' END);
+    IF f.attributes IS NOT NULL THEN
+        made := imgsearch_internal.with_attributes(made, f.attributes);
+    END IF;
+    IF f.condition IS NOT NULL THEN
+        SELECT t.* INTO part FROM imgsearch_internal.tree_sql(f.condition, 1, made.names, made.vals) t;
+        made.condition := made.condition || ' AND ' || part.condition;
+        made.names := part.names; made.vals := part.vals; made.unpacked := true;
+    END IF;
+    RETURN made;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.filter_sql(imgsearch.filters) IS 'The SQL of filters over imgsearch.image i, what of it an index answers, and whether rows must be read for it.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.with_attributes(made imgsearch_internal.filter_text, attributes jsonb) RETURNS imgsearch_internal.filter_text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    part record;
+BEGIN
+    IF jsonb_typeof(attributes) <> 'object' THEN
+        RAISE EXCEPTION 'imgsearch: attributes is a JSON %, not an object', jsonb_typeof(attributes)
+            USING HINT = 'For example {"colour": "red", "size": {"min": 38}}.', ERRCODE = 'IM008';
+    ELSIF (SELECT count(*) > 20 FROM jsonb_object_keys(attributes)) THEN
+        RAISE EXCEPTION 'imgsearch: attributes names more than 20' USING HINT = 'Ask for fewer at once.', ERRCODE = 'IM008';
+    END IF;
+    FOR part IN SELECT a.key AS name, o.operator, o.value, row_number() OVER () + cardinality(made.names) AS n
+                FROM jsonb_each(attributes) a, LATERAL imgsearch_internal.operators_of(a.key, a.value) o LOOP
+        made.names := made.names || part.name;
+        made.vals := made.vals || imgsearch_internal.attribute_value(part.name, part.operator, part.value);
+        SELECT a.condition, a.indexed, a.unpacked INTO part
+        FROM imgsearch_internal.attribute_sql(part.name, part.operator, part.value, part.n::integer) a;
+        made.condition := made.condition || ' AND ' || part.condition;
+        made.unpacked := made.unpacked OR part.unpacked;
+        IF part.indexed THEN
+            made.indexed := made.indexed || ' AND ' || part.condition;
+        END IF;
+    END LOOP;
+    RETURN made;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.with_attributes(imgsearch_internal.filter_text, jsonb) IS 'A filter''s text with the conditions on attributes added.';

@@ -1,0 +1,76 @@
+-- What a search draws its page from: a walk along the graph, bits, or every vector. search() and nearest() share all of it.
+
+-- Bits apart and image_id in one number: it sorts faster than a row, and equal distances come out by image_id.
+-- image.image_id_leaves_room keeps ids below 2^51. & is not leakproof, so behind a wall these go into a sub-select of
+-- their own (OFFSET 0): a join on them would wait until every vector there was read.
+CREATE OR REPLACE FUNCTION imgsearch_internal.pack_key(apart double precision, image_id bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT $1::bigint << 51 | $2';
+COMMENT ON FUNCTION imgsearch_internal.pack_key(double precision, bigint) IS 'Bits apart and image_id as one number that sorts by both.';
+CREATE OR REPLACE FUNCTION imgsearch_internal.image_of(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT $1 & 2251799813685247';
+COMMENT ON FUNCTION imgsearch_internal.image_of(bigint) IS 'The image_id of a key.';
+CREATE OR REPLACE FUNCTION imgsearch_internal.keys_within(keys bigint[], key bigint, margin integer) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT width_bucket((((key >> 51) + margin + 1) << 51) - 1, keys)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.keys_within(bigint[], bigint, integer) IS 'How many of the ascending keys are at most `margin` bits farther apart than `key`.';
+
+-- enable_sort is off: this function is a walk, whatever the planner thinks of it.
+CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_candidates(ctx imgsearch_internal.search_context, ef integer, restricted boolean)
+RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
+SET plan_cache_mode = force_generic_plan
+SET max_parallel_workers_per_gather = 0
+SET enable_sort = off
+SET hnsw.iterative_scan = off
+SET hnsw.ef_search = 200
+AS $$
+#variable_conflict use_column
+DECLARE
+    query halfvec := ctx.query;
+    most  integer := hnsw_candidates.ef / ctx.trust_divisor;
+BEGIN
+    IF ef IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('hnsw.ef_search', hnsw_candidates.ef::text, true);
+    IF restricted THEN
+        -- Only one tenant's part of the walk comes back: of that, the first part.
+        RETURN QUERY SELECT w.tenant_id, w.image_id, w.d
+            FROM (SELECT w.*, row_number() OVER (ORDER BY w.d) AS place, count(*) OVER () AS walked
+                  FROM (SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v ORDER BY v.embedding <=> query LIMIT 1000) w) w
+            WHERE w.place <= w.walked / ctx.trust_divisor;
+    ELSE
+        RETURN QUERY SELECT w.* FROM (
+            SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v ORDER BY v.embedding <=> query LIMIT 1000) w
+        LIMIT most;
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.hnsw_candidates(imgsearch_internal.search_context, integer, boolean) IS 'The images nearest to a query by the graph, those that are believed; none where ef is null.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_trusted(distances double precision[], page_end integer, max_distance double precision) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    -- A row behind the page must be farther away: rows as far as its last one may be missing.
+    SELECT coalesce(cardinality(distances) > page_end AND distances[cardinality(distances)] > distances[page_end]
+                    OR distances[cardinality(distances)] > max_distance, false)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.is_trusted(double precision[], integer, double precision) IS 'Whether what matches in the believed part of a walk, ascending, holds the whole page.';
+
+-- The best of the keys, compared exactly: those within the margin of the page's last one. Where the query's bits are
+-- rough, or a page continues behind another, all of them.
+CREATE OR REPLACE FUNCTION imgsearch_internal.rerank(
+    ctx imgsearch_internal.search_context, keys bigint[], after_distance double precision, after_image bigint,
+    OUT tenants text[], OUT images bigint[], OUT distances double precision[], OUT ranked integer
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_variable
+DECLARE
+    query halfvec := ctx.query;
+    most  integer := ctx.page_end;
+BEGIN
+    ranked := least(cardinality(keys), ctx.pool);
+    IF NOT ctx.rough AND after_image IS NULL AND ranked > most THEN
+        ranked := imgsearch_internal.keys_within(keys[1:ranked], keys[most], ctx.margin);
+    END IF;
+    SELECT coalesce(array_agg(r.tenant_id), '{}'), coalesce(array_agg(r.image_id), '{}'), coalesce(array_agg(r.d), '{}') INTO tenants, images, distances FROM (
+        SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d
+        FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id FROM unnest(keys[1:ranked]) u (key) OFFSET 0) u
+        JOIN imgsearch.vectors v ON v.image_id = u.image_id
+        WHERE after_image IS NULL OR (v.embedding <=> query, v.image_id) > (after_distance, after_image)
+        ORDER BY d, v.image_id LIMIT most) r;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.rerank(imgsearch_internal.search_context, bigint[], double precision, bigint) IS 'The nearest of an ascending list of keys, by their vectors.';

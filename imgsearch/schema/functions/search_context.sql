@@ -1,0 +1,54 @@
+-- What is known before a search begins: the query's bits, and what the active space knows of how to search.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_query(query halfvec, space integer, active integer, dimension integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF active IS NULL THEN
+        PERFORM imgsearch.active_space();  -- knows what to say
+    ELSIF space <> active THEN
+        RAISE EXCEPTION 'imgsearch: the query is a vector of space %, but space % is searched', space, active
+            USING HINT = 'Ask again: another model has just taken over.', ERRCODE = 'IM002';
+    ELSIF query IS NULL OR vector_dims(query) <> dimension THEN
+        RAISE EXCEPTION 'imgsearch: the query has % dimensions, the active space has %', coalesce(vector_dims(query), 0), dimension
+            USING HINT = 'Use a vector of the active space: imgsearch.vec(''red shoe'') or imgsearch.vec_of(42).', ERRCODE = 'IM007';
+    ELSIF l2_norm(query) = 0 THEN
+        RAISE EXCEPTION 'imgsearch: the query vector is zero and points nowhere' USING HINT = 'Use imgsearch.vec(''red shoe'') or imgsearch.vec_of(42).', ERRCODE = 'IM007';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.refuse_query(halfvec, integer, integer, integer) IS 'Raises why a query cannot be searched for.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.search_context(query halfvec, page_end integer, space integer DEFAULT NULL) RETURNS imgsearch_internal.search_context
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_variable
+DECLARE
+    here  record;
+    ctx   imgsearch_internal.search_context;
+    far   boolean;           -- a text, or a picture unlike all of ours
+    scale double precision;  -- above 1: among more images walks go wider and are believed less, and more bits are compared exactly
+BEGIN
+    SELECT s.space_id, s.dimension, s.mean, s.mean_text, (s.parameters #>> '{sample,size}')::double precision AS sampled,
+           coalesce((s.parameters #>> '{sample,pictures}')::double precision, (
+               SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
+           (s.parameters #>> '{sample,radius}')::double precision AS radius,
+           -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
+           (p.search ->> 'ef')::integer AS ef, (p.search ->> 'pool')::integer AS pool,
+           EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
+                   AND x.indisvalid) AS indexed
+    INTO here FROM imgsearch.space s,
+         LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
+    WHERE s.state = 'active';
+    IF here.space_id IS NULL OR space <> here.space_id OR query IS NULL OR vector_dims(query) <> here.dimension OR l2_norm(query) = 0 THEN
+        PERFORM imgsearch_internal.refuse_query(query, space, here.space_id, here.dimension);
+    END IF;
+    -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts look alike.
+    far := coalesce((query <=> here.mean) > here.radius, false);
+    scale := least(2, (greatest(200000, here.pictures) / 200000) ^ 0.4);
+    here.ef := least(1000, coalesce(here.ef, 200 * scale));
+    ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
+               ceil(CASE WHEN far THEN 0.75 ELSE 1 END * here.ef), round(CASE WHEN page_end > 50 THEN 4 ELSE 6 END * scale), NULL,
+               ceil(1.75 * sqrt(here.dimension * scale)), here.indexed);
+    ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
+                                     ELSE l2_normalize(query) - here.mean END);
+    ctx.pool := greatest(page_end, ceil(CASE WHEN ctx.rough THEN 8 ELSE 1 END * coalesce(here.pool, 320 * scale) * sqrt(page_end)));
+    RETURN ctx;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.search_context(halfvec, integer, integer) IS 'The query''s bits, and what the active space knows of how to search for its `page_end` nearest; raises why it cannot be searched.';

@@ -1,0 +1,107 @@
+-- Which way to search: how many match, what each way costs, how wide to walk. search() and nearest() share all of it.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.walk_cost_ms(ef double precision) RETURNS double precision LANGUAGE sql IMMUTABLE AS 'SELECT 0.75 + 0.0155 * ef';
+COMMENT ON FUNCTION imgsearch_internal.walk_cost_ms(double precision) IS 'ms that a walk of that hnsw.ef_search takes: the nodes it compares lie all over the memory.';
+
+-- access: how the bits of what matches are read.
+--   leading  out of an index that begins with what was asked: 0.15 µs for each that matches
+--   index    out of an index that only holds it: the same, and 0.025 µs to look whether it matches, for all
+--   row      out of the table: 0.8 µs, and 0.4 µs for each that no index ruled out before (reached)
+--   join     out of the caller's join: 2.5 µs
+-- 2 ms to compare the best exactly.
+CREATE OR REPLACE FUNCTION imgsearch_internal.bits_cost_ms(pictures double precision, e imgsearch_internal.estimate) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT pictures * (e.share * CASE e.access WHEN 'join' THEN 0.0025 WHEN 'row' THEN 0.0008 ELSE 0.00015 END
+                       + coalesce(e.reached, 1) * CASE e.access WHEN 'row' THEN 0.0004 WHEN 'index' THEN 0.000025 ELSE 0 END) + 2
+$$;
+COMMENT ON FUNCTION imgsearch_internal.bits_cost_ms(double precision, imgsearch_internal.estimate) IS 'ms that ranking all that match by their bits takes.';
+
+-- The sampled images that match, as bits between each and the query. What is plain is written out: planned once per
+-- session, and 512 times cheaper to ask than fields of a composite.
+CREATE OR REPLACE FUNCTION imgsearch_internal.estimate(
+    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound
+) RETURNS imgsearch_internal.estimate LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    est      imgsearch_internal.estimate;
+    f        CONSTANT imgsearch.filters := asked.f;
+    shop     CONSTANT text := f.tenant;
+    groups   CONSTANT text[] := f.category;
+    low      CONSTANT double precision := f.min_price;
+    high     CONSTANT double precision := f.max_price;
+    stock    CONSTANT boolean := f.in_stock;
+    wanted   CONSTANT bit varying := ctx.bits;
+BEGIN
+    est.access := CASE WHEN made.unpacked THEN 'row' WHEN coalesce(shop, groups[1], low::text, high::text) IS NULL THEN 'index' ELSE 'leading' END;
+    IF made.condition = '' AND NOT row_security_active('imgsearch.image') THEN
+        est.share := 1;
+    ELSIF ctx.sampled > 0 AND made.plain THEN
+        SELECT array_agg(i.bits <~> wanted) INTO est.apart FROM imgsearch.image_sample i
+        WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups))
+          AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock);
+    ELSIF ctx.sampled > 0 THEN
+        EXECUTE 'SELECT array_agg(i.bits <~> ($1).bits) FILTER (WHERE true' || made.condition || '), count(*) FILTER (WHERE true' || made.indexed || ') / $2
+                 FROM imgsearch.image_sample i' INTO est.apart, est.reached USING asked, ctx.sampled;
+    END IF;
+    est.share := coalesce(est.share, coalesce(cardinality(est.apart), 0) / nullif(ctx.sampled, 0));
+    RETURN est;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.estimate(imgsearch_internal.search_context, imgsearch_internal.filter_text, imgsearch_internal.bound) IS 'How many images match, guessed from the sample; share is null where there is no sample.';
+
+-- share: of the images that matches; nearby: the same among those nearest to the query. Of ef images a walk holds it
+-- misses few among the nearest, more towards the edge, so that only the first part (1 / trust_divisor) is believed:
+-- docs/decisions/0002-search-statement.md.
+CREATE OR REPLACE FUNCTION imgsearch_internal.choose_ef(
+    ctx imgsearch_internal.search_context, share double precision, nearby double precision, bits_ms double precision, OUT ef integer, OUT reason text
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    needed double precision;
+    wide   double precision;
+BEGIN
+    -- A tie to the neighbourhood is stronger still among the very nearest.
+    nearby := CASE WHEN share >= 0.95 OR share = 0 THEN share
+                   WHEN abs(nearby - share) > 2 * sqrt(share * (1 - share) / 32) THEN least(1, nearby * nearby / share)
+                   ELSE (nearby + share) / 2 END;
+    needed := ctx.trust_divisor * ctx.page_end / nullif(nearby, 0);  -- then as many match as are wanted, on average
+    wide := least(1000, greatest(ctx.ef, ceil(1.1 * needed)));
+    reason := CASE WHEN nearby = 0 THEN 'rare' WHEN needed > 1000 THEN 'deep' WHEN NOT ctx.indexed THEN 'absent'
+                   WHEN imgsearch_internal.walk_cost_ms(wide) >= 0.8 * bits_ms THEN 'dear' END;
+    IF reason IS NULL THEN
+        ef := wide;
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.choose_ef(imgsearch_internal.search_context, double precision, double precision, double precision) IS 'The hnsw.ef_search for a search of which that share matches; null, and why, where the graph does not help.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.plan_walk(ctx imgsearch_internal.search_context, est imgsearch_internal.estimate) RETURNS imgsearch_internal.walk_plan
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    plan imgsearch_internal.walk_plan;
+    seen double precision := ctx.sampled;  -- sampled images that this role may see
+    edge double precision;
+BEGIN
+    plan.share := est.share; plan.nearby := est.share;
+    plan.bits_ms := imgsearch_internal.bits_cost_ms(ctx.pictures, est);
+    plan.restricted := false;
+    IF est.share IS NULL THEN
+        plan.reason := 'rare';
+        RETURN plan;
+    END IF;
+    IF row_security_active('imgsearch.image') THEN
+        SELECT count(*) INTO seen FROM imgsearch.image_sample;
+        plan.restricted := seen < ctx.sampled;
+    END IF;
+    IF est.share > 0 AND est.share < 0.95 AND plan.bits_ms > 4 THEN
+        SELECT max(x.apart) INTO edge FROM (SELECT s.bits <~> ctx.bits AS apart FROM imgsearch.image_sample s ORDER BY 1 LIMIT 32) x;
+        SELECT count(*) / least(32, seen) * seen / ctx.sampled INTO plan.nearby FROM unnest(est.apart) a (apart) WHERE a.apart <= edge;
+    END IF;
+    SELECT c.ef, c.reason INTO plan.ef, plan.reason FROM imgsearch_internal.choose_ef(ctx, plan.share, plan.nearby, plan.bits_ms) c;
+    RETURN plan;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.plan_walk(imgsearch_internal.search_context, imgsearch_internal.estimate) IS 'How wide to walk the graph, or why bits are quicker.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.widen_ef(ctx imgsearch_internal.search_context, ef integer, passed bigint, bits_ms double precision) RETURNS integer LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    wide double precision := greatest(1.5 * ef, 1.2 * ef * (ctx.page_end + 1) / greatest(passed, 0.5));
+BEGIN
+    RETURN CASE WHEN ef < 1000 AND wide <= 1600 AND imgsearch_internal.walk_cost_ms(least(1000, wide)) < 0.8 * bits_ms THEN least(1000, wide) END;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.widen_ef(imgsearch_internal.search_context, integer, bigint, double precision) IS 'How wide to walk once more after a walk of `ef` in whose believed part only `passed` matched; null where bits cost less.';
