@@ -18,11 +18,15 @@ demo: $(STAMP) ## Start servers, upload 3,000 pictures, search them six ways (AR
 	@$(BIN)/imgsearch demo $(ARGS)
 
 ##@ Developers
-.PHONY: install test lint format bench soak
+.PHONY: install test trust lint format bench soak
 install: $(STAMP) ## Set up .venv
 
+# A file's tests share its databases, so a file goes to one process; the slowest files begin (tests/conftest.py).
 test: $(STAMP) ## Run every test on real embedded servers (ARGS goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+trust: $(STAMP) ## Run the tests ten times, three of them beside a process that keeps both cores busy (ARGS="--runs 5")
+	$(BIN)/python -m tests.trust $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the import rule
 	$(BIN)/ruff format --check .

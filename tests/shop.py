@@ -26,7 +26,9 @@ def database(servers: embedded.Servers, template: str) -> Iterator[Settings]:
     name = f"shop{next(_numbers)}"
     address = servers.database_url.replace("/imgsearch?", f"/{name}?", 1)
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+        admin.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(template))
+        )
         admin.execute(SQL("ALTER DATABASE {} SET hnsw.iterative_scan = 'strict_order'").format(Identifier(name)))
         yield load_settings({"DATABASE_URL": address}, environ={})
         admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

@@ -103,6 +103,7 @@ def made(settings: Settings) -> list[Any]:
         ).fetchall()
 
 
+@pytest.mark.slow
 def test_both_ways_reach_the_same_schema_and_each_notices_the_other(
     host: Path,
     empty: Settings,  # noqa: F811

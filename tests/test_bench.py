@@ -24,6 +24,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setattr(datasets, "OUT", tmp_path_factory.getbasetemp() / "bench")
 
 
+@pytest.mark.slow
 def test_a_small_run_writes_figures_and_its_exact_method_is_exact(tmp_path: Path) -> None:
     target = tmp_path / "figures.json"
     arguments = ["--rows", "5000", "--dim", "64", "--queries", "5", "--k", "10", "--json", str(target)]

@@ -42,6 +42,7 @@ def test_the_model_is_complete_and_small() -> None:
     assert sum(file.stat().st_size for file in MODEL.iterdir()) <= LARGEST
 
 
+@pytest.mark.slow
 def test_it_meets_its_bars_on_looks_it_never_saw() -> None:
     command = [sys.executable, str(ROOT / "examples" / "demo_model" / "evaluate.py"), "--products", "400", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}

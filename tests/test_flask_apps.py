@@ -31,7 +31,7 @@ def other(servers: embedded.Servers, template: str, settings: Settings, tmp_path
     """Settings of a second shop: a database and a store of its own."""
     name = Identifier("other_flask_shop")
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(name, Identifier(template)))
+        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(name, Identifier(template)))
     url = with_database(servers.database_url, "other_flask_shop")
     yield with_settings(settings, DATABASE_URL=url, STORAGE_URL=(tmp_path / "other").as_uri())
     with psycopg.connect(servers.database_url, autocommit=True) as admin:

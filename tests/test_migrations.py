@@ -28,7 +28,7 @@ def empty(servers: embedded.Servers, request: pytest.FixtureRequest) -> Any:
     """A database without anything in it."""
     name = f"empty_{abs(hash(request.node.name)) % 10**8}"
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        admin.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(name)))
     yield load_settings({"DATABASE_URL": with_database(servers.database_url, name)}, environ={})
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

@@ -107,6 +107,7 @@ def test_every_python_block_runs(
     assert len(said.splitlines()) == 11
 
 
+@pytest.mark.slow
 def test_every_command_runs(shop: Connection, environment: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "work"
     (folder / "photos").mkdir(parents=True)

@@ -36,6 +36,7 @@ def kept(connection: Connection) -> dict[str, Any]:
     return row[0] or {}
 
 
+@pytest.mark.slow
 def test_tune_repairs_a_badly_tuned_space(shop: Connection) -> None:
     shop.execute(BAD)
     bad = {shape.shape: shape for shape in tuning.measure(shop, seconds=20)}

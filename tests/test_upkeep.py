@@ -19,6 +19,7 @@ from imgsearch.retrieval import explain, search
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure
 from tests.crowd import crowd
+from tests.processes import eventually
 from tests.shop import Row, database, fill
 from tests.test_cli import Run, run  # noqa: F401
 
@@ -73,8 +74,9 @@ def test_an_interrupted_build_leaves_nothing_and_reindex_mends_an_invalid_index(
         writer.execute("INSERT INTO imgsearch.embedding_1 SELECT * FROM imgsearch.embedding_1 LIMIT 0")
         building = threading.Thread(target=cancelled, args=(settings,))
         building.start()
-        while not (pids := connection.execute("SELECT pid FROM pg_stat_progress_create_index").fetchall()):
-            pass
+        # Not before it waits for the writer: what was cancelled earlier would have left nothing to clean up.
+        waits = "SELECT pid FROM pg_stat_progress_create_index WHERE phase ~ '^waiting for writers'"
+        pids = eventually(lambda: connection.execute(waits.encode()).fetchall(), 60, "the build")
         connection.execute("SELECT pg_cancel_backend(%s)", pids[0])
         writer.rollback()  # cleaning up waits for it as well
         building.join()
@@ -99,14 +101,26 @@ def test_an_interrupted_build_leaves_nothing_and_reindex_mends_an_invalid_index(
     assert upkeep.reindex(settings, everything=True) == ["rebuilt embedding_1_hnsw"]
 
 
+def test_a_build_after_a_cancelled_one_waits_for_the_session_that_is_about_to_end(settings: Settings) -> None:
+    with db.connect(settings, autocommit=True) as ending:
+        ending.execute("SELECT pg_advisory_lock(hashtext('imgsearch.upkeep'))")
+        timer = threading.Timer(0.5, ending.execute, ["SELECT pg_advisory_unlock_all()"])
+        timer.start()
+        upkeep.build(settings)
+        timer.join()
+
+
 def cancelled(settings: Settings) -> None:
     with pytest.raises(psycopg.errors.QueryCanceled):
         upkeep.build(settings)
 
 
-def test_two_at_once_are_refused_and_nonsense_too(settings: Settings, connection: Connection) -> None:
+def test_two_at_once_are_refused_with_the_others_name_and_nonsense_too(
+    settings: Settings, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOCK_SECONDS", 0.2)
     connection.execute("SELECT pg_advisory_lock(hashtext('imgsearch.upkeep'))")
-    with pytest.raises(UsageError, match="Another index"):
+    with pytest.raises(UsageError, match=rf"Another index .* by process {connection.info.backend_pid} \(postgres\)"):
         upkeep.build(settings)
     connection.execute("SELECT pg_advisory_unlock_all()")
     with pytest.raises(UsageError, match="2GB"):

@@ -48,6 +48,7 @@ def test_a_model_folder_that_is_broken(environment: dict[str, str], tmp_path: Pa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_of_another_space(environment: dict[str, str], space: Space) -> None:
     done = start(environment, IMGSEARCH_MODEL="demo")
     assert done.returncode == 5

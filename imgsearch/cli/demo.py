@@ -38,7 +38,7 @@ MODEL = "demo"
 def demo(
     once: bool = typer.Option(False, "--once", help="Stop everything at the end."),
     json: bool = typer.Option(False, "--json", help="Print one JSON document for programs."),
-    count: int = typer.Option(3000, "--count", help="How many images."),
+    count: int = typer.Option(3000, "--count", min=1, help="How many images."),
 ) -> None:
     """Start servers, upload a catalogue the project draws, search it by words, picture and SQL filter."""
     with needed("dev", "The demo"):
@@ -137,10 +137,15 @@ def _entry(item: Any, picture: Future[bytes]) -> tuple[Entry, bytes]:
 
 
 def _ask(connection: psycopg.Connection[Any], settings: Settings, wanted: Search, *, quiet: bool) -> dict[str, Any]:
+    from imgsearch.dev.demo.words import CATEGORIES
+
     query: Query = wanted.text or ""
+    title = wanted.title
     if wanted.text is None:
         like = {"category": wanted.like_category, "colour": wanted.like_colour}
-        query = ImageId(sql.value(connection, "demo", "first", like) or 0)
+        [first] = sql.rows(connection, "demo", "first", like)
+        query = ImageId(first["image_id"])
+        title = title.format(picture=f"{first['colour']} {CATEGORIES[first['category']].nouns[0]}")
     began = time.perf_counter()
     resolved = resolve(connection, query, timeout=60, ring=lambda: notify_workers(settings, "queries"))
     hits = search(connection, resolved, k=10, **wanted.filters)
@@ -148,12 +153,12 @@ def _ask(connection: psycopg.Connection[Any], settings: Settings, wanted: Search
     connection.commit()
     statement = wanted.sql(query.image_id if isinstance(query, ImageId) else None)
     if not quiet:
-        output.rule(f"[bold]{wanted.title}", align="left", style="dim")
+        output.rule(f"[bold]{title}", align="left", style="dim")
         output.print(Syntax(statement, "postgresql", theme="ansi_dark", background_color="default", word_wrap=True))
         questions.show(hits, resolved)
         output.print()
     return {
-        "query": wanted.title,
+        "query": title,
         "filter": wanted.filters,
         "sql": statement,
         "took_ms": round(took_ms, 2),

@@ -18,6 +18,7 @@ from imgsearch.spaces import space
 
 Tick = Callable[[str, int, int], None]  # what is going on, how much is done, of how much
 LOOK_SECONDS = 0.3
+LOCK_SECONDS = 5.0  # what a cancelled session may need to end, also on a busy server
 TYPES = ("text", "number", "boolean")
 
 
@@ -25,7 +26,7 @@ def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = 
     """Build the HNSW of the searched space if it has no valid one; return whether it was built.
 
     `memory` is a maintenance_work_mem for it (a build that outgrows it becomes many times slower). Raises NoSpace,
-    UsageError while another upkeep runs.
+    UsageError while another session builds or drops one.
     """
     with db.connect(settings, autocommit=True) as connection:
         _alone(connection, memory)
@@ -145,8 +146,21 @@ def demote(connection: psycopg.Connection[Any], name: str) -> bool:
 
 
 def _alone(connection: psycopg.Connection[Any], memory: str | None) -> None:
-    if not sql.value(connection, "upkeep", "alone"):
-        raise UsageError("Another index is being built or dropped here; wait until it is done.")
+    """Take the lock of index work, for as long as this connection lives.
+
+    Asked for again and again rather than waited for: a waiting statement holds a snapshot, and a concurrent build
+    waits for those. The server needs a moment to notice that a cancelled build's client has gone.
+    """
+    deadline = time.monotonic() + LOCK_SECONDS
+    while not sql.value(connection, "upkeep", "alone"):
+        if time.monotonic() > deadline:
+            holders = sql.rows(connection, "upkeep", "holder")
+            who = holders[0]["who"] if holders else "a session that has just ended"
+            raise UsageError(
+                f"Another index is being built or dropped here, by {who}. Wait until it is done, or end it with "
+                "SELECT pg_terminate_backend(process)."
+            )
+        time.sleep(LOCK_SECONDS / 50)
     if memory:
         try:
             sql.run(connection, "upkeep", "memory", {"memory": memory})

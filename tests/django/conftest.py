@@ -81,7 +81,7 @@ def project(servers: embedded.Servers) -> Iterator[Path]:
     folder.chmod(0o755)
     found = conninfo_to_dict(servers.database_url)
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
+        admin.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(DATABASE)))
     for alias in ("default", "replica", "empty"):
         connections.settings[alias] |= {"USER": found["user"], "HOST": found["host"], "PORT": found.get("port") or ""}
     project_settings.MEDIA_ROOT = str(folder / "media")

@@ -34,7 +34,7 @@ def shop(servers: embedded.Servers, tmp_path: Path) -> Iterator[httpx.Client]:
     """The running shop on a fresh database."""
     name = Identifier("django_example")
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {}").format(name))
+        admin.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(name))
     environment = {
         "PATH": "/usr/bin:/bin",
         "DATABASE_URL": with_database(servers.database_url, "django_example"),

@@ -98,6 +98,7 @@ def all_agree(connection: psycopg.Connection[Any], place: Place, asked: bytes, l
     return pages
 
 
+@pytest.mark.slow
 def test_the_same_answers_at_every_door(connection: psycopg.Connection[Any], space: Space, place: Place) -> None:
     share = PICTURES // len(DOORS)
     for n, door in enumerate(DOORS.values()):

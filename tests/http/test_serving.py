@@ -73,6 +73,7 @@ def test_serve_listens_says_so_and_leaves_when_asked(environment: dict[str, str]
     assert not (settings.home / "page.url").exists()
 
 
+@pytest.mark.slow
 def test_the_command_line_makes_lists_and_ends_keys(environment: dict[str, str], connection: Connection) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "imgsearch", "key", *arguments]

@@ -65,7 +65,7 @@ class Shop:
 def opened(servers: embedded.Servers, template: str, folder: Path, count: int = 200) -> Iterator[Shop]:
     """Open a shop of `count` drawn pictures."""
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE page TEMPLATE {}").format(Identifier(template)))
+        admin.execute(SQL("CREATE DATABASE page TEMPLATE {} STRATEGY file_copy").format(Identifier(template)))
     given = {
         "DATABASE_URL": with_database(servers.database_url, "page"),
         "REDIS_URL": servers.redis_url,

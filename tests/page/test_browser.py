@@ -211,6 +211,7 @@ def test_a_picture_is_added_and_becomes_searchable(visit: Open, shop: Shop) -> N
         connection.execute("DELETE FROM imgsearch.image WHERE product_id = %s", [new.product_id])
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_is_said(visit: Open, shop: Shop) -> None:
     page = visit()
     page.get_by_test_id("photo").set_input_files({"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})

@@ -3,7 +3,6 @@
 SELECT tenant_id, product_id, position FROM imgsearch.image
 
 -- name: first
--- The first picture of a category and colour: something to ask for more of.
-SELECT image_id FROM imgsearch.images
-WHERE category = %(category)s AND attributes ->> 'colour' = %(colour)s
-ORDER BY image_id LIMIT 1
+-- Something to ask for more of: the first picture of a category and colour, else of the category, else any.
+SELECT image_id, category, attributes ->> 'colour' AS colour FROM imgsearch.images
+ORDER BY category IS DISTINCT FROM %(category)s, attributes ->> 'colour' IS DISTINCT FROM %(colour)s, image_id LIMIT 1

@@ -2,6 +2,15 @@
 -- One of these at a time; held until the connection ends.
 SELECT pg_try_advisory_lock(hashtext('imgsearch.upkeep'))
 
+-- name: holder
+-- Who holds it, in words.
+SELECT 'process ' || a.pid || ' (' || a.usename || coalesce(' from ' || a.client_addr, '') || '), connected since '
+       || to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS') || ', now ' || coalesce(a.state, 'in a state unknown') AS who
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = hashtext('imgsearch.upkeep')::bigint
+
 -- name: memory
 -- How much memory this session may build an index in.
 SELECT set_config('maintenance_work_mem', %(memory)s, false)

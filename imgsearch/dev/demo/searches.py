@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """One search: words, or "like the first picture of this category and colour", and filters by name."""
+    """One search: words, or "like the first picture of this category and colour", and filters by name.
+
+    In a title {picture} is what that picture shows: a small shop may have none of this colour, or category.
+    """
 
     title: str
     text: str | None = None
@@ -46,7 +49,7 @@ SEARCHES = (
     ),
     Search(title="a blue bag, in stock", text="a blue bag", filters={"in_stock": True, "category": "bags"}),
     Search(
-        title="like this black lamp, but from the smallest tenant",
+        title="like this {picture}, but from the smallest tenant",
         like_category="lamps",
         like_colour="black",
         filters={"tenant": "dune"},
@@ -57,7 +60,7 @@ SEARCHES = (
         filters={"min_price": 20, "max_price": 60, "attributes": {"pattern": "striped"}},
     ),
     Search(
-        title="like this red shoe, among everything of bazaar",
+        title="like this {picture}, among everything of bazaar",
         like_category="shoes",
         like_colour="red",
         filters={"tenant": "bazaar"},

@@ -50,7 +50,7 @@ UNION ALL
 SELECT 'unused index', 'advice', format('%s (%s) was never used', u.indexrelid::regclass, pg_size_pretty(pg_relation_size(u.indexrelid))),
        'Each write to its table writes it too.',
        CASE WHEN p.name IS NULL THEN format('DROP INDEX CONCURRENTLY %s;  -- if no statement of yours needs it', u.indexrelid::regclass)
-            ELSE format('imgsearch index promote %s --undo  -- if no search needs it', imgsearch_internal.shell_word(p.name)) END
+            ELSE format('imgsearch index demote %s  -- if no search needs it', imgsearch_internal.shell_word(p.name)) END
 FROM pg_stat_all_indexes u JOIN pg_index x ON x.indexrelid = u.indexrelid JOIN pg_stat_all_tables t ON t.relid = u.relid
 LEFT JOIN imgsearch.promoted_attribute p ON u.indexrelname ~ ('^image_bits_' || p.column_name || '_\d+$')
 WHERE u.schemaname = 'imgsearch' AND u.relname ~ '^(image|embedding_\d+)$' AND NOT x.indisunique AND x.indisvalid AND u.idx_scan = 0
