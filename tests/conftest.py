@@ -59,6 +59,18 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder that Postgres's own system user can pass.
+
+    pytest's cannot: every pytest that starts shuts /tmp/pytest-of-<user> for others, also below a running server.
+    """
+    made = Path(tempfile.mkdtemp(prefix="imgs-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def servers(home: Path) -> embedded.Servers:
     return embedded.start(home, memory_mb=2048, durable=False)

@@ -89,7 +89,7 @@ def test_words_find_what_they_say(document: Any) -> None:
 
 def test_a_search_like_a_picture_says_which_one_also_where_the_wanted_one_is_missing(document: Any) -> None:
     like = [s for s in document["searches"] if "vec_of(" in s["sql"]]
-    assert [s["query"].partition(",")[0] for s in like] == ["like this white lamp", "like this red shoe"]
+    assert [s["query"].partition(",")[0] for s in like] == ["like this white lamp", "like this red canvas shoe"]
 
 
 def test_once_leaves_nothing_running(home: Path, document: Any) -> None:

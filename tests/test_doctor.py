@@ -119,14 +119,14 @@ def test_a_transaction_that_holds_vacuum_back_is_named(healthy: Settings, connec
         assert f"pg_terminate_backend({forgotten.info.backend_pid})" in fix
 
 
-def test_an_hnsw_larger_than_memory_is_named(tmp_path: Path) -> None:
-    url = start_postgres(tmp_path, memory_mb=256, durable=False)
+def test_an_hnsw_larger_than_memory_is_named(folder: Path) -> None:
+    url = start_postgres(folder, memory_mb=256, durable=False)
     try:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET shared_buffers = '512kB'")
             connection.execute("ALTER SYSTEM SET effective_cache_size = '64kB'")
-        stop_postgres(tmp_path)
-        settings = load_settings({"DATABASE_URL": start_postgres(tmp_path, memory_mb=256, durable=False)})
+        stop_postgres(folder)
+        settings = load_settings({"DATABASE_URL": start_postgres(folder, memory_mb=256, durable=False)})
         schema.upgrade(settings)
         with db.connect(settings, autocommit=True) as connection:
             crowd(connection, ensure(connection, FakeEncoder().describe()), 1500)
@@ -142,7 +142,7 @@ def test_an_hnsw_larger_than_memory_is_named(tmp_path: Path) -> None:
         assert "64 kB of cache" in finding.detail.replace("64kB", "64 kB")
         assert "more memory" in finding.fix
     finally:
-        stop_postgres(tmp_path)
+        stop_postgres(folder)
 
 
 def test_it_reads_only_and_for_a_bounded_time(healthy: Settings) -> None:
