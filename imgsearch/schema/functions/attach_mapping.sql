@@ -1,18 +1,5 @@
--- Your own tables: imgsearch.attach() keeps imgsearch.image in step with a table of yours, by triggers on it, inside your
--- transactions. What image should hold is a view over your table (imgsearch.attached_<n>); triggers, backfill, drift check
--- and repair all read that one view. docs/decisions/0005-attach.md has the reasons and the figures.
-
-CREATE OR REPLACE FUNCTION imgsearch_internal.digest_in(uri text) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN uri ~ '^store:[0-9a-f]{2}/[0-9a-f]{64}$' THEN decode(right(uri, 64), 'hex') END
-$$;
-COMMENT ON FUNCTION imgsearch_internal.digest_in(text) IS 'The digest of the bytes, where the address says it: store:<aa>/<sha256>.';
-
-CREATE OR REPLACE FUNCTION imgsearch_internal.address(value text, base text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN value = '' THEN NULL
-                WHEN base IS NULL OR value ~* '^[a-z][a-z0-9+.-]+:' THEN value
-                ELSE base || '/' || replace(replace(replace(replace(ltrim(value, '/'), '%', '%25'), '?', '%3F'), '#', '%23'), ' ', '%20') END
-$$;
-COMMENT ON FUNCTION imgsearch_internal.address(text, text) IS 'Where a picture is: an address (store:…, https:…) as it stands, a path below base. SELECT imgsearch_internal.address(''shoes/1.jpg'', ''https://cdn.example.com/media'');';
+-- What attach() makes of its arguments: each is checked and written with every name in full, once. The result stands in
+-- attachment.resolved, so that an upgrade can write view, function and triggers anew without the caller's search path.
 
 -- One argument of attach(): a column, or one expression over the columns of one row. Answers it with every function and
 -- operator named by its schema, and the columns it reads.
@@ -64,22 +51,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.resolve_mapping(regclass, text, text) IS 'Checks one argument of attach(): a column of the table or an expression over them.';
 
--- The SELECT of the view attached_<n>: one row per product and picture; uri is null where there is none.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_select(at imgsearch.attachment, OUT body text, OUT tenant text, OUT company name, OUT followed name[], OUT moved name[])
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_filters(at imgsearch.attachment, OUT expressions jsonb, OUT company name, OUT moving name[], OUT following name[])
 LANGUAGE plpgsql AS $$
 DECLARE
-    part     record;
-    filters  name[] := '{}';
-    exprs    jsonb := '{}';
-    pairs    text := '';
-    values_  text := '';
-    columns_ text := '';
-    many     text := '';
-    named    text[];
-    number   integer := 0;
-    source   regclass := coalesce(at.pictures, at.relation);
+    part record;
 BEGIN
-    moved := ARRAY[at.key_column];
+    expressions := '{}';
+    moving := '{}';
+    following := '{}';
     FOR part IN SELECT a.argument, a.mapping, m.* FROM (VALUES ('tenant'), ('category'), ('price'), ('in_stock')) x (argument)
                 CROSS JOIN LATERAL (SELECT x.argument, at.mapping ->> x.argument AS mapping) a
                 CROSS JOIN LATERAL imgsearch_internal.resolve_mapping(at.relation, a.argument, a.mapping) m WHERE a.mapping IS NOT NULL LOOP
@@ -89,51 +68,76 @@ BEGIN
                 USING HINT = CASE part.argument WHEN 'price' THEN format('A price is a number; try price => ''(%s)::numeric''.', part.mapping)
                              ELSE format('In stock or not is a boolean; try in_stock => ''%s > 0''.', part.mapping) END, ERRCODE = 'IM010';
         END IF;
-        exprs := exprs || jsonb_build_object(part.argument, part.expression);
+        expressions := expressions || jsonb_build_object(part.argument, part.expression);
         IF part.argument = 'tenant' THEN
-            moved := moved || part.columns;
+            moving := part.columns;
             company := CASE WHEN part.expression = quote_ident(part.mapping) THEN part.mapping END;
         ELSE
-            filters := filters || part.columns;
+            following := following || part.columns;
         END IF;
     END LOOP;
-    FOR part IN SELECT a.given FROM jsonb_array_elements_text(at.mapping -> 'attributes') a (given) LOOP
-        named := regexp_match(part.given, '^(.*\S)\s+AS\s+"?(\w+)"?\s*$', 'i');
-        SELECT m.expression, m.columns || filters INTO values_, filters FROM imgsearch_internal.resolve_mapping(at.relation, 'attributes', coalesce(named[1], part.given)) m;
-        IF named IS NULL AND values_ <> quote_ident(part.given) THEN
-            RAISE EXCEPTION 'imgsearch: attributes => ''%'' has no name', part.given USING HINT = format('Write ARRAY[''%s AS colour''].', part.given), ERRCODE = 'IM010';
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.resolve_filters(imgsearch.attachment) IS 'The arguments tenant, category, price and in_stock of attach(): expressions, the tenant''s column, and the columns whose change moves a picture or only changes its filters.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_attributes(at imgsearch.attachment, OUT pairs text, OUT following name[]) LANGUAGE plpgsql AS $$
+DECLARE
+    given text;
+    named text[];
+    part  record;
+BEGIN
+    pairs := '';
+    following := '{}';
+    FOR given IN SELECT a FROM jsonb_array_elements_text(at.mapping -> 'attributes') a LOOP
+        named := regexp_match(given, '^(.*\S)\s+AS\s+"?(\w+)"?\s*$', 'i');
+        SELECT m.expression, m.columns INTO part FROM imgsearch_internal.resolve_mapping(at.relation, 'attributes', coalesce(named[1], given)) m;
+        IF named IS NULL AND part.expression <> quote_ident(given) THEN
+            RAISE EXCEPTION 'imgsearch: attributes => ''%'' has no name', given USING HINT = format('Write ARRAY[''%s AS colour''].', given), ERRCODE = 'IM010';
         END IF;
-        pairs := pairs || format(', %L, %s', coalesce(named[2], part.given), values_);
+        pairs := concat_ws(', ', nullif(pairs, ''), quote_literal(coalesce(named[2], given)), part.expression);
+        following := following || part.columns;
     END LOOP;
-    FOR part IN SELECT m.*, a.given FROM jsonb_array_elements_text(at.mapping -> 'images') a (given)
-                CROSS JOIN LATERAL imgsearch_internal.resolve_mapping(source, 'image', a.given) m LOOP
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.resolve_attributes(imgsearch.attachment) IS 'The argument attributes of attach(): names and expressions as the arguments of jsonb_build_object(), and the columns they read.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_pictures(at imgsearch.attachment, OUT expressions jsonb, OUT moving name[]) LANGUAGE plpgsql AS $$
+DECLARE
+    given text;
+    part  record;
+BEGIN
+    expressions := '[]';
+    moving := '{}';
+    FOR given IN SELECT a FROM jsonb_array_elements_text(at.mapping -> 'images') a LOOP
+        SELECT m.* INTO part FROM imgsearch_internal.resolve_mapping(coalesce(at.pictures, at.relation), 'image', given) m;
         IF (WITH RECURSIVE base AS (SELECT t.oid, t.typbasetype, t.typcategory FROM pg_type t WHERE t.oid = part.kind
                 UNION ALL SELECT t.oid, t.typbasetype, t.typcategory FROM base b JOIN pg_type t ON t.oid = b.typbasetype)
             SELECT typcategory <> 'S' FROM base WHERE typbasetype = 0) THEN
-            RAISE EXCEPTION 'imgsearch: image => ''%'' is of type %, not text', part.given, part.kind
+            RAISE EXCEPTION 'imgsearch: image => ''%'' is of type %, not text', given, part.kind
                 USING HINT = 'It says where the picture is: store:… (what the picture store answered), https://…, or a path below base. Bytes go into the store: imgsearch.storage, or imgsearch.add().', ERRCODE = 'IM010';
         END IF;
-        columns_ := columns_ || format(', (%s)::text AS picture_%s', part.expression, number);
-        many := many || format(', (%s, s.picture_%1$s)', number);
-        number := number + 1;
+        expressions := expressions || to_jsonb(part.expression);
         IF at.pictures IS NULL THEN
-            moved := moved || part.columns;
+            moving := moving || part.columns;
         END IF;
     END LOOP;
-    SELECT coalesce(array_agg(DISTINCT f), '{}') INTO followed FROM unnest(filters) f WHERE f <> ALL (moved);
-    SELECT array_agg(DISTINCT m) INTO moved FROM unnest(moved) m;
-    tenant := coalesce(exprs ->> 'tenant', '''default''');
-    body := format('SELECT s.key, s.owner, s.tenant_id, s.product_id, p.place AS position, s.category, s.price, s.in_stock, s.attributes,
-            CASE WHEN s.tenant_id <> '''' THEN imgsearch_internal.address(p.value, %L) END AS uri
-        FROM (SELECT %I AS key, %s AS owner, (%s)::text AS tenant_id, %L || %2$I::text AS product_id, (%6$s)::text AS category,
-                     CASE WHEN (%7$s)::double precision >= 0 AND (%7$s)::double precision < ''Infinity'' THEN (%7$s)::double precision END AS price,
-                     coalesce((%8$s)::boolean, false) AS in_stock, jsonb_strip_nulls(jsonb_build_object(%9$s)) AS attributes%10$s
-              FROM %11$s) s %12$s',
-        at.mapping ->> 'base', at.key_column, coalesce(quote_ident(company), 'NULL::text'), tenant, at.prefix, coalesce(exprs ->> 'category', 'NULL'),
-        coalesce(exprs ->> 'price', 'NULL'), coalesce(exprs ->> 'in_stock', 'true'), substr(pairs, 3),
-        CASE WHEN at.pictures IS NULL THEN columns_ ELSE '' END, at.relation,
-        CASE WHEN at.pictures IS NULL THEN format('CROSS JOIN LATERAL (VALUES %s) p (place, value)', substr(many, 3))
-             ELSE format('LEFT JOIN (SELECT %I AS of, %I::integer AS place%s FROM %s) p (of, place, value) ON p.of = s.key',
-                         at.mapping ->> 'picture_of', at.mapping ->> 'ordinal', columns_, at.pictures) END);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.attached_select(imgsearch.attachment) IS 'What attach() makes a view of, the columns whose change moves a picture, and those whose change only filters follow.';
+COMMENT ON FUNCTION imgsearch_internal.resolve_pictures(imgsearch.attachment) IS 'The argument images of attach(): expressions, and the columns whose change moves a picture.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_attachment(at imgsearch.attachment) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    filters    record;
+    attributes record;
+    pictures   record;
+    moved      name[];
+BEGIN
+    SELECT f.* INTO filters FROM imgsearch_internal.resolve_filters(at) f;
+    SELECT a.* INTO attributes FROM imgsearch_internal.resolve_attributes(at) a;
+    SELECT p.* INTO pictures FROM imgsearch_internal.resolve_pictures(at) p;
+    moved := ARRAY(SELECT DISTINCT m FROM unnest(at.key_column || filters.moving || pictures.moving) m ORDER BY m);
+    RETURN filters.expressions || jsonb_build_object(
+        'attributes', attributes.pairs, 'pictures', pictures.expressions, 'company', filters.company,
+        -- What tells the rows of a key apart, where the key alone does not.
+        'owner', CASE WHEN NOT imgsearch_internal.is_unique(at.relation, ARRAY[at.key_column::text]) THEN filters.company END,
+        'moved', to_jsonb(moved),
+        'followed', to_jsonb(ARRAY(SELECT DISTINCT f FROM unnest(filters.following || attributes.following) f WHERE f <> ALL (moved) ORDER BY f)));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.resolve_attachment(imgsearch.attachment) IS 'All arguments of attach() as they are kept in attachment.resolved.';

@@ -3,9 +3,11 @@
 -- The trigger function of one attachment. It runs with the rights of the schema's owner, so that whoever may write your
 -- table needs no right on ours. It reads your rows only through the view, whose names were resolved once, and the columns
 -- that make the key. Its settings: a plan kept from a statement of one row must also suit one of a million.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_function(at imgsearch.attachment, tenant text, company name) RETURNS text LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_function(at imgsearch.attachment) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     n        text := at.attachment_id;
+    company  name := at.resolved ->> 'owner';
+    tenant   text := coalesce(at.resolved ->> 'tenant', '''default''');
     key      text := quote_ident(at.key_column);
     owner    text := coalesce(quote_ident(company), 'NULL::text');
     stays    text := format('SELECT FROM imgsearch_internal.attached_%s v WHERE v.key = o.key%s AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL',
@@ -27,9 +29,9 @@ BEGIN
         PERFORM FROM %1$s WHERE %2$s IN (SELECT %3$s FROM removed) ORDER BY %2$s FOR NO KEY UPDATE;
         DELETE FROM imgsearch.image i USING (SELECT DISTINCT v.key, v.owner, v.tenant_id, v.product_id FROM imgsearch_internal.attached_%5$s v WHERE v.key IN (SELECT %3$s FROM removed)) o
         WHERE i.attachment_id = %5$s AND i.tenant_id = o.tenant_id AND i.product_id = o.product_id AND NOT EXISTS (%6$s);$f$,
-            at.relation, key, of, imgsearch_internal.attached_copy(at, format('v.key IN (SELECT %s FROM added)', of)), n, stays);
+            imgsearch_internal.qualified(at.relation), key, of, imgsearch_internal.attached_copy(at, format('v.key IN (SELECT %s FROM added)', of)), n, stays);
     END IF;
-    RETURN format($f$CREATE FUNCTION imgsearch_internal.attached_%1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    RETURN format($f$CREATE OR REPLACE FUNCTION imgsearch_internal.attached_%1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off AS $body$
 #variable_conflict use_column
 BEGIN
@@ -54,11 +56,11 @@ BEGIN
     RETURN NULL;
 END $body$ $f$,
         n, among, gone || '(SELECT OLD.*) r' || from_it,
-        imgsearch_internal.attached_copy(at, imgsearch_internal.attached_row(at, company)),
+        imgsearch_internal.attached_copy(at, imgsearch_internal.attached_row(at)),
         imgsearch_internal.attached_copy(at, among),
         gone || 'removed' || from_it, pictured);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.attached_function(imgsearch.attachment, text, name) IS 'The text of the trigger function of an attachment.';
+COMMENT ON FUNCTION imgsearch_internal.attached_function(imgsearch.attachment) IS 'The text of the trigger function of an attachment.';
 
 -- Fires for the rows whose filters changed and leaves a mark for the trigger of the statement, which then changes all
 -- their pictures at once: a quarter of the time of a statement per row, and nothing where nothing was marked. The mark
@@ -72,10 +74,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_changed() IS 'Trigger: a row of an attached table changed in what its pictures are filtered on.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_row(at imgsearch.attachment, company name) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT format('v.key = NEW.%I', at.key_column) || CASE WHEN company IS NULL THEN '' ELSE format(' AND v.owner = NEW.%I', company) END
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_row(at imgsearch.attachment) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format('v.key = NEW.%I', at.key_column) || CASE WHEN at.resolved ->> 'owner' IS NULL THEN '' ELSE format(' AND v.owner = NEW.%I', at.resolved ->> 'owner') END
 $$;
-COMMENT ON FUNCTION imgsearch_internal.attached_row(imgsearch.attachment, name) IS 'The condition that finds the view''s rows of the row a trigger fires for.';
+COMMENT ON FUNCTION imgsearch_internal.attached_row(imgsearch.attachment) IS 'The condition that finds the view''s rows of the row a trigger fires for.';
 
 -- Adding the same again writes nothing; the same address keeps digest and vector.
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_copy(at imgsearch.attachment, condition text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -99,44 +101,37 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.is_unique(relation regclass, colum
 $$;
 COMMENT ON FUNCTION imgsearch_internal.is_unique(regclass, text[]) IS 'Whether exactly these columns are a unique key of a table.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_triggers(at imgsearch.attachment, followed name[], moved name[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    made     record;
-    unlike   text := 'OLD.%1$I IS DISTINCT FROM NEW.%1$I';
-    changed  text;
-    elsehow  text;
-    in_parts boolean := (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = at.relation);
-BEGIN
-    -- Not UPDATE OF: that does not fire where a trigger before it changed the column, and ORMs set every column anyway.
+-- Not UPDATE OF: that does not fire where a trigger before it changed the column, and ORMs set every column anyway.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_change(relation regclass, columns jsonb) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT string_agg(format(CASE WHEN t.typname IN ('json', 'xml', 'point', 'box', 'lseg', 'path', 'polygon', 'line', 'circle')
-                                  THEN 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text' ELSE unlike END, a.attname), ' OR ') FILTER (WHERE a.attname = ANY (moved)),
-           string_agg(format(CASE WHEN t.typname IN ('json', 'xml', 'point', 'box', 'lseg', 'path', 'polygon', 'line', 'circle')
-                                  THEN 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text' ELSE unlike END, a.attname), ' OR ') FILTER (WHERE a.attname = ANY (followed))
-    INTO changed, elsehow
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = at.relation AND a.attnum > 0;
-    FOR made IN
-        SELECT * FROM (VALUES
-            ('imgsearch_added', 'INSERT', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'added', true),
-            ('imgsearch_removed', 'DELETE', at.relation, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'removed', true),
-            ('imgsearch_emptied', 'TRUNCATE', at.relation, 'FOR EACH STATEMENT', 'emptied', true),
-            ('imgsearch_moved', 'UPDATE', at.relation, format('FOR EACH ROW WHEN (%s)', changed), 'moved', NOT in_parts),
-            ('imgsearch_changed', 'UPDATE', at.relation, format('FOR EACH ROW WHEN ((%s) AND NOT (%s))', elsehow, changed), NULL, NOT in_parts AND elsehow IS NOT NULL),
-            ('imgsearch_followed', 'UPDATE', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'followed', NOT in_parts AND elsehow IS NOT NULL),
-            -- Of a partitioned table a row may move to another partition, for which no trigger of a row updated fires.
-            ('imgsearch_updated_from', 'UPDATE', at.relation, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'removed', in_parts),
-            ('imgsearch_updated_to', 'UPDATE', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'added', in_parts),
-            ('imgsearch_pictured', 'INSERT', at.pictures, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'pictured', at.pictures IS NOT NULL),
-            ('imgsearch_unpictured', 'DELETE', at.pictures, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'unpictured', at.pictures IS NOT NULL),
-            ('imgsearch_picture_from', 'UPDATE', at.pictures, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'unpictured', at.pictures IS NOT NULL),
-            ('imgsearch_picture_to', 'UPDATE', at.pictures, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'pictured', at.pictures IS NOT NULL),
-            ('imgsearch_emptied', 'TRUNCATE', at.pictures, 'FOR EACH STATEMENT', 'emptied', at.pictures IS NOT NULL)
-        ) t (name, event, relation, how, step, wanted) WHERE wanted
-    LOOP
-        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION imgsearch_internal.attached_%s(%L)', made.name, made.event, made.relation, made.how,
-                       CASE WHEN made.step IS NULL THEN 'changed' ELSE at.attachment_id::text END, coalesce(made.step, at.attachment_id::text));
-        IF pg_has_role((SELECT c.relowner FROM pg_class c WHERE c.oid = made.relation), 'USAGE') THEN
-            EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', made.name, made.relation, 'Keeps imgsearch.image in step; made by imgsearch.attach(), removed by imgsearch.detach().');
-        END IF;
-    END LOOP;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.attached_triggers(imgsearch.attachment, name[], name[]) IS 'Puts the triggers of an attachment on your tables.';
+                                  THEN 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text' ELSE 'OLD.%1$I IS DISTINCT FROM NEW.%1$I' END, a.attname), ' OR ' ORDER BY a.attnum)
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = relation AND a.attnum > 0 AND columns ? a.attname::text
+$$;
+COMMENT ON FUNCTION imgsearch_internal.attached_change(regclass, jsonb) IS 'The condition that one of these columns changed; null where there are none.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_triggers(at imgsearch.attachment) RETURNS TABLE (name name, relation regclass, definition text) LANGUAGE sql STABLE AS $$
+    WITH told AS (
+        SELECT c.relkind = 'p' AS in_parts, imgsearch_internal.attached_change(at.relation, at.resolved -> 'moved') AS changed,
+               imgsearch_internal.attached_change(at.relation, at.resolved -> 'followed') AS elsehow
+        FROM pg_class c WHERE c.oid = at.relation
+    )
+    SELECT t.name, t.relation, format('CREATE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION imgsearch_internal.attached_%s(%L)', t.name, t.event,
+        imgsearch_internal.qualified(t.relation), t.how, CASE WHEN t.step IS NULL THEN 'changed' ELSE at.attachment_id::text END, coalesce(t.step, at.attachment_id::text))
+    FROM told, LATERAL (VALUES
+        ('imgsearch_added', 'INSERT', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'added', true),
+        ('imgsearch_removed', 'DELETE', at.relation, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'removed', true),
+        ('imgsearch_emptied', 'TRUNCATE', at.relation, 'FOR EACH STATEMENT', 'emptied', true),
+        ('imgsearch_moved', 'UPDATE', at.relation, format('FOR EACH ROW WHEN (%s)', changed), 'moved', NOT in_parts),
+        ('imgsearch_changed', 'UPDATE', at.relation, format('FOR EACH ROW WHEN ((%s) AND NOT (%s))', elsehow, changed), NULL, NOT in_parts AND elsehow IS NOT NULL),
+        ('imgsearch_followed', 'UPDATE', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'followed', NOT in_parts AND elsehow IS NOT NULL),
+        -- Of a partitioned table a row may move to another partition, for which no trigger of a row updated fires.
+        ('imgsearch_updated_from', 'UPDATE', at.relation, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'removed', in_parts),
+        ('imgsearch_updated_to', 'UPDATE', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'added', in_parts),
+        ('imgsearch_pictured', 'INSERT', at.pictures, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'pictured', at.pictures IS NOT NULL),
+        ('imgsearch_unpictured', 'DELETE', at.pictures, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'unpictured', at.pictures IS NOT NULL),
+        ('imgsearch_picture_from', 'UPDATE', at.pictures, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'unpictured', at.pictures IS NOT NULL),
+        ('imgsearch_picture_to', 'UPDATE', at.pictures, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'pictured', at.pictures IS NOT NULL),
+        ('imgsearch_emptied', 'TRUNCATE', at.pictures, 'FOR EACH STATEMENT', 'emptied', at.pictures IS NOT NULL)
+    ) t (name, event, relation, how, step, wanted) WHERE t.wanted
+$$;
+COMMENT ON FUNCTION imgsearch_internal.attached_triggers(imgsearch.attachment) IS 'The triggers of an attachment on your tables.';

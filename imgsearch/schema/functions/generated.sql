@@ -48,8 +48,19 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_vectors() IS 'Writes the view vectors and the function bits_of() for the active space.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.rebuild_generated() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    at imgsearch.attachment;
 BEGIN
     PERFORM imgsearch_internal.write_image_replaced();
     PERFORM imgsearch_internal.write_vectors();
+    FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL AND EXISTS (SELECT FROM pg_class c WHERE c.oid = a.relation) LOOP
+        BEGIN
+            PERFORM imgsearch_internal.write_attached(at);
+        EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function THEN
+            -- Mapped columns may be renamed: what was generated follows, the arguments that were kept do not.
+            RAISE WARNING 'imgsearch: what keeps % in step stays as it was (%); attach it again: SELECT imgsearch.detach(%, keep => true);',
+                at.relation, SQLERRM, quote_literal(at.relation);
+        END;
+    END LOOP;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.rebuild_generated() IS 'Writes anew what is generated for each space and each attached table; every upgrade calls it.';

@@ -205,6 +205,8 @@ CREATE TABLE imgsearch.attachment (
     key_column    name        NOT NULL,
     key_type      text        NOT NULL,
     mapping       jsonb       NOT NULL,
+    resolved      jsonb       NOT NULL,
+    generated     text,
     attached_at   timestamptz,
     backfilled_to text,
     backfilled_at timestamptz
@@ -217,6 +219,8 @@ COMMENT ON COLUMN imgsearch.attachment.prefix IS 'Stands before the key in produ
 COMMENT ON COLUMN imgsearch.attachment.key_column IS 'The key of relation.';
 COMMENT ON COLUMN imgsearch.attachment.key_type IS 'Its type.';
 COMMENT ON COLUMN imgsearch.attachment.mapping IS 'What attach() was asked for.';
+COMMENT ON COLUMN imgsearch.attachment.resolved IS 'The same with every name in full, as view and triggers are written from it.';
+COMMENT ON COLUMN imgsearch.attachment.generated IS 'Digest of the view, the function and the triggers that were written.';
 COMMENT ON COLUMN imgsearch.attachment.attached_at IS 'Since when triggers keep it in step; null: detached, its pictures were kept.';
 COMMENT ON COLUMN imgsearch.attachment.backfilled_to IS 'Rows up to this key have been copied.';
 COMMENT ON COLUMN imgsearch.attachment.backfilled_at IS 'When the last of the rows that were there before had been copied.';

@@ -1,0 +1,103 @@
+"""What attach() writes for three mappings, beside a file each: `git diff` shows what a change of the generator means.
+
+Delete a file and run the test to have it written anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from imgsearch.schema import migrate
+from imgsearch.settings import Settings
+from tests.attach.conftest import MAPPING
+from tests.conftest import behind
+
+Connection = psycopg.Connection[Any]
+GOLDEN = Path(__file__).parent / "golden"
+CASES = {
+    "one_table": MAPPING,
+    "pictures_of_their_own": "key => 'id', image => 'file', price => 'price * 1.2', attributes => ARRAY['brand'],"
+    " pictures => 'shop.photo', picture_of => 'product_id', ordinal => 'id', prefix => 'p:'",
+    "key_of_each_tenant": "key => 'sku', images => ARRAY['front', 'back'], tenant => 'store', category => 'kind'",
+}
+TABLES = """
+CREATE TABLE shop.photo (id integer PRIMARY KEY, product_id integer REFERENCES shop.product, file text);
+CREATE INDEX ON shop.photo (product_id);
+CREATE TABLE shop.part (
+    store text NOT NULL, sku text NOT NULL, kind text, front text, back text, UNIQUE (store, sku)
+) PARTITION BY LIST (store);
+"""
+
+
+def generated(connection: Connection) -> str:
+    """Return the view, the trigger function and the triggers of attachment 1."""
+    [(view,)] = connection.execute("SELECT pg_get_viewdef('imgsearch_internal.attached_1'::regclass)").fetchall()
+    [(function, comment)] = connection.execute(
+        "SELECT pg_get_functiondef(oid), obj_description(oid) FROM pg_proc WHERE proname = 'attached_1'"
+    ).fetchall()
+    triggers = connection.execute(
+        "SELECT pg_get_triggerdef(oid), obj_description(oid) FROM pg_trigger"
+        " WHERE tgname LIKE 'imgsearch%' AND tgparentid = 0 ORDER BY tgname, tgrelid::regclass::text"
+    ).fetchall()
+    parts = [view, function, f"-- {comment}", *(f"{trigger};\n-- {said}" for trigger, said in triggers)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_generated_is_what_is_expected_and_an_upgrade_writes_the_same(
+    case: str, shop: Connection, settings: Settings
+) -> None:
+    shop.execute(TABLES.encode())
+    table = "shop.part" if case == "key_of_each_tenant" else "shop.product"
+    shop.execute(f"SELECT imgsearch.attach('{table}', {CASES[case]})".encode())
+    golden = GOLDEN / f"{case}.sql"
+    if not golden.exists():
+        golden.write_text(generated(shop))
+        pytest.fail(f"{golden} was written; read it")
+    assert generated(shop) == golden.read_text()
+    behind(settings)
+    migrate.upgrade(shop)
+    assert generated(shop) == golden.read_text()
+
+
+def test_an_upgrade_brings_a_correction_of_the_generator_to_attached_tables(
+    attached: Connection, settings: Settings
+) -> None:
+    wrong = "CREATE OR REPLACE FUNCTION imgsearch_internal.attached_1() RETURNS trigger LANGUAGE plpgsql"
+    attached.execute(f"{wrong} AS 'BEGIN RETURN NULL; END'".encode())
+    attached.execute("UPDATE imgsearch.attachment SET generated = 'as an older release wrote it'")
+    behind(settings)
+    migrate.upgrade(attached)
+    attached.execute("INSERT INTO shop.product (id, store, photo, price) VALUES (1, 'acme', 'a.jpg', 5)")
+    assert attached.execute("SELECT price FROM imgsearch.image").fetchall() == [(5.0,)]
+
+
+def test_a_renamed_column_does_not_stop_an_upgrade(attached: Connection, settings: Settings) -> None:
+    attached.execute("ALTER TABLE shop.product RENAME price TO cost")
+    attached.execute("UPDATE imgsearch.attachment SET generated = 'as an older release wrote it'")
+    said: list[str] = []
+    attached.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
+    behind(settings)
+    migrate.upgrade(attached)
+    assert [line for line in said if "attach it again" in line and "shop.product" in line]
+    attached.execute("INSERT INTO shop.product (id, store, photo, cost) VALUES (1, 'acme', 'a.jpg', 5)")
+    assert attached.execute("SELECT price FROM imgsearch.image").fetchall() == [(5.0,)], "it goes on as it was"
+
+
+def test_tables_of_the_search_path_are_found_with_another_one(connection: Connection) -> None:
+    """Trigger functions run with a search path of their own: names in them are written in full."""
+    connection.execute(
+        "CREATE TABLE thing (id integer PRIMARY KEY, price integer);"
+        "CREATE TABLE shot (id integer PRIMARY KEY, thing_id integer, file text); CREATE INDEX ON shot (thing_id)"
+    )
+    connection.execute(
+        "SELECT imgsearch.attach('thing', key => 'id', image => 'file', price => 'price',"
+        " pictures => 'shot', picture_of => 'thing_id', ordinal => 'id')"
+    )
+    connection.execute("INSERT INTO thing VALUES (1, 5)")
+    connection.execute("INSERT INTO shot VALUES (7, 1, 'https://x/1')")
+    assert connection.execute("SELECT uri, price FROM imgsearch.image").fetchall() == [("https://x/1", 5.0)]
