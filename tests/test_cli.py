@@ -118,13 +118,15 @@ def test_a_catalogue_with_bad_rows_loses_none_of_the_good_ones(
     again = run("add", shop / "shop.csv", "--json").document
     assert (again["added"], again["changed"], again["replaced"], again["unchanged"]) == (0, 0, 0, 3)
 
-    by_picture = run("search", "--image", shop / "green.jpg", "-k", 2, "--json").document
+    by_picture = run("search", "--picture", shop / "green.jpg", "-k", 2, "--json").document
     assert by_picture["rows"][0]["product_id"] == "p-green"
     assert by_picture["rows"][0]["distance"] < 0.01
     assert by_picture["complete"] is True
-    filtered = run("search", "--image", shop / "green.jpg", "--tenant", "bazaar", "--max-price", 50, "--json").document
+    filtered = run(
+        "search", "--picture", shop / "green.jpg", "--tenant", "bazaar", "--max-price", 50, "--json"
+    ).document
     assert [row["product_id"] for row in filtered["rows"]] == ["p-blue"]
-    like = run("search", "--like", filtered["rows"][0]["image_id"], "-a", "colour=red", "--json").document
+    like = run("search", "--image-id", filtered["rows"][0]["image_id"], "-a", "colour=red", "--json").document
     assert [row["product_id"] for row in like["rows"]] == ["p-red"]
     shown = run("search", "blue paint", "--tenant", "acme")
     assert shown.code == 0
@@ -176,9 +178,9 @@ def test_a_catalogue_without_a_needed_column_is_refused_whole(
         (("search",), 2, "Ask with words"),
         (("search", ""), 2, "The query is empty"),
         (("search", "x" * 10_000), 2, "10000 characters"),
-        (("search", "a", "--like", "1"), 2, "Ask with words"),
-        (("search", "--like", "99"), 4, "Image 99 does not exist"),
-        (("search", "--image", "/nowhere.jpg"), 2, "cannot be read"),
+        (("search", "a", "--image-id", "1"), 2, "Ask with words"),
+        (("search", "--image-id", "99"), 4, "Image 99 does not exist"),
+        (("search", "--picture", "/nowhere.jpg"), 2, "cannot be read"),
         (("search", "shoe", "-a", "colour"), 2, "name=value"),
         (("add", "/nowhere.csv"), 2, "does not exist"),
         (("worker", "--queue", "fast"), 2, "no queue"),

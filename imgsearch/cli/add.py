@@ -46,7 +46,7 @@ class Summary:
 def add(
     sources: list[Path] = typer.Argument(..., help="Pictures, folders, or catalogues (.csv, .jsonl)."),
     tenant: str = typer.Option("default", help="Whose images, where the catalogue does not say."),
-    product: str = typer.Option(None, help="The product; for one picture. Else its file name."),
+    product_id: str = typer.Option(None, help="The product; for one picture. Else its file name."),
     category: str = typer.Option(None, help="Category, where the catalogue does not say."),
     price: float = typer.Option(None, help="Price, where the catalogue does not say."),
     wait: bool = typer.Option(True, help="Wait until the images are searchable."),
@@ -54,14 +54,14 @@ def add(
 ) -> None:
     """Add images. Running it twice changes nothing; adding a product's image again replaces it."""
     settings = load_settings()
-    if product is not None and (len(sources) > 1 or sources[0].is_dir()):
-        raise UsageError("--product names the product of one picture; use a catalogue for several.")
+    if product_id is not None and (len(sources) > 1 or sources[0].is_dir()):
+        raise UsageError("--product-id names the product of one picture; use a catalogue for several.")
     summary = Summary()
     began = time.monotonic()
     with db.connect(settings) as connection, progress(quiet=json) as bar:
         schema.check(connection)
         found = list(_all_entries(sources, summary))
-        given = {"product_id": product, "category": category, "price": price}
+        given = {"product_id": product_id, "category": category, "price": price}
         add_all(connection, settings, (_with(entry, tenant, given) for entry in found), summary, bar, len(found))
         if wait and summary.waiting:
             wait_until_searchable(connection, summary.waiting, bar)

@@ -175,7 +175,7 @@ def _how_to_go_on(settings: Settings) -> None:
     output.rule("Everything stays up; go on with", align="left", style="dim")
     for line, meaning in (
         (f'{program} search "blue striped bag" --max-price 40', "ask it yourself"),
-        (f"{program} search --image photo.jpg -k 5", "ask with a picture"),
+        (f"{program} search --picture photo.jpg -k 5", "ask with a picture"),
         (f"{program} psql", "SQL: SELECT * FROM imgsearch.search('red shoes', tenant => 'acme');"),
         (f"{program} status", "what is here"),
         (f"{program} down", "stop everything; the data stays"),

@@ -34,13 +34,13 @@ def failures(
 @app.command()
 def refetch(
     tenant: str = typer.Option(None, help="Only this tenant's."),
-    product: str = typer.Option(None, help="Only this product's."),
-    image: int = typer.Option(None, help="Only this image."),
+    product_id: str = typer.Option(None, help="Only this product's."),
+    image_id: int = typer.Option(None, help="Only this image."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Fetch images that were added as http(s) addresses again, because what is there may have changed."""
     with db.connect(load_settings(), autocommit=True) as connection:
-        values = {"tenant": tenant, "product": product, "image_id": image}
+        values = {"tenant": tenant, "product": product_id, "image_id": image_id}
         count = sql.value(connection, "status", "refetch", values)
     if json:
         as_json({"refetched": count})

@@ -24,8 +24,8 @@ from imgsearch.settings import load_settings
 @with_filters
 def search(
     text: str = typer.Argument(None, help='Words, for example "red canvas shoes".'),
-    image: Path = typer.Option(None, "--image", help="A picture file to search by."),
-    like: int = typer.Option(None, "--like", help="Search by a stored image (its id)."),
+    picture: Path = typer.Option(None, "--picture", help="A picture file to search by."),
+    image_id: int = typer.Option(None, "--image-id", help="A stored image to search by."),
     filters: Filters = Filters(),
     k: int = typer.Option(10, "--k", "-k", help="How many, from 1 to 1000."),
     skip: int = typer.Option(0, "--skip", help="Leave out so many of the nearest."),
@@ -35,7 +35,7 @@ def search(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Search by words, a picture or a stored image, with filters, in one SQL statement."""
-    query = _query(text, image, like)
+    query = _query(text, picture, image_id)
     settings = load_settings()
     page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
     began = time.perf_counter()
@@ -109,12 +109,12 @@ def show(hits: Hits, resolved: Resolved) -> None:
     )
 
 
-def _query(text: str | None, image: Path | None, like: int | None) -> Query:
-    given = [value for value in (text, image, like) if value is not None]
+def _query(text: str | None, picture: Path | None, image_id: int | None) -> Query:
+    given = [value for value in (text, picture, image_id) if value is not None]
     if len(given) != 1:
         raise UsageError(
-            'Ask with words, or --image FILE, or --like IMAGE_ID; for example imgsearch search "red shoes".'
+            'Ask with words, or --picture FILE, or --image-id NUMBER; for example imgsearch search "red shoes".'
         )
-    if like is not None:
-        return ImageId(like)
-    return image if image is not None else str(text)
+    if image_id is not None:
+        return ImageId(image_id)
+    return picture if picture is not None else str(text)

@@ -49,12 +49,12 @@ def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> 
 def requeue(
     tenant: str = typer.Option(None, help="Only this tenant's."),
     code: str = typer.Option(None, help="Only those that failed with this code."),
-    image: int = typer.Option(None, help="Only this image."),
+    image_id: int = typer.Option(None, help="Only this image."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Put failed and skipped images back into the queue."""
     with db.connect(load_settings(), autocommit=True) as connection:
-        values = {"tenant": tenant, "error_code": code, "image_id": image}
+        values = {"tenant": tenant, "error_code": code, "image_id": image_id}
         count = sql.value(connection, "status", "requeue", values)
     if json:
         as_json({"requeued": count})

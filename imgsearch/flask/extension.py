@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Unpack, cast
 
 from flask import Flask, current_app, g
 
 from imgsearch import retrieval as searching
+from imgsearch.db.psycopg_connection import Connectable
 from imgsearch.flask import commands
 from imgsearch.http import blueprint
 from imgsearch.http.identity import Identity
 from imgsearch.http.state import EXTENSION, AppState, app_state
 from imgsearch.ingest import upload
-from imgsearch.ingest.upload import Added, Picture
+from imgsearch.ingest.upload import Added, ImageFields, Picture, Which
 from imgsearch.query import Query
-from imgsearch.retrieval import Hits
+from imgsearch.retrieval import Filters, Hits
+from imgsearch.retrieval.filters import FilterArguments
 from imgsearch.settings import load_settings
 from imgsearch.storage import Store
 
@@ -60,7 +62,7 @@ class ImageSearch:
         app.teardown_appcontext(_end_of_request)
 
     @property
-    def connection(self) -> Any:
+    def connection(self) -> Connectable:
         """The request's connection: the host's SQLAlchemy session where the app has one, else one of our own.
 
         Ours is committed at the end of a request that succeeds, and rolled back otherwise.
@@ -68,35 +70,47 @@ class ImageSearch:
         host = current_app.extensions.get("sqlalchemy")
         session = getattr(host, "session", None)
         if session is not None:  # Flask-SQLAlchemy and Flask-SQLAlchemy-Lite alike; the caller commits, as always there
-            return session
+            return cast("Connectable", session)
         if "imgsearch_lent" not in g:
             manager = app_state().session(None, writes=True)
             g.imgsearch_lent = (manager, manager.__enter__())
-        return g.imgsearch_lent[1]
+        return cast("Connectable", g.imgsearch_lent[1])
 
     @property
     def store(self) -> Store:
         """The app's picture store."""
         return app_state().store
 
-    def put(self, image: Picture) -> str:
-        """Store a picture and answer its address, for a table of yours that is attached.
+    def put(self, picture: Picture) -> str:
+        """Store a picture and return its address, for a table of yours that is attached.
 
         Raises PictureError for what no worker could ever decode, StoreError.
         """
-        return self.store.put(upload.inspected(image).data)
+        return self.store.put(upload.inspected(picture).data)
 
-    def search(self, query: Query, **filters: Any) -> Hits:
-        """Search on the request's connection; see `imgsearch.search`."""
-        filters.setdefault("timeout", app_state().settings.query_timeout)
-        return searching.search(self.connection, query, **filters)
+    def search(
+        self,
+        query: Query,
+        *,
+        filters: Filters | None = None,
+        k: int = 10,
+        skip: int = 0,
+        after: str | None = None,
+        max_distance: float | None = None,
+        timeout: float | None = None,
+        **named: Unpack[FilterArguments],
+    ) -> Hits:
+        """Search on the request's connection; see `imgsearch.search`. `timeout`: IMGSEARCH_QUERY_TIMEOUT."""
+        page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
+        page["timeout"] = app_state().settings.query_timeout if timeout is None else timeout
+        return searching.search(self.connection, query, filters=filters, **page, **named)
 
-    def add(self, image: Picture, **fields: Any) -> Added:
-        """Add a picture on the request's connection, in its transaction; see `imgsearch.add`."""
-        return upload.add(self.connection, image, settings=app_state().settings, **fields)
+    def add(self, picture: Picture, **fields: Unpack[ImageFields]) -> Added:
+        """Add an image on the request's connection, in its transaction; see `imgsearch.add`."""
+        return upload.add(self.connection, picture, settings=app_state().settings, **fields)
 
-    def remove(self, **which: Any) -> list[int]:
-        """Delete pictures on the request's connection; see `imgsearch.remove`."""
+    def remove(self, **which: Unpack[Which]) -> list[int]:
+        """Delete images on the request's connection; see `imgsearch.remove`."""
         return upload.remove(self.connection, **which)
 
 

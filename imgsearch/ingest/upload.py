@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Required, TypedDict
 
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
@@ -36,6 +36,27 @@ class Inspected:
 Outcome = Literal["added", "replaced", "changed", "unchanged"]
 Picture = bytes | str | Path | IO[bytes] | Inspected
 FORGOTTEN_AT_ONCE = 500
+
+
+class ImageFields(TypedDict, total=False):
+    """What `add()` stores beside a picture, for doors that pass it on."""
+
+    product_id: Required[str | int]
+    tenant: str
+    position: int
+    category: str | None
+    price: float | None
+    in_stock: bool
+    attributes: Mapping[str, Any] | None
+
+
+class Which(TypedDict, total=False):
+    """Which images `remove()` deletes, for doors that pass it on."""
+
+    tenant: Required[str]
+    product_id: str | int | None
+    position: int | None
+    image_id: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,9 +46,9 @@ def ask(place: Place, question: Question) -> Answer:
     ]
     if isinstance(question.query, bytes):
         (place.folder / "asked.png").write_bytes(question.query)
-        arguments += ["--image", str(place.folder / "asked.png")]
+        arguments += ["--picture", str(place.folder / "asked.png")]
     elif isinstance(question.query, ImageId):
-        arguments += ["--like", str(question.query.image_id)]
+        arguments += ["--image-id", str(question.query.image_id)]
     else:
         arguments += [str(question.query)]
     page = _imgsearch(place, "search", *arguments)
