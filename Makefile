@@ -18,7 +18,7 @@ demo: $(STAMP) ## Start servers, upload 3,000 pictures, search them six ways (AR
 	@$(BIN)/imgsearch demo $(ARGS)
 
 ##@ Developers
-.PHONY: install test trust lint format bench soak
+.PHONY: install test trust lint format wheels bench soak
 install: $(STAMP) ## Set up .venv
 
 # A file's tests share its databases, so a file goes to one process; the slowest files begin (tests/conftest.py).
@@ -37,6 +37,10 @@ lint: $(STAMP) ## Check style, types and the import rule
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+wheels: $(STAMP) ## Build both wheels into dist/: imgsearch-postgres, and imgsearch-postgres-dev with servers and demo
+	$(BIN)/python -m build --quiet --wheel --no-isolation --outdir dist .
+	$(BIN)/python -m build --quiet --wheel --no-isolation --outdir dist dev
 
 ##@ Figures
 bench: $(STAMP) ## Measure filtered search against every single method and the peers (ARGS="--rows 1000000")

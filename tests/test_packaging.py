@@ -193,6 +193,19 @@ with psycopg.connect({settings.database_url!r}) as connection:
     assert done.stdout.split() == ["True", "0"], done.stderr
 
 
+def test_the_schema_is_upgraded_without_alembic_and_sqlalchemy(settings: Settings, environment: dict[str, str]) -> None:
+    code = WITHOUT_EXTRAS + (
+        "from imgsearch import schema, settings\n"
+        "import psycopg\n"
+        f"admin = psycopg.connect({settings.database_url!r}, autocommit=True)\n"
+        "admin.execute('DROP SCHEMA imgsearch, imgsearch_internal CASCADE')\n"
+        "print(schema.upgrade(settings.load_settings()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() not in {"", "None"}
+
+
 @pytest.mark.parametrize(
     ("code", "command"),
     [
@@ -212,6 +225,18 @@ def test_what_is_missing_says_which_extra_brings_it(code: str, command: str, env
     )
     assert done.returncode != 0
     assert command in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "up", "down"])
+def test_without_the_dev_distribution_its_commands_say_what_to_install(command: str, tmp_path: Path) -> None:
+    code = WITHOUT_EXTRAS.replace(repr(EXTRAS.split(",")), "['imgsearch.dev']") + (
+        f"sys.argv = ['imgsearch', {command!r}]\nfrom imgsearch.cli import main; main()"
+    )
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("IMGSEARCH_", "DATABASE_"))}
+    clean["IMGSEARCH_HOME"] = str(tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install imgsearch-postgres-dev" in done.stderr
 
 
 def test_no_text_tells_people_to_install_somebody_elses_package() -> None:

@@ -118,7 +118,7 @@ def let_pass(path: Path) -> None:
 
 
 def log_file(home: Path, name: str) -> Path:
-    """Answer `home/log/<name>.log`, having moved a long one aside. Called before a process opens it."""
+    """Return `home/log/<name>.log`, having moved a long one aside. Called before a process opens it."""
     path = home.absolute() / "log" / f"{name}.log"
     with usable(home):
         path.parent.mkdir(parents=True, exist_ok=True)
