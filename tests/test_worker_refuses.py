@@ -101,16 +101,19 @@ def test_the_database_does_not_choose_what_a_worker_imports(environment: dict[st
     assert f"IMGSEARCH_MODEL={FAKE}" in done.stderr, "the space was made by an encoder that only the setting may name"
 
 
-def test_a_broker_that_is_away_is_said_once(
-    settings: Settings, environment: dict[str, str], tmp_path: Path, space: Space
+def test_a_broker_that_is_away_is_said_once_and_used_when_it_is_back(
+    settings: Settings, environment: dict[str, str], tmp_path: Path, space: Space, home: Path
 ) -> None:
     """Polling goes on, and the worker works: whoever reads the log should not think otherwise."""
-    log = tmp_path / "worker.log"
-    away = environment | {"IMGSEARCH_REDIS_URL": "redis://127.0.0.1:1/0"}
+    log, socket = tmp_path / "worker.log", home / "away.sock"
+    away = environment | {"IMGSEARCH_REDIS_URL": f"redis+socket://{socket}"}
     with WorkerProcess(settings, away, log, "queries") as worker:
         eventually(lambda: "no wake-up messages" in log.read_text(), 30, "the warning")
         time.sleep(2.5 * celery_consumer.AGAIN_SECONDS)
         assert worker.process.poll() is None
         lines = [line for line in log.read_text().splitlines() if "INFO" not in line]
-    assert len(lines) == 1, lines
-    assert "IMGSEARCH_REDIS_URL" in lines[0]
+        assert len(lines) == 1, lines
+        assert "IMGSEARCH_REDIS_URL" in lines[0]
+        socket.symlink_to(settings.redis_url.removeprefix("redis+socket://"))
+        eventually(lambda: "the broker is back" in log.read_text(), 20, "the broker back")
+    socket.unlink()

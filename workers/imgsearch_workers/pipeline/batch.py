@@ -39,31 +39,31 @@ class Batch:
         self.forwards = 0
 
     def embed(self, pictures: Sequence[Pixels]) -> list[Vectors | Exception]:
-        """Answer, for each picture, its vector (D,) or the error that is its own.
+        """Return, for each picture, its vector (D,) or the error that is its own.
 
         Raises DeviceLost when nothing more can be computed in this process.
         """
-        answers: dict[int, Vectors | Exception] = {}
+        outcomes: dict[int, Vectors | Exception] = {}
         waiting = [list(range(len(pictures)))] if pictures else []
         while waiting:
             rows = waiting.pop()
             if len(rows) > self.limit:
                 waiting += [rows[self.limit :], rows[: self.limit]]
                 continue
-            answer = self._forward(pictures, rows)
-            if isinstance(answer, NonsenseError) and answer.rows:
+            outcome = self._forward(pictures, rows)
+            if isinstance(outcome, NonsenseError) and outcome.rows:
                 # The model named the rows it cannot answer: the others are worth one more pass.
-                answers |= {rows[bad]: answer for bad in answer.rows}
-                if good := [row for row in rows if row not in answers]:
+                outcomes |= {rows[bad]: outcome for bad in outcome.rows}
+                if good := [row for row in rows if row not in outcomes]:
                     waiting.append(good)
-            elif not isinstance(answer, Exception):
-                answers |= zip(rows, answer, strict=True)
+            elif not isinstance(outcome, Exception):
+                outcomes |= zip(rows, outcome, strict=True)
             elif len(rows) == 1:
-                answers[rows[0]] = answer
+                outcomes[rows[0]] = outcome
             else:
                 middle = len(rows) // 2
                 waiting += [rows[middle:], rows[:middle]]
-        return [answers[row] for row in range(len(pictures))]
+        return [outcomes[row] for row in range(len(pictures))]
 
     def _forward(self, pictures: Sequence[Pixels], rows: list[int]) -> Vectors | Exception:
         """Return the vectors of some rows, or what went wrong. Raises DeviceLost."""

@@ -92,41 +92,41 @@ class Device:
         pixels = [same[0].pixels for same in pictures]
         try:
             with self._watchdog.forward_pass(), span("imgsearch.forward", pictures=len(pixels)):
-                answers = self._batch.embed(pixels)
+                outcomes = self._batch.embed(pixels)
         except DeviceLost as error:
             # Perhaps one of these did it: their attempt is spent, and they are tried alone the next time.
             self._culprits = [claim for row in error.rows for claim in self._close(pictures[row])]
             raise
-        for same, answer in zip(pictures, answers, strict=True):
+        for same, outcome in zip(pictures, outcomes, strict=True):
             for prepared in same:
                 claims = self._in_flight.close(prepared.group)
-                if isinstance(answer, np.ndarray):
+                if isinstance(outcome, np.ndarray):
                     self._completer.put(
                         [
                             Delivery(
                                 claim=c,
                                 sha256=prepared.sha256,
-                                embedding=answer,
+                                embedding=outcome,
                                 phash=prepared.phash,
                                 etag=prepared.etag,
                             )
                             for c in claims
                         ]
                     )
-                elif is_out_of_memory(answer):
+                elif is_out_of_memory(outcome):
                     self._completer.release(claims, MEMORY_REST)
                 else:
-                    self._completer.put([_not_embeddable(claim, answer) for claim in claims])
-        self._check(*answers)
+                    self._completer.put([_not_embeddable(claim, outcome) for claim in claims])
+        self._check(*outcomes)
 
     def _prove(self) -> None:
         """Run a real pass on a fixed picture, because somebody asks whether the model still answers."""
         try:
             with self._watchdog.forward_pass():
-                [answer] = self._batch.embed([self._probe])
-                self._check(answer)
-                if isinstance(answer, Exception):
-                    raise answer
+                [outcome] = self._batch.embed([self._probe])
+                self._check(outcome)
+                if isinstance(outcome, Exception):
+                    raise outcome
         except DeviceLost:
             raise
         except Exception as error:  # noqa: BLE001 - the pulse has not beaten: that is what whoever asked sees
@@ -135,9 +135,9 @@ class Device:
     def _close(self, same: list[Prepared]) -> list[Claim]:
         return [claim for prepared in same for claim in self._in_flight.close(prepared.group)]
 
-    def _check(self, *answers: object) -> None:
+    def _check(self, *outcomes: object) -> None:
         """End a process whose device has no room even for one picture, again and again."""
-        starved = [isinstance(answer, Exception) and is_out_of_memory(answer) for answer in answers]
+        starved = [isinstance(outcome, Exception) and is_out_of_memory(outcome) for outcome in outcomes]
         self._too_little_memory = self._too_little_memory + 1 if starved and all(starved) else 0
         if self._too_little_memory >= MEMORY_TRIES:
             raise DeviceLost("there is no memory left for even one picture")
@@ -165,10 +165,10 @@ def _failure(claim: Claim, failed: Failed) -> Failure:
     return Failure(claim=claim, code=failed.code, message=failed.message, permanent=failed.permanent)
 
 
-def _not_embeddable(claim: Claim, answer: object) -> Failure:
+def _not_embeddable(claim: Claim, outcome: object) -> Failure:
     """A model that answers nonsense will do so again; any other error may have been a bad moment."""
-    message = str(answer) or type(answer).__name__
-    return Failure(claim=claim, code="not_embeddable", message=message, permanent=isinstance(answer, NonsenseError))
+    message = str(outcome) or type(outcome).__name__
+    return Failure(claim=claim, code="not_embeddable", message=message, permanent=isinstance(outcome, NonsenseError))
 
 
 def _drain(ready: Queue[Result], most: int, coming: Callable[[], int]) -> list[Result]:

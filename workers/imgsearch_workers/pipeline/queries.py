@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from imgsearch.errors import PictureError
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.query.cache import Question
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model.device_errors import is_sticky
@@ -45,32 +45,32 @@ class QueryLoop(WorkLoop):
     def work(self, connection: psycopg.Connection[Any]) -> None:
         while not self.stopping.is_set():
             self.alive(connection)
-            asked = question.claim(connection, self.space_id, AT_ONCE)
+            questions = cache.claim(connection, self.space_id, AT_ONCE)
             try:
-                self._answer_texts(connection, [q for q in asked if q.kind == "text"])
-                self._answer_pictures(connection, [q for q in asked if q.kind == "picture"])
+                self._answer_texts(connection, [q for q in questions if q.kind == "text"])
+                self._answer_pictures(connection, [q for q in questions if q.kind == "picture"])
                 if self.watchdog.wanted():
                     self._prove()
             except DeviceLost as error:
                 log.critical("the device is lost to this process: %s", error)
                 self._on_device_lost()
                 return
-            if not asked:
+            if not questions:
                 self.listener.wait()
 
-    def _answer_texts(self, connection: psycopg.Connection[Any], asked: list[Question]) -> None:
-        if not asked:
+    def _answer_texts(self, connection: psycopg.Connection[Any], questions: list[Question]) -> None:
+        if not questions:
             return
         try:
             with self.watchdog.forward_pass():
-                vectors = self._encoder.embed_texts([q.query or "" for q in asked])
+                vectors = self._encoder.embed_texts([q.query or "" for q in questions])
         except Exception as error:
             if is_sticky(error):
                 raise DeviceLost(str(error)) from error
-            self._alone(connection, asked, error)
+            self._alone(connection, questions, error)
             return
-        for one, vector in zip(asked, vectors, strict=True):
-            question.answer(connection, self.space_id, one, vector)
+        for question, vector in zip(questions, vectors, strict=True):
+            cache.answer(connection, self.space_id, question, vector)
 
     def _prove(self) -> None:
         """Embed a fixed text, because somebody asks whether the model still answers."""
@@ -82,27 +82,27 @@ class QueryLoop(WorkLoop):
                 raise DeviceLost(str(error)) from error
             log.error("the model does not answer for the probe text: %s", error)
 
-    def _alone(self, connection: psycopg.Connection[Any], asked: list[Question], error: Exception) -> None:
+    def _alone(self, connection: psycopg.Connection[Any], questions: list[Question], error: Exception) -> None:
         """One text that the model cannot answer must not take its neighbours along."""
-        if len(asked) > 1:
-            for one in asked:
-                self._answer_texts(connection, [one])
+        if len(questions) > 1:
+            for question in questions:
+                self._answer_texts(connection, [question])
             return
-        question.answer(connection, self.space_id, asked[0], error_code="not_embeddable", error=str(error))
+        cache.answer(connection, self.space_id, questions[0], error_code="not_embeddable", error=str(error))
 
-    def _answer_pictures(self, connection: psycopg.Connection[Any], asked: list[Question]) -> None:
+    def _answer_pictures(self, connection: psycopg.Connection[Any], questions: list[Question]) -> None:
         decoded: list[tuple[Question, Pixels]] = []
-        for one in asked:
+        for question in questions:
             try:
-                decoded.append((one, self._pool.decode(one.picture or b"").pixels))
+                decoded.append((question, self._pool.decode(question.picture or b"").pixels))
             except PictureError as error:
-                question.answer(connection, self.space_id, one, error_code=error.code, error=str(error))
+                cache.answer(connection, self.space_id, question, error_code=error.code, error=str(error))
         if not decoded:
             return
         with self.watchdog.forward_pass():
             answers = self._batch.embed([pixels for _, pixels in decoded])
-        for (one, _), answer in zip(decoded, answers, strict=True):
+        for (question, _), answer in zip(decoded, answers, strict=True):
             if isinstance(answer, Exception):
-                question.answer(connection, self.space_id, one, error_code="not_embeddable", error=str(answer))
+                cache.answer(connection, self.space_id, question, error_code="not_embeddable", error=str(answer))
             else:
-                question.answer(connection, self.space_id, one, answer)
+                cache.answer(connection, self.space_id, question, answer)
