@@ -116,7 +116,7 @@ def test_an_unusable_query_says_so(connection: Connection, space: Space, query: 
 def test_without_a_worker_a_new_text_times_out_and_without_a_space_there_is_nothing_to_ask(
     connection: Connection,
 ) -> None:
-    with pytest.raises(NoSpace, match="start a worker"):
+    with pytest.raises(NoSpace, match="imgsearch worker"):
         resolve(connection, "anything")
 
 
