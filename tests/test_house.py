@@ -48,9 +48,33 @@ def test_an_import_reads_no_settings_and_opens_nothing() -> None:
 
 
 @pytest.mark.parametrize("folder", ["imgsearch", "workers", "migrations"])
-def test_no_file_is_longer_than_300_lines(folder: str) -> None:
-    long = {str(path): n for path in (ROOT / folder).rglob("*.py") if (n := len(path.read_text().splitlines())) > 300}
+@pytest.mark.parametrize("kind", ["*.py", "*.sql"])
+def test_no_file_is_longer_than_300_lines(folder: str, kind: str) -> None:
+    long = {str(path): n for path in (ROOT / folder).rglob(kind) if (n := len(path.read_text().splitlines())) > 300}
     assert long == {}
+
+
+def test_no_function_in_sql_is_longer_than_60_lines() -> None:
+    created = re.compile(
+        r"^CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE) ([\w.]+).*?AS (\$\w*\$).*?\2", re.MULTILINE | re.DOTALL
+    )
+    lengths = {
+        found[1]: found[0].count("\n") + 1
+        for path in (ROOT / "imgsearch" / "schema").rglob("*.sql")
+        for found in created.finditer(path.read_text())
+    }
+    assert len(lengths) > 60
+    assert {name: length for name, length in lengths.items() if length > 60} == {}
+
+
+def test_no_function_is_patched_after_it_was_created() -> None:
+    """Each body says its own rights and search path: what `ALTER FUNCTION` adds, the next CREATE OR REPLACE drops."""
+    texts = {path.name: path.read_text() for path in (ROOT / "imgsearch" / "schema").rglob("*.sql")}
+    assert [
+        name
+        for name, text in texts.items()
+        if re.search(r"ALTER (FUNCTION|PROCEDURE|ROUTINE) imgsearch(?!.* OWNER TO)", text)
+    ] == []
 
 
 def test_no_module_is_a_drawer() -> None:

@@ -5,6 +5,7 @@ DO $$
 DECLARE
     object  record;
     dropped integer;
+    kept_by text;
 BEGIN
     LOOP
         dropped := 0;
@@ -27,4 +28,12 @@ BEGIN
         END LOOP;
         EXIT WHEN dropped = 0;
     END LOOP;
+    -- A type cannot be replaced in place.
+    SELECT string_agg(DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid), ', ') INTO kept_by
+    FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c' JOIN pg_depend d ON d.refobjid = t.oid AND d.deptype = 'n'
+    WHERE t.typnamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace);
+    IF kept_by IS NOT NULL THEN
+        RAISE EXCEPTION 'imgsearch: types of imgsearch are used by %', kept_by
+            USING HINT = 'Drop it, run `imgsearch db upgrade`, and create it again.', ERRCODE = 'IM009';
+    END IF;
 END $$;

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.errors import DatabaseError
+from imgsearch.errors import DatabaseError, UsageError
 from imgsearch.schema import migrate, source
 from imgsearch.schema.source import Step
 from imgsearch.settings import Settings
@@ -88,6 +88,17 @@ def test_what_others_built_on_it_and_were_granted_stays(
         " has_column_privilege('analyst', 'imgsearch.failures', 'uri', 'SELECT'),"
         " has_function_privilege('analyst', 'imgsearch.requeue(text, text, bigint)', 'EXECUTE')"
     ).fetchone() == (True, True, False, True)
+
+
+def test_a_type_that_somebody_uses_is_named(settings: Settings, connection: Connection) -> None:
+    connection.execute(
+        "CREATE FUNCTION public.mine(f imgsearch.filters) RETURNS text LANGUAGE sql AS $$ SELECT (f).tenant $$"
+    )
+    behind(settings)
+    with pytest.raises(UsageError, match=r"used by function mine\(imgsearch.filters\)"):
+        migrate.upgrade(connection)
+    connection.execute("DROP FUNCTION public.mine")
+    migrate.upgrade(connection)
 
 
 def test_an_interrupted_upgrade_leaves_things_as_they_were_and_can_be_repeated(
