@@ -15,8 +15,8 @@ from imgsearch import db
 from imgsearch.settings import Settings
 
 
-def eventually(check: Callable[[], Any], seconds: float = 20, what: str = "it") -> Any:
-    """Return the first true value of `check`, asked every 20 ms; fail after `seconds`."""
+def eventually(check: Callable[[], Any], seconds: float = 120, what: str = "it") -> Any:
+    """Return the first true value of `check`, asked every 20 ms; fail after `seconds`: many, for a busy machine."""
     deadline = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
@@ -47,7 +47,7 @@ class WorkerProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.end()
 
-    def ready(self, seconds: float = 40) -> None:
+    def ready(self, seconds: float = 120) -> None:
         """Wait until the worker works."""
         with db.connect(self.settings, autocommit=True) as connection:
 
@@ -58,7 +58,7 @@ class WorkerProcess:
 
             eventually(seen, seconds, "the worker's sign of life")
 
-    def end(self, how: int = signal.SIGTERM, seconds: float = 20) -> int:
+    def end(self, how: int = signal.SIGTERM, seconds: float = 60) -> int:
         """Send a signal and wait; return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)

@@ -93,7 +93,7 @@ def test_a_worker_works_as_its_own_role_and_its_health_check_can_fail(
         process = subprocess.Popen(command, env=environment_of(service, environment), stdout=log, stderr=log, cwd=ROOT)
     try:
         assert not healthy(service, port), "nothing listens yet"
-        eventually(lambda: healthy(service, port) or process.poll() is not None, 40, "the worker's health")
+        eventually(lambda: healthy(service, port) or process.poll() is not None, what="the worker's health")
         assert process.poll() is None, (tmp_path / "log").read_text()
         process.send_signal(signal.SIGSTOP)
         assert not healthy(service, port), "a worker that hangs is not healthy"
@@ -114,7 +114,7 @@ def test_the_page_is_served_to_others_by_a_role_that_sees_one_tenant(
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment_of("web", environment), stdout=log, stderr=log, cwd=ROOT)
     try:
-        eventually(lambda: healthy("web", port) or process.poll() is not None, 30, "the page's health")
+        eventually(lambda: healthy("web", port) or process.poll() is not None, what="the page's health")
         assert process.poll() is None, (tmp_path / "log").read_text()
         refused = subprocess.run(
             [sys.executable, "-c", f"import httpx; print(httpx.get('http://127.0.0.1:{port}/v1/status').status_code)"],

@@ -75,7 +75,7 @@ def test_data_in_use_by_another_postgres_are_refused_with_its_words(home: Path) 
         with pytest.raises(EmbeddedError, match=r"does not start over (.|\n)*postmaster\.pid. already exists"):
             start_postgres(home, memory_mb=256, durable=False)
     finally:
-        other.communicate(timeout=20)
+        other.communicate(timeout=120)
 
 
 def test_a_program_that_may_not_be_run_names_the_command_that_helps(home: Path) -> None:

@@ -24,20 +24,20 @@ CAP = 2 << 20  # bytes
 
 def trickle_head(asked: Asked) -> None:
     asked.send(b"HTTP/1.1 200 OK\r\n")
-    for _ in range(300):
+    for _ in range(3000):
         asked.send(b"X")
         time.sleep(0.05)
 
 
 def trickle_body(asked: Asked) -> None:
     asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    for _ in range(300):
+    for _ in range(3000):
         asked.send(b"X")
         time.sleep(0.05)
 
 
 def silent(asked: Asked) -> None:
-    time.sleep(8)
+    time.sleep(90)
 
 
 def endless_chunks(asked: Asked) -> None:
@@ -124,7 +124,7 @@ def test_hostile_answers_end_in_time_and_in_memory(
             took, (_, peak) = time.monotonic() - started, tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert took < 3.0
+    assert took < 45  # without the deadline it would go on for minutes
     # The cap, 64 kB, an eighth that bytearray allocates ahead, and 1 MB for TLS, parsing and the test's own server.
     assert peak < CAP * 9 // 8 + (64 << 10) + (1 << 20)
 
@@ -133,13 +133,13 @@ def test_a_dead_resolver_does_not_outlive_the_deadline() -> None:
     done = threading.Event()
 
     def hang(host: str, port: int) -> list[str]:
-        done.wait(20)
+        done.wait(120)
         return ["8.8.8.8"]
 
     started = time.monotonic()
     with pytest.raises(StoreError, match="within"):
         fetch("http://hangs.example/", FetchPolicy(resolve=hang, deadline=0.5))
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 60
     done.set()
 
 
@@ -191,7 +191,7 @@ def test_tls_is_checked_against_the_name_not_the_number(
                 fetch(f"https://{host}:{server.port}/", local(server.port, host, tls=trust))
         with pytest.raises(FetchRefused, match="certificate"):
             fetch(f"https://right.test:{server.port}/", local(server.port, "right.test"))
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 30
         assert len(server.asked) == 1, "nothing is asked of a server whose name is wrong"
 
 

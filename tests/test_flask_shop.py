@@ -70,7 +70,7 @@ def test_a_day_in_the_shop(shop: httpx.Client, connection: psycopg.Connection[An
     assert "red &lt;shoe&gt;" in added.text
     shown = shop.get("/products/7/photo")
     assert (shown.content, shown.headers["Content-Type"]) == (Item(3).picture(), "image/png")
-    eventually(lambda: connection.execute("SELECT ready FROM imgsearch.status").fetchone() == (7,), 90, "embedding")
+    eventually(lambda: connection.execute("SELECT ready FROM imgsearch.status").fetchone() == (7,), what="embedding")
 
     assert ids(shop.post("/", files=photo))[0] == "7", "the same photo is the nearest"
     assert len(ids(shop.post("/", data={"words": "a thing nobody asked for before"}))) == 7

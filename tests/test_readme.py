@@ -64,7 +64,7 @@ def shop(connection: Connection, settings: Settings, worker: WorkerProcess) -> C
             attributes={"colour": colour, "title": f"{colour} shoe {n}"},
             store=store,
         )
-    eventually(lambda: connection.execute("SELECT ready FROM imgsearch.status").fetchone() == (50,), 60)
+    eventually(lambda: connection.execute("SELECT ready FROM imgsearch.status").fetchone() == (50,))
     return connection
 
 

@@ -50,12 +50,12 @@ def whole(asked: Asked) -> None:
 
 
 def slow_head(asked: Asked) -> None:
-    time.sleep(6)
+    time.sleep(90)
 
 
 def slow_body(asked: Asked) -> None:
     asked.answer(200, found(len(DATA)), DATA[:10])
-    time.sleep(6)
+    time.sleep(90)
 
 
 def half(asked: Asked) -> None:
@@ -105,7 +105,7 @@ def test_each_fault_has_its_error_and_its_end(
     started = time.monotonic()
     with pytest.raises(error, match=says) as caught:
         store.get(URI)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 45
     assert type(caught.value) is error
     assert caught.value.retry_after == wait
     assert "very-secret" not in str(caught.value)
@@ -165,7 +165,7 @@ def test_nobody_listens(bucket: Callable[..., tuple[Store, Server]]) -> None:
     with pytest.raises(StoreError, match="check that it is up") as caught:
         store.get(URI)
     assert type(caught.value) is StoreError
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 45
 
 
 def test_no_credentials_anywhere(bucket: Callable[..., tuple[Store, Server]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def test_an_interrupted_build_leaves_nothing_and_reindex_mends_an_invalid_index(
         building.start()
         # Not before it waits for the writer: what was cancelled earlier would have left nothing to clean up.
         waits = "SELECT pid FROM pg_stat_progress_create_index WHERE phase ~ '^waiting for writers'"
-        pids = eventually(lambda: connection.execute(waits.encode()).fetchall(), 60, "the build")
+        pids = eventually(lambda: connection.execute(waits.encode()).fetchall(), what="the build")
         connection.execute("SELECT pg_cancel_backend(%s)", pids[0])
         writer.rollback()  # cleaning up waits for it as well
         building.join()

@@ -47,7 +47,7 @@ def test_a_session_tells_at_commit_once(settings: Settings, space: Space, broker
         add(session, PICTURE, product_id=2, settings=settings)
         assert nothing_comes(broker), "before COMMIT a worker would find nothing"
         session.commit()
-        eventually(lambda: told(broker) == 1, 5, "a message")
+        eventually(lambda: told(broker) == 1, what="a message")
         session.commit()
         assert told(broker) == 1
 
@@ -56,7 +56,7 @@ def test_a_scoped_session_tells_too(settings: Settings, space: Space, broker: re
     registry = scoped_session(sessionmaker(db.engine(settings)))
     add(registry, PICTURE, product_id=1, settings=settings)
     registry.commit()
-    eventually(lambda: told(broker) == 1, 5, "a message")
+    eventually(lambda: told(broker) == 1, what="a message")
     registry.remove()
 
 
@@ -67,7 +67,7 @@ def test_what_is_rolled_back_or_unchanged_tells_nobody(settings: Settings, space
     assert nothing_comes(broker)
     with db.connect(settings, autocommit=True) as connection:
         add(connection, PICTURE, product_id=1, settings=settings)
-        eventually(lambda: told(broker) == 1, 5, "a message")
+        eventually(lambda: told(broker) == 1, what="a message")
         assert add(connection, PICTURE, product_id=1, settings=settings).outcome == "unchanged"
     time.sleep(0.3)
     assert told(broker) == 1

@@ -79,13 +79,13 @@ def test_a_scrape_counts_every_picture_and_times_every_step_and_the_log_names_wh
         add(connection, settings, number, pictures.draw(number))
     broken = add(connection, settings, 7, pictures.draw(7, kind="truncated"), tenant="globex")
     wanted = "SELECT count(*) = 3 AND (SELECT count(*) = 1 FROM imgsearch.failures) FROM imgsearch.vectors"
-    eventually(lambda: connection.execute(wanted).fetchone()[0], 40, "three vectors and a failure")  # type: ignore[index]
+    eventually(lambda: connection.execute(wanted).fetchone()[0], what="three vectors and a failure")  # type: ignore[index]
 
     def counted() -> dict[Any, float] | None:  # the database knows before the worker has counted
         found = scraped(port)
         return found if found["imgsearch_images_ready_total", frozenset()] == 3 else None
 
-    found = eventually(counted, 20, "the count of three")
+    found = eventually(counted, what="the count of three")
     assert found["imgsearch_images_claimed_total", frozenset()] >= 4
     failed = {dict(labels)["code"]: n for (name, labels), n in found.items() if name == "imgsearch_images_failed_total"}
     assert list(failed.values()) == [1]
@@ -111,9 +111,9 @@ def test_readiness_turns_red_when_a_forward_pass_hangs_and_the_process_still_liv
     listening: WorkerProcess, settings: Settings, connection: psycopg.Connection[Any], port: int
 ) -> None:
     assert watchdog.SLOW_SECONDS <= 10, "what makes it red within ten seconds"
-    eventually(lambda: get(port, "/readyz").status_code == 200, 20, "readiness")
+    eventually(lambda: get(port, "/readyz").status_code == 200, what="readiness")
     add(connection, settings, 1, solid(COLOURS["hangs"]))
-    red = eventually(lambda: (a := get(port, "/readyz")).status_code == 503 and a, 60, "red")
+    red = eventually(lambda: (a := get(port, "/readyz")).status_code == 503 and a, what="red")
     assert red.json() == {"ok": False, "wrong": ["images: the model does not answer"]}
     assert get(port, "/healthz").status_code == 200
     assert scraped(port)["imgsearch_worker_ready", frozenset()] == 0

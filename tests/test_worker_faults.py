@@ -61,7 +61,7 @@ def test_a_claim_that_an_outage_cut_off_is_worked_on_by_the_same_worker(
             what="the loop between claim and prefetch",
         )
         connection.execute("COMMIT")
-        eventually(lambda: ready(connection) == 1, 15, "the picture ready")
+        eventually(lambda: ready(connection) == 1, what="the picture ready")
 
 
 def test_the_same_bytes_in_different_batches_in_flight_are_embedded_once(
@@ -71,7 +71,7 @@ def test_the_same_bytes_in_different_batches_in_flight_are_embedded_once(
     encoder.open.clear()
     with images(settings, encoder, batch=2):
         add(connection, store, "first", pictures.draw(1))
-        assert encoder.waiting.wait(20)
+        assert encoder.waiting.wait(120)
         for n in range(4):
             add(connection, store, f"later{n}", pictures.draw(1))
         eventually(lambda: [j[1] for j in jobs(connection)] == ["leased"] * 5, what="all five in flight")
@@ -87,16 +87,16 @@ def test_a_lost_device_gives_everything_back_within_two_seconds(
     encoder.open.clear()
     with images(settings, encoder, batch=4) as running:
         add(connection, store, "culprit", pictures.draw(0, 0, "sticky"))
-        assert encoder.waiting.wait(20)
+        assert encoder.waiting.wait(120)
         for n in range(6):
             add(connection, store, f"neighbour{n}", pictures.draw(n + 1))
         eventually(lambda: [j[1] for j in jobs(connection)] == ["leased"] * 7, what="all in flight")
         encoder.open.set()
-        assert running.lost.wait(10)
+        assert running.lost.wait(120)
         assert encoder.raised_at is not None
         assert running.lost_at - encoder.raised_at < 2
         # A picture claimed at that very moment is given back by the next look of the loop, or by its lease.
-        eventually(lambda: "leased" not in {j[1] for j in jobs(connection)}, 20, "everything given back")
+        eventually(lambda: "leased" not in {j[1] for j in jobs(connection)}, what="everything given back")
         found = jobs(connection)
     assert ("culprit", "pending", 1, "worker_lost") in found, "whoever was there has spent the attempt, and is suspect"
     assert {j[1] for j in found} == {"pending"}, "nothing is lost, nobody is set aside"
@@ -112,7 +112,7 @@ def test_a_picture_for_which_there_is_no_memory_waits_and_then_the_process_ends(
     with images(settings, Starved()) as running:
         for n in range(3):
             add(connection, store, f"p{n}", pictures.draw(n))
-        assert running.lost.wait(30)
+        assert running.lost.wait(120)
         assert [j[1:3] for j in jobs(connection)] == [("pending", 0)] * 3
 
 
@@ -141,7 +141,7 @@ def test_a_store_that_is_away_spends_no_attempt_and_a_missing_picture_does(
         away.rename(folder)
         missing = add(connection, store, "missing", pictures.draw(99))
         shutil.rmtree(folder / pictures_folder(connection, missing))
-        eventually(lambda: ready(connection) == 6, 20, "all ready once the store is back")
+        eventually(lambda: ready(connection) == 6, what="all ready once the store is back")
         eventually(lambda: jobs(connection)[0][2:] in {(1, "missing"), (2, "missing")}, what="the missing one counted")
 
 
@@ -160,7 +160,7 @@ def test_a_bug_in_the_devices_thread_ends_the_process_instead_of_a_worker_that_o
 
     with images(settings, Buggy()) as running:
         add(connection, store, "a", pictures.draw(1))
-        assert running.lost.wait(20)
+        assert running.lost.wait(120)
 
 
 def test_what_the_database_cannot_take_does_not_stop_the_desk(

@@ -75,12 +75,12 @@ def test_celerys_own_command_becomes_the_same_worker(
         )
         try:
             seen = "SELECT queue, pid FROM imgsearch.worker"
-            eventually(lambda: connection.execute(seen).fetchall() == [(queue, process.pid)], 40, "the worker")
+            eventually(lambda: connection.execute(seen).fetchall() == [(queue, process.pid)], what="the worker")
             arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
             assert arguments[1:5] == [b"-m", b"imgsearch_workers", b"--queue", queue.encode()]
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(120) == 0
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_broker_that_is_away_is_said_once_and_used_when_it_is_back(
     log, socket = tmp_path / "worker.log", home / "away.sock"
     away = environment | {"IMGSEARCH_REDIS_URL": f"redis+socket://{socket}"}
     with WorkerProcess(settings, away, log, "queries") as worker:
-        eventually(lambda: "no wake-up messages" in log.read_text(), 30, "the warning")
+        eventually(lambda: "no wake-up messages" in log.read_text(), what="the warning")
         time.sleep(2.5 * celery_consumer.AGAIN_SECONDS)
         assert worker.process.poll() is None
         lines = [line for line in log.read_text().splitlines() if "INFO" not in line]

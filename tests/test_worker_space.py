@@ -79,8 +79,8 @@ def test_a_running_loop_gives_back_what_it_has_and_stops(
         assert encoder.waiting.wait(20)
         activate_another(connection)
         encoder.open.set()
-        eventually(lambda: running.loop.outdated, 15, "the loop notices")
-        eventually(lambda: jobs(connection) == [("pending", 0)], 15, "the picture given back unspent")
+        eventually(lambda: running.loop.outdated, what="the loop notices")
+        eventually(lambda: jobs(connection) == [("pending", 0)], what="the picture given back unspent")
         add(connection, settings, 2)
         assert running.loop.join(15)
     assert jobs(connection) == [("pending", 0)] * 2

@@ -57,7 +57,7 @@ def shop(servers: embedded.Servers, tmp_path: Path) -> Iterator[httpx.Client]:
                 return False
 
         try:
-            eventually(answers, 90, "the page")
+            eventually(answers, what="the page")
             yield client
         finally:
             process.terminate()
@@ -89,7 +89,7 @@ def test_a_day_in_the_shop(shop: httpx.Client) -> None:
     def asked() -> httpx.Response:
         return shop.post("/", data=form, files={"photo": ("asked.jpg", red, "image/jpeg")})
 
-    eventually(lambda: len(ids(asked())) == 7, 90, "embedding the pictures")
+    eventually(lambda: len(ids(asked())) == 7, what="embedding the pictures")
     assert ids(asked())[0] == new, "the same photo is the nearest"
     words = shop.get("/", params={"q": "red canvas shoe"})
     assert len(ids(words)) == 7

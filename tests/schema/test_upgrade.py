@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,11 +39,9 @@ def written(connection: Connection) -> list[Any]:
     ).fetchall()
 
 
-def test_a_second_upgrade_changes_nothing_and_takes_no_time(connection: Connection, space: Space) -> None:
+def test_a_second_upgrade_writes_nothing(connection: Connection, space: Space) -> None:
     before = written(connection)
-    began = time.perf_counter()
     assert migrate.upgrade(connection) == migrate.head()
-    assert time.perf_counter() - began < 0.5
     assert written(connection) == before
 
 
