@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,3 +83,13 @@ def test_two_apps_keep_apart_what_is_theirs(settings: Settings, other: Settings)
         printed = made.test_cli_runner().invoke(args=["imgsearch", "status"])
         assert printed.exit_code == 0, name
         made.extensions["imgsearch"].close()
+
+
+def test_a_host_that_wants_the_api_alone_loads_no_page() -> None:
+    code = (
+        "import sys; from flask import Flask; from imgsearch.flask import ImageSearch; app = Flask('shop');"
+        "ImageSearch(app, page=False); print(sorted(m for m in sys.modules if m.startswith('imgsearch.page')),"
+        "sorted({r.endpoint.split('.')[0] for r in app.url_map.iter_rules()}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] ['imgsearch', 'static']"

@@ -58,7 +58,7 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
 
 
 def guard(settings: Settings, host: str) -> bool:
-    """Answer whether to serve without keys. Raises UsageError for an address that others reach where no key exists."""
+    """Return whether to serve without keys. Raises UsageError for an address that others reach where no key exists."""
     if is_loopback(host):
         return settings.http_keys == "auto"
     if not _may_have_keys(settings):
@@ -66,13 +66,13 @@ def guard(settings: Settings, host: str) -> bool:
             f"{host} can be reached from other machines, and there is no key yet. "
             "Make one with `imgsearch key create --tenant …`, or listen on 127.0.0.1."
         )
-    here = AppState(settings)
+    state = AppState(settings)
     try:
-        with here.session(None) as connection:
-            behind = here.sessions.steps_down(connection) or bool(sql.value(connection, "http", "walled"))
+        with state.session(None) as connection:
+            behind = state.sessions.steps_down(connection) or bool(sql.value(connection, "http", "walled"))
             role = connection.info.user
     finally:
-        here.close()
+        state.close()
     if not behind:
         raise UsageError(
             f"The database role {role} sees every tenant's pictures, so nothing would stand between tenants but our "
@@ -82,7 +82,7 @@ def guard(settings: Settings, host: str) -> bool:
 
 
 def _may_have_keys(settings: Settings) -> bool:
-    """Tell whether a key works; a role that may only look one up cannot tell, and refuses each request without one."""
+    """Return whether a key works; a role that may only look keys up cannot tell: each request then needs one."""
     try:
         with db.connect(settings, autocommit=True) as connection:
             return any(key.revoked_at is None for key in keys.listed(connection))
@@ -91,7 +91,7 @@ def _may_have_keys(settings: Settings) -> bool:
 
 
 def listen(host: str, port: int, *, nearby: bool = False) -> socket.socket:
-    """Answer a socket that listens; with `nearby` on the next free port. Raises UsageError when there is none."""
+    """Return a socket that listens; with `nearby` on the next free port. Raises UsageError when there is none."""
     candidates = [*range(port, port + NEARBY), 0] if nearby else [port]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     error: OSError | None = None
@@ -109,7 +109,7 @@ def listen(host: str, port: int, *, nearby: bool = False) -> socket.socket:
 
 
 def address(listening: socket.socket) -> str:
-    """Answer where a browser finds it."""
+    """Return where a browser finds it."""
     host, port = listening.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"http://{shown}:{port}/"

@@ -1,1 +1,1 @@
-"""The JSON API as a blueprint: requests, answers, problem documents, keys, OpenAPI, health and metrics."""
+"""The JSON API as a blueprint: requests, responses, problem documents, keys, OpenAPI, health and metrics."""

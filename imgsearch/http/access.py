@@ -1,4 +1,4 @@
-"""Who may ask what: keys, the open site of one machine, other web sites' pages, and how often."""
+"""Authentication and authorisation: API keys, anonymous use on loopback, cross-site requests, rate limits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def needs(scope: Scope) -> Callable[[_View], _View]:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if not me().may(scope):
-                raise Problem(403, "forbidden", f"This needs a key of scope {scope}; yours is {me().scope}.")
+                raise Problem(
+                    403, "forbidden", f"This needs an API key of scope {scope}; yours has scope {me().scope}."
+                )
             return view(*args, **kwargs)
 
         return cast("_View", guarded)
@@ -45,23 +47,23 @@ def needs(scope: Scope) -> Callable[[_View], _View]:
 
 
 def admit() -> Response | None:
-    """Before each request: refuse what comes from another site or from nobody we know, and who asks too often."""
-    here = app_state()
+    """Before each request: refuse cross-site and unauthenticated requests, and too many of them."""
+    state = app_state()
     if request.method == "OPTIONS":
         return None  # a browser asks beforehand, without credentials; flask-cors answers it
-    if here.allow_anonymous:
+    if state.allow_anonymous:
         _from_this_machine()
     if getattr(current_app.view_functions.get(request.endpoint or ""), "imgsearch_open", False) or _is_static():
         return None
     bearer = request.authorization if request.authorization and request.authorization.type == "bearer" else None
     if bearer is None and request.method not in _SAFE:
         from_our_own_page()
-    found = _identify(here, bearer.token if bearer else None)
-    wait = 0.0 if here.allow_anonymous else here.limiter.take(f"{found.tenant or ''}/{found.name}")
+    found = _identify(state, bearer.token if bearer else None)
+    wait = 0.0 if state.allow_anonymous else state.limiter.take(f"{found.tenant or ''}/{found.name}")
     if wait:
         raise TooMany(wait)
     g.imgsearch_identity = found
-    _ = here.secret  # read once, before a connection is held
+    _ = state.secret  # read once, before a connection is held
     return None
 
 
@@ -79,53 +81,53 @@ def tenant_of(wanted: str | None) -> str | None:
     if mine is None:
         return wanted
     if wanted is not None and wanted != mine:
-        raise Problem(403, "other_tenant", "This key reaches another tenant's pictures only; leave the tenant out.")
+        raise Problem(403, "other_tenant", "This API key belongs to another tenant; leave tenant out.")
     return mine
 
 
-def _identify(here: AppState, token: str | None) -> Identity:
-    if here.allow_anonymous:
+def _identify(state: AppState, token: str | None) -> Identity:
+    if state.allow_anonymous:
         return EVERYBODY
-    if here.identify is not None:
-        found = here.identify()
+    if state.identify is not None:
+        found = state.identify()
         if found is None:
-            raise Unauthorized("The application does not know who you are; sign in.")
+            raise Unauthorized("Not signed in: the application did not identify you.")
         return found
     key = token or (None if _is_api() else request.cookies.get(COOKIE))
     if not key:
         raise Unauthorized(MISSING_KEY)
-    grant = grant_of(here, key)
+    grant = grant_of(state, key)
     if grant is None:
         raise Unauthorized("Invalid API key: it is unknown or was revoked.")
     return Identity(tenant=grant.tenant_id, scope=grant.scope, name=grant.handle)
 
 
-def grant_of(here: AppState, key: str) -> keys.Grant | None:
+def grant_of(state: AppState, key: str) -> keys.Grant | None:
     """Return what a key is worth, None for a wrong one. Raises TooMany for an address that tries many wrong ones."""
     address = request.remote_addr or ""
-    wait = here.limiter.may_try(address, key)
+    wait = state.limiter.may_try(address, key)
     if wait:
         raise TooMany(wait, "Too many invalid API keys from this address")
-    grant = here.sessions.ask(lambda connection: keys.check(connection, key)) if keys.is_well_formed(key) else None
-    here.limiter.tried(address, key, worked=grant is not None)
+    grant = state.sessions.ask(lambda connection: keys.check(connection, key)) if keys.is_well_formed(key) else None
+    state.limiter.tried(address, key, worked=grant is not None)
     return grant
 
 
 def _from_this_machine() -> None:
-    """An open site is for people at this machine: not through a proxy, nor by a name that a web site made up."""
+    """Refuse requests through a proxy or by another host name (DNS rebinding)."""
     if any(name in request.headers for name in _FORWARDED):
-        detail = "This site runs without keys for this machine alone; behind a proxy set IMGSEARCH_HTTP_KEYS=required."
+        detail = "Without API keys only this machine is served; behind a proxy set IMGSEARCH_HTTP_KEYS=required."
         raise Problem(403, "not_local", detail)
     try:
         host = urlsplit(f"//{request.host}").hostname or ""
     except ValueError:
         host = ""
     if not is_loopback(host):
-        raise Problem(403, "not_local", "This site runs without keys for this machine alone; open it as 127.0.0.1.")
+        raise Problem(403, "not_local", "Without API keys only this machine is served; open it as http://127.0.0.1.")
 
 
 def from_our_own_page() -> None:
-    """A form of another web site must not act in the name of whoever looks at it (CSRF)."""
+    """Refuse forms of other web sites (CSRF)."""
     fetch_site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     if fetch_site is not None:
@@ -133,7 +135,7 @@ def from_our_own_page() -> None:
     else:
         good = origin is None or urlsplit(origin).netloc == request.host
     if not good:
-        raise Problem(403, "cross_site", "This came from another web site's page; use our own, or send a key.")
+        raise Problem(403, "cross_site", "Cross-site request refused; use the page itself, or send an API key.")
 
 
 def is_loopback(host: str) -> bool:

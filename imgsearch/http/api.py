@@ -1,4 +1,4 @@
-"""The JSON API under /v1; what it takes and answers is described by `openapi`, which a test holds to be true."""
+"""The JSON API under /v1, as `openapi` describes it; a test compares the two."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def mount(blueprint: Blueprint) -> None:
 
 def search() -> Response:
     """Return the nearest pictures that match."""
-    here, asked = app_state(), reader.search()
+    state, asked = app_state(), reader.search()
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
-    image = service.fetched(here, asked)
-    with here.session(asked.filters.tenant) as connection:
-        found = service.answer(here, connection, asked, image)
-    return sent(service.page(here, found))
+    image = service.picture_of(state, asked)
+    with state.session(asked.filters.tenant) as connection:
+        found = service.search(state, connection, asked, image)
+    return sent(service.page(state, found))
 
 
 def embed() -> Response:
     """Return the vector of a text or a picture."""
-    here, asked = app_state(), reader.embed().of_tenant(access.me().tenant)
-    image = service.fetched(here, asked)
-    with here.session(asked.filters.tenant) as connection:
-        resolved = service.vector_of(here, connection, asked, image)
+    state, asked = app_state(), reader.embed().of_tenant(access.me().tenant)
+    image = service.picture_of(state, asked)
+    with state.session(asked.filters.tenant) as connection:
+        resolved = service.vector_of(state, connection, asked, image)
         made_by = space.require(connection)
     return sent(
         responses.Vector(
@@ -60,13 +60,13 @@ def embed() -> Response:
 @access.needs("write")
 def add() -> Response:
     """Add images: all of them or, where one cannot be used, none."""
-    here, given = app_state(), reader.images()
+    state, given = app_state(), reader.images()
     tenants = [access.tenant_of(one.tenant) or "default" for one in given]
     inspected = _inspect(given)
     added = []
-    with here.session(access.me().tenant, writes=True) as connection:
+    with state.session(access.me().tenant, writes=True) as connection:
         for one, picture, tenant in zip(given, inspected, tenants, strict=True):
-            found = upload.add(connection, picture, tenant=tenant, settings=here.settings, **one.fields)
+            found = upload.add(connection, picture, tenant=tenant, settings=state.settings, **one.fields)
             url = url_for("imgsearch.v1_show", image_id=found.image_id)
             added.append(
                 responses.AddedImage(image_id=found.image_id, outcome=found.outcome, waits=found.waits, url=url)
@@ -76,22 +76,22 @@ def add() -> Response:
 
 def show(image_id: str) -> Response:
     """Return one picture: its fields, its state, and why it failed if it did."""
-    here, tenant = app_state(), access.me().tenant
+    state, tenant = app_state(), access.me().tenant
     number = _number(image_id)
-    with here.session(tenant) as connection:
-        rows = service.pictures(connection, [number], tenant)
+    with state.session(tenant) as connection:
+        rows = service.images(connection, [number], tenant)
     if not rows:
         raise _unknown(image_id)
-    return sent(service.image(here, rows[0]))
+    return sent(service.image(state, rows[0]))
 
 
 @access.needs("write")
 def remove(image_id: str) -> Response:
     """Delete one picture."""
-    here, tenant = app_state(), access.me().tenant
+    state, tenant = app_state(), access.me().tenant
     number = _number(image_id)
-    with here.session(tenant, writes=True) as connection:
-        rows = service.pictures(connection, [number], tenant)
+    with state.session(tenant, writes=True) as connection:
+        rows = service.images(connection, [number], tenant)
         gone = bool(rows) and upload.remove(connection, tenant=rows[0]["tenant_id"], image_id=number)
     if not gone:
         raise _unknown(image_id)
@@ -128,4 +128,4 @@ def _number(image_id: str) -> int:
 
 
 def _unknown(image_id: str) -> UnknownImage:
-    return UnknownImage(f"There is no image {image_id[:40]} here; see what POST /v1/images answered.")
+    return UnknownImage(f"Image {image_id[:40]} not found; use an id that POST /v1/images returned.")

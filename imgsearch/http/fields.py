@@ -89,10 +89,10 @@ class OneOrMany:
 Text = Annotated[str, Field(min_length=1, max_length=caps.NAME, pattern=r"^[^\u0000]+$")]
 Words = Annotated[str, Field(min_length=1, max_length=caps.TEXT, pattern=r"^[^\u0000]+$")]
 Url = Annotated[str, Field(max_length=caps.URL, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\u0000]*$")]
-Id = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=caps.LARGEST_ID)]
-K = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=caps.K)]
-Skip = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=caps.SKIP)]
-Position = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**31 - 1)]
+Id = Annotated[int, Field(ge=1, le=caps.LARGEST_ID), BeforeValidator(_whole)]
+K = Annotated[int, Field(ge=1, le=caps.K), BeforeValidator(_whole)]
+Skip = Annotated[int, Field(ge=0, le=caps.SKIP), BeforeValidator(_whole)]
+Position = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole)]
 Price = Annotated[float, Field(ge=0, le=caps.PRICE)]
 Distance = Annotated[float, Field(ge=0, le=2)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
@@ -103,23 +103,23 @@ Categories = Annotated[list[Text], Field(max_length=caps.VALUES), OneOrMany()]
 Attributes = Annotated[dict[str, Any], AfterValidator(plain)]
 AttributeFilters = Annotated[
     dict[str, Any],
-    AfterValidator(plain),
-    AfterValidator(_short_lists),
     Field(
         max_length=caps.ATTRIBUTES,
         description=f"name → value, [one, of] (at most {caps.VALUES}), or {{operator: value}} with is, not, in, "
         "not_in, has, min, max, above, below, exists.",
         examples=[{"colour": "red", "size": {"min": 38}}],
     ),
+    AfterValidator(plain),
+    AfterValidator(_short_lists),
 ]
 Condition = Annotated[
     dict[str, Any],
-    AfterValidator(plain),
-    AfterValidator(_short_lists),
-    AfterValidator(_small_tree),
     Field(
         description='A tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes: at most '
         f"{caps.CONDITIONS} conditions on {caps.LEVELS} levels, {caps.VALUES} values in a list.",
         examples=[{"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}],
     ),
+    AfterValidator(plain),
+    AfterValidator(_short_lists),
+    AfterValidator(_small_tree),
 ]

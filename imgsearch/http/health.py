@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, how is everybody: for load balancers, people and Prometheus."""
+"""Liveness, readiness, status and metrics: for load balancers, people and Prometheus."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def mount(blueprint: Blueprint) -> None:
 
 
 def alive() -> Response:
-    """Return that this process answers; nothing else is looked at."""
+    """Return that this process is alive; nothing else is looked at."""
     return sent(responses.Alive(alive=True))
 
 
 def ready() -> Response:
-    """Return whether a search would be answered now: 200, or 503 and what is missing."""
+    """Return whether searches can be served: 200, or 503 and what is missing."""
     found = checks(app_state())
     good = all(found.values())
     return sent(responses.Ready(ready=good, **found), 200 if good else 503)
@@ -42,25 +42,25 @@ def status() -> Response:
 
 def metrics() -> Response:
     """Return the same for Prometheus; no tenant is named, so that a graph never says who is a customer."""
-    here, tenant = app_state(), access.me().tenant
-    with here.session(tenant) as connection:
+    state, tenant = app_state(), access.me().tenant
+    with state.session(tenant) as connection:
         queue = queue_exposition(connection, tenant)
-    own = here.metrics.exposition() if tenant is None else b""  # how busy the process is tells of all tenants
+    own = state.metrics.exposition() if tenant is None else b""  # how busy the process is tells of all tenants
     return Response(queue + own, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def read(here: AppState) -> dict[str, Any]:
+def read(state: AppState) -> dict[str, Any]:
     """Return the figures of whoever asks."""
     tenant = access.me().tenant
-    with here.session(tenant) as connection:
+    with state.session(tenant) as connection:
         return dict(sql.rows(connection, "http", "status", {"tenant": tenant})[0])
 
 
-def checks(here: AppState) -> dict[str, bool]:
-    """Return what must be so for a search to be answered."""
+def checks(state: AppState) -> dict[str, bool]:
+    """Return what a search needs, and whether it is there."""
     found = dict.fromkeys(("database", "schema", "model", "query_worker", "store"), False)
     try:
-        with here.session(None, patience=1) as connection:
+        with state.session(None, patience=1) as connection:
             found["database"] = True
             workers = sql.rows(connection, "http", "workers")[0]
             found["query_worker"] = workers["queries"] > 0
@@ -72,7 +72,7 @@ def checks(here: AppState) -> dict[str, bool]:
     except ImgsearchError:
         return found
     try:
-        here.store.exists("store:00/" + "0" * 64)
+        state.store.exists("store:00/" + "0" * 64)
         found["store"] = True
     except ImgsearchError:
         pass

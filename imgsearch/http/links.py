@@ -18,25 +18,25 @@ from imgsearch.http.state import AppState
 _SIGNED = re.compile(r"([0-9a-f]{64})-([A-Za-z0-9_-]{22})")
 
 
-def thumbnail(here: AppState, digest: bytes | None) -> str | None:
-    """Answer the address of the thumbnail of the picture with this digest (32 bytes), from the root of the host."""
-    return None if digest is None else url_for("imgsearch.thumbnail", name=signed(here, "thumbnail", digest))
+def thumbnail(state: AppState, digest: bytes | None) -> str | None:
+    """Return the address of the thumbnail of the picture with this digest (32 bytes), from the root of the host."""
+    return None if digest is None else url_for("imgsearch.thumbnail", name=signed(state, "thumbnail", digest))
 
 
-def signed(here: AppState, purpose: str, digest: bytes) -> str:
-    """Answer digest and signature as text; what is signed for one purpose is worth nothing for another."""
-    return f"{digest.hex()}-{_signature(here, purpose, digest)}"
+def signed(state: AppState, purpose: str, digest: bytes) -> str:
+    """Return digest and signature as text; what is signed for one purpose is worth nothing for another."""
+    return f"{digest.hex()}-{_signature(state, purpose, digest)}"
 
 
-def digest_in(here: AppState, purpose: str, name: str) -> bytes | None:
-    """Answer the digest in a signed text, None when it was not signed here for this purpose."""
+def digest_in(state: AppState, purpose: str, name: str) -> bytes | None:
+    """Return the digest in a signed text, None when it was not signed here for this purpose."""
     parts = _SIGNED.fullmatch(name)
     if parts is None:
         return None
     digest = bytes.fromhex(parts[1])
-    return digest if hmac.compare_digest(_signature(here, purpose, digest), parts[2]) else None
+    return digest if hmac.compare_digest(_signature(state, purpose, digest), parts[2]) else None
 
 
-def _signature(here: AppState, purpose: str, digest: bytes) -> str:
-    made = hmac.new(here.secret, purpose.encode() + b"\0" + digest, sha256).digest()[:16]
+def _signature(state: AppState, purpose: str, digest: bytes) -> str:
+    made = hmac.new(state.secret, purpose.encode() + b"\0" + digest, sha256).digest()[:16]
     return urlsafe_b64encode(made).decode().rstrip("=")

@@ -31,7 +31,7 @@ class Operation:
     file: bool = False
     files: type[BaseModel] | None = None
     status: int = 200
-    answer: type[BaseModel] | None = None
+    response: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
 
 
@@ -43,7 +43,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         scope="search",
         body=requests.Search,
         file=True,
-        answer=responses.Page,
+        response=responses.Page,
         problems=(404, 413, 415, 422, 504),
     ),
     ("/v1/embed", "post"): Operation(
@@ -53,7 +53,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         scope="search",
         body=requests.Embed,
         file=True,
-        answer=responses.Vector,
+        response=responses.Vector,
         problems=(413, 415, 422, 504),
     ),
     ("/v1/images", "post"): Operation(
@@ -64,7 +64,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=requests.Add,
         files=requests.AddFiles,
         status=202,
-        answer=responses.Added,
+        response=responses.Added,
         problems=(413, 415, 422),
     ),
     ("/v1/images/{image_id}", "get"): Operation(
@@ -72,7 +72,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="One image: its fields, its state, and why it failed if it did.",
         tag="images",
         scope="search",
-        answer=responses.Image,
+        response=responses.Image,
         problems=(404,),
     ),
     ("/v1/images/{image_id}", "delete"): Operation(
@@ -83,13 +83,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="How the images of the key's tenant are, and who works.",
         tag="operation",
         scope="admin",
-        answer=responses.Status,
+        response=responses.Status,
     ),
     ("/healthz", "get"): Operation(
-        name="get_health", summary="This process answers.", tag="operation", answer=responses.Alive
+        name="get_health", summary="This process sent.", tag="operation", response=responses.Alive
     ),
     ("/readyz", "get"): Operation(
-        name="get_readiness", summary="A search would be answered now.", tag="operation", answer=responses.Ready
+        name="get_readiness", summary="Whether searches can be served.", tag="operation", response=responses.Ready
     ),
     ("/metrics", "get"): Operation(
         name="get_metrics", summary="The same as status, for Prometheus.", tag="operation", scope="admin"
@@ -106,7 +106,7 @@ _WHY = {
     422: "A picture cannot be used, or its address must not be fetched.",
     429: "Too many requests; see Retry-After.",
     503: "The database, the store or a model is not available.",
-    504: "No worker embedded the query, or the database did not answer, in time.",
+    504: "No worker embedded the query, or the database did not respond, in time.",
 }
 _IMAGE_ID = {
     "name": "image_id",
@@ -156,11 +156,11 @@ def document(prefix: str = "") -> Json:
 @cache
 def _schemas() -> Json:
     asked: set[type[BaseModel]] = set()
-    answers: set[type[BaseModel]] = {responses.ProblemDocument}
+    sent: set[type[BaseModel]] = {responses.ProblemDocument}
     for operation in OPERATIONS.values():
         asked |= {one for one in (operation.body, operation.files) if one}
-        answers |= {operation.answer} if operation.answer else set()
-    modes = [*((one, "validation") for one in asked), *((one, "serialization") for one in answers)]
+        sent |= {operation.response} if operation.response else set()
+    modes = [*((one, "validation") for one in asked), *((one, "serialization") for one in sent)]
     ordered = sorted(modes, key=lambda one: one[0].__name__)
     _, found = models_json_schema(ordered, ref_template=_REFERENCE)  # type: ignore[arg-type]
     schemas: Json = found["$defs"]
@@ -168,23 +168,23 @@ def _schemas() -> Json:
 
 
 def _described(operation: Operation) -> Json:
-    """Return an operation of the document; what every operation may answer comes by itself."""
+    """Return an operation of the document; the problems common to all are added."""
     problems = {405, 403, *operation.problems}
     if operation.scope:
         problems |= {400, 401, 429, 503}
-    answers: Json = {str(operation.status): _good(operation)}
+    sent: Json = {str(operation.status): _good(operation)}
     for code in sorted(problems):
         content = {"application/problem+json": {"schema": _reference(responses.ProblemDocument)}}
-        answers[str(code)] = {"description": _WHY[code], "content": content}
+        sent[str(code)] = {"description": _WHY[code], "content": content}
     if 429 in problems:
-        answers["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-    if operation.answer is responses.Ready:
-        answers["503"] = {**_good(operation), "description": "Something is missing."}
+        sent["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    if operation.response is responses.Ready:
+        sent["503"] = {**_good(operation), "description": "Something is missing."}
     found: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "responses": answers,
+        "responses": sent,
     }
     if operation.scope:
         found["description"] = f"Needs an API key of scope {operation.scope}."
@@ -196,8 +196,8 @@ def _described(operation: Operation) -> Json:
 
 
 def _good(operation: Operation) -> Json:
-    if operation.answer:
-        return {"description": "Done.", "content": {"application/json": {"schema": _reference(operation.answer)}}}
+    if operation.response:
+        return {"description": "Done.", "content": {"application/json": {"schema": _reference(operation.response)}}}
     if operation.status == 204:
         return {"description": "Done."}
     return {"description": "Done.", "content": {"text/plain": {"schema": {"type": "string"}}}}

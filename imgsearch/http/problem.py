@@ -21,15 +21,19 @@ from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryTimeout
 log = logging.getLogger("imgsearch.http")
 CONTENT_TYPE = "application/problem+json"
 _SPEAKS_TO_STRANGERS = (QueryTimeout, NoSpace)  # 5xx whose messages name nothing of ours
-_OVERRUN = "The database did not answer in time; ask for fewer rows or a narrower filter, or try again later."
+_OVERRUN = "The database did not respond in time; ask for fewer rows or a narrower filter, or try again later."
 _REFUSED = (
-    "The database refuses a value of this request; send plain text without control characters, and numbers in range."
+    "The database rejected a value of this request; send plain text without control characters, and numbers in range."
 )
-_INTERNAL = "Something went wrong here that is not your fault; tell the operator the request's number."
+_STANDARD = {
+    405: "Method not allowed; see the header Allow.",
+    413: "The request is too large.",
+}
+_INTERNAL = "Internal error; give the operator the request id in `instance`."
 
 
 class Problem(Exception):
-    """An answer other than success."""
+    """A response other than success."""
 
     def __init__(self, status: int, code: str, detail: str, *, more: Mapping[str, Any] | None = None) -> None:
         super().__init__(detail)
@@ -39,7 +43,7 @@ class Problem(Exception):
 
 
 class Unauthorized(Problem):
-    """No key, or one that is not known."""
+    """Missing or invalid API key."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(401, "unauthorized", detail)
@@ -55,12 +59,12 @@ class TooMany(Problem):
 
 
 def bad_request(detail: str, code: str = "bad_request") -> Problem:
-    """Answer the problem of a request that cannot be understood."""
+    """Return the problem of an invalid request."""
     return Problem(400, code, detail)
 
 
 def of(error: BaseException) -> Problem:
-    """Answer the problem that an error is; what is nobody's fault but ours goes to the log, whole."""
+    """Return the problem document of an error; an unforeseen one goes to the log, whole."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, psycopg.Error):
@@ -70,7 +74,8 @@ def of(error: BaseException) -> Problem:
     if isinstance(error, ImgsearchError):
         return _typed(error)
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
-        found = Problem(error.code, _snake(type(error).__name__), error.description or error.name)
+        detail = _STANDARD.get(error.code) or error.description or error.name
+        found = Problem(error.code, _snake(type(error).__name__), detail)
         found.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
         return found
     if isinstance(error, UnicodeEncodeError | RecursionError):
@@ -80,7 +85,7 @@ def of(error: BaseException) -> Problem:
 
 
 def response(problem: Problem) -> Response:
-    """Answer the document of a problem."""
+    """Return the document of a problem."""
     document = {
         "type": f"urn:imgsearch:problem:{problem.code}",
         "title": problem.code.replace("_", " "),
@@ -90,9 +95,9 @@ def response(problem: Problem) -> Response:
         "instance": f"urn:imgsearch:request:{g.get('imgsearch_request', 'none')}",
         **problem.more,
     }
-    answer = Response(json.dumps(document), problem.status, content_type=CONTENT_TYPE)
-    answer.headers.update(problem.headers)
-    return answer
+    made = Response(json.dumps(document), problem.status, content_type=CONTENT_TYPE)
+    made.headers.update(problem.headers)
+    return made
 
 
 def _of_database(error: psycopg.Error) -> BaseException:
@@ -104,7 +109,7 @@ def _of_database(error: psycopg.Error) -> BaseException:
     if isinstance(error, psycopg.DataError | psycopg.errors.ProgramLimitExceeded | psycopg.errors.StatementTooComplex):
         return bad_request(_REFUSED)
     if isinstance(error, psycopg.IntegrityError):
-        return bad_request(f"The database refuses this: {error.diag.message_primary or 'a rule of its tables'}.")
+        return bad_request(f"The database rejected this: {error.diag.message_primary or 'a rule of its tables'}.")
     return error
 
 

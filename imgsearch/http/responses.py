@@ -1,4 +1,4 @@
-"""The JSON of answers, as models: what is sent, and its description in the OpenAPI document."""
+"""The JSON of responses, as models: what is sent, and its description in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Answer(BaseModel):
+class Sent(BaseModel):
     """A JSON object; every field is always there."""
 
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
-class Match(Answer):
+class Match(Sent):
     """One image that was found."""
 
     image_id: int
@@ -29,21 +29,21 @@ class Match(Answer):
     thumbnail: Annotated[str | None, Field(description="Address of a WebP of at most 320 pixels.")]
 
 
-class Took(Answer):
+class Took(Sent):
     """Milliseconds."""
 
     resolve: float
     sql: float
 
 
-class Question(Answer):
+class Question(Sent):
     """What the query was, and where its vector came from."""
 
     kind: Literal["text", "picture", "image", "vector"]
     source: Literal["memory", "database", "worker", "image", "given"]
 
 
-class Page(Answer):
+class Page(Sent):
     """The nearest images that match, nearest first. `complete` is false only where max_distance cut the page."""
 
     strategy: Literal["hnsw", "bits", "exact"]
@@ -56,7 +56,7 @@ class Page(Answer):
     rows: list[Match]
 
 
-class Vector(Answer):
+class Vector(Sent):
     """The vector of a text or a picture."""
 
     vector: list[float]
@@ -66,7 +66,7 @@ class Vector(Answer):
     took_ms: float
 
 
-class AddedImage(Answer):
+class AddedImage(Sent):
     """What became of one image; `waits`: its vector is still to come."""
 
     image_id: int
@@ -75,20 +75,20 @@ class AddedImage(Answer):
     url: str
 
 
-class Added(Answer):
+class Added(Sent):
     """What became of each image, in the order they were sent."""
 
     images: list[AddedImage]
 
 
-class Failure(Answer):
+class Failure(Sent):
     """Why an image has no vector."""
 
     code: str
     detail: str | None
 
 
-class Image(Answer):
+class Image(Sent):
     """One image: its fields and its state."""
 
     image_id: int
@@ -107,7 +107,7 @@ class Image(Answer):
     thumbnail: str | None
 
 
-class Status(Answer):
+class Status(Sent):
     """How the images of the key's tenant are, and who works."""
 
     images: int
@@ -121,14 +121,14 @@ class Status(Answer):
     dimension: int | None
 
 
-class Alive(Answer):
-    """This process answers."""
+class Alive(Sent):
+    """The process is alive."""
 
     alive: bool
 
 
-class Ready(Answer):
-    """Whether a search would be answered now, and what is missing."""
+class Ready(Sent):
+    """Whether searches can be served, and what is missing."""
 
     ready: bool
     database: bool

@@ -19,16 +19,17 @@ from imgsearch.picture import DEFAULT_LIMITS
 from imgsearch.query import ImageId, Query, Resolved, resolve
 from imgsearch.query import cache as question
 from imgsearch.query.cache import Question
-from imgsearch.retrieval import Filters, Hits, search
+from imgsearch.retrieval import Filters, Hits
+from imgsearch.retrieval import search as nearest_images
 from imgsearch.retrieval.combine import mix
 from imgsearch.storage import FetchPolicy
 
 NEAR, FAR = 1.0, -1.0
-FORGOTTEN = "This photo is not remembered any more; choose it again."
+FORGOTTEN = "This photo is no longer cached; choose it again."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Found:
     """A page of hits, and how the query became a vector."""
 
     hits: Hits
@@ -36,27 +37,27 @@ class Answer:
     resolve_ms: float
 
 
-def fetched(here: AppState, asked: SearchRequest) -> bytes | None:
+def picture_of(state: AppState, asked: SearchRequest) -> bytes | None:
     """Return the query's picture: its bytes, or what its address holds. No connection is held meanwhile.
 
     Raises FetchRefused, StoreError.
     """
     if asked.picture_url is None:
         return asked.picture
-    policy = FetchPolicy(allow_hosts=here.settings.fetch_allow)
+    policy = FetchPolicy(allow_hosts=state.settings.fetch_allow)
     try:
-        found = storage.read(asked.picture_url, here.store, policy, DEFAULT_LIMITS.max_bytes)
+        found = storage.read(asked.picture_url, state.store, policy, DEFAULT_LIMITS.max_bytes)
     except (ObjectMissing, StoreDenied) as error:
         raise FetchRefused(str(error)) from error  # their address is at fault, not our store
     return found.data or b""
 
 
-def answer(here: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None) -> Answer:
-    """Return a search on `connection`. Raises what `resolve`, `mix` and `search` raise."""
+def search(state: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None) -> Found:
+    """Run a search on `connection`. Raises what `resolve`, `mix` and `search` raise."""
     began = time.perf_counter()
-    resolved = vector_of(here, connection, asked, picture)
+    resolved = vector_of(state, connection, asked, picture)
     resolve_ms = (time.perf_counter() - began) * 1000
-    hits = search(
+    hits = nearest_images(
         connection,
         resolved,
         filters=asked.filters,
@@ -65,11 +66,11 @@ def answer(here: AppState, connection: Connection[Any], asked: SearchRequest, pi
         after=asked.after,
         max_distance=asked.max_distance,
     )
-    return Answer(hits=hits, resolved=resolved, resolve_ms=resolve_ms)
+    return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms)
 
 
 def vector_of(
-    here: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None
+    state: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None
 ) -> Resolved:
     """Return the one vector that words, pictures and vectors of a search make together."""
     tenant = asked.filters.tenant
@@ -77,8 +78,8 @@ def vector_of(
     near += [ImageId(image_id) for image_id in asked.more]
 
     def ask(query: Query) -> Resolved:
-        timeout = here.settings.query_timeout
-        return resolve(connection, query, timeout=timeout, tenant=tenant, ring=lambda: here.ring("queries"))
+        timeout = state.settings.query_timeout
+        return resolve(connection, query, timeout=timeout, tenant=tenant, ring=lambda: state.ring("queries"))
 
     examples = [(ask(query), NEAR) for query in near]
     if asked.photo is not None:
@@ -103,7 +104,7 @@ def details(connection: Connection[Any], images: list[int], tenant: str | None) 
     return {row["image_id"]: bytes(row["sha256"]) for row in rows if row["sha256"] is not None}
 
 
-def page(here: AppState, found: Answer) -> responses.Page:
+def page(state: AppState, found: Found) -> responses.Page:
     """Return a page as the API sends it."""
     hits, resolved = found.hits, found.resolved
     rows = [
@@ -117,7 +118,7 @@ def page(here: AppState, found: Answer) -> responses.Page:
             price=hit.price,
             in_stock=hit.in_stock,
             attributes=dict(hit.attributes),
-            thumbnail=links.thumbnail(here, hit.sha256),
+            thumbnail=links.thumbnail(state, hit.sha256),
         )
         for hit in hits
     ]
@@ -133,21 +134,21 @@ def page(here: AppState, found: Answer) -> responses.Page:
     )
 
 
-def image(here: AppState, row: Mapping[str, Any]) -> responses.Image:
+def image(state: AppState, row: Mapping[str, Any]) -> responses.Image:
     """Return an image and its state as the API sends it."""
     plain = {name: value for name, value in row.items() if name not in {"sha256", "error_code", "error"}}
     error = None if row["error_code"] is None else responses.Failure(code=row["error_code"], detail=row["error"])
-    thumbnail = links.thumbnail(here, row["sha256"]) if row["state"] == "ready" else None
+    thumbnail = links.thumbnail(state, row["sha256"]) if row["state"] == "ready" else None
     return responses.Image(**plain, error=error, thumbnail=thumbnail)
 
 
-def pictures(connection: Connection[Any], images: list[int], tenant: str | None) -> list[dict[str, Any]]:
-    """Return the rows of pictures of `tenant` (None: anybody's), in the order asked for."""
+def images(connection: Connection[Any], images: list[int], tenant: str | None) -> list[dict[str, Any]]:
+    """Return the rows of images of `tenant` (None: anybody's), in the order asked for."""
     return list(sql.rows(connection, "http", "picture", {"images": images, "tenant": tenant}))
 
 
 def browse(connection: Connection[Any], filters: Filters, k: int, before: int | None) -> list[dict[str, Any]]:
-    """Return the newest pictures that match, with the digests of their bytes."""
+    """Return the newest images that match, with the digests of their bytes."""
     return list(sql.rows(connection, "http", "browse", {**bound(filters), "k": k, "before": before}))
 
 

@@ -20,13 +20,13 @@ def mount(blueprint: Blueprint) -> None:
 
 
 def thumbnail(name: str) -> Response:
-    """Answer a thumbnail, or a grey picture while there is none yet; 404 where the signature is not ours."""
-    here = app_state()
-    digest = links.digest_in(here, "thumbnail", name)
+    """Return a thumbnail, or a grey picture while there is none yet; 404 where the signature is not ours."""
+    state = app_state()
+    digest = links.digest_in(state, "thumbnail", name)
     if digest is None:
-        abort(404, "There is no such thumbnail.")
+        abort(404, "Thumbnail not found.")
     try:
-        found = here.store.get_thumbnail(digest)
+        found = state.store.get_thumbnail(digest)
     except ObjectMissing:
         found = b""
     made = found[:4] == b"RIFF" and found[8:12] == b"WEBP"  # whatever else got into the store is not for browsers
@@ -40,5 +40,5 @@ def thumbnail(name: str) -> Response:
 
 @cache
 def placeholder() -> bytes:
-    """Answer what stands in for a thumbnail that is not made yet."""
+    """Return what stands in for a thumbnail that is not made yet."""
     return files(__package__).joinpath("static/placeholder.webp").read_bytes()

@@ -53,10 +53,10 @@ class Facets:
     prices: tuple[Choice, ...] = ()
 
 
-def facets(here: AppState, connection: Connection[Any], asked: SearchRequest, *, tenants: bool) -> Facets:
+def facets(state: AppState, connection: Connection[Any], asked: SearchRequest, *, tenants: bool) -> Facets:
     """Count the choices of a search, under the same conditions as the search itself."""
     rows = sql.rows(connection, "http", "facets", bound(asked.filters))
-    found = _Panel(here, asked, rows)
+    found = _Panel(state, asked, rows)
     groups = [found.categories(), found.stock(), *found.attributes()]
     if tenants:
         groups.insert(0, found.tenants())
@@ -75,7 +75,7 @@ def matches(connection: Connection[Any], asked: SearchRequest) -> int:
 
 @dataclass(frozen=True)
 class _Panel:
-    here: AppState
+    state: AppState
     asked: SearchRequest
     rows: Iterable[Mapping[str, Any]]
 
@@ -178,7 +178,7 @@ class _Panel:
         *,
         approximate: bool = False,
     ) -> Choice:
-        where = urls.of(self.here, wanted)
+        where = urls.of(self.state, wanted)
         return Choice(
             name=name, value=value, label=label, count=count, chosen=chosen, address=where, approximate=approximate
         )

@@ -16,8 +16,8 @@ from imgsearch.http.problem import response as as_document
 from imgsearch.http.state import AppState, app_state
 
 
-def frame(here: AppState) -> dict[str, Any]:
-    """Answer what every page shows: may pictures be added, is there somebody to sign out."""
+def frame(state: AppState) -> dict[str, Any]:
+    """Return what every page shows: may pictures be added, is there somebody to sign out."""
     try:
         identity = access.me()
     except Problem:
@@ -25,15 +25,15 @@ def frame(here: AppState) -> dict[str, Any]:
     return {
         "may_add": identity is not None and identity.may("write"),
         "may_explain": identity is not None and identity.may("admin"),
-        "signed_in": identity is not None and here.identify is None and not here.allow_anonymous,
+        "signed_in": identity is not None and state.identify is None and not state.allow_anonymous,
         "tenant": None if identity is None else identity.tenant,
-        "largest": here.settings.http_body,
+        "largest": state.settings.http_body,
         "own": own,
     }
 
 
 def own(name: str) -> str:
-    """Answer the address of a file of ours; it changes with the file, so that browsers may keep it for ever."""
+    """Return the address of a file of ours; it changes with the file, so that browsers may keep it for ever."""
     return url_for("imgsearch_page.static", filename=name, v=_version(name))
 
 
@@ -43,11 +43,11 @@ def _version(name: str) -> str:
 
 
 def failed(found: Problem) -> Response:
-    """Answer an error as a page; whoever is not known is asked for a key."""
-    here = app_state()
-    signed_out = found.status == 401 and here.identify is None
+    """Return an error as a page; whoever is not known is asked for a key."""
+    state = app_state()
+    signed_out = found.status == 401 and state.identify is None
     try:
-        html = render_template("imgsearch/error.html", **frame(here), problem=found, signed_out=signed_out)
+        html = render_template("imgsearch/error.html", **frame(state), problem=found, signed_out=signed_out)
     except ImgsearchError:  # not even the frame can be made: say it plainly
         return as_document(found)
     made = Response(html, found.status)

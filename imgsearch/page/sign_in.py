@@ -17,16 +17,16 @@ def mount(blueprint: Blueprint) -> None:
 
     @access.open_to_strangers
     def enter() -> Any:
-        here, key = app_state(), request.form.get("key", "").strip()
+        state, key = app_state(), request.form.get("key", "").strip()
         access.from_our_own_page()
-        onward = _inside(here, request.form.get("next", ""))
-        grant = access.grant_of(here, key)
+        onward = _inside(state, request.form.get("next", ""))
+        grant = access.grant_of(state, key)
         if grant is None:
             wrong = "Invalid API key: it is unknown or was revoked."
-            html = render_template("imgsearch/error.html", **frame(here), signed_out=True, wrong=wrong, next=onward)
+            html = render_template("imgsearch/error.html", **frame(state), signed_out=True, wrong=wrong, next=onward)
             return Response(html, 401)
         left = redirect(onward, 303)
-        path = here.url_prefix or "/"
+        path = state.url_prefix or "/"
         left.set_cookie(access.COOKIE, key, httponly=True, samesite="Lax", secure=request.is_secure, path=path)
         return left
 
@@ -41,10 +41,10 @@ def mount(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/sign-out", "sign_out", leave, methods=["POST"])
 
 
-def _inside(here: AppState, wanted: str) -> str:
-    """Answer where to go on: an address of this page and of no other site."""
+def _inside(state: AppState, wanted: str) -> str:
+    """Return where to go on: an address of this page and of no other site."""
     parts = urlsplit(wanted)
-    ours = wanted.startswith(f"{here.url_prefix}/") and not wanted.startswith("//") and "\\" not in wanted
+    ours = wanted.startswith(f"{state.url_prefix}/") and not wanted.startswith("//") and "\\" not in wanted
     return (
         wanted
         if ours and not parts.scheme and not parts.netloc and wanted.isprintable()

@@ -31,24 +31,24 @@ def mount(blueprint: Blueprint) -> None:
 
     @access.needs("write")
     def take() -> Any:
-        here = app_state()
+        state = app_state()
         try:
-            added = add(here)
+            added = add(state)
         except Problem as problem:
-            html = render_template("imgsearch/add.html", **frame(here), problem=problem, given=request.form)
+            html = render_template("imgsearch/add.html", **frame(state), problem=problem, given=request.form)
             return Response(html, problem.status)
         return redirect(url_for("imgsearch_page.added", id=added), 303)
 
     def watch() -> Response:
-        here = app_state()
-        return Response(render_template("imgsearch/added.html", **frame(here), **states(here)))
+        state = app_state()
+        return Response(render_template("imgsearch/added.html", **frame(state), **states(state)))
 
     blueprint.add_url_rule("/add", "add", form)
     blueprint.add_url_rule("/add", "add_post", take, methods=["POST"])
     blueprint.add_url_rule("/added", "added", watch)
 
 
-def add(here: AppState) -> list[int]:
+def add(state: AppState) -> list[int]:
     """Add the pictures of the form, all or none, and answer their ids. Raises Problem."""
     files = [file for file in request.files.getlist("picture") if file.filename]
     if not 1 <= len(files) <= MOST_AT_ONCE:
@@ -56,21 +56,21 @@ def add(here: AppState) -> list[int]:
     fields = _fields(files[0])
     tenant = access.tenant_of(_text("tenant")) or "default"
     pictures = _read(files)
-    with here.session(access.me().tenant, writes=True) as connection:
+    with state.session(access.me().tenant, writes=True) as connection:
         added = [
-            upload.add(connection, data, tenant=tenant, position=position, settings=here.settings, **fields)
+            upload.add(connection, data, tenant=tenant, position=position, settings=state.settings, **fields)
             for position, data in enumerate(pictures)
         ]
     return [one.image_id for one in added]
 
 
-def states(here: AppState) -> dict[str, Any]:
+def states(state: AppState) -> dict[str, Any]:
     """Return how the pictures of the address are."""
     written = request.args.getlist("id")[:MOST_AT_ONCE]
     ids = [values.whole("id", one, 1, caps.LARGEST_ID) for one in written]
     tenant = access.me().tenant
-    with here.session(tenant) as connection:
-        rows = service.pictures(connection, ids, tenant)
+    with state.session(tenant) as connection:
+        rows = service.images(connection, ids, tenant)
         workers = sql.rows(connection, "http", "workers")[0]["images"]
     shown = [
         {
@@ -78,8 +78,8 @@ def states(here: AppState) -> dict[str, Any]:
             "title": view_models.title_of(row),
             "state": row["state"],
             "error": row["error"],
-            "thumbnail": links.thumbnail(here, row["sha256"]) if row["state"] == "ready" else None,
-            "more": urls.of(here, SearchRequest(more=(row["image_id"],))),
+            "thumbnail": links.thumbnail(state, row["sha256"]) if row["state"] == "ready" else None,
+            "more": urls.of(state, SearchRequest(more=(row["image_id"],))),
         }
         for row in rows
     ]

@@ -35,13 +35,13 @@ _PLAIN = {
 }
 
 
-def read(here: AppState, args: MultiDict[str, str]) -> SearchRequest:
+def read(state: AppState, args: MultiDict[str, str]) -> SearchRequest:
     """Return the search that an address asks for. Raises Problem."""
     words = args.get("q", "").strip()
     photo = args.get("photo")
-    digest = links.digest_in(here, "photo", photo) if photo else None
+    digest = links.digest_in(state, "photo", photo) if photo else None
     if photo and digest is None:
-        raise bad_request("The photo of this address is not one of ours; choose it again.", "unknown_photo")
+        raise bad_request("Unknown photo in this link; choose the photo again.", "unknown_photo")
     return SearchRequest(
         text=values.text("What you ask", words, caps.TEXT) if words else None,
         more=_ids("like", args),
@@ -72,12 +72,12 @@ def before(args: MultiDict[str, str]) -> int | None:
     return values.whole("before", written, 1, caps.LARGEST_ID) if written else None
 
 
-def pairs(here: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
+def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
     """Return the search as names and values, each of them once and only where it says something."""
     filters = asked.filters
     found: list[tuple[str, str]] = [("q", asked.text)] if asked.text else []
     if asked.photo is not None:
-        found.append(("photo", links.signed(here, "photo", asked.photo)))
+        found.append(("photo", links.signed(state, "photo", asked.photo)))
     found += [("like", str(image_id)) for image_id in asked.more]
     found += [("unlike", str(image_id)) for image_id in asked.less]
     found += [("category", category) for category in categories(filters)]
@@ -87,9 +87,9 @@ def pairs(here: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
     return found
 
 
-def of(here: AppState, asked: SearchRequest, *more: tuple[str, Any]) -> str:
+def of(state: AppState, asked: SearchRequest, *more: tuple[str, Any]) -> str:
     """Return the address of a search; `more` goes with it (where a page goes on)."""
-    written = urlencode([*pairs(here, asked), *more])
+    written = urlencode([*pairs(state, asked), *more])
     return url_for("imgsearch_page.show") + (f"?{written}" if written else "")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from imgsearch.http import caps, links
 from imgsearch.http.search_request import SearchRequest
-from imgsearch.http.service import Answer
+from imgsearch.http.service import Found
 from imgsearch.http.state import AppState
 from imgsearch.page import urls
 from imgsearch.page.facets import Facets
@@ -42,7 +42,7 @@ class Chip:
     photo: str | None = None
 
 
-def found(here: AppState, asked: SearchRequest, answer: Answer) -> list[Card]:
+def found(state: AppState, asked: SearchRequest, results: Found) -> list[Card]:
     """Return the cards of a search's page."""
     return [
         Card(
@@ -52,17 +52,17 @@ def found(here: AppState, asked: SearchRequest, answer: Answer) -> list[Card]:
             price=hit.price,
             in_stock=hit.in_stock,
             tenant=hit.tenant_id,
-            thumbnail=links.thumbnail(here, hit.sha256),
-            more=_more(here, asked, hit.image_id),
-            less=_less(here, asked, hit.image_id),
+            thumbnail=links.thumbnail(state, hit.sha256),
+            more=_more(state, asked, hit.image_id),
+            less=_less(state, asked, hit.image_id),
             distance=hit.distance,
             near=round(100 * min(1.0, max(0.0, 1.0 - hit.distance))),
         )
-        for hit in answer.hits
+        for hit in results.hits
     ]
 
 
-def newest(here: AppState, asked: SearchRequest, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
+def newest(state: AppState, asked: SearchRequest, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
     """Return the cards of the newest pictures."""
     return [
         Card(
@@ -72,8 +72,8 @@ def newest(here: AppState, asked: SearchRequest, rows: Sequence[Mapping[str, Any
             price=row["price"],
             in_stock=row["in_stock"],
             tenant=row["tenant_id"],
-            thumbnail=links.thumbnail(here, row["sha256"]),
-            more=_more(here, asked, row["image_id"]),
+            thumbnail=links.thumbnail(state, row["sha256"]),
+            more=_more(state, asked, row["image_id"]),
             less=None,
         )
         for row in rows
@@ -86,16 +86,16 @@ def title_of(row: Mapping[str, Any]) -> str:
     return title if isinstance(title, str) and title else str(row["product_id"])
 
 
-def examples(here: AppState, asked: SearchRequest, digests: Mapping[int, bytes]) -> list[Chip]:
+def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, bytes]) -> list[Chip]:
     """Return the pictures that a search is near to or far from."""
     chips = []
     if asked.photo is not None:
-        token = links.signed(here, "photo", asked.photo)
+        token = links.signed(state, "photo", asked.photo)
         chips.append(
             Chip(
                 kind="photo",
                 label="Your photo",
-                without=urls.of(here, replace(asked, photo=None, after=None)),
+                without=urls.of(state, replace(asked, photo=None, after=None)),
                 photo=token,
             )
         )
@@ -103,18 +103,18 @@ def examples(here: AppState, asked: SearchRequest, digests: Mapping[int, bytes])
         for image_id in ids:
             rest = tuple(one for one in ids if one != image_id)
             without = replace(asked, after=None, **{kind: rest})  # type: ignore[arg-type]
-            thumbnail = links.thumbnail(here, digests.get(image_id))
-            chips.append(Chip(kind=kind, label=label, without=urls.of(here, without), thumbnail=thumbnail))
+            thumbnail = links.thumbnail(state, digests.get(image_id))
+            chips.append(Chip(kind=kind, label=label, without=urls.of(state, without), thumbnail=thumbnail))
     return chips
 
 
-def filters(here: AppState, asked: SearchRequest, *, any_tenant: bool) -> list[Chip]:
+def filters(state: AppState, asked: SearchRequest, *, any_tenant: bool) -> list[Chip]:
     """Return the filters of a search, each with the search without it."""
     given = asked.filters
     chips = []
 
     def add(label: str, without: SearchRequest) -> None:
-        chips.append(Chip(kind="filter", label=label, without=urls.of(here, without)))
+        chips.append(Chip(kind="filter", label=label, without=urls.of(state, without)))
 
     if given.tenant is not None and any_tenant:
         add(given.tenant, urls.with_filters(asked, tenant=None))
@@ -152,25 +152,25 @@ def looser(asked: SearchRequest) -> list[tuple[str, SearchRequest]]:
     ]
 
 
-def ideas(here: AppState, asked: SearchRequest, panel: Facets) -> list[tuple[str, str]]:
+def ideas(state: AppState, asked: SearchRequest, panel: Facets) -> list[tuple[str, str]]:
     """Return a few searches worth trying, made of what there is: (words, address)."""
     categories = [choice.value for group in panel.groups if group.title == "Category" for choice in group.choices]
     colours = [choice.value for group in panel.groups if group.colours for choice in group.choices]
     words = [
         f"{colours[n % len(colours)]} {category}" if colours else category for n, category in enumerate(categories[:5])
     ]
-    return [(word, urls.of(here, replace(asked, text=word, after=None))) for word in words]
+    return [(word, urls.of(state, replace(asked, text=word, after=None))) for word in words]
 
 
-def _more(here: AppState, asked: SearchRequest, image_id: int) -> str:
+def _more(state: AppState, asked: SearchRequest, image_id: int) -> str:
     less = tuple(one for one in asked.less if one != image_id)
-    return urls.of(here, replace(asked, more=(*_others(asked.more, image_id), image_id), less=less, after=None))
+    return urls.of(state, replace(asked, more=(*_others(asked.more, image_id), image_id), less=less, after=None))
 
 
-def _less(here: AppState, asked: SearchRequest, image_id: int) -> str | None:
+def _less(state: AppState, asked: SearchRequest, image_id: int) -> str | None:
     near = _others(asked.more, image_id)
     wanted = replace(asked, more=near, less=(*_others(asked.less, image_id), image_id), after=None)
-    return urls.of(here, wanted) if wanted.likes else None
+    return urls.of(state, wanted) if wanted.likes else None
 
 
 def _others(ids: tuple[int, ...], image_id: int) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ class View:
 
     asked: SearchRequest
     problem: Problem | None = None
-    found: service.Answer | None = None
+    found: service.Found | None = None
     cards: tuple[Card, ...] = ()
     examples: tuple[Chip, ...] = ()
     panel: Facets = field(default_factory=Facets)
@@ -49,137 +49,137 @@ def mount(blueprint: Blueprint) -> None:
 
 
 def show() -> Response:
-    """Return the page of a search, or the newest pictures when nothing is asked."""
-    here = app_state()
+    """Return the page of a search, or the newest images when nothing is asked."""
+    state = app_state()
     try:
-        asked = urls.read(here, request.args)
+        asked = urls.read(state, request.args)
         asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     except Problem as problem:
-        return _page(here, View(asked=SearchRequest(filters=Filters(tenant=access.me().tenant)), problem=problem))
-    return _page(here, _look(here, asked))
+        return _page(state, View(asked=SearchRequest(filters=Filters(tenant=access.me().tenant)), problem=problem))
+    return _page(state, _look(state, asked))
 
 
 def photo() -> Any:
     """Take a photo to search by: answer the address of the search near to it."""
-    here = app_state()
+    state = app_state()
     asked = SearchRequest(filters=Filters(tenant=access.me().tenant))
     try:
-        asked = urls.read(here, request.form)
+        asked = urls.read(state, request.form)
         asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
         data = b"".join(file.read() for file in request.files.getlist("photo")[:1])
         if not data:
-            raise bad_request("There is no photo in this form; choose one first.", "no_photo")
+            raise bad_request("No photo was sent; choose one first.", "no_photo")
         picture.inspect(data)
-        with here.session(asked.filters.tenant) as connection:
-            service.vector_of(here, connection, SearchRequest(filters=asked.filters), data)
+        with state.session(asked.filters.tenant) as connection:
+            service.vector_of(state, connection, SearchRequest(filters=asked.filters), data)
     except _FAILURES as error:
-        return _page(here, View(asked=asked, problem=of(error)))
+        return _page(state, View(asked=asked, problem=of(error)))
     asked = replace(asked, photo=question.of_picture(data).key, after=None)
-    return redirect(urls.of(here, asked), 303)
+    return redirect(urls.of(state, asked), 303)
 
 
 @access.needs("admin")
 def explain() -> Response:
     """Return how Postgres found the pictures of a search: what it weighed, and its plan with times."""
-    here = app_state()
-    asked = urls.read(here, request.args)
+    state = app_state()
+    asked = urls.read(state, request.args)
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     plan: dict[str, Any] = {}
     if asked.likes:
-        with here.session(asked.filters.tenant) as connection:
-            resolved = service.vector_of(here, connection, asked)
+        with state.session(asked.filters.tenant) as connection:
+            resolved = service.vector_of(state, connection, asked)
             given = values_of(resolved, asked.filters, k=asked.k)
             plan = dict(sql.rows(connection, "http", "weighed", given)[0])
             lines = sql.rows(connection, "http", "plan", given)
             plan["plan"] = "\n".join(row["QUERY PLAN"] for row in lines)
-    return Response(render_template("imgsearch/explain.html", **frame(here), asked=asked, plan=plan))
+    return Response(render_template("imgsearch/explain.html", **frame(state), asked=asked, plan=plan))
 
 
-def _look(here: AppState, asked: SearchRequest) -> View:
+def _look(state: AppState, asked: SearchRequest) -> View:
     """Search, or list the newest; then count what else there is, also where the search itself failed."""
     view = View(asked=asked)
     try:
-        with here.session(asked.filters.tenant) as connection:
+        with state.session(asked.filters.tenant) as connection:
             if asked.likes:
-                found = service.answer(here, connection, asked)
-                view = replace(view, found=found, cards=tuple(view_models.found(here, asked, found)))
+                found = service.search(state, connection, asked)
+                view = replace(view, found=found, cards=tuple(view_models.found(state, asked, found)))
             else:
                 rows = service.browse(connection, asked.filters, asked.k, urls.before(request.args))
-                view = replace(view, cards=tuple(view_models.newest(here, asked, rows)))
+                view = replace(view, cards=tuple(view_models.newest(state, asked, rows)))
                 if asked.less:
-                    raise bad_request("Say also what it should be like: words, a photo or a picture.", "query_error")
+                    raise bad_request("Add words, a photo or an image to search for.", "query_error")
     except NoSpace:
         return replace(view, empty_site=True)
     except _FAILURES as error:
         view = replace(view, problem=of(error))
-    return _count(here, view)
+    return _count(state, view)
 
 
-def _count(here: AppState, view: View) -> View:
+def _count(state: AppState, view: View) -> View:
     asked = view.asked
     began = time.perf_counter()
     try:
-        with here.session(asked.filters.tenant) as connection:
-            panel = facets.facets(here, connection, asked, tenants=access.me().tenant is None)
+        with state.session(asked.filters.tenant) as connection:
+            panel = facets.facets(state, connection, asked, tenants=access.me().tenant is None)
             digests = service.details(connection, [*asked.more, *asked.less], asked.filters.tenant)
     except _FAILURES as error:
         return replace(view, problem=view.problem or of(error))
     took = (time.perf_counter() - began) * 1000
-    return replace(view, panel=panel, facets_ms=took, examples=tuple(view_models.examples(here, asked, digests)))
+    return replace(view, panel=panel, facets_ms=took, examples=tuple(view_models.examples(state, asked, digests)))
 
 
-def _page(here: AppState, view: View) -> Response:
+def _page(state: AppState, view: View) -> Response:
     asked, found = view.asked, view.found
     html = render_template(
         "imgsearch/page.html",
-        **frame(here),
+        **frame(state),
         view=view,
         asked=asked,
-        pairs=urls.pairs(here, asked),
-        chips=view_models.filters(here, asked, any_tenant=access.me().tenant is None),
-        without_filters=urls.of(here, replace(asked, filters=Filters(), after=None)),
-        without_words=urls.of(here, SearchRequest(filters=asked.filters)),
-        relaxed=_relaxed(here, view),
-        ideas=view_models.ideas(here, asked, view.panel),
+        pairs=urls.pairs(state, asked),
+        chips=view_models.filters(state, asked, any_tenant=access.me().tenant is None),
+        without_filters=urls.of(state, replace(asked, filters=Filters(), after=None)),
+        without_words=urls.of(state, SearchRequest(filters=asked.filters)),
+        relaxed=_relaxed(state, view),
+        ideas=view_models.ideas(state, asked, view.panel),
         statement=(written := statement.of(asked, urls.before(request.args))),
         statement_line=statement.on_one_line(written),
-        explain=_beside(here, asked, "explain"),
-        onward=_onward(here, view),
+        explain=_beside(state, asked, "explain"),
+        onward=_onward(state, view),
         swatches=facets.SWATCHES,
     )
     made = Response(html, view.problem.status if view.problem else 200)
     if request.headers.get("HX-Request"):
         goes_on = request.method == "POST" or "after" in request.args or "before" in request.args
         if goes_on or not view.problem:  # the address bar keeps what can be opened again
-            made.headers["HX-Push-Url"] = "false" if goes_on else urls.of(here, asked)
+            made.headers["HX-Push-Url"] = "false" if goes_on else urls.of(state, asked)
     if found is not None:
         parts = (("resolve", found.resolve_ms), ("sql", found.hits.took_ms), ("facets", view.facets_ms))
         made.headers["Server-Timing"] = ", ".join(f"{name};dur={took:.1f}" for name, took in parts)
     return made
 
 
-def _onward(here: AppState, view: View) -> str | None:
+def _onward(state: AppState, view: View) -> str | None:
     """Return where the page goes on; None at the end."""
     if len(view.cards) < view.asked.k:
         return None
     if view.found is not None:
         hits = view.found.hits
-        return None if hits.after is None else urls.of(here, view.asked, ("after", hits.after))
-    return urls.of(here, view.asked, ("before", view.cards[-1].image_id))
+        return None if hits.after is None else urls.of(state, view.asked, ("after", hits.after))
+    return urls.of(state, view.asked, ("before", view.cards[-1].image_id))
 
 
-def _relaxed(here: AppState, view: View) -> list[tuple[Chip, int]]:
+def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
     """Nothing was found: answer which filter alone to leave out, and how many pictures that gives."""
     if view.cards or view.problem or view.empty_site or view.asked.after:
         return []
-    with here.session(view.asked.filters.tenant) as connection:
+    with state.session(view.asked.filters.tenant) as connection:
         counted = [
-            (Chip(kind="filter", label=label, without=urls.of(here, less)), facets.matches(connection, less))
+            (Chip(kind="filter", label=label, without=urls.of(state, less)), facets.matches(connection, less))
             for label, less in view_models.looser(view.asked)
         ]
     return sorted((one for one in counted if one[1]), key=lambda one: -one[1])
 
 
-def _beside(here: AppState, asked: SearchRequest, place: str) -> str:
-    where, mark, query = urls.of(here, asked).partition("?")
+def _beside(state: AppState, asked: SearchRequest, place: str) -> str:
+    where, mark, query = urls.of(state, asked).partition("?")
     return f"{where}{place}{mark}{query}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from typing import Any
 
@@ -18,7 +20,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from imgsearch.flask import create_app
-from imgsearch.http import openapi
+from imgsearch.http import caps, openapi
+from imgsearch.retrieval import filters
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
 
@@ -79,3 +82,32 @@ def test_whatever_it_allows_is_answered_as_described(hasty: Flask) -> None:
         attempt()
     assert {"POST /v1/search", "POST /v1/images", "GET /healthz"} <= set(tried)
     assert 200 in tried["POST /v1/search"] | tried["GET /healthz"]
+
+
+def test_the_caps_of_requests_stand_in_the_document() -> None:
+    schemas = openapi.document()["components"]["schemas"]
+    search = schemas["Search"]["properties"]
+    assert search["k"]["maximum"] == caps.K
+    assert search["more_like"]["maxItems"] == caps.EXAMPLES
+    first = {name: search[name]["anyOf"][0] for name in search if "anyOf" in search[name]}
+    assert first["text"]["maxLength"] == caps.TEXT
+    assert first["attributes"]["maxProperties"] == caps.ATTRIBUTES
+    assert first["product_ids"]["maxItems"] == first["exclude_image_ids"]["maxItems"] == caps.IDS
+    assert schemas["Add"]["properties"]["images"]["maxItems"] == caps.IMAGES
+    assert set(filters.NAMES) < set(search), "every filter can be asked for"
+
+
+def test_a_thousand_files_are_accepted_as_promised(anyone: FlaskClient) -> None:
+    """They are refused as pictures, each by name: the form itself was read."""
+    parts: dict[str, Any] = {
+        "picture": [(io.BytesIO(b"x"), f"{n}.jpg") for n in range(caps.IMAGES)],
+        "request": json.dumps({"images": [{"product_id": str(n)} for n in range(caps.IMAGES)]}),
+    }
+    answer = anyone.post("/v1/images", data=parts)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "bad_pictures")
+    assert len(answer.get_json()["errors"]) == caps.IMAGES
+
+
+def test_json_has_a_limit_of_its_own(anyone: FlaskClient) -> None:
+    answer = anyone.post("/v1/search", data=b"[" + b"[]," * caps.JSON_BYTES + b"[]]", content_type="application/json")
+    assert answer.status_code == 413

@@ -235,7 +235,7 @@ def test_what_goes_wrong_is_said(visit: Open, shop: Shop) -> None:
         page.get_by_role("searchbox").press("Enter")
         expect(page.get_by_role("alert")).to_contain_text("query worker")
         picture("worker-away", page)
-        page.get_by_text("Look on without it").click()
+        page.get_by_text("Search without it").click()
         expect(page.locator(".card")).to_have_count(40)
 
 

@@ -238,7 +238,7 @@ def test_pictures_go_in_through_the_form(anyone: FlaskClient, connection: Connec
     assert taken.status_code == 303
     text = anyone.get(taken.headers["Location"]).get_data(as_text=True)
     assert "waiting" in text
-    assert "No image worker runs" in text
+    assert "No image worker is running" in text
     row = connection.execute(
         "SELECT product_id, price, tenant_id FROM imgsearch.image ORDER BY image_id DESC"
     ).fetchone()
