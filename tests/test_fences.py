@@ -86,7 +86,7 @@ def an_admin_sets_a_picture_aside_while_a_worker_has_it(connection: Connection, 
     """By hand, which leaves the token in place."""
     add(connection)
     mine = claim(connection)
-    connection.execute("UPDATE imgsearch.job SET state = 'skipped', lease = NULL")
+    connection.execute("UPDATE imgsearch.job SET state = 'failed', error_code = 'aside', lease = NULL")
     return (
         deliver(connection, mine) == set()
         and queue.heartbeat(connection, [mine], lease_seconds=9) == set()

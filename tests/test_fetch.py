@@ -38,7 +38,7 @@ def test_three_redirects_are_followed_and_a_hundred_are_not() -> None:
 def test_what_we_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(lambda asked: asked.answer(200, {"ETag": '"v1"', "Last-Modified": "yesterday"}, BODY)) as server:
         answer = fetch(f"http://pictures.test:{server.port}/a%20b?c=d#e", local(server.port))
-        assert answer[:3] == (BODY, '"v1"', "yesterday")
+        assert answer.data == BODY
         assert server.asked[0].method == "GET"
         assert server.asked[0].path == "/a%20b?c=d"
         assert server.asked[0].headers["accept-encoding"] == "identity"
@@ -46,18 +46,7 @@ def test_what_we_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not {"cookie", "authorization"} & set(server.asked[0].headers)
 
 
-def test_not_modified_costs_no_body() -> None:
-    def conditional(asked: Asked) -> None:
-        same = asked.headers.get("if-none-match") == '"v1"' or "if-modified-since" in asked.headers
-        asked.answer(304, {"ETag": '"v1"'}) if same else asked.answer(200, {"ETag": '"v1"'}, BODY)
-
-    with serving(conditional) as server:
-        url, policy = f"http://pictures.test:{server.port}/", local(server.port)
-        first = fetch(url, policy)
-        assert first.data == BODY
-        assert fetch(url, policy, etag=first.etag).data is None
-        assert fetch(url, policy, if_modified_since="Wed, 21 Oct 2015 07:28:00 GMT").data is None
-        assert fetch(url, policy, etag='"v1"\r\nX: y').data == BODY, "a validator cannot smuggle in headers"
+def test_an_answer_to_a_condition_nobody_made_is_refused() -> None:
     with serving(lambda asked: asked.answer(304)) as server, pytest.raises(FetchRefused):
         fetch(f"http://pictures.test:{server.port}/", local(server.port))
 

@@ -23,7 +23,7 @@ def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> 
     state = document["status"]
     output.print(
         f"[bold]{state['images']:,} images[/]: {state['ready']:,} ready, {state['pending']:,} waiting, "
-        f"{state['leased']:,} being embedded, {state['failed']:,} failed, {state['skipped']:,} skipped"
+        f"{state['leased']:,} being embedded, {state['failed']:,} failed"
     )
     if state["oldest_waiting"] is not None:
         output.print(f"the oldest has waited {state['oldest_waiting'].total_seconds():,.0f} s")
@@ -52,7 +52,7 @@ def requeue(
     image_id: int = typer.Option(None, help="Only this image."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Put failed and skipped images back into the queue."""
+    """Put failed images back into the queue."""
     with db.connect(load_settings(), autocommit=True) as connection:
         values = {"tenant": tenant, "error_code": code, "image_id": image_id}
         count = sql.value(connection, "status", "requeue", values)

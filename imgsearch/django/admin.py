@@ -152,7 +152,7 @@ class State(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state, state) for state in ("ready", "pending", "leased", "failed", "skipped")]
+        return [(state, state) for state in ("ready", "pending", "leased", "failed")]
 
     def queryset(self, request: Any, queryset: Any) -> Any:
         if self.value() is None:

@@ -26,7 +26,6 @@ class Image(models.Model):
     attributes = models.JSONField(default=dict)
     uri = models.TextField()
     sha256 = models.BinaryField(null=True)
-    etag = models.TextField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -42,13 +41,13 @@ class Image(models.Model):
 
     @property
     def state(self) -> str:
-        """pending, leased, failed, skipped, or ready."""
+        """pending, leased, failed, or ready."""
         job = getattr(self, "job", None)
         return "ready" if job is None else str(job.state)
 
 
 class Job(models.Model):
-    """An image that waits, is leased, failed or was skipped. An image without a job is ready."""
+    """An image that waits, is leased or has failed. An image without a job is ready."""
 
     image = models.OneToOneField(Image, models.DO_NOTHING, primary_key=True, db_column="image_id", related_name="job")
     tenant_id = models.TextField()
@@ -121,7 +120,6 @@ class Status(models.Model):
     pending = models.BigIntegerField()
     leased = models.BigIntegerField()
     failed = models.BigIntegerField()
-    skipped = models.BigIntegerField()
     oldest_waiting = models.DurationField(null=True)
     queries_waiting = models.BigIntegerField()
     workers = models.BigIntegerField()

@@ -99,7 +99,7 @@ class Image(Sent):
     price: float | None
     in_stock: bool
     attributes: dict[str, Any]
-    state: Literal["pending", "leased", "failed", "skipped", "ready"]
+    state: Literal["pending", "leased", "failed", "ready"]
     attempts: int
     error: Failure | None
     created_at: datetime
@@ -114,7 +114,6 @@ class Status(Sent):
     pending: int
     leased: int
     failed: int
-    skipped: int
     workers: int
     oldest_waiting: Annotated[float | None, Field(description="Seconds.")]
     model: str | None

@@ -35,7 +35,6 @@ class Claim:
     attempts: int
     uri: str
     sha256: bytes | None
-    etag: str | None = None
     suspect: bool = False
 
     @property
@@ -60,7 +59,6 @@ class Delivery:
     sha256: bytes
     embedding: Sequence[float] | Array | str
     phash: str | None = None  # 64 characters 0 or 1
-    etag: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +143,6 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
         "sha256s": [d.sha256 for d in deliveries],
         **reals(connection, [d.embedding for d in deliveries]),
         "phashes": [d.phash for d in deliveries],
-        "etags": [d.etag for d in deliveries],
         "space_id": space_id,
     }
     return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))

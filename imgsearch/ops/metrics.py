@@ -136,7 +136,7 @@ def queue_exposition(connection: Connection[Any], tenant: str | None = None) -> 
     oldest = Gauge("imgsearch_oldest_pending_seconds", "How long the oldest image has waited", registry=registry)
     workers = Gauge("imgsearch_workers", "Workers seen within 30 seconds", registry=registry)
     found = sql.rows(connection, "queue", "depth", {"tenant": tenant})[0]
-    for state in ("pending", "leased", "failed", "skipped"):
+    for state in ("pending", "leased", "failed"):
         depth.labels(state).set(found[state])
     oldest.set(found["oldest"])
     workers.set(found["workers"])

@@ -32,7 +32,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, rela
 
 SCHEMA = "imgsearch"
 
-JobState = Literal["pending", "leased", "failed", "skipped"]
+JobState = Literal["pending", "leased", "failed"]
 SpaceState = Literal["building", "active", "retired"]
 
 metadata = MetaData(schema=SCHEMA)
@@ -69,14 +69,13 @@ class Image(Base):
     uri: Mapped[str]
     sha256: Mapped[bytes | None]
     phash: Mapped[str | None] = mapped_column(BIT(64))
-    etag: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     attachment_id: Mapped[int | None]
 
 
 class Job(Base):
-    """One picture that waits, is leased, failed or was skipped; see `imgsearch.queue`."""
+    """One picture that waits, is leased or has failed; see `imgsearch.queue`."""
 
     __tablename__ = "job"
 

@@ -13,30 +13,21 @@ from imgsearch.storage.store import Store, open_store, sweep
 __all__ = ["FetchPolicy", "Fetched", "Store", "open_store", "read", "sweep"]
 
 
-def read(
-    uri: str,
-    store: Store,
-    policy: FetchPolicy,
-    max_bytes: int,
-    *,
-    etag: str | None = None,
-    if_modified_since: str | None = None,
-) -> Fetched:
+def read(uri: str, store: Store, policy: FetchPolicy, max_bytes: int) -> Fetched:
     """Read a picture from wherever its `uri` says: `store:`, `http:`, `https:` or, where allowed, `file:`.
 
-    `etag` and `if_modified_since` only matter to http(s): data is None when nothing has changed since.
     Raises FetchRefused (never to be tried again: forbidden, or more than `max_bytes`), ObjectMissing, StoreDenied, and
     StoreError itself for what is worth trying again.
     """
     scheme = uri.partition(":")[0].lower()
     if scheme == "store":
-        return Fetched(store.get(uri, max_bytes), None, None, uri)
+        return Fetched(store.get(uri, max_bytes), uri)
     if scheme in {"http", "https"}:
         with needed("fetch", "Fetching from the web"):  # here: httpx costs a web process that never fetches 100 ms
             from imgsearch.storage.web import fetch
 
         limited = replace(policy, max_bytes=max_bytes)
-        return fetch(uri, limited, etag=etag, if_modified_since=if_modified_since)
+        return fetch(uri, limited)
     if scheme == "file":
         return read_file(uri, policy, max_bytes)
     raise FetchRefused(f"{uri[:20]!r}… is no address we read; use store:, http:, https: or an allowed file:.")

@@ -31,7 +31,7 @@ def read_file(uri: str, policy: FetchPolicy, max_bytes: int) -> Fetched:
         raise StoreDenied(f"{path} may not be read; check its owner and mode.") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}); check the disk and try again.") from error
-    return Fetched(data, None, None, uri)
+    return Fetched(data, uri)
 
 
 def _regular(descriptor: int, path: Path, max_bytes: int) -> bytes:

@@ -15,11 +15,9 @@ Resolver = Callable[[str, int], list[str]]
 
 
 class Fetched(NamedTuple):
-    """An answer: the bytes (None: not modified since), validators for the next time, and where it really came from."""
+    """What was fetched: the bytes, and where they really came from."""
 
-    data: bytes | None
-    etag: str | None
-    last_modified: str | None
+    data: bytes
     final_url: str
 
 

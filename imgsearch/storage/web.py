@@ -27,16 +27,14 @@ _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*\.?")
 _NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?")  # what inet_aton would take for an address: 127.1, 0x7f000001, …
 
 
-def fetch(url: str, policy: FetchPolicy, *, etag: str | None = None, if_modified_since: str | None = None) -> Fetched:
+def fetch(url: str, policy: FetchPolicy) -> Fetched:
     """Fetch a picture by http(s).
 
-    With the `etag` or `last_modified` that was answered last time, data is None when nothing has changed since.
     Raises FetchRefused where the address or the answer must not be fetched, ObjectMissing (404, 410), StoreDenied
     (401, 403), and StoreError for what is worth trying again (429, 5xx, time-outs, broken connections).
     """
     allowance = Allowance(policy)
     headers = {"User-Agent": "imgsearch", "Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity"}
-    headers |= _conditions(etag, if_modified_since)
     place = _checked(url, policy)
     # No keep-alive between fetches: a connection is never used for a name that was not checked for it.
     with httpcore.ConnectionPool(
@@ -62,12 +60,9 @@ def _ask(
             said = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in response.headers}
             if response.status in REDIRECTS:
                 return said.get("location", "")
-            conditional = "If-None-Match" in headers or "If-Modified-Since" in headers
-            if response.status == 304 and conditional:
-                return Fetched(None, said.get("etag"), said.get("last-modified"), str(place))
             _check_status(response.status, said, shown)
             data = _body(response, said, allowance, shown)
-            return Fetched(data, said.get("etag"), said.get("last-modified"), str(place))
+            return Fetched(data, str(place))
     except httpcore.TimeoutException as error:
         raise allowance.too_slow() from error
     except httpcore.LocalProtocolError as error:
@@ -170,11 +165,6 @@ def _check_name(host: str) -> None:
     plain = re.fullmatch(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}", host)
     if len(host) > 253 or not _NAME.fullmatch(host) or (_NUMBER.fullmatch(host) and not plain):
         raise FetchRefused(f"{host[:100]!r} is neither a name nor a plain IP address; write it as others do.")
-
-
-def _conditions(etag: str | None, if_modified_since: str | None) -> dict[str, str]:
-    given = {"If-None-Match": etag, "If-Modified-Since": if_modified_since}
-    return {key: value for key, value in given.items() if value and value.isascii() and value.isprintable()}
 
 
 def _wait(said: Mapping[str, str]) -> float | None:

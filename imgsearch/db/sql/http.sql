@@ -39,7 +39,6 @@ SELECT (SELECT count(*) FROM imgsearch.image i WHERE %(tenant)s::text IS NULL OR
        count(*) FILTER (WHERE j.state = 'pending') AS pending,
        count(*) FILTER (WHERE j.state = 'leased') AS leased,
        count(*) FILTER (WHERE j.state = 'failed') AS failed,
-       count(*) FILTER (WHERE j.state = 'skipped') AS skipped,
        extract(epoch FROM now() - min(j.created_at) FILTER (WHERE j.state IN ('pending', 'leased')))::float8 AS oldest_waiting,
        (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds') AS workers,
        (SELECT model FROM imgsearch.space WHERE state = 'active') AS model,

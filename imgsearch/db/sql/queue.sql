@@ -26,7 +26,7 @@ WITH due AS MATERIALIZED (
     FROM chosen c WHERE j.tenant_id = c.tenant_id AND j.image_id = c.image_id
     RETURNING j.tenant_id, j.image_id, j.token, j.attempts, c.suspect
 )
-SELECT l.tenant_id, l.image_id, l.token, l.attempts, l.suspect, i.uri, i.sha256, i.etag
+SELECT l.tenant_id, l.image_id, l.token, l.attempts, l.suspect, i.uri, i.sha256
 FROM leased l JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id = l.image_id
 
 -- name: heartbeat
@@ -62,8 +62,8 @@ WITH input AS MATERIALIZED (
     -- All vectors come as one array of numbers, of which each row takes its slice.
     SELECT t.*, (%(reals)s::real[])[((n - 1) * %(dimension)s + 1)::int:(n * %(dimension)s)::int]::halfvec AS embedding
     FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
-                %(phashes)s::text[], %(etags)s::text[]) WITH ORDINALITY
-        AS t (tenant_id, image_id, token, sha256, phash, etag, n)
+                %(phashes)s::text[]) WITH ORDINALITY
+        AS t (tenant_id, image_id, token, sha256, phash, n)
 ), searched AS MATERIALIZED (
     SELECT mean FROM imgsearch.space WHERE space_id = %(space_id)s AND state = 'active' FOR SHARE
 ), locked AS MATERIALIZED (
@@ -74,14 +74,14 @@ WITH input AS MATERIALIZED (
 ), done AS (
     DELETE FROM imgsearch.job j USING locked l
     WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.state = 'leased' AND j.token = l.token
-    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.etag, l.mean
+    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.mean
 ), stored AS (
     INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
     SELECT tenant_id, image_id, sha256, embedding FROM done
     ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
 ), marked AS (
     UPDATE imgsearch.image i
-    SET {bits} = binary_quantize(d.embedding - d.mean), sha256 = d.sha256, phash = d.phash::bit(64), etag = d.etag
+    SET {bits} = binary_quantize(d.embedding - d.mean), sha256 = d.sha256, phash = d.phash::bit(64)
     FROM done d
     WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id
 )
@@ -141,7 +141,7 @@ SELECT count(*) FROM imgsearch.job WHERE state IN ('pending', 'leased')
 -- How many pictures (of one tenant) are in which state of the queue, how long the oldest has waited, in seconds, and
 -- who works.
 SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'leased') AS leased,
-       count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'skipped') AS skipped,
+       count(*) FILTER (WHERE state = 'failed') AS failed,
        coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE state IN ('pending', 'leased'))), 0)::float8 AS oldest,
        (SELECT count(*) FROM imgsearch.query_vector WHERE answered_at IS NULL) AS questions,
        (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds') AS workers

@@ -25,7 +25,7 @@ DECLARE
 BEGIN
     UPDATE imgsearch.job j
     SET state = 'pending', due = now(), lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL
-    WHERE j.state IN ('failed', 'skipped')
+    WHERE j.state = 'failed'
       AND (requeue.tenant IS NULL OR j.tenant_id = requeue.tenant)
       AND (requeue.error_code IS NULL OR j.error_code = requeue.error_code)
       AND (requeue.image_id IS NULL OR j.image_id = requeue.image_id);
@@ -33,7 +33,7 @@ BEGIN
     PERFORM pg_notify('imgsearch_image', '');
     RETURN changed;
 END $$;
-COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint) IS 'Gives failed and skipped pictures another chance; answers how many. SELECT imgsearch.requeue(error_code => ''missing'');';
+COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint) IS 'Gives failed pictures another chance; answers how many. SELECT imgsearch.requeue(error_code => ''missing'');';
 
 CREATE OR REPLACE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_id text DEFAULT NULL, image_id bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

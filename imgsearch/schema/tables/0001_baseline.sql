@@ -50,7 +50,6 @@ CREATE TABLE imgsearch.image (
     uri        text             NOT NULL,
     sha256     bytea,
     phash      bit(64),
-    etag       text,
     attachment_id integer,
     created_at timestamptz      NOT NULL DEFAULT now(),
     updated_at timestamptz      NOT NULL DEFAULT now(),
@@ -87,7 +86,6 @@ COMMENT ON COLUMN imgsearch.image.attributes IS 'Filter: anything else, one JSON
 COMMENT ON COLUMN imgsearch.image.uri IS 'Where the bytes are: store:<key> in the picture store, or an http(s) address.';
 COMMENT ON COLUMN imgsearch.image.sha256 IS 'Digest of the bytes; null until a worker has fetched an http(s) address.';
 COMMENT ON COLUMN imgsearch.image.phash IS 'dHash of the picture (64 bits), for near-duplicates.';
-COMMENT ON COLUMN imgsearch.image.etag IS 'Validator of an http(s) address at the last fetch.';
 COMMENT ON COLUMN imgsearch.image.attachment_id IS 'The attached table that this picture comes from; null: it was added by hand.';
 COMMENT ON COLUMN imgsearch.image.created_at IS 'When the picture was first added.';
 COMMENT ON COLUMN imgsearch.image.updated_at IS 'When the picture itself was last replaced.';
@@ -106,7 +104,7 @@ CREATE TABLE imgsearch.job (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, image_id),
     FOREIGN KEY (tenant_id, image_id) REFERENCES imgsearch.image ON DELETE CASCADE,
-    CONSTRAINT state_is_known CHECK (state IN ('pending', 'leased', 'failed', 'skipped')),
+    CONSTRAINT state_is_known CHECK (state IN ('pending', 'leased', 'failed')),
     CONSTRAINT leased_has_lease_and_token CHECK ((state = 'leased') = (lease IS NOT NULL AND token IS NOT NULL)),
     CONSTRAINT failed_has_reason CHECK (state <> 'failed' OR error_code IS NOT NULL)
 ) WITH (
@@ -120,10 +118,10 @@ CREATE TABLE imgsearch.job (
 );
 CREATE INDEX job_pending ON imgsearch.job (due) WHERE state = 'pending';
 CREATE INDEX job_leased ON imgsearch.job (lease) WHERE state = 'leased';
-COMMENT ON TABLE imgsearch.job IS 'The queue of record: one row per picture that is waiting, leased, failed or skipped. Delivery deletes it.';
+COMMENT ON TABLE imgsearch.job IS 'The queue of record: one row per picture that is waiting, leased or failed. Delivery deletes it.';
 COMMENT ON COLUMN imgsearch.job.tenant_id IS 'Whose picture.';
 COMMENT ON COLUMN imgsearch.job.image_id IS 'Which picture.';
-COMMENT ON COLUMN imgsearch.job.state IS 'pending (waits), leased (a worker has it), failed (set aside, see error), skipped (on purpose).';
+COMMENT ON COLUMN imgsearch.job.state IS 'pending (waits), leased (a worker has it), failed (set aside, see error).';
 COMMENT ON COLUMN imgsearch.job.due IS 'Not claimed before this moment (back-off).';
 COMMENT ON COLUMN imgsearch.job.lease IS 'The worker''s claim ends here unless it is extended.';
 COMMENT ON COLUMN imgsearch.job.token IS 'Fence: only the holder of this token may deliver or fail the picture.';

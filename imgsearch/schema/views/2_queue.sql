@@ -36,7 +36,6 @@ SELECT
     count(*) FILTER (WHERE j.state = 'pending')                                              AS pending,
     count(*) FILTER (WHERE j.state = 'leased')                                               AS leased,
     count(*) FILTER (WHERE j.state = 'failed')                                               AS failed,
-    count(*) FILTER (WHERE j.state = 'skipped')                                              AS skipped,
     now() - min(j.created_at) FILTER (WHERE j.state IN ('pending', 'leased'))                AS oldest_waiting,
     (SELECT count(*) FROM imgsearch.query_vector WHERE answered_at IS NULL)                  AS queries_waiting,
     (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds')    AS workers,

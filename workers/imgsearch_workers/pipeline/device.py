@@ -108,7 +108,6 @@ class Device:
                                 sha256=prepared.sha256,
                                 embedding=outcome,
                                 phash=prepared.phash,
-                                etag=prepared.etag,
                             )
                             for c in claims
                         ]

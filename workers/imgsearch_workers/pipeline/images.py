@@ -123,9 +123,7 @@ class ImageLoop(WorkLoop):
             if found is None or claim.sha256 is None:
                 rest.append(claim)
             else:
-                delivery = Delivery(
-                    claim=claim, sha256=claim.sha256, embedding=found.embedding, phash=found.phash, etag=claim.etag
-                )
+                delivery = Delivery(claim=claim, sha256=claim.sha256, embedding=found.embedding, phash=found.phash)
                 self._completer.put([delivery])
         return rest
 

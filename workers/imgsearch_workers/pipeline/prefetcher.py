@@ -30,7 +30,6 @@ class Prepared:
     pixels: Pixels = field(repr=False)
     sha256: bytes
     phash: str
-    etag: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +116,7 @@ class Prefetcher:
         except StoreError as error:
             return self._unavailable(group, error)
         self.breaker.over(first.uri)
-        data = fetched.data or b""
+        data = fetched.data
         digest = picture.digest(data)
         if first.sha256 is not None and digest != first.sha256:
             message = "The store's bytes are not the ones that were added (digests differ); add the picture again."
@@ -126,7 +125,7 @@ class Prefetcher:
             decoded = self._pool.decode(data, thumbnail=self._thumbnails)
         self._keep_thumbnail(digest, decoded)
         phash = f"{decoded.phash:064b}"
-        return Prepared(group=group, pixels=decoded.pixels, sha256=digest, phash=phash, etag=fetched.etag)
+        return Prepared(group=group, pixels=decoded.pixels, sha256=digest, phash=phash)
 
     def _unavailable(self, group: Group, error: StoreError) -> Result:
         code = "store_denied" if isinstance(error, StoreDenied) else "store_unavailable"
