@@ -94,17 +94,31 @@ def test_every_sql_block_of_the_documentation_runs(name: str, connection: Connec
                 connection.execute(statement.encode())
 
 
-def test_every_python_block_runs(
-    shop: Connection, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_every_python_block_finds_what_it_asks_for(
+    shop: Connection, environment: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMGSEARCH_STORAGE_URL", settings.storage_url)
-    monkeypatch.setenv("IMGSEARCH_HOME", str(settings.home))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    url = environment["IMGSEARCH_DATABASE_URL"]
+    names: dict[str, Any] = {"connect": lambda: psycopg.connect(url), "photo": jpeg((250, 1, 1))}
     for block in blocks("python"):
-        names = {"connect": lambda: psycopg.connect(settings.database_url), "photo": jpeg((250, 1, 1))}
         exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our own README is what is tested
-    said = capsys.readouterr().out
-    assert "True" in said
-    assert len(said.splitlines()) == 11
+    *nearest, last = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert len(nearest) == 10
+    acmes = {str(n) for n in range(50) if n % 5} | {"sku-1"}
+    assert {product for product, _, _ in nearest} <= acmes
+    assert all(float(price) < 50 for _, price, _ in nearest)
+    distances = [float(distance) for *_, distance in nearest]
+    assert distances == sorted(distances)
+    assert last == ["10", "exact", "True", "10"], "hits, how, complete, and as many more like the first"
+
+    client = names["app"].test_client()  # the Flask block's
+    found = client.get("/search", query_string={"words": "red canvas shoe"}).get_json()
+    assert len(found) == 10
+    assert set(found) <= acmes
+    added = client.post("/products/sku-2/photo", data={"photo": (io.BytesIO(jpeg((9, 9, 250))), "photo.jpg")})
+    stored = shop.execute("SELECT product_id FROM imgsearch.image WHERE image_id = %s", [added.get_json()]).fetchone()
+    assert stored == ("sku-2",)
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ def settings(servers: embedded.Servers, template: str) -> Iterator[Settings]:
             names = {"table": Identifier("imgsearch", f"embedding_{space}"), "bits": Identifier(f"bits_{space}")}
             index = Identifier("imgsearch", f"embedding_{space}_hnsw")
             connection.execute(SQL("DROP INDEX {}").format(index))
+            connection.execute("SELECT setseed(0.5)")  # the same vectors and the same sample each time
             connection.execute("SET session_replication_role = replica")
             connection.execute(
                 "INSERT INTO imgsearch.image (tenant_id, product_id, category, price, uri, sha256)"
