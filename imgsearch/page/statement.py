@@ -38,7 +38,7 @@ def _query(asked: SearchRequest) -> str:
     near += [f"imgsearch.vec_of({image_id})" for image_id in asked.more]
     if asked.photo is not None:
         near.append(
-            "(SELECT embedding FROM imgsearch.query_vector WHERE space_id = imgsearch.active_space()"
+            "(SELECT embedding FROM imgsearch.query_vector WHERE space_id = imgsearch_internal.active_space()"
             f" AND kind = 'picture' AND key = '\\x{asked.photo.hex()}')"
         )
     far = [f"imgsearch.vec_of({image_id})" for image_id in asked.less]

@@ -79,7 +79,7 @@ WHERE NOT (SELECT v.enough FROM verdict v)
 INSERT INTO imgsearch.job AS j (tenant_id, image_id)
 SELECT * FROM unnest(%(tenants)s::text[], %(images)s::bigint[])
 ON CONFLICT (tenant_id, image_id) DO UPDATE
-    SET state = 'pending', due = now(), lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL
+    SET state = 'pending', due = EXCLUDED.due, lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL
 
 -- name: asked_before
 -- The vector of a picture that somebody asked, by the digest of its bytes.

@@ -93,10 +93,11 @@ SELECT tenant_id, image_id FROM done
 UPDATE imgsearch.job j
 SET state = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
     due = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN now()
-               ELSE now() + make_interval(secs => least(power(2, j.attempts), 300) * (0.5 + random() / 2)) END,
+               ELSE now() + make_interval(secs => least(power(2, j.attempts), 300) * n.jitter) END,
     lease = NULL, token = NULL, error_code = n.code, error = n.message
-FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(codes)s::text[], %(messages)s::text[],
-            %(permanents)s::boolean[]) AS n (tenant_id, image_id, token, code, message, permanent)
+FROM (SELECT u.*, 0.5 + random() / 2 AS jitter
+      FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(codes)s::text[], %(messages)s::text[],
+                  %(permanents)s::boolean[]) AS u (tenant_id, image_id, token, code, message, permanent)) n
 WHERE j.tenant_id = n.tenant_id AND j.image_id = n.image_id AND j.state = 'leased' AND j.token = n.token
 RETURNING j.tenant_id, j.image_id, j.state
 
@@ -156,7 +157,7 @@ SELECT extract(epoch FROM min(due) - now())::float8 FROM imgsearch.job WHERE sta
 INSERT INTO imgsearch.worker AS w (name, queue, host, pid, device, space_id, forward_at)
 VALUES (%(name)s, %(queue)s, %(host)s, %(pid)s, %(device)s, %(space_id)s, to_timestamp(%(forward_at)s))
 ON CONFLICT (name) DO UPDATE
-SET seen_at = now(), space_id = EXCLUDED.space_id, device = EXCLUDED.device, forward_at = coalesce(EXCLUDED.forward_at, w.forward_at)
+SET seen_at = EXCLUDED.seen_at, space_id = EXCLUDED.space_id, device = EXCLUDED.device, forward_at = coalesce(EXCLUDED.forward_at, w.forward_at)
 RETURNING (SELECT s.space_id FROM imgsearch.space s WHERE s.state = 'active') AS searched
 
 -- name: gone

@@ -18,7 +18,7 @@ COMMENT ON FUNCTION imgsearch_internal.shell_word(text) IS 'A text as one word o
 
 CREATE OR REPLACE FUNCTION imgsearch.repair_violations() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    here   integer := imgsearch.active_space();
+    here   integer := imgsearch_internal.active_space();
     moment timestamptz := now();  -- a variable: no volatile function in what a distributed table is updated with
     broken record;
     count  bigint := 0;

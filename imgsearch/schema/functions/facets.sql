@@ -89,7 +89,7 @@ DECLARE
     total CONSTANT double precision := (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass);
     share CONSTANT double precision := CASE WHEN total > 4 * facets.sample THEN 100.0 * facets.sample / total END;
 BEGIN
-    PERFORM imgsearch.active_space();
+    PERFORM imgsearch_internal.active_space();
     RETURN QUERY SELECT c.* FROM imgsearch_internal.column_facets(facets.filters) c;
     RETURN QUERY SELECT a.* FROM (SELECT NULL AS chosen UNION ALL SELECT jsonb_object_keys((facets.filters).attributes)) x,
                  LATERAL imgsearch_internal.attribute_facets(facets.filters, x.chosen, share) a;
@@ -105,7 +105,7 @@ BEGIN
     IF browse.k IS NULL OR browse.k < 1 OR browse.k > 1000 THEN
         RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', browse.k USING HINT = 'Page through more rows with before_image.', ERRCODE = 'IM008';
     END IF;
-    PERFORM imgsearch.active_space();
+    PERFORM imgsearch_internal.active_space();
     asked.f := browse.filters; asked.names := made.names; asked.vals := made.vals;
     RETURN QUERY EXECUTE 'SELECT i.image_id FROM imgsearch.image i WHERE imgsearch_internal.bits_of(i) IS NOT NULL' || made.condition
         || CASE WHEN browse.before_image IS NULL THEN '' ELSE ' AND i.image_id < $2' END || ' ORDER BY i.image_id DESC LIMIT $3'

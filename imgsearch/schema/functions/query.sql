@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.canonical(query text) RETURNS text
 $$;
 COMMENT ON FUNCTION imgsearch_internal.canonical(text) IS 'Lower case, no punctuation, single spaces: the form SigLIP was trained on, and the key of a text in query_vector.';
 
-CREATE OR REPLACE FUNCTION imgsearch.active_space() RETURNS integer LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.active_space() RETURNS integer LANGUAGE plpgsql STABLE AS $$
 DECLARE
     id integer;
 BEGIN
@@ -17,7 +17,7 @@ BEGIN
     END IF;
     RETURN id;
 END $$;
-COMMENT ON FUNCTION imgsearch.active_space() IS 'The space that is searched; an error when no worker has registered a model yet.';
+COMMENT ON FUNCTION imgsearch_internal.active_space() IS 'The space that is searched; an error when no worker has registered a model yet.';
 
 -- STABLE, so that ORDER BY embedding <=> imgsearch.vec('…') is answered by the index: a volatile function there
 -- means a sequential scan. It arms the iterative scan when a session has it off, because a filtered index scan
@@ -34,7 +34,7 @@ BEGIN
         PERFORM set_config('hnsw.iterative_scan', 'strict_order', true);
     END IF;
     SELECT q.embedding INTO found FROM imgsearch.query_vector q
-    WHERE q.space_id = imgsearch.active_space() AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
+    WHERE q.space_id = imgsearch_internal.active_space() AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
     IF found IS NULL THEN
         RAISE EXCEPTION 'imgsearch: nobody has asked for "%" yet', left(query, 200)
             USING HINT = format('CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
@@ -72,7 +72,7 @@ DECLARE
 BEGIN
     -- A failure is asked again after a minute, so that one bad moment of a worker is not remembered for ever.
     INSERT INTO imgsearch.query_vector AS q (space_id, kind, key, query, picture)
-    VALUES (imgsearch.active_space(), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)
+    VALUES (imgsearch_internal.active_space(), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)
     ON CONFLICT (space_id, kind, key) DO UPDATE
         SET query = EXCLUDED.query, picture = EXCLUDED.picture, error_code = NULL, error = NULL,
             claimed = NULL, answered_at = NULL, asked_at = EXCLUDED.asked_at
@@ -95,7 +95,7 @@ BEGIN
     COMMIT;  -- the worker sees the question only now
     LOOP
         SELECT q.answered_at, q.embedding, q.error INTO answer FROM imgsearch.query_vector q
-        WHERE q.space_id = imgsearch.active_space() AND q.kind = 'text' AND q.key = asked_key;
+        WHERE q.space_id = imgsearch_internal.active_space() AND q.kind = 'text' AND q.key = asked_key;
         EXIT WHEN answer.answered_at IS NOT NULL;
         IF clock_timestamp() > deadline THEN
             RAISE EXCEPTION 'imgsearch: no worker embedded "%" within % s', left(query, 200), timeout_seconds

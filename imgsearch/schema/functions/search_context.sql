@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_query(query halfvec, space integer, active integer, dimension integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF active IS NULL THEN
-        PERFORM imgsearch.active_space();  -- knows what to say
+        PERFORM imgsearch_internal.active_space();  -- knows what to say
     ELSIF space <> active THEN
         RAISE EXCEPTION 'imgsearch: the query is a vector of space %, but space % is searched', space, active
             USING HINT = 'Ask again: another model has just taken over.', ERRCODE = 'IM002';
