@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from imgsearch.ingest.upload import Added, Forgotten, Inspected, add, forget, inspected, remove, sweep_store
     from imgsearch.query import ImageId, Query, Resolved, resolve
     from imgsearch.retrieval.by_filters import search
+    from imgsearch.retrieval.by_select import nearest
     from imgsearch.retrieval.explain import explain
     from imgsearch.retrieval.filters import Filters
     from imgsearch.retrieval.hits import Hit, Hits
-    from imgsearch.retrieval.nearest import nearest
     from imgsearch.settings import Settings
     from imgsearch.sqlalchemy.models import Image, pictures_of
 
@@ -104,7 +104,7 @@ _HOMES = {
     "explain": "retrieval.explain",
     "forget": "ingest.upload",
     "inspected": "ingest.upload",
-    "nearest": "retrieval.nearest",
+    "nearest": "retrieval.by_select",
     "pictures_of": "sqlalchemy.models",
     "remove": "ingest.upload",
     "repair": "ingest.attachment",

@@ -118,3 +118,9 @@ def test_every_object_of_the_schema_is_commented(connection, space) -> None:  # 
         """
     ).fetchall()
     assert bare == []
+
+
+def test_nearest_is_a_function_by_whichever_name_it_is_taken_first() -> None:
+    """A module of its own name would take its place in the package as soon as somebody imports it."""
+    code = "import imgsearch; imgsearch.nearest\nfrom imgsearch.retrieval import nearest\nprint(callable(nearest))"
+    assert python(code).strip() == "True"

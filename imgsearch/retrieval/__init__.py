@@ -11,7 +11,7 @@ from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import Hit, Hits
 
 if TYPE_CHECKING:
-    from imgsearch.retrieval.nearest import nearest
+    from imgsearch.retrieval.by_select import nearest
 
 __all__ = ["Filters", "Hit", "Hits", "explain", "nearest", "search"]
 
@@ -21,6 +21,6 @@ def __getattr__(name: str) -> Any:
     if name != "nearest":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with needed("sqlalchemy", "nearest()"):
-        from imgsearch.retrieval.nearest import nearest
+        from imgsearch.retrieval.by_select import nearest
     globals()[name] = nearest
     return nearest
