@@ -65,7 +65,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the bench; answer the exit status."""
+    """Run the bench; return the exit status."""
     chosen = options(arguments)
     console = Console(width=None if sys.stdout.isatty() else 260, log_path=False)
     data = dataset(chosen.rows, chosen.dim)
@@ -142,7 +142,7 @@ def measured(
 
 
 def meta(chosen: argparse.Namespace, url: str) -> dict[str, Any]:
-    """Answer what the figures were made with."""
+    """Return what the figures were made with."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             """SELECT current_setting('server_version'), current_setting('shared_buffers'),

@@ -184,7 +184,7 @@ def run(connection: Connection, text: str) -> None:
 
 
 def timed(connection: Connection, text: str, values: tuple[Any, ...] | None = None) -> float:
-    """Answer the seconds of CPU one statement took in its backend, commit included: a busy machine changes little."""
+    """Return the seconds of CPU one statement took in its backend, commit included: a busy machine changes little."""
     if values is not None and text is JOINED:
         values = (values[1], values[0])
     spent = Path(f"/proc/{connection.info.backend_pid}/schedstat")

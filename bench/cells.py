@@ -46,7 +46,7 @@ class Cell:
     walled: bool = False  # asked as a role that row-level security walls in
 
     def asks(self, many: int, seed: int) -> list[Ask]:
-        """Answer `many` questions, fewer where the pool has no more."""
+        """Return `many` questions, fewer where the pool has no more."""
         rng = np.random.default_rng((seed, *self.name.encode()))
         if self.rank is None:
             # The pool knows small categories better than shoppers do: ask as often as their size suggests. (Sorting

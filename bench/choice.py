@@ -52,7 +52,7 @@ class Choice:
         return np.bincount(clusters, weights=self.data.pictures.in_stock, minlength=len(total)) / np.maximum(total, 1)
 
     def categories(self, query: int, share: float, tie: str) -> tuple[str, ...] | None:
-        """Answer categories that together hold about `share` of the pictures; one alone from 1 % down."""
+        """Return categories that together hold about `share` of the pictures; one alone from 1 % down."""
         wanted = share * self.data.rows
         likeness = self.nearness[query].copy()
         likeness[self.asked.category[query]] = np.inf
@@ -75,7 +75,7 @@ class Choice:
         return tuple(taken)
 
     def price(self, query: int, share: float, tie: str) -> tuple[float, float]:
-        """Answer a price band of `share` of the pictures: around the query's own price, anywhere, or far away."""
+        """Return a price band of `share` of the pictures: around the query's own price, anywhere, or far away."""
         many = max(1, round(share * self.data.rows))
         own = int(np.searchsorted(self.prices, self.asked.price[query]))
         last = self.data.rows - many
@@ -106,7 +106,7 @@ class Choice:
         return distance
 
     def own(self, name: str, query: int) -> str:
-        """Answer the query's own value of an attribute."""
+        """Return the query's own value of an attribute."""
         if name == "brand":
             return f"brand-{self.asked.brand[query]}"
         return shop.COLOURS[int(self._cluster_colours[self.asked.cluster[query]])]
@@ -122,5 +122,5 @@ class Choice:
 
 
 def _luck(query: int, share: float) -> np.random.Generator:
-    """Answer chance that is the same whichever cells are chosen and in whatever order."""
+    """Return chance that is the same whichever cells are chosen and in whatever order."""
     return np.random.default_rng((11, query, round(share * 1e6)))

@@ -23,7 +23,7 @@ _QUESTIONS = 50
 def throughput(
     data: Dataset, url: str, methods: Container[str], wanted: str, seconds: float, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Measure those of METHODS that are in `methods` in those of CELLS that match `wanted`, k = 10; answer the figures.
+    """Measure those of METHODS that are in `methods` in those of CELLS that match `wanted`, k = 10; return the figures.
 
     seconds: how long each number of clients asks.
     """
@@ -81,7 +81,7 @@ def _client(job: tuple[Any, ...], number: int, barrier: Any, answers: Any) -> No
 
 
 def table(found: Sequence[dict[str, Any]]) -> Any:
-    """Answer the figures as a table: queries per second and p95 per number of clients."""
+    """Return the figures as a table: queries per second and p95 per number of clients."""
     from rich.table import Table
 
     made = Table(title="queries per second (p95 ms), k = 10", title_justify="left")

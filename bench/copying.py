@@ -47,19 +47,19 @@ def jsonb(value: str) -> bytes:
 
 
 def halfvecs(vectors: NDArray[np.float16]) -> list[bytes]:
-    """Answer each row as a field of type halfvec."""
+    """Return each row as a field of type halfvec."""
     head = struct.pack("!iHH", 4 + 2 * vectors.shape[1], vectors.shape[1], 0)
     return [head + row.tobytes() for row in vectors.astype(">f2")]
 
 
 def signs(vectors: NDArray[np.float16], mean: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Answer binary_quantize(vector - mean) as the database computes it in halfvec: packed, (n, ceil(dim / 8))."""
+    """Return binary_quantize(vector - mean) as the database computes it in halfvec: packed, (n, ceil(dim / 8))."""
     centred = (vectors.astype(np.float32) - mean).astype(np.float16)
     return np.packbits(centred > 0, axis=1)
 
 
 def bits(packed: NDArray[np.uint8], dim: int) -> list[bytes]:
-    """Answer each row as a field of type bit(dim)."""
+    """Return each row as a field of type bit(dim)."""
     head = struct.pack("!ii", 4 + packed.shape[1], dim)
     return [head + row.tobytes() for row in packed]
 

@@ -63,17 +63,17 @@ class Dataset:
         return total
 
     def queries(self, kind: str) -> NDArray[np.float16]:
-        """Answer the queries of a kind, `image` or `text`."""
+        """Return the queries of a kind, `image` or `text`."""
         return self.image_queries if kind == "image" else self.text_queries
 
 
 def folder_of(rows: int, dim: int, seed: int) -> Path:
-    """Answer where everything about one dataset is kept, its database included."""
+    """Return where everything about one dataset is kept, its database included."""
     return OUT / f"{rows}x{dim}-{seed}"
 
 
 def dataset(rows: int, dim: int, seed: int = 7) -> Dataset:
-    """Answer the dataset, drawn now or read from an earlier run's files."""
+    """Return the dataset, drawn now or read from an earlier run's files."""
     folder = folder_of(rows, dim, seed)
     stamp = folder / "format"
     if not stamp.exists() or stamp.read_text() != str(FORMAT):

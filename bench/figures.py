@@ -13,7 +13,7 @@ Figures = dict[str, Any]
 
 
 def of_cell(measured: Measured) -> Figures:
-    """Answer a cell's figures, ready for JSON.
+    """Return a cell's figures, ready for JSON.
 
     oracle: the fastest single method on imgsearch's tables whose recall is at least GOOD; bare_oracle: the same over
     the bare table's methods too. ratio: p50 / the oracle's p50.
@@ -67,13 +67,13 @@ def _fastest_named(methods: Mapping[str, Figures], prefix: str) -> str | None:
 
 
 def geometric_mean(values: Iterable[float]) -> float | None:
-    """Answer the geometric mean, None of nothing."""
+    """Return the geometric mean, None of nothing."""
     logs = [np.log(value) for value in values]
     return round(float(np.exp(np.mean(logs))), 3) if logs else None
 
 
 def summary(cells: Sequence[Figures]) -> Figures:
-    """Answer per method how it does over all cells: cells with enough recall, mean and worst ratio to the oracle.
+    """Return per method how it does over all cells: cells with enough recall, mean and worst ratio to the oracle.
 
     against: geometric mean of p50 / the p50 of that peer's (or the wide oracle's) fastest good setting in each cell.
     """

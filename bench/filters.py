@@ -50,7 +50,7 @@ class Columns:
     _attributes: dict[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def attribute(self, name: str) -> NDArray[np.str_]:
-        """Answer the values of an attribute per picture, '' where it is absent."""
+        """Return the values of an attribute per picture, '' where it is absent."""
         if name not in self._attributes:
             self._attributes[name] = attribute_values(self.data.products)[name][self.data.product_of]
         return self._attributes[name]
@@ -65,7 +65,7 @@ def style_name(place: float) -> str:
 
 
 def attribute_values(goods: shop.Goods) -> dict[str, NDArray[np.str_]]:
-    """Answer {attribute: value per product}, '' where a product has none; `size` as text."""
+    """Return {attribute: value per product}, '' where a product has none; `size` as text."""
     styles = np.full(len(goods.style), "mixed", dtype="U8")
     for name, start, share in shop.STYLES:
         styles[(goods.style >= start) & (goods.style < start + share)] = name
@@ -81,7 +81,7 @@ def attribute_values(goods: shop.Goods) -> dict[str, NDArray[np.str_]]:
 
 
 def attributes_json(goods: shop.Goods) -> list[str]:
-    """Answer the JSON object of each product; `size` is a number, absent attributes are absent."""
+    """Return the JSON object of each product; `size` is a number, absent attributes are absent."""
     names, columns = zip(*attribute_values(goods).items(), strict=True)
     return [
         json.dumps(
@@ -93,7 +93,7 @@ def attributes_json(goods: shop.Goods) -> list[str]:
 
 
 def mask(wanted: Filter, columns: Columns) -> NDArray[np.bool_]:
-    """Answer which pictures match, (rows,) bool."""
+    """Return which pictures match, (rows,) bool."""
     goods, keep = columns.data.pictures, np.ones(columns.data.rows, dtype=bool)
     if wanted.tenant is not None:
         keep &= goods.tenant == shop.tenant_names().index(wanted.tenant)
@@ -123,7 +123,7 @@ def mask(wanted: Filter, columns: Columns) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=4096)
 def where(wanted: Filter, alias: str = "i") -> tuple[str, str, dict[str, Any]]:
-    """Answer (joins, condition, values) for a FROM clause that has `image` as `alias`; '' when there is none."""
+    """Return (joins, condition, values) for a FROM clause that has `image` as `alias`; '' when there is none."""
     joins, conditions, values = "", [], dict[str, Any]()
 
     def bind(value: Any) -> str:

@@ -108,7 +108,7 @@ def unteach(url: str, texts: list[str]) -> None:
 
 
 def press(port: int, pid: int, texts: list[str], seconds: float, connections: int, k: int) -> dict[str, Any]:
-    """Ask from `connections` threads for so long; answer the figures."""
+    """Ask from `connections` threads for so long; return the figures."""
     process = psutil.Process(pid)
     bodies = [json.dumps({"text": text, "k": k, **FILTERS[n % len(FILTERS)]}) for n, text in enumerate(texts)]
     _ask(port, Tally(), itertools.cycle(bodies), time.monotonic() + 3)  # warm

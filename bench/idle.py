@@ -27,7 +27,7 @@ COMMITS = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datnam
 
 
 def per_second(connection: psycopg.Connection[Any], seconds: float) -> float:
-    """Answer how many transactions others ran per second: a worker's statement is one each."""
+    """Return how many transactions others ran per second: a worker's statement is one each."""
     before = _commits(connection)
     began = time.monotonic()
     time.sleep(seconds)

@@ -27,7 +27,7 @@ _SPACE = "imgsearch bench"
 
 
 def server(data: Dataset) -> str:
-    """Start the dataset's Postgres, with buffers for all of it, and answer its URL. It outlives this process."""
+    """Start the dataset's Postgres, with buffers for all of it, and return its URL. It outlives this process."""
     home = data.folder / "home"
     with locked(home):
         url = start_postgres(home, memory_mb=16 * 1024, durable=False)
@@ -41,7 +41,7 @@ def server(data: Dataset) -> str:
 
 
 def running(data: Dataset) -> bool:
-    """Answer whether the dataset's Postgres runs already: then somebody else wants it too."""
+    """Return whether the dataset's Postgres runs already: then somebody else wants it too."""
     return postgres_url(data.folder / "home") is not None
 
 
@@ -59,7 +59,7 @@ def _megabytes(url: str) -> int:
 
 
 def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
-    """Bring the database to this dataset and this checkout's SQL, loading only what is not there; answer its URL.
+    """Bring the database to this dataset and this checkout's SQL, loading only what is not there; return its URL.
 
     anew: load although a loaded database is there.
     """
@@ -153,7 +153,7 @@ def _space(data: Dataset, connection: psycopg.Connection[Any]) -> int:
 
 
 def _take_away_indexes(connection: psycopg.Connection[Any], made: int) -> list[str]:
-    """Drop what is only slow to fill row by row, the HNSW above all; answer the statements that make it again."""
+    """Drop what is only slow to fill row by row, the HNSW above all; return the statements that make it again."""
     found = connection.execute(
         """SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i
            WHERE i.indrelid = ANY (%s::regclass[]) AND NOT i.indisunique""",

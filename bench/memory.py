@@ -19,7 +19,7 @@ ORDER BY 2 DESC
 
 
 def sizes(data: Dataset, url: str) -> dict[str, Any]:
-    """Answer {relation or peer: {bytes, per_row}}; what has to fit into memory for these figures to hold."""
+    """Return {relation or peer: {bytes, per_row}}; what has to fit into memory for these figures to hold."""
     with psycopg.connect(url) as connection:
         found: dict[str, int] = dict(connection.execute(_LOOK.encode()).fetchall())
     for peer in ("qdrant", "lancedb", "faiss.index"):
@@ -32,7 +32,7 @@ def sizes(data: Dataset, url: str) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> Any:
-    """Answer the sizes as a table."""
+    """Return the sizes as a table."""
     from rich.table import Table
 
     made = Table(title="sizes", title_justify="left")

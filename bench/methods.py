@@ -48,13 +48,13 @@ class Method(Protocol):
     family: str
 
     def ready(self, cell: Cell, ask: Ask, k: int) -> Callable[[], Answer]:
-        """Answer what is timed. Raises Unsupported."""
+        """Return what is timed. Raises Unsupported."""
 
     def cost(self, cell: Cell, ask: Ask, k: int) -> Cost | None:
-        """Answer what one execution costs, None where there is no way to know."""
+        """Return what one execution costs, None where there is no way to know."""
 
     def spent(self, cell: Cell) -> float:
-        """Answer the CPU seconds that its server process has used so far; 0 for what runs inside this process."""
+        """Return the CPU seconds that its server process has used so far; 0 for what runs inside this process."""
 
     def close(self) -> None: ...
 
@@ -70,7 +70,7 @@ class Sessions:
     _tenant: str | None = None
 
     def of(self, cell: Cell, ask: Ask) -> psycopg.Connection[Any]:
-        """Answer the connection for a cell, with the tenant of the question told where there is a wall."""
+        """Return the connection for a cell, with the tenant of the question told where there is a wall."""
         if cell.walled and self.role is None:
             raise Unsupported("row-level security is not set up")
         if cell.walled not in self._open:
@@ -93,7 +93,7 @@ class Sessions:
         return connection
 
     def spent(self, cell: Cell) -> float:
-        """Answer the CPU seconds of the connection's server process; 0 where the system does not tell (Linux does)."""
+        """Return the CPU seconds of the connection's server process; 0 where the system does not tell (Linux does)."""
         connection = self._open.get(cell.walled)
         if connection is None:
             return 0.0
@@ -151,7 +151,7 @@ class Statement:
 
 
 def explained(connection: psycopg.Connection[Any], statement: str, values: Mapping[str, Any]) -> Cost:
-    """Run a statement under EXPLAIN and answer its cost."""
+    """Run a statement under EXPLAIN and return its cost."""
     row = connection.execute(
         f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}".encode(), values
     ).fetchone()

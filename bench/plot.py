@@ -26,7 +26,7 @@ _COLUMNS = 6
 
 
 def plot(cells: Sequence[Figures], path: Path) -> list[Path]:
-    """Draw one PNG per kind of query and k beside `path`; answer the files, none where matplotlib is not installed."""
+    """Draw one PNG per kind of query and k beside `path`; return the files, none where matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         return []
     drawn = []

@@ -21,7 +21,7 @@ from bench.methods import Answer, Cost, Method, Sessions, Unsupported, explained
 
 
 def named_attributes(wanted: Filter) -> dict[str, Any]:
-    """Answer the filter's attributes as search() takes them."""
+    """Return the filter's attributes as search() takes them."""
     found: dict[str, Any] = dict(wanted.equal)
     found |= {name: list(values) for name, values in wanted.one_of}
     found |= {name: {"min": low, "max": high} for name, low, high in wanted.between}
@@ -30,7 +30,7 @@ def named_attributes(wanted: Filter) -> dict[str, Any]:
 
 
 def named(wanted: Filter) -> dict[str, Any]:
-    """Answer the filter as named arguments of search(), only those that are given. Raises Unsupported for a join."""
+    """Return the filter as named arguments of search(), only those that are given. Raises Unsupported for a join."""
     if wanted.supplier is not None:
         raise Unsupported("search() has no joins; nearest() has")
     arguments = {name: getattr(wanted, name) for name in ("tenant", "min_price", "max_price", "in_stock")}
@@ -192,7 +192,7 @@ _PRODUCTS = sqlalchemy.table(
 
 
 def selected(wanted: Filter) -> Select[Any]:
-    """Answer the SELECT an application would write for this filter."""
+    """Return the SELECT an application would write for this filter."""
     from imgsearch.sqlalchemy.models import Image
 
     statement = select(Image.image_id)

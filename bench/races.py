@@ -191,7 +191,7 @@ def _one(connection: Connection, query: str) -> Any:
 
 
 def _lives(connection: Connection) -> bool:
-    """Tell whether a connection still works: one that was cut off while idle learns it only when it is used."""
+    """Return whether a connection still works: one that was cut off while idle learns it only when it is used."""
     try:
         connection.execute("SELECT 1")
         connection.rollback()

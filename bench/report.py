@@ -18,7 +18,7 @@ _SHOWN = ("search-sql", "search", "nearest", "bare")
 
 
 def _millis(method: Mapping[str, Any] | None) -> str:
-    """Answer `p50/p95 (recall)`, red below the bar."""
+    """Return `p50/p95 (recall)`, red below the bar."""
     if not method:
         return "·"
     if method["p50"] is None:
@@ -28,7 +28,7 @@ def _millis(method: Mapping[str, Any] | None) -> str:
 
 
 def row(cell: Figures) -> list[str]:
-    """Answer one line of the table."""
+    """Return one line of the table."""
     methods = cell["methods"]
     oracle = cell["oracle"]
     ours = methods.get("search-sql") or methods.get("nearest") or {}
@@ -46,13 +46,13 @@ def row(cell: Figures) -> list[str]:
 
 
 def line(cell: Figures) -> str:
-    """Answer one line for the log while the run goes on."""
+    """Return one line for the log while the run goes on."""
     found = row(cell)
     return f"{found[0]} k={found[1]}: oracle {found[3]}; {_SHOWN[0]} {found[4]} ×{found[8]} {found[9]}"
 
 
 def table(cells: Sequence[Figures]) -> Table:
-    """Answer the table of all cells: p50/p95 in ms and recall."""
+    """Return the table of all cells: p50/p95 in ms and recall."""
     made = Table(title="p50/p95 ms recall, all methods interleaved in one run", title_justify="left")
     for heading in ("cell", "k", "matches", "oracle", *_SHOWN, "×oracle", "strategies", "qdrant", "lancedb", "faiss"):
         made.add_column(heading, no_wrap=True)
@@ -62,7 +62,7 @@ def table(cells: Sequence[Figures]) -> Table:
 
 
 def overall(summary: Figures) -> Table:
-    """Answer the table of methods over all cells."""
+    """Return the table of methods over all cells."""
     made = Table(title=f"over all cells (good: recall ≥ {GOOD})", title_justify="left")
     for heading in (
         "method",

@@ -47,7 +47,7 @@ class Goods:
 
 
 def tenant_names() -> list[str]:
-    """Answer the tenants: general ones and specialists of each size, then many small ones."""
+    """Return the tenants: general ones and specialists of each size, then many small ones."""
     kinds = [f"{kind}-{100 * share:g}" for kind in ("general", "special") for share in TENANT_SHARES]
     return kinds + [f"small-{number:03}" for number in range(SMALL_TENANTS)]
 
@@ -153,7 +153,7 @@ def _deal(tenant: Whole, free: NDArray[np.bool_], own: Whole, number: int, many:
 
 
 def specialities(department: Numbers, category: Whole, share: float, width: float) -> Whole:
-    """Answer the categories of the specialist with `share` of all products: neighbours that make up `width` as much."""
+    """Return the categories of the specialist with `share` of all products: neighbours that make up `width` as much."""
     sizes = np.bincount(category, minlength=len(department)) / max(1, len(category))
     order = np.argsort(department)
     if share < 0.2:  # the large one begins at one end, the others at the other

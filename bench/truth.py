@@ -37,7 +37,7 @@ class Judge:
             self._norms[part] = np.linalg.norm(data.vectors[part].astype(np.float32), axis=1)
 
     def truth(self, cell: Cell, asks: Sequence[Ask]) -> Truth:
-        """Answer the truth for a cell's questions, from an earlier run's file where they are the same."""
+        """Return the truth for a cell's questions, from an earlier run's file where they are the same."""
         digest = hashlib.sha256(repr((cell.kind, asks)).encode()).hexdigest()[:16]
         kept = self.data.folder / "truth" / f"{digest}.npz"
         if not kept.exists():
@@ -64,7 +64,7 @@ class Judge:
         return found / np.linalg.norm(found, axis=1, keepdims=True)  # type: ignore[no-any-return]
 
     def recall(self, cell: Cell, ask: Ask, truth: Truth, place: int, ids: Sequence[int], k: int) -> float:
-        """Answer recall@k of the image ids answered: |right| / min(k, matches).
+        """Return recall@k of the image ids answered: |right| / min(k, matches).
 
         An id counts once, if the picture matches the filter and its distance is at most the exact k-th + 1e-6.
         """
@@ -78,7 +78,7 @@ class Judge:
         return float((distances <= truth.distances[place, wanted - 1] + SAME).sum()) / wanted
 
     def matching(self, ask: Ask, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Answer which of `rows` match the question's filter."""
+        """Return which of `rows` match the question's filter."""
         if self._mask is None or self._mask[0] != ask.filter:
             self._mask = (ask.filter, mask(ask.filter, self.columns))
         return self._mask[1][rows]

@@ -75,7 +75,7 @@ def _restore(data: Dataset, url: str) -> None:
 
 
 def _touched(url: str) -> tuple[int, int]:
-    """Answer how many rows of the vectors' table were ever written, and the size of its HNSW."""
+    """Return how many rows of the vectors' table were ever written, and the size of its HNSW."""
     with psycopg.connect(url) as connection:
         connection.execute("SELECT pg_stat_force_next_flush()")
         row = connection.execute(_TOUCHED).fetchone()
@@ -84,7 +84,7 @@ def _touched(url: str) -> tuple[int, int]:
 
 
 def _searches(data: Dataset, url: str, clients: int, seconds: float, rate: int | None) -> dict[str, Any]:
-    """Answer what the clients measured together, and how many rows were updated meanwhile where `rate` is given."""
+    """Return what the clients measured together, and how many rows were updated meanwhile where `rate` is given."""
     context = multiprocessing.get_context("spawn")
     answers: Any = context.SimpleQueue()
     barrier = context.Barrier(clients + (rate is not None))

@@ -40,7 +40,7 @@ class World:
 
 
 def sizes_of_categories(count: int) -> NDArray[np.floating[Any]]:
-    """Answer each category's share: a power law with a tail of 1 %, 0.1 % and 0.01 %, sizes that filters need."""
+    """Return each category's share: a power law with a tail of 1 %, 0.1 % and 0.01 %, sizes that filters need."""
     share = (np.arange(count) + 3.0) ** -1.05
     pinned = {0.01: max(1, count // 20), 0.001: max(1, count // 10), 0.0001: max(1, count // 20)}
     end = count
@@ -88,19 +88,19 @@ def vectors(made: World, latent: Floats, offset: Floats, common: float, rng: np.
 
 
 def products(made: World, clusters: Whole, rng: np.random.Generator) -> Floats:
-    """Answer a latent point for one product of each cluster named."""
+    """Return a latent point for one product of each cluster named."""
     noise = rng.standard_normal((len(clusters), made.spectrum.size), dtype=np.float32)
     return made.centres[clusters] + PRODUCT * noise
 
 
 def pictures(made: World, product: Floats, rng: np.random.Generator) -> Floats:
-    """Answer a picture vector (n, dim) of each product."""
+    """Return a picture vector (n, dim) of each product."""
     noise = rng.standard_normal(product.shape, dtype=np.float32)
     return vectors(made, product + PICTURE * noise, made.offset, COMMON, rng)
 
 
 def texts(made: World, clusters: Whole, rng: np.random.Generator) -> Floats:
-    """Answer a text vector (n, dim) that speaks of each cluster."""
+    """Return a text vector (n, dim) that speaks of each cluster."""
     noise = rng.standard_normal((len(clusters), made.spectrum.size), dtype=np.float32)
     return vectors(made, made.centres[clusters] + TEXT_SPREAD * noise, made.text_offset, TEXT_COMMON, rng)
 

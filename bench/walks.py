@@ -54,12 +54,12 @@ class Asked:
 
 
 def walking(ef: float) -> float:
-    """Answer the ms of a walk: imgsearch_internal.walk_cost_ms()."""
+    """Return the ms of a walk: imgsearch_internal.walk_cost_ms()."""
     return 0.75 + 0.0155 * ef
 
 
 def ranking(cell: str, matches: int, rows: int) -> float:
-    """Answer the ms of ranking by bits: what find() reckons."""
+    """Return the ms of ranking by bits: what find() reckons."""
     if any(word in cell for word in ("attribute", "one-of", "colour", "everything")):
         return 2 + 0.0009 * matches
     if "range" in cell or "negation" in cell:
@@ -68,7 +68,7 @@ def ranking(cell: str, matches: int, rows: int) -> float:
 
 
 def replay(rule: Rule, cell: str, asked: Asked, rows: int) -> tuple[float, float]:
-    """Answer what a question would have cost by a rule, in ms, and its recall."""
+    """Return what a question would have cost by a rule, in ms, and its recall."""
     bits, cost = ranking(cell, asked.matches, rows), 0.4
     share, nearby = asked.share, asked.nearby
     if 0 < share < 0.95:
@@ -143,7 +143,7 @@ def _walk(connection: psycopg.Connection[Any], vector: Halfvec, ef: int) -> NDAr
 
 
 def table(rules: Sequence[Rule], found: dict[str, list[Asked]], rows: int) -> Table:
-    """Answer per rule: geometric mean of the median cost, lowest recall of a cell, cells below 0.99."""
+    """Return per rule: geometric mean of the median cost, lowest recall of a cell, cells below 0.99."""
     made = Table(title=f"{len(found)} cells, k = {K}", title_justify="left")
     for heading in ("ef at least", "believed", "first", "second", "ms (geometric mean)", "lowest recall", "below 0.99"):
         made.add_column(heading, justify="right")

@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def with_database(url: str, name: str) -> str:
-    """Answer `url` with another database name."""
+    """Return `url` with another database name."""
     return url.replace("/imgsearch?", f"/{name}?", 1)
 
 

@@ -113,7 +113,7 @@ def serving(
 
 
 def local(port: int, host: str = "pictures.test", **rest: object) -> FetchPolicy:
-    """Answer a policy that knows one intranet host, on loopback."""
+    """Return a policy that knows one intranet host, on loopback."""
     return FetchPolicy(
         **{"allow_hosts": frozenset({f"{host}:{port}"}), "resolve": lambda *_: ["127.0.0.1"], "deadline": 3.0} | rest  # type: ignore[arg-type]
     )

@@ -25,9 +25,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "arguments.md"
 # A door may spell a name otherwise only where this says so.
 SPELLINGS = {
     "category": ("categories",),  # SQL has no argument that takes one or several
-    "where": ("condition",),  # WHERE is a word of SQL
     "tenant": ("tenant_id",),  # the column
-    "after": ("after_distance", "after_image"),  # in SQL still two
 }
 SEARCH = (*NAMES, "k", "skip", "after", "max_distance")
 ADD = tuple(get_type_hints(ImageFields))

@@ -133,6 +133,22 @@ def test_a_catalogue_with_bad_rows_loses_none_of_the_good_ones(
     assert "p-" not in shown.err
     assert "2 of 2 that match" in shown.out
     assert run("search", "blue paint", "--tenant", "nobody").out.startswith("No image matches")
+    for options, products in (
+        (["--exclude-product-id", "p-red", "--exclude-product-id", "p-blue"], {"p-green"}),
+        (["--product-id", "p-red", "--product-id", "p-green"], {"p-red", "p-green"}),
+        (["--exclude-image-id", by_picture["rows"][0]["image_id"]], {"p-red", "p-blue"}),
+        (["--created-after", "2999-01-01"], set()),
+        (["--created-before", "2999-01-01T00:00+01:00"], {"p-red", "p-green", "p-blue"}),
+        (["--condition", '{"any": [{"price": {"max": 15}}, {"attributes.colour": "blue"}]}'], {"p-red", "p-blue"}),
+    ):
+        rows = run("search", "blue paint", *options, "--json").document["rows"]
+        assert {row["product_id"] for row in rows} == products, options
+    refused = run("search", "blue paint", "--condition", '{"colour": "red"}')
+    assert refused.code == 2
+    assert refused.err.startswith("imgsearch: a condition cannot speak of")
+    first = run("search", "blue paint", "--k", 1, "--json").document
+    second = run("search", "blue paint", "--k", 1, "--after", first["after"], "--json").document
+    assert second["rows"] == run("search", "blue paint", "--k", 1, "--skip", 1, "--json").document["rows"]
 
 
 def test_a_folder_is_walked_and_its_bad_files_are_told(
@@ -308,6 +324,7 @@ def test_a_filter_that_cannot_be_read_says_how_to_write_it(
     found = run("search", "shoe", option, value)
     assert found.code == 2
     assert says in found.err
+    assert found.err.count("imgsearch:") == 1
 
 
 def test_commands_are_grouped_and_each_has_one_spelling(run: Run, connection: Connection, space: Space) -> None:

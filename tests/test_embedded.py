@@ -56,7 +56,7 @@ def start(home: Path) -> Servers:
 
 
 def ask(url: str, statement: str) -> object:
-    """Run one statement in a transaction of its own; answer the first value, if there is one."""
+    """Run one statement in a transaction of its own; return the first value, if there is one."""
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(statement)
         row = cursor.fetchone() if cursor.description else None

@@ -52,7 +52,7 @@ def connection(servers: embedded.Servers, template: str) -> Iterator[psycopg.Con
 
 
 def passes(row: Row, asked: dict[str, Any], *, but: str = "") -> bool:
-    """Answer whether a row passes all filters, or all `but` one facet's own."""
+    """Return whether a row passes all filters, or all `but` one facet's own."""
     wanted = {name: value for name, value in asked.items() if value is not None}
     price = row.price
     checks = {
@@ -68,7 +68,7 @@ def passes(row: Row, asked: dict[str, Any], *, but: str = "") -> bool:
 
 
 def counted(asked: dict[str, Any]) -> dict[str, Counter[Any]]:
-    """Answer what each facet counts; a facet's own filter does not count against its values."""
+    """Return what each facet counts; a facet's own filter does not count against its values."""
     found = {
         "matches": Counter({None: sum(passes(row, asked) for row in ROWS)}),
         "tenant": Counter(row.tenant for row in ROWS if passes(row, asked)),

@@ -62,7 +62,7 @@ BODY = b"picture"
 
 
 def literal(form: str, port: int) -> str:
-    """Answer a URL with this form of host."""
+    """Return a URL with this form of host."""
     host = f"[{form}]" if ":" in form and form in FORBIDDEN_V6 else form
     return f"http://{host}:{port}/x.png"
 
@@ -113,7 +113,7 @@ def canary() -> Iterator[list[Server]]:
 
 
 def answering(*answers: list[str]) -> tuple[Resolver, list[str]]:
-    """Answer a resolver that gives these answers one after another (the last for ever), and whom it was asked for."""
+    """Return a resolver that gives these answers one after another (the last for ever), and whom it was asked for."""
     asked: list[str] = []
 
     def resolve(host: str, port: int) -> list[str]:

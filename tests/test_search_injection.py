@@ -92,7 +92,7 @@ def strings(seed: int) -> Iterator[str]:
 
 
 def asked_of(name: str, evil: str) -> dict[str, Any]:
-    """Answer arguments of search() that hold the string where `name` says."""
+    """Return arguments of search() that hold the string where `name` says."""
     places: dict[str, dict[str, Any]] = {
         "tenant": {"tenant": evil},
         "category": {"category": evil},

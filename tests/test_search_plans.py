@@ -82,7 +82,7 @@ def believe(settings: Settings, pictures: int) -> None:
 
 
 def scans(connection: Connection, statement: Select[Any]) -> set[str]:
-    """Answer the tables and indexes that running the statement really scans."""
+    """Return the tables and indexes that running the statement really scans."""
     compiled = statement.compile(dialect=postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
     row = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}".encode(), dict(compiled.params)).fetchone()
     assert row is not None

@@ -43,7 +43,7 @@ def stocked(connection: Connection, space: Space) -> list[int]:
 
 
 def why(session: Session, query: Any, **options: Any) -> ImgsearchError | None:
-    """Answer what the database's refusal of nearest() means."""
+    """Return what the database's refusal of nearest() means."""
     with pytest.raises(DBAPIError) as caught:
         session.execute(nearest(select(Image), query, **options))
     session.rollback()

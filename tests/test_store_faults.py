@@ -19,7 +19,7 @@ URI = uri_of(hashlib.sha256(DATA).digest())
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Asked], None]], tuple[Store, Server]]]:
-    """Answer how to open a store in a bucket that behaves as told (seconds: 1 for a request, 3 retries)."""
+    """Return how to open a store in a bucket that behaves as told (seconds: 1 for a request, 3 retries)."""
     running = []
 
     def start(behave: Callable[[Asked], None]) -> tuple[Store, Server]:
@@ -41,7 +41,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Aske
 
 
 def found(size: int, age: float = 0.0) -> dict[str, str]:
-    """Answer the headers of an object of `size` bytes, last written `age` seconds ago."""
+    """Return the headers of an object of `size` bytes, last written `age` seconds ago."""
     return {"ETag": '"e"', "Content-Length": str(size), "Last-Modified": formatdate(time.time() - age, usegmt=True)}
 
 

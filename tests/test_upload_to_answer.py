@@ -23,7 +23,7 @@ Connection = psycopg.Connection[Any]
 
 
 def jpeg(colour: tuple[int, int, int], size: int = 320) -> bytes:
-    """Answer a picture: the left half of one colour, the right half of its complement."""
+    """Return a picture: the left half of one colour, the right half of its complement."""
     image = Image.new("RGB", (size, size), colour)
     image.paste((255 - colour[0], 255 - colour[1], 255 - colour[2]), (size // 2, 0, size, size))
     out = io.BytesIO()

@@ -42,7 +42,7 @@ class Bare:
         return self.rounds[-1]
 
     def total(self, what: str) -> float:
-        """Answer the sum over all rounds of `pictures`, `wall` or `cpu`."""
+        """Return the sum over all rounds of `pictures`, `wall` or `cpu`."""
         return sum(one[what] for one in self.rounds)
 
     def _answer(self) -> dict[str, Any]:

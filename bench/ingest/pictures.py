@@ -34,7 +34,7 @@ def drawn(side: int) -> list[bytes]:
 
 
 def files(side: int, count: int, first: int = 0) -> Iterator[bytes]:
-    """Answer `count` JPEGs, no two with the same bytes, each as long to decode as the drawing it is made from."""
+    """Return `count` JPEGs, no two with the same bytes, each as long to decode as the drawing it is made from."""
     originals = drawn(side)
     for number in range(first, first + count):
         comment = f"{number:012d}".encode()
@@ -52,5 +52,5 @@ def insert(connection: psycopg.Connection[object], rows: list[tuple[str, bytes]]
 
 
 def stored(store: Store, side: int, count: int) -> list[tuple[str, bytes]]:
-    """Put `count` JPEGs into the store; answer (uri, sha256) of each."""
+    """Put `count` JPEGs into the store; return (uri, sha256) of each."""
     return [(store.put(data), sha256(data).digest()) for data in files(side, count)]

@@ -91,7 +91,7 @@ def run(
 
 
 def _steady(seen: list[tuple[float, int]]) -> float:
-    """Answer pictures per second between the first tenth and the last; 0 where there were too few deliveries."""
+    """Return pictures per second between the first tenth and the last; 0 where there were too few deliveries."""
     total = seen[-1][1]
     middle = [(at, count) for at, count in seen if total / 10 <= count <= total * 9 / 10]
     if len(middle) < 5:
@@ -100,7 +100,7 @@ def _steady(seen: list[tuple[float, int]]) -> float:
 
 
 def _spent(settings: Settings, made: list[subprocess.Popen[bytes]]) -> dict[str, dict[int, float]]:
-    """Answer CPU seconds so far by process: workers, decoders, Postgres."""
+    """Return CPU seconds so far by process: workers, decoders, Postgres."""
     decoders = [child.pid for one in made for child in psutil.Process(one.pid).children()]
     server = postmaster(settings.home / "postgres")
     backends = [child.pid for child in server.children()] if server else []

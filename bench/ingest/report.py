@@ -10,7 +10,7 @@ STEPS = ("claim", "fetch", "decode", "forward", "vector write", "HNSW insert")
 
 
 def summary(figures: dict[str, Any]) -> dict[str, Any]:
-    """Answer rates in pictures per second, what they should be near, and the ratios."""
+    """Return rates in pictures per second, what they should be near, and the ratios."""
     steps = per_step(figures)
     rounds, bare = figures["rounds"], figures["bare"]
     cpu = sum(steps[name]["cpu_ms"] for name in STEPS)
@@ -40,7 +40,7 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def per_step(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Answer the steps; what the index costs live is the difference of delivering with it and without."""
+    """Return the steps; what the index costs live is the difference of delivering with it and without."""
     steps = dict(figures["steps"])
     both = steps.pop("vector write + HNSW")
     steps["HNSW insert"] = {key: max(0.0, both[key] - steps["vector write"][key]) for key in both}
@@ -48,7 +48,7 @@ def per_step(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def tables(figures: dict[str, Any]) -> list[Table]:
-    """Answer the two tables: where each millisecond goes, and the rates."""
+    """Return the two tables: where each millisecond goes, and the rates."""
     found, steps = summary(figures), per_step(figures)
     where = Table(title="ms per picture, each step alone", title_justify="left")
     for heading in ("step", "clock", "processor"):

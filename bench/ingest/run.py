@@ -96,7 +96,7 @@ def _rounds(
 
 
 def cores() -> int:
-    """Answer how many cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

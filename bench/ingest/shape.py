@@ -16,7 +16,7 @@ SIZES = {  # pixels, patch, width, inner width, heads, layers of the vision towe
 
 
 def model(shape: str) -> str:
-    """Answer what IMGSEARCH_MODEL is set to for this shape: `tiny`, one of SIZES, or a folder or hub name."""
+    """Return what IMGSEARCH_MODEL is set to for this shape: `tiny`, one of SIZES, or a folder or hub name."""
     if shape == "tiny":
         return "demo"
     if shape not in SIZES:

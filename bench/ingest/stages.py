@@ -39,7 +39,7 @@ class Cost:
     cpu: float = 0.0
 
     def plain(self) -> dict[str, float]:
-        """Answer milliseconds per picture."""
+        """Return milliseconds per picture."""
         return {"wall_ms": 1000 * self.wall / self.pictures, "cpu_ms": 1000 * self.cpu / self.pictures}
 
 
@@ -145,7 +145,7 @@ def _cpu(others: Sequence[int]) -> float:
 
 
 def cpu_of(pid: int) -> float:
-    """Answer the processor time of a process from its own clock (`clock_getcpuclockid(3)`); 0 when it is gone."""
+    """Return the processor time of a process from its own clock (`clock_getcpuclockid(3)`); 0 when it is gone."""
     try:
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:

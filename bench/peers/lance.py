@@ -76,7 +76,7 @@ def _batches(data: Dataset) -> Any:
 
 
 def _where(wanted: Filter) -> str:
-    """Answer the filter in LanceDB's SQL; the values are the bench's own words and numbers."""
+    """Return the filter in LanceDB's SQL; the values are the bench's own words and numbers."""
 
     def words(values: tuple[str, ...]) -> str:
         return "(" + ", ".join(f"'{value}'" for value in values) + ")"

@@ -15,7 +15,7 @@ INTEGERS = ("size", "supplier")
 
 
 def columns(data: Dataset) -> dict[str, Any]:
-    """Answer {column: one value per picture}; '' where a picture has no such attribute."""
+    """Return {column: one value per picture}; '' where a picture has no such attribute."""
     goods, of = data.products, data.product_of
     found: dict[str, Any] = {name: values[of] for name, values in filters.attribute_values(goods).items()}
     found["size"] = goods.size[of].astype(np.int64)

@@ -14,7 +14,7 @@ _COLOUR = COLOURS["crashes_decoder"]
 
 
 def _repeated(length: int) -> bytes:
-    """Answer the poison's colour over and over: one corner of a good picture may have it, too."""
+    """Return the poison's colour over and over: one corner of a good picture may have it, too."""
     return bytes(_COLOUR) * (length // 3)
 
 

@@ -87,7 +87,7 @@ class Servers:
 
 
 def _processes(name: str, home: Path) -> list[psutil.Process]:
-    """Answer the servers of this name that live below `home`, and no others."""
+    """Return the servers of this name that live below `home`, and no others."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -74,7 +74,7 @@ class Fleet:
                 worker.process.wait()
 
     def working(self) -> list[Worker]:
-        """Answer the workers that have left a sign of life and still run."""
+        """Return the workers that have left a sign of life and still run."""
         with self._lock:
             return [w for w in self.workers if w.works and not w.asked and w.process.poll() is None]
 

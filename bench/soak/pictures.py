@@ -47,7 +47,7 @@ FATES: Mapping[str, Fate] = MappingProxyType(
 
 
 def kind(number: int, *, real_model: bool) -> Kind:
-    """Answer what the picture of this number is: 2 % are poison, evenly spread."""
+    """Return what the picture of this number is: 2 % are poison, evenly spread."""
     if number % EVERY_POISON != 7:
         return "good"
     kinds = _REAL_MODEL if real_model else _STAND_IN
@@ -55,12 +55,12 @@ def kind(number: int, *, real_model: bool) -> Kind:
 
 
 def is_replaced(number: int) -> bool:
-    """Tell whether this picture is replaced while it is in work: 5 % are, none of them poison."""
+    """Return whether this picture is replaced while it is in work: 5 % are, none of them poison."""
     return number % EVERY_REPLACED == 3
 
 
 def draw(number: int, version: int = 0, kind: Kind = "good") -> bytes:
-    """Answer a JPEG that no other number or version has."""
+    """Return a JPEG that no other number or version has."""
     image = Image.new("RGB", (SIDE, SIDE), COLOURS.get(kind, (128, 128, 128)))
     if kind not in COLOURS:
         cells = SIDE // 4

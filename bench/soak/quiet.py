@@ -20,7 +20,7 @@ FIRST = 10_000_000  # numbers no other phase uses
 
 
 def pick_up(settings: Settings, servers: Servers, tries: int) -> dict[str, list[float]]:
-    """Answer the seconds from COMMIT to the claim, in order of trying; Redis is dead afterwards."""
+    """Return the seconds from COMMIT to the claim, in order of trying; Redis is dead afterwards."""
     with db.connect(settings, autocommit=True) as connection:
         found = {"redis alive": [_ring_and_wait(connection, settings, FIRST + n) for n in range(tries)]}
         servers.stop_redis()

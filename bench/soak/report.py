@@ -12,7 +12,7 @@ EXIT_SECONDS = 15.0
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """Answer the table."""
+    """Return the table."""
     made = Table(title="soak", title_justify="left")
     for heading in ("what", "figure", "should be"):
         made.add_column(heading)
@@ -22,12 +22,12 @@ def table(figures: dict[str, Any]) -> Table:
 
 
 def failures(figures: dict[str, Any]) -> list[str]:
-    """Answer one line per figure that is not as it should be."""
+    """Return one line per figure that is not as it should be."""
     return harm(figures) + late(figures)
 
 
 def harm(figures: dict[str, Any]) -> list[str]:
-    """Answer one line per count that is not as it should be, however slow the machine."""
+    """Return one line per count that is not as it should be, however slow the machine."""
     zero = (
         "lost", "stale", "duplicate", "violations", "violations_seen_on_the_way", "poison_not_as_it_should",
         "neighbours_harmed", "worker_bugs",
@@ -42,7 +42,7 @@ def harm(figures: dict[str, Any]) -> list[str]:
 
 
 def late(figures: dict[str, Any]) -> list[str]:
-    """Answer one line per time that is longer than it should be."""
+    """Return one line per time that is longer than it should be."""
     wrong: list[str] = []
     lease = figures["plan"]["lease"]
     if figures["rescue_s"] and figures["rescue_s"]["p99"] > lease + RESCUE_SECONDS - 15:

@@ -176,7 +176,7 @@ def _clients(plan: Plan, settings: Settings, home: Path) -> list[subprocess.Pope
 
 
 def _progress(settings: Settings) -> tuple[int, int] | None:
-    """Answer how many pictures are embedded and how many wait; None while the database is away."""
+    """Return how many pictures are embedded and how many wait; None while the database is away."""
     try:
         with db.connect(settings, autocommit=True) as connection:
             row = connection.execute(

@@ -21,7 +21,7 @@ BURNT = "SELECT count(*) FROM imgsearch.job WHERE state = 'pending' AND attempts
 
 
 def terminate(settings: Settings, fleet: Fleet, times: int) -> dict[str, Any]:
-    """Answer seconds per exit, wrong exit codes, leases left behind and attempts burnt."""
+    """Return seconds per exit, wrong exit codes, leases left behind and attempts burnt."""
     seconds: list[float] = []
     held: list[int] = []
     found = {"bad_codes": 0, "left": 0, "burnt": 0, "added": 0}
@@ -45,7 +45,7 @@ def terminate(settings: Settings, fleet: Fleet, times: int) -> dict[str, Any]:
 
 
 def _add(connection: psycopg.Connection[Any], settings: Settings, first: int) -> int:
-    """Add pictures in one transaction, so that all of them wait at once; answer how many."""
+    """Add pictures in one transaction, so that all of them wait at once; return how many."""
     store = upload.open_store(settings.storage_url)
     for n in range(first, first + BACKLOG):
         data = pictures.draw(FIRST + n)
@@ -55,7 +55,7 @@ def _add(connection: psycopg.Connection[Any], settings: Settings, first: int) ->
 
 
 def _busy(connection: psycopg.Connection[Any], fleet: Fleet) -> Worker | None:
-    """Answer a worker that holds pictures, once there is one."""
+    """Return a worker that holds pictures, once there is one."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         for worker in fleet.working():

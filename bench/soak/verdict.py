@@ -20,7 +20,7 @@ LOOKED_AT = 2_000  # vectors computed again, beside those of all replaced pictur
 
 
 def acknowledged(notes: Iterable[Path]) -> dict[int, tuple[int, str]]:
-    """Answer {number: (version, sha256)} of what was committed last."""
+    """Return {number: (version, sha256)} of what was committed last."""
     found: dict[int, tuple[int, str]] = {}
     for file in notes:
         for line in file.read_text().splitlines():
@@ -33,7 +33,7 @@ def acknowledged(notes: Iterable[Path]) -> dict[int, tuple[int, str]]:
 def verdict(
     connection: psycopg.Connection[Any], notes: Iterable[Path], max_attempts: int, *, real_model: bool
 ) -> dict[str, Any]:
-    """Answer the counts, each of which but `pictures`, `replaced`, `poison` and `poison_by` should be as wanted."""
+    """Return the counts, each of which but `pictures`, `replaced`, `poison` and `poison_by` should be as wanted."""
     wanted = acknowledged(notes)
     rows = _rows(connection)
     kinds = {number: pictures.kind(number, real_model=real_model) for number in wanted}

@@ -111,4 +111,5 @@ def main() -> None:
 
 
 def _complain(error: Exception) -> None:
-    errors.print(f"imgsearch: {str(error).strip()}", style="red", markup=False, soft_wrap=True)
+    said = str(error).strip().removeprefix("imgsearch: ")  # the database's own messages begin with it, too
+    errors.print(f"imgsearch: {said}", style="red", markup=False, soft_wrap=True)

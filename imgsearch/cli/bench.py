@@ -6,7 +6,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import psycopg
 import typer
@@ -19,6 +19,7 @@ from imgsearch.ingest import upload
 from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, resolve
 from imgsearch.retrieval import search
+from imgsearch.retrieval.filters import FilterArguments
 from imgsearch.settings import Settings, load_settings
 
 TENANT = "imgsearch-bench"  # its images are removed again
@@ -65,7 +66,9 @@ def bench(
     output.print(table(columns, [(name, f["p50_ms"], f["p95_ms"], f["runs"]) for name, f in found.items()]))
 
 
-def _ask(connection: psycopg.Connection[Any], settings: Settings, query: str | ImageId, **filters: Any) -> None:
+def _ask(
+    connection: psycopg.Connection[Any], settings: Settings, query: str | ImageId, **filters: Unpack[FilterArguments]
+) -> None:
     resolved = resolve(
         connection, query, timeout=settings.query_timeout, ring=lambda: notify_workers(settings, "queries")
     )

@@ -16,12 +16,12 @@ output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 
-def as_json(document: Any) -> None:
+def as_json(document: object) -> None:
     """Print a document for a program."""
     print(json.dumps(document, default=_plain, ensure_ascii=False))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> str | float:
     if isinstance(value, timedelta):
         return value.total_seconds()
     return str(value)
@@ -67,7 +67,7 @@ def table(columns: Iterable[str | tuple[str, str]], rows: Iterable[Iterable[Any]
     return made
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """Return a value as people read it."""
     if value is None:
         return "–"

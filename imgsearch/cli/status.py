@@ -63,7 +63,7 @@ def requeue(
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """Answer {"status", "workers", "failures"} as plain values."""
+    """Return {"status", "workers", "failures"} as plain values."""
     return {
         "status": sql.rows(connection, "status", "status")[0],
         "workers": list(sql.rows(connection, "status", "workers")),

@@ -7,6 +7,7 @@ driver connection, in the middle of the caller's own transaction.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from psycopg import AsyncConnection, Connection
@@ -27,7 +28,7 @@ class DjangoConnection(Protocol):
 
     def ensure_connection(self) -> None: ...
 
-    def on_commit(self, func: Any, robust: bool = False) -> None: ...
+    def on_commit(self, func: Callable[[], object], robust: bool = False) -> None: ...
 
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _inside_run_sync() -> bool:
     return bool(in_greenlet())
 
 
-def _asynchronous(connection: Any) -> UsageError:
+def _asynchronous(connection: object) -> UsageError:
     return UsageError(
         f"{type(connection).__name__} is asynchronous; write `await session.run_sync(function, …)`, "
         "for example `await session.run_sync(add, photo, product_id=1)`."

@@ -133,21 +133,21 @@ def _entry(row: Mapping[str, Any], folder: Path, place: str) -> Entry:
     )
 
 
-def _price(value: Any) -> float | None:
+def _price(value: float | str | None) -> float | None:
     try:
         return checked_price(value)
     except UsageError as error:
         raise CatalogueError(str(error)) from error
 
 
-def _position(value: Any) -> int:
+def _position(value: int | float | str) -> int:
     try:
         return int(value)
     except (TypeError, ValueError) as error:
         raise CatalogueError(f"the position is {value!r}; write a whole number, 0 for the first image.") from error
 
 
-def _truth(value: Any) -> bool:
+def _truth(value: object) -> bool:
     text = str(value).strip().lower()
     if text in _TRUE | _FALSE:
         return text in _TRUE

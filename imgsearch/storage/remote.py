@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -16,6 +16,10 @@ from obstore.store import MemoryStore
 
 from imgsearch.errors import FetchRefused, ObjectMissing, StoreDenied, StoreError
 from imgsearch.storage.objects import Entry
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
 
 CHUNK = 1 << 20  # bytes
 THROTTLED_WAIT = 5.0  # seconds; obstore does not pass Retry-After on, so this is what we ask callers to wait
@@ -47,7 +51,7 @@ def memory(url: str) -> Remote:
 class Remote:
     """Objects in an obstore store; `name` is what messages call it, `timeout` bounds one read (seconds)."""
 
-    def __init__(self, bucket: Any, name: str, timeout: float) -> None:
+    def __init__(self, bucket: ObjectStore, name: str, timeout: float) -> None:
         self.bucket = bucket
         self.name = name
         self.timeout = timeout
@@ -141,5 +145,5 @@ class Remote:
         return StoreError(f"{self.name} cannot be used for {key}; check that it is up and try again. It said: {said}")
 
 
-def _entry(meta: Any) -> Entry:
+def _entry(meta: ObjectMeta) -> Entry:
     return Entry(meta["path"], meta["size"], meta["last_modified"])

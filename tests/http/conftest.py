@@ -24,7 +24,7 @@ Teach = Callable[[str], list[float]]
 
 
 def with_key(key: str) -> dict[str, str]:
-    """Answer the header that a key travels in."""
+    """Return the header that a key travels in."""
     return {"Authorization": f"Bearer {key}"}
 
 
@@ -68,7 +68,7 @@ def key_of(connection: Connection) -> Callable[..., str]:
 
 @pytest.fixture
 def teach(connection: Connection, space: Space) -> Teach:
-    """Answer a text as a query worker would have, so that a test without a worker can ask it."""
+    """Return a text as a query worker would have, so that a test without a worker can ask it."""
 
     def learn(text: str) -> list[float]:
         asked = question.of_text(text)
@@ -99,7 +99,7 @@ def shop(connection: Connection, space: Space, teach: Teach) -> list[int]:
 
 
 def problem(response: Any, status: int, code: str) -> dict[str, Any]:
-    """Check that an answer is the problem document it should be, and answer it."""
+    """Check that an answer is the problem document it should be, and return it."""
     assert response.status_code == status, response.get_data(as_text=True)
     assert response.content_type == "application/problem+json"
     found: dict[str, Any] = json.loads(response.get_data())

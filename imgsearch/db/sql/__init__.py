@@ -27,7 +27,7 @@ def text(file: str) -> str:
 
 @cache
 def statements(file: str) -> Mapping[str, str]:
-    """Answer {name: statement} of a `.sql` file."""
+    """Return {name: statement} of a `.sql` file."""
     parts = _NAME.split(text(file))
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 

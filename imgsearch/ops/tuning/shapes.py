@@ -16,7 +16,7 @@ Shape = Callable[
 
 
 def shapes(pictures: Sequence[Picture]) -> dict[str, Shape]:
-    """Answer {name: shape} for these sampled images; shapes that would not filter anything are left out.
+    """Return {name: shape} for these sampled images; shapes that would not filter anything are left out.
 
     With the query's neighbourhood (its own category), across it (price, tenant), and against it (another category):
     how a filter lies to the query decides which way of searching is right.
