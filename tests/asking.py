@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Float, cast
+from sqlalchemy import ColumnElement, Float, cast, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from imgsearch.sqlalchemy.models import Image
@@ -65,7 +65,10 @@ def asked(chance: random.Random) -> Asked:
     arguments: dict[str, Any] = {}
     for given, _, _ in drawn:
         attributes = {**arguments.get("attributes", {}), **given.get("attributes", {})}
+        trees = [tree for tree in (arguments.get("condition"), given.get("condition")) if tree]
         arguments |= given
+        if trees:
+            arguments["condition"] = trees[0] if len(trees) == 1 else {"all": trees}
         if attributes:
             arguments["attributes"] = attributes
     return Asked(arguments, [where() for _, where, _ in drawn], lambda row: all(keep(row) for _, _, keep in drawn))
@@ -106,6 +109,18 @@ def _conditions(chance: random.Random) -> Iterator[Condition]:
         {"attributes": {"tags": {"exists": has}}},
         lambda: attributes.has_key("tags") if has else ~attributes.has_key("tags"),
         lambda row: ("tags" in row.attributes) is has,
+    )
+    group, most = chance.choice(["shoes", "hats"]), chance.randrange(100)
+    yield (
+        {"condition": {"any": [{"category": group}, {"price": {"max": most}}]}},
+        lambda: (Image.category == group) | (Image.price <= most),
+        lambda row: row.category == group or (row.price is not None and row.price <= most),
+    )
+    other = chance.choice(COLOURS)
+    yield (
+        {"condition": {"not": {"attributes.colour": [other, "mauve"], "in_stock": True}}},
+        lambda: ~(func.coalesce(attributes["colour"].astext, "") == other) | Image.in_stock.is_(False),
+        lambda row: not (row.attributes["colour"] == other and row.in_stock),
     )
 
 

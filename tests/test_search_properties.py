@@ -153,7 +153,8 @@ def test_pages_neither_repeat_nor_lose_a_picture(stocked: Shop, session: Session
             by_key += [hit.image_id for hit in page]
             after = page.after
         assert len(by_key) == len(set(by_key))
-        assert set(by_key) == matching, filters.arguments
+        # With a third of the usual pool, an image that its bits misjudge may be on none of the pages.
+        assert len(set(by_key) ^ matching) <= (0.01 * len(matching) if belief == "few kept" else 0), filters.arguments
         ask, by_offset = by_nearest(session), list[int]()
         while len(by_offset) < len(matching):
             more, _ = ask(filters, query, size * 4, len(by_offset))

@@ -124,6 +124,10 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: % % %: it is of type %', name, operator, left(value::text, 100), wanted
             USING HINT = 'For example {"category": ["shoes", "boots"], "price": {"max": 50}}.', ERRCODE = 'IM008';
     END IF;
+    IF kind IN ('timestamptz', 'bigint', 'integer') AND operator <> 'exists' THEN
+        -- Refuses here, by name, what is no time or no whole number.
+        EXECUTE format('SELECT ARRAY(SELECT jsonb_array_elements_text($1))::%s[]', kind) USING CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END;
+    END IF;
     RETURN format(CASE operator
         WHEN 'is' THEN 'i.%1$I IS NOT DISTINCT FROM (($1).vals[%2$s] #>> ''{}'')::%3$s'
         WHEN 'not' THEN 'i.%1$I IS DISTINCT FROM (($1).vals[%2$s] #>> ''{}'')::%3$s'
@@ -134,6 +138,8 @@ BEGIN
         WHEN 'max' THEN 'i.%1$I <= (($1).vals[%2$s] #>> ''{}'')::%3$s'
         WHEN 'above' THEN 'i.%1$I > (($1).vals[%2$s] #>> ''{}'')::%3$s'
         ELSE 'i.%1$I < (($1).vals[%2$s] #>> ''{}'')::%3$s' END, name, n, kind);
+EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'imgsearch: % % %: %', name, operator, left(value::text, 100), left(SQLERRM, 200) USING HINT = 'Times are ISO 8601, ids and positions whole numbers.', ERRCODE = 'IM008';
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.column_sql(text, text, jsonb, integer) IS 'The condition on one column of image inside a tree of conditions.';
 
@@ -147,16 +153,16 @@ DECLARE
     parts text[] := '{}';
     inner_parts text[];
 BEGIN
-    IF depth > 5 OR cardinality(names) > 70 THEN
-        RAISE EXCEPTION 'imgsearch: the condition is nested deeper than 5 or has more than 50 parts' USING HINT = 'Simplify it.', ERRCODE = 'IM008';
+    IF depth > 5 THEN
+        RAISE EXCEPTION 'imgsearch: the condition is nested deeper than 5' USING HINT = 'Simplify it.', ERRCODE = 'IM008';
     ELSIF jsonb_typeof(tree) <> 'object' THEN
         RAISE EXCEPTION 'imgsearch: a condition is a JSON object, not %', left(tree::text, 100)
             USING HINT = 'For example {"any": [{"category": "shoes"}, {"attributes.colour": "red"}]}.', ERRCODE = 'IM008';
     END IF;
     FOR name, given IN SELECT * FROM jsonb_each(tree) LOOP
         IF name IN ('any', 'all') THEN
-            IF jsonb_typeof(given) <> 'array' THEN
-                RAISE EXCEPTION 'imgsearch: % wants a list of conditions', name USING HINT = 'For example {"any": [{"category": "shoes"}, {"in_stock": true}]}.', ERRCODE = 'IM008';
+            IF jsonb_typeof(given) <> 'array' OR (CASE WHEN jsonb_typeof(given) = 'array' THEN jsonb_array_length(given) > 50 END) THEN
+                RAISE EXCEPTION 'imgsearch: % wants a list of conditions, not more than 50', name USING HINT = 'For example {"any": [{"category": "shoes"}, {"in_stock": true}]}.', ERRCODE = 'IM008';
             END IF;
             inner_parts := '{}';
             FOR given IN SELECT jsonb_array_elements(given) LOOP
@@ -205,7 +211,7 @@ BEGIN
     made.plain := coalesce(f.attributes, f.condition) IS NULL AND coalesce(f.product_ids, f.exclude_product_ids, f.exclude_image_ids::text[]) IS NULL
                   AND coalesce(f.created_after, f.created_before) IS NULL;
     made.unpacked := false;
-    IF made.plain THEN
+    IF made.plain AND (cardinality(f.category) > 100) IS NOT TRUE THEN
         RETURN made;
     END IF;
     PERFORM imgsearch_internal.check_filters(f);
@@ -219,6 +225,9 @@ BEGIN
     END IF;
     IF f.condition IS NOT NULL THEN
         SELECT t.* INTO part FROM imgsearch_internal.tree_sql(f.condition, 1, made.names, made.vals) t;
+        IF cardinality(part.names) > cardinality(made.names) + 50 THEN
+            RAISE EXCEPTION 'imgsearch: the condition has more than 50 parts' USING HINT = 'Simplify it, or ask in several searches.', ERRCODE = 'IM008';
+        END IF;
         made.condition := made.condition || ' AND ' || part.condition;
         made.names := part.names; made.vals := part.vals; made.unpacked := true;
     END IF;
