@@ -15,6 +15,9 @@ from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from imgsearch.errors import SettingsError
+from imgsearch.extras import install
+
 if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.strategies import RateLimiter
@@ -80,6 +83,7 @@ class Limiter:
             return self._here
 
     def _in_redis(self) -> RateLimiter | None:
+        from limits.errors import ConfigurationError
         from limits.storage import storage_from_string
         from limits.strategies import SlidingWindowCounterRateLimiter
 
@@ -88,13 +92,18 @@ class Limiter:
             if url and self._shared is None:
                 scheme, _, place = url.partition("://")  # redis-py and Celery spell a socket in their own ways
                 spelled = f"redis+unix://{place}" if scheme in {"unix", "redis+socket"} else url
-                store = storage_from_string(
-                    spelled,
-                    wrap_exceptions=True,
-                    key_prefix="imgsearch",
-                    socket_timeout=PATIENCE,
-                    socket_connect_timeout=PATIENCE,
-                )
+                options: dict[str, float | str | bool] = {
+                    "socket_timeout": PATIENCE,
+                    "socket_connect_timeout": PATIENCE,
+                    "key_prefix": "imgsearch",
+                }
+                try:
+                    store = storage_from_string(spelled, wrap_exceptions=True, **options)
+                except ConfigurationError as error:
+                    raise SettingsError(
+                        f"Requests cannot be counted in Redis: {error}. Set IMGSEARCH_HTTP_RATE_STORE=memory, or "
+                        f"{install('broker')} and a redis:// URL in IMGSEARCH_REDIS_URL."
+                    ) from error
                 self._shared = SlidingWindowCounterRateLimiter(store)
             return self._shared
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from imgsearch.errors import UsageError
+from imgsearch.errors import SettingsError, UsageError
 from imgsearch.flask import Identity, ImageSearch, create_app
 from imgsearch.http.limiter import GUESSES, Limiter
 from imgsearch.settings import Settings
@@ -85,6 +85,8 @@ def test_a_limit_is_shared_through_redis_and_outlives_its_failure(settings: Sett
     began = time.monotonic()
     assert [alone.take(who) > 0 for _ in range(3)] == [False, False, True]
     assert time.monotonic() - began < 2
+    with pytest.raises(SettingsError, match="IMGSEARCH_HTTP_RATE_STORE=memory"):
+        Limiter(1, lambda: "amqp://broker.example").take(who)
 
 
 def test_no_rate_means_no_limit(settings: Settings, connection: psycopg.Connection[object]) -> None:
