@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +22,18 @@ from bench.filters import mask
 from bench.truth import Judge
 
 
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Path]:
+    """Where data sets are kept from test to test; Postgres's own user can pass it (see `folder` in conftest.py)."""
+    made = Path(tempfile.mkdtemp(prefix="imgb-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "OUT", tmp_path_factory.getbasetemp() / "bench")
+def _own_folder(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "OUT", kept)
 
 
 @pytest.mark.slow

@@ -36,6 +36,17 @@ def test_importing_imgsearch_loads_next_to_nothing() -> None:
     assert not {"dotenv", "sqlalchemy", "psycopg", "celery", "numpy", "PIL", "pydantic", "rich"} & set(loaded)
 
 
+def test_a_public_name_is_the_same_thing_wherever_and_whenever_it_is_imported() -> None:
+    """A submodule of the same name would take a function's place as soon as something imports it."""
+    said = python(
+        "import imgsearch, imgsearch.retrieval as retrieval\n"
+        "first = [imgsearch.nearest, imgsearch.search, imgsearch.explain]\n"
+        "print(first == [retrieval.nearest, retrieval.search, retrieval.explain])\n"
+        "print(first == [imgsearch.nearest, imgsearch.search, imgsearch.explain], all(map(callable, first)))"
+    )
+    assert said == "True\nTrue True\n"
+
+
 def test_an_import_reads_no_settings_and_opens_nothing() -> None:
     code = (
         "import os, sys\n"
