@@ -1,14 +1,16 @@
 -- What a page shows beside a search: how many images each further filter would leave, and the newest images when
 -- nothing was asked. The conditions are those of every search, from filter_sql(); here $1 binds only filters.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.facet_of(f imgsearch.filters, kept text[]) RETURNS text LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    alone jsonb := (SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(to_jsonb(f)) e WHERE e.key = ANY (kept));
-BEGIN
+CREATE OR REPLACE FUNCTION imgsearch_internal.filters_in(f imgsearch.filters, pattern text, inside boolean) RETURNS imgsearch.filters LANGUAGE sql STABLE AS $$
+    SELECT jsonb_populate_record(NULL::imgsearch.filters, (SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(to_jsonb(f)) e WHERE (e.key ~ pattern) = inside))
+$$;
+COMMENT ON FUNCTION imgsearch_internal.filters_in(imgsearch.filters, text, boolean) IS 'The filters whose names match, or those whose names do not.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.facet_of(f imgsearch.filters, pattern text) RETURNS text LANGUAGE sql STABLE AS $$
     -- IS TRUE: an image without a price is in no price range, and not unknown to be.
-    RETURN '(true' || (imgsearch_internal.filter_sql(jsonb_populate_record(NULL::imgsearch.filters, alone))).condition || ') IS TRUE';
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.facet_of(imgsearch.filters, text[]) IS 'The condition of some of the filters alone, true or false for every image.';
+    SELECT '(true' || (imgsearch_internal.filter_sql(imgsearch_internal.filters_in(f, pattern, true))).condition || ') IS TRUE'
+$$;
+COMMENT ON FUNCTION imgsearch_internal.facet_of(imgsearch.filters, text) IS 'The condition of some of the filters alone, true or false for every image.';
 
 -- What filters on columns leave, by value of each: one pass into a small cube (category x stock x price band x which
 -- filter it passes), then sums over the cube.
@@ -18,12 +20,9 @@ LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
     bounds CONSTANT double precision[] := '{0, 10, 25, 50, 100, 250, 500, 1000, 2500}';
-    others imgsearch.filters := f;
-    made   imgsearch_internal.filter_text;
+    made   imgsearch_internal.filter_text := imgsearch_internal.filter_sql(imgsearch_internal.filters_in(f, '^category$|price$|^in_stock$', false));
     asked  imgsearch_internal.bound;
 BEGIN
-    others.category := NULL; others.min_price := NULL; others.max_price := NULL; others.in_stock := NULL;
-    made := imgsearch_internal.filter_sql(others);
     asked.f := f; asked.names := made.names; asked.vals := made.vals;
     RETURN QUERY EXECUTE format($q$
         WITH cube AS MATERIALIZED (
@@ -37,8 +36,7 @@ BEGIN
         UNION ALL (SELECT 'category', NULL, category, NULL, NULL, sum(n)::bigint, false FROM cube WHERE p AND s AND category IS NOT NULL GROUP BY category ORDER BY 6 DESC, 3 LIMIT 50)
         UNION ALL (SELECT 'in_stock', NULL, in_stock::text, NULL, NULL, sum(n)::bigint, false FROM cube WHERE g AND p GROUP BY in_stock ORDER BY in_stock DESC)
         UNION ALL (SELECT 'price', NULL, NULL, $2[band], $2[band + 1], sum(n)::bigint, false FROM cube WHERE g AND s AND band > 0 GROUP BY band ORDER BY band)
-        $q$, made.condition, imgsearch_internal.facet_of(f, '{category}'),
-        imgsearch_internal.facet_of(f, ARRAY(SELECT k FROM json_object_keys(row_to_json(f)) k WHERE k LIKE '%price')), imgsearch_internal.facet_of(f, '{in_stock}'))
+        $q$, made.condition, imgsearch_internal.facet_of(f, '^category$'), imgsearch_internal.facet_of(f, 'price$'), imgsearch_internal.facet_of(f, '^in_stock$'))
     USING asked, bounds;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.column_facets(imgsearch.filters) IS 'The rows of imgsearch.facets() for columns: matches, tenant, category, in_stock, price.';
