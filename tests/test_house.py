@@ -88,6 +88,11 @@ def test_no_function_is_patched_after_it_was_created() -> None:
     ] == []
 
 
+def test_docstrings_say_return() -> None:
+    text = {path: path.read_text() for folder in ("imgsearch", "workers") for path in (ROOT / folder).rglob("*.py")}
+    assert {str(path) for path, said in text.items() if re.search(r'"""(Answer|Tell whether|Tell if) ', said)} == set()
+
+
 def test_no_module_is_a_drawer() -> None:
     drawers = {"utils", "util", "common", "helpers", "manager", "base", "misc"}
     named = {path.stem for folder in ("imgsearch", "workers") for path in (ROOT / folder).rglob("*.py")}

@@ -49,7 +49,7 @@ def mount(blueprint: Blueprint) -> None:
 
 
 def add(state: AppState) -> list[int]:
-    """Add the pictures of the form, all or none, and answer their ids. Raises Problem."""
+    """Add the pictures of the form, all or none, and return their ids. Raises Problem."""
     files = [file for file in request.files.getlist("picture") if file.filename]
     if not 1 <= len(files) <= MOST_AT_ONCE:
         raise bad_request(f"Choose 1 to {MOST_AT_ONCE} pictures.", "no_picture")

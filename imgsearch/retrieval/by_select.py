@@ -29,7 +29,7 @@ def nearest(
     max_distance: float | None = None,
     explained: bool = False,
 ) -> Select[Any]:
-    """Answer `statement` with the column `distance` (cosine, 0 to 2) added, its `limit` (1 to 1000) nearest rows first.
+    """Return `statement` with the column `distance` (cosine, 0 to 2) added, its `limit` (1 to 1000) nearest rows first.
 
     `statement` is any SELECT that reaches `Image`: entities or columns, joins to the caller's tables, any WHERE. All
     its rows are candidates; the way of searching is chosen when the statement runs, so a page is short only where
@@ -85,7 +85,7 @@ def _refuse(statement: Select[Any]) -> None:
 
 
 def _froms(statement: Select[Any]) -> Sequence[FromClause]:
-    """Answer what a SELECT selects from. SQLAlchemy compiles half of it to know: not one of pictures alone."""
+    """Return what a SELECT selects from. SQLAlchemy compiles half of it to know: not one of pictures alone."""
     if not (statement._from_obj or statement._setup_joins):  # noqa: SLF001
         parts = (*statement._raw_columns, *statement._where_criteria)  # noqa: SLF001
         sources = {plain(source) for part in parts for source in part._from_objects}  # noqa: SLF001
@@ -95,7 +95,7 @@ def _froms(statement: Select[Any]) -> Sequence[FromClause]:
 
 
 def _keys(froms: Sequence[FromClause]) -> tuple[ColumnElement[str], ColumnElement[int]]:
-    """Answer the columns of a SELECT's FROM that hold the picture's key, through joins, aliases and subqueries."""
+    """Return the columns of a SELECT's FROM that hold the picture's key, through joins, aliases and subqueries."""
     table = Image.__table__
     for source in froms:
         tenant_id = source.corresponding_column(table.c.tenant_id)
@@ -106,12 +106,12 @@ def _keys(froms: Sequence[FromClause]) -> tuple[ColumnElement[str], ColumnElemen
 
 
 def _only(froms: Sequence[FromClause], source: FromClause) -> bool:
-    """Answer whether a SELECT is of the pictures alone: then no picture comes twice."""
+    """Return whether a SELECT is of the pictures alone: then no picture comes twice."""
     return len(froms) == 1 and froms[0] is source and is_image(source)
 
 
 def _names(statement: Select[Any]) -> frozenset[str]:
-    """Answer the names of the columns that the conditions speak of."""
+    """Return the names of the columns that the conditions speak of."""
     conditions = statement._where_criteria  # noqa: SLF001  # whereclause would join them anew
     parts = (part for one in conditions for part in visitors.iterate(one))
     return frozenset(part.name for part in parts if isinstance(part, ColumnClause))
@@ -120,7 +120,7 @@ def _names(statement: Select[Any]) -> frozenset[str]:
 def _candidates(
     statement: Select[Any], tenant_id: ColumnElement[str], image_id: ColumnElement[int]
 ) -> Select[tuple[str, int, str]]:
-    """Answer the statement's pictures: their keys and bits."""
+    """Return the statement's pictures: their keys and bits."""
     pictures = tenant_id.table
     reduced = statement
     if not is_image(pictures):  # a sub-select: its rows have lost their bits

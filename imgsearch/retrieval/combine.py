@@ -12,7 +12,7 @@ from imgsearch.query import Resolved
 
 
 def mix(connection: Connectable, examples: Sequence[tuple[Resolved, float]]) -> Resolved:
-    """Answer the normalised weighted sum of resolved queries; a negative weight leads away.
+    """Return the normalised weighted sum of resolved queries; a negative weight leads away.
 
     One example with a positive weight is answered as it is. Raises QueryError without one to be near to, VectorError
     when the examples cancel out, SpaceMismatch when the active space changed between them.

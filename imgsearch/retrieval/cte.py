@@ -73,7 +73,7 @@ def found(
     max_distance: float | None,
     space_id: int | None,
 ) -> CTE:
-    """Answer the `last` nearest of `candidates` (tenant_id, image_id, bits) to `query`, one row per picture.
+    """Return the `last` nearest of `candidates` (tenant_id, image_id, bits) to `query`, one row per picture.
 
     sampled: those of the candidates (image_id, bits) that are in the sample, for a guess how many there are.
     """

@@ -15,7 +15,7 @@ MANY = 5000  # rows read for nothing that are worth a word
 
 
 def of_select(connection: Session | Connection, statement: Select[Any]) -> Node:
-    """Run a SQLAlchemy SELECT and answer its plan. `connection` is a SQLAlchemy session or connection."""
+    """Run a SQLAlchemy SELECT and return its plan. `connection` is a SQLAlchemy session or connection."""
     from sqlalchemy.ext.compiler import compiles
     from sqlalchemy.sql.expression import ClauseElement, Executable
 
@@ -31,7 +31,7 @@ def of_select(connection: Session | Connection, statement: Select[Any]) -> Node:
 
 
 def words(explained: Node) -> list[str]:
-    """Answer what a plan with ANALYZE and BUFFERS says, line by line."""
+    """Return what a plan with ANALYZE and BUFFERS says, line by line."""
     nodes = list(_nodes(explained["Plan"]))
     took, planned = explained["Execution Time"], explained["Planning Time"]
     lines = [
@@ -84,7 +84,7 @@ def _chosen(walks: list[Node], pool: int) -> list[str]:
 
 
 def pages(node: Node) -> str:
-    """Answer how much of the database a plan touched."""
+    """Return how much of the database a plan touched."""
     hit, read = node.get("Shared Hit Blocks", 0), node.get("Shared Read Blocks", 0)
     return f"Touched {hit + read:,} pages of 8 kB, {read:,} of them not in shared_buffers."
 

@@ -40,7 +40,7 @@ def sampled(
     tenant_id: ColumnElement[str],
     image_id: ColumnElement[int],
 ) -> Select[tuple[int, str]]:
-    """Answer (image_id, bits) of the sampled pictures among a statement's `candidates`. froms: what it selects from.
+    """Return (image_id, bits) of the sampled pictures among a statement's `candidates`. froms: what it selects from.
 
     Where the statement selects from image itself, the sample stands in its place, as it has the same columns: 0.1 ms,
     where looking up every sampled picture takes 2. Else it is joined, also where SQL written by hand may name the
@@ -58,7 +58,7 @@ def sampled(
 
 
 def is_image(source: FromClause) -> bool:
-    """Answer whether this is the table of pictures, or an alias of it."""
+    """Return whether this is the table of pictures, or an alias of it."""
     plain = source.element if isinstance(source, Alias) else source
     return isinstance(plain, Table) and (plain.schema, plain.name) == (SCHEMA, Image.__tablename__)
 
@@ -78,13 +78,13 @@ def _handwritten(part: ClauseElement) -> bool:
 
 
 def _images(parts: Iterable[ClauseElement]) -> set[FromClause]:
-    """Answer the table of pictures and its aliases, those whose columns are named."""
+    """Return the table of pictures and its aliases, those whose columns are named."""
     columns = (one for part in parts for one in visitors.iterate(part) if isinstance(one, ColumnClause))
     return {plain(column.table) for column in columns if column.table is not None and is_image(column.table)}
 
 
 def _over(part: ClauseElement, pictures: FromClause, sample: FromClause) -> Any:
-    """Answer the part of a statement with `sample` in the place of `pictures`; CTEs and sub-selects stay theirs."""
+    """Return the part of a statement with `sample` in the place of `pictures`; CTEs and sub-selects stay theirs."""
 
     def replace(element: Any, **_: Any) -> Any:
         if isinstance(element, ColumnClause) and element.table is not None and plain(element.table) is plain(pictures):
@@ -98,5 +98,5 @@ def _over(part: ClauseElement, pictures: FromClause, sample: FromClause) -> Any:
 
 
 def plain(source: FromClause) -> FromClause:
-    """Answer a table or alias without what the ORM notes on its copies, so that copies are the same."""
+    """Return a table or alias without what the ORM notes on its copies, so that copies are the same."""
     return source._deannotate()  # noqa: SLF001

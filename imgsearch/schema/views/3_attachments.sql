@@ -5,4 +5,4 @@ SELECT a.relation, a.pictures, a.mapping, a.prefix, a.attached_at, a.backfilled_
        (SELECT count(*) FROM imgsearch.image i WHERE i.attachment_id = a.attachment_id) AS images,
        imgsearch_internal.drift_of(a.attachment_id) AS drift
 FROM imgsearch.attachment a;
-COMMENT ON VIEW imgsearch.attachments IS 'Your attached tables: how they are mapped, how many pictures they have, and how many are out of step (drift reads all of them; leave that column away if you are in a hurry).';
+COMMENT ON VIEW imgsearch.attachments IS 'Your attached tables: how they are mapped, how many images they have, and how many are out of step (drift reads all of them; leave that column out if you are in a hurry).';
