@@ -163,6 +163,26 @@ def test_pages_neither_repeat_nor_lose_a_picture(stocked: Shop, session: Session
         assert len(by_offset) == len(set(by_offset))
 
 
+def test_an_exact_answer_is_exact_whatever_the_planner_likes(stocked: Shop) -> None:
+    """Where all that match are compared none is lost: the join to their vectors must never walk the graph."""
+    stocked.believe("as it is")
+    chance, exact = random.Random(4), 0
+    with db.connect(stocked.settings, autocommit=True) as fond:
+        fond.execute("SET enable_sort = off")  # an ordered walk along the HNSW looks like a bargain now
+        fond.execute("SET enable_hashjoin = off")
+        for _ in range(40):
+            query, high = a_query(chance, stocked.rows), chance.randrange(1, 40)
+            hits = search(fond, query, tenant="acme", max_price=high, k=100)
+            if hits.strategy != "exact":
+                continue
+            exact += 1
+            cheap = [r for r in stocked.rows.values() if r.price is not None and r.price <= high]
+            true = np.sort(distances([r for r in cheap if r.tenant == "acme"], query))[:100]
+            assert len(hits) == len(true)
+            assert np.allclose([hit.distance for hit in hits], true, atol=CLOSE)
+    assert exact > 20
+
+
 def test_answers_hold_beside_writers(stocked: Shop) -> None:
     """In one snapshot, search() and nearest() find what a plain scan finds, while others write."""
     stocked.believe("as it is")

@@ -39,7 +39,7 @@ BEGIN
     SELECT coalesce(array_agg(x.tenant_id), '{}'), coalesce(array_agg(x.image_id), '{}'), coalesce(array_agg(x.d), '{}'), coalesce(max(x.n), 0)
     INTO answer.tenants, answer.images, answer.distances, answer.matches FROM (
         SELECT y.* FROM (
-            SELECT v.tenant_id, v.image_id, v.embedding <=> small_tenant_page.query AS d, count(*) OVER () AS n FROM imgsearch.vectors v
+            SELECT v.tenant_id, v.image_id, (v.embedding <=> small_tenant_page.query) + 0 AS d, count(*) OVER () AS n FROM imgsearch.vectors v
             WHERE v.tenant_id >= shop AND v.tenant_id <= shop
               AND (every OR EXISTS (
                 SELECT FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id

@@ -67,7 +67,8 @@ BEGIN
         ranked := imgsearch_internal.keys_within(keys[1:ranked], keys[most], ctx.margin);
     END IF;
     SELECT coalesce(array_agg(r.tenant_id), '{}'), coalesce(array_agg(r.image_id), '{}'), coalesce(array_agg(r.d), '{}') INTO tenants, images, distances FROM (
-        SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d
+        -- + 0: ordered by the distance itself, the planner may walk the HNSW for this and find but a part of them.
+        SELECT v.tenant_id, v.image_id, (v.embedding <=> query) + 0 AS d
         FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id FROM unnest(keys[1:ranked]) u (key) OFFSET 0) u
         JOIN imgsearch.vectors v ON v.image_id = u.image_id
         WHERE after_image IS NULL OR (v.embedding <=> query, v.image_id) > (after_distance, after_image)
