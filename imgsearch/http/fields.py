@@ -99,7 +99,7 @@ Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
 Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]
 Ids = Annotated[list[Id], Field(max_length=caps.IDS)]
 ProductIds = Annotated[list[Text], Field(max_length=caps.IDS)]
-Categories = Annotated[list[Text], Field(max_length=caps.VALUES), OneOrMany()]
+Categories = Annotated[list[Text], Field(max_length=caps.CATEGORIES), OneOrMany()]
 Attributes = Annotated[dict[str, Any], AfterValidator(plain)]
 AttributeFilters = Annotated[
     dict[str, Any],

@@ -28,7 +28,7 @@ COMMENT ON FUNCTION imgsearch.filters_of(jsonb) IS 'Filters out of JSON: SELECT 
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.check_filters(f imgsearch.filters) RETURNS void LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    long text := CASE WHEN cardinality(f.category) > 100 THEN 'category holds more than 100 values'
+    long text := CASE WHEN cardinality(f.category) > 1000 THEN 'category holds more than 1000 values'
         WHEN cardinality(f.product_ids) > 1000 THEN 'product_ids holds more than 1000 values'
         WHEN cardinality(f.exclude_product_ids) > 1000 THEN 'exclude_product_ids holds more than 1000 values'
         WHEN cardinality(f.exclude_image_ids) > 1000 THEN 'exclude_image_ids holds more than 1000 values' END;
@@ -211,7 +211,7 @@ BEGIN
     made.plain := coalesce(f.attributes, f.condition) IS NULL AND coalesce(f.product_ids, f.exclude_product_ids, f.exclude_image_ids::text[]) IS NULL
                   AND coalesce(f.created_after, f.created_before) IS NULL;
     made.unpacked := false;
-    IF made.plain AND (cardinality(f.category) > 100) IS NOT TRUE THEN
+    IF made.plain AND (cardinality(f.category) > 1000) IS NOT TRUE THEN
         RETURN made;
     END IF;
     PERFORM imgsearch_internal.check_filters(f);
@@ -235,27 +235,44 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.filter_sql(imgsearch.filters) IS 'The SQL of filters over imgsearch.image i, what of it an index answers, and whether rows must be read for it.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.with_attribute(made imgsearch_internal.filter_text, name text, operator text, value jsonb)
+RETURNS imgsearch_internal.filter_text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    part record := imgsearch_internal.attribute_sql(name, operator, value, cardinality(made.names) + 1);
+BEGIN
+    made.names := made.names || name;
+    made.vals := made.vals || imgsearch_internal.attribute_value(name, operator, value);
+    made.condition := made.condition || ' AND ' || part.condition;
+    made.unpacked := made.unpacked OR part.unpacked;
+    IF part.indexed THEN
+        made.indexed := made.indexed || ' AND ' || part.condition;
+    END IF;
+    RETURN made;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.with_attribute(imgsearch_internal.filter_text, text, text, jsonb) IS 'A filter''s text with one condition on an attribute added.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.with_attributes(made imgsearch_internal.filter_text, attributes jsonb) RETURNS imgsearch_internal.filter_text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    part record;
+    name  text;
+    given jsonb;
+    part  record;
+    many  integer := 0;
 BEGIN
     IF jsonb_typeof(attributes) <> 'object' THEN
         RAISE EXCEPTION 'imgsearch: attributes is a JSON %, not an object', jsonb_typeof(attributes)
             USING HINT = 'For example {"colour": "red", "size": {"min": 38}}.', ERRCODE = 'IM008';
-    ELSIF (SELECT count(*) > 20 FROM jsonb_object_keys(attributes)) THEN
-        RAISE EXCEPTION 'imgsearch: attributes names more than 20' USING HINT = 'Ask for fewer at once.', ERRCODE = 'IM008';
     END IF;
-    FOR part IN SELECT a.key AS name, o.operator, o.value, row_number() OVER () + cardinality(made.names) AS n
-                FROM jsonb_each(attributes) a, LATERAL imgsearch_internal.operators_of(a.key, a.value) o LOOP
-        made.names := made.names || part.name;
-        made.vals := made.vals || imgsearch_internal.attribute_value(part.name, part.operator, part.value);
-        SELECT a.condition, a.indexed, a.unpacked INTO part
-        FROM imgsearch_internal.attribute_sql(part.name, part.operator, part.value, part.n::integer) a;
-        made.condition := made.condition || ' AND ' || part.condition;
-        made.unpacked := made.unpacked OR part.unpacked;
-        IF part.indexed THEN
-            made.indexed := made.indexed || ' AND ' || part.condition;
+    FOR name, given IN SELECT e.key, e.value FROM jsonb_each(attributes) e LOOP
+        many := many + 1;
+        IF many > 20 THEN
+            RAISE EXCEPTION 'imgsearch: attributes names more than 20' USING HINT = 'Ask for fewer at once.', ERRCODE = 'IM008';
+        ELSIF jsonb_typeof(given) IN ('object', 'array') THEN
+            FOR part IN SELECT o.operator, o.value FROM imgsearch_internal.operators_of(name, given) o LOOP
+                made := imgsearch_internal.with_attribute(made, name, part.operator, part.value);
+            END LOOP;
+        ELSE
+            made := imgsearch_internal.with_attribute(made, name, 'is', given);
         END IF;
     END LOOP;
     RETURN made;

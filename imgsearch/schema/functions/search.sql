@@ -112,9 +112,9 @@ DECLARE
     keys   bigint[];
 BEGIN
     WHILE ctx.pool <= 20000 LOOP
-        EXECUTE 'SELECT coalesce(array_agg(b.key), ''{}'') FROM (
-                SELECT imgsearch_internal.pack_key(imgsearch_internal.bits_of(i) <~> ($1).bits, i.image_id) AS key FROM imgsearch.image i
-                WHERE imgsearch_internal.bits_of(i) IS NOT NULL' || made.condition || ' ORDER BY 1 LIMIT $2) b'
+        EXECUTE format('SELECT coalesce(array_agg(b.key), ''{}'') FROM (
+                SELECT %1$s AS key FROM imgsearch.image i WHERE i.bits_%2$s IS NOT NULL%3$s ORDER BY 1 LIMIT $2) b',
+            imgsearch_internal.key_sql(ctx.space_id), ctx.space_id, made.condition)
         INTO keys USING asked, ctx.pool + 1;
         answer.more := cardinality(keys) > ctx.pool;
         answer.matches := least(cardinality(keys), ctx.pool);

@@ -5,6 +5,11 @@
 -- their own (OFFSET 0): a join on them would wait until every vector there was read.
 CREATE OR REPLACE FUNCTION imgsearch_internal.pack_key(apart double precision, image_id bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT $1::bigint << 51 | $2';
 COMMENT ON FUNCTION imgsearch_internal.pack_key(double precision, bigint) IS 'Bits apart and image_id as one number that sorts by both.';
+-- The same as text: a call that the planner inlines costs it 25 µs each time, and dynamic statements are planned each time.
+CREATE OR REPLACE FUNCTION imgsearch_internal.key_sql(space integer) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT format('(i.bits_%s <~> ($1).bits)::bigint << 51 | i.image_id', space)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.key_sql(integer) IS 'The key of an image i of that space, for dynamic statements.';
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_of(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT $1 & 2251799813685247';
 COMMENT ON FUNCTION imgsearch_internal.image_of(bigint) IS 'The image_id of a key.';
 CREATE OR REPLACE FUNCTION imgsearch_internal.keys_within(keys bigint[], key bigint, margin integer) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -44,11 +49,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.hnsw_candidates(imgsearch_internal.search_context, integer, boolean) IS 'The images nearest to a query by the graph, those that are believed; none where ef is null.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.is_trusted(distances double precision[], page_end integer, max_distance double precision) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+-- plpgsql, though one expression: inlined into the statement of nearest() it would cost planning more than a call costs.
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_trusted(distances double precision[], page_end integer, max_distance double precision) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
     -- A row behind the page must be farther away: rows as far as its last one may be missing.
-    SELECT coalesce(cardinality(distances) > page_end AND distances[cardinality(distances)] > distances[page_end]
-                    OR distances[cardinality(distances)] > max_distance, false)
-$$;
+    RETURN coalesce(cardinality(distances) > page_end AND distances[cardinality(distances)] > distances[page_end]
+                    OR distances[cardinality(distances)] > max_distance, false);
+END $$;
 COMMENT ON FUNCTION imgsearch_internal.is_trusted(double precision[], integer, double precision) IS 'Whether what matches in the believed part of a walk, ascending, holds the whole page.';
 
 -- The best of the keys, compared exactly: those within the margin of the page's last one. Where the query's bits are
