@@ -23,6 +23,7 @@ from imgsearch.dev.testing import FAKE, FakeEncoder
 from imgsearch.settings import Settings, load_settings, process_settings
 from imgsearch.spaces.space import Space, ensure
 from tests.processes import WorkerProcess
+from tests.terminal import run  # noqa: F401  # a fixture
 
 TEMPLATE = "imgsearch_template"
 _numbers = itertools.count(1)

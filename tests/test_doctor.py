@@ -25,7 +25,7 @@ from tests.conftest import behind
 from tests.crowd import crowd
 from tests.processes import eventually
 from tests.shop import database
-from tests.test_cli import Run, run  # noqa: F401
+from tests.terminal import Run
 
 Connection = psycopg.Connection[Any]
 
@@ -152,7 +152,7 @@ def test_it_reads_only_and_for_a_bounded_time(healthy: Settings) -> None:
             examine(connection, seconds=0.2)
 
 
-def test_the_command_exits_with_1_and_speaks_json(run: Run, connection: Connection, space: Space) -> None:  # noqa: F811
+def test_the_command_exits_with_1_and_speaks_json(run: Run, connection: Connection, space: Space) -> None:
     done = run("doctor", "--json")
     assert done.code == 1
     assert not done.document["healthy"]
@@ -160,7 +160,7 @@ def test_the_command_exits_with_1_and_speaks_json(run: Run, connection: Connecti
     assert "imgsearch worker" in run("doctor").out
 
 
-def test_a_schema_that_is_behind_is_the_only_finding(settings: Settings, run: Run) -> None:  # noqa: F811
+def test_a_schema_that_is_behind_is_the_only_finding(settings: Settings, run: Run) -> None:
     behind(settings)
     done = run("doctor", "--json")
     assert done.code == 1

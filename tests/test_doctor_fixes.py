@@ -21,7 +21,7 @@ from imgsearch.spaces.space import ensure
 from tests.crowd import crowd
 from tests.processes import WorkerProcess, eventually
 from tests.shop import database
-from tests.test_cli import Run, run  # noqa: F401
+from tests.terminal import Run
 
 Connection = psycopg.Connection[Any]
 Fix = Callable[[str], None]
@@ -106,7 +106,7 @@ def examined(settings: Settings) -> dict[str, Finding]:
 
 
 @pytest.fixture
-def fix(settings: Settings, environment: dict[str, str], tmp_path: Path, run: Run) -> Iterator[Fix]:  # noqa: F811
+def fix(settings: Settings, environment: dict[str, str], tmp_path: Path, run: Run) -> Iterator[Fix]:
     """Run a fix line by line, as an administrator would: commands by the CLI, everything else as SQL."""
     workers: list[WorkerProcess] = []
 

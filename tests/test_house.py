@@ -58,7 +58,7 @@ def test_an_import_reads_no_settings_and_opens_nothing() -> None:
     assert python(code).strip() == "[]"
 
 
-@pytest.mark.parametrize("folder", ["imgsearch", "workers", "migrations"])
+@pytest.mark.parametrize("folder", ["imgsearch", "workers", "migrations", "tests", "bench"])
 @pytest.mark.parametrize("kind", ["*.py", "*.sql"])
 def test_no_file_is_longer_than_300_lines(folder: str, kind: str) -> None:
     long = {str(path): n for path in (ROOT / folder).rglob(kind) if (n := len(path.read_text().splitlines())) > 300}
@@ -134,9 +134,3 @@ def test_every_object_of_the_schema_is_commented(connection, space) -> None:  # 
         """
     ).fetchall()
     assert bare == []
-
-
-def test_nearest_is_a_function_by_whichever_name_it_is_taken_first() -> None:
-    """A module of its own name would take its place in the package as soon as somebody imports it."""
-    code = "import imgsearch; imgsearch.nearest\nfrom imgsearch.retrieval import nearest\nprint(callable(nearest))"
-    assert python(code).strip() == "True"

@@ -13,7 +13,7 @@ from imgsearch.ops import tuning
 from imgsearch.query import cache as question
 from imgsearch.spaces.space import Space
 from tests.crowd import crowd
-from tests.test_cli import Run, run  # noqa: F401
+from tests.terminal import Run
 
 Connection = psycopg.Connection[Any]
 BAD = """UPDATE imgsearch.space SET parameters = parameters || '{"search": {"ef": 1, "pool": 1}}'"""
@@ -63,7 +63,7 @@ def test_measuring_writes_nothing_and_leaves_no_setting_behind(shop: Connection)
     assert row in {("", "0", "off"), (None, "0", "off")}
 
 
-def test_drift_makes_the_parameters_stale(shop: Connection, space: Space, run: Run) -> None:  # noqa: F811
+def test_drift_makes_the_parameters_stale(shop: Connection, space: Space, run: Run) -> None:
     said = run("index", "tune", "--seconds", 4, "--target", 0.9, "--json").document
     assert said["kept"]
     assert {"ef", "pool", "recall", "before", "after"} <= set(said)

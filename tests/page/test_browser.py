@@ -7,7 +7,6 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +24,8 @@ if site.CHROMIUM is None:
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-ROOT = Path(__file__).parents[2]
-ARTEFACTS = ROOT / "tests/artefacts"
-WAIT = 40_000  # ms; the machine may be busy
+from tests.page.window import ARTEFACTS, ROOT, WAIT, ask, picture, titles
+
 Open = Callable[..., Page]
 
 
@@ -65,23 +63,6 @@ def visit(shop: Shop, browser: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert failures == []
-
-
-def picture(name: str, page: Page) -> None:
-    """Keep a picture of the page, for people to look at."""
-    ARTEFACTS.mkdir(exist_ok=True)
-    page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
-    page.screenshot(path=ARTEFACTS / f"{name}.png")
-
-
-def ask(page: Page, words: str) -> None:
-    page.get_by_role("searchbox").fill(words)
-    page.get_by_role("searchbox").press("Enter")
-    expect(page.locator("#statement")).to_contain_text(words)
-
-
-def titles(page: Page) -> list[str]:
-    return page.locator(".card h2").all_inner_texts()
 
 
 def test_words_find_what_they_say(visit: Open) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -9,12 +10,14 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from imgsearch import ImageId, nearest
+from imgsearch.schema import source
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.sqlalchemy.models import Image
 from tests.crowd import crowd
 
 Connection = psycopg.Connection[Any]
+TABLES = Path(source.__file__).parent / "tables"
 
 
 def columns(connection: Connection, table: str) -> dict[str, tuple[str, bool]]:
@@ -46,3 +49,13 @@ def test_nearest_takes_a_condition_on_any_column(settings: Settings, connection:
         found = session.execute(statement).all()
     assert len(found) == 10
     assert all(row.image_id % 2 == 0 for row in found)
+
+
+def test_no_step_was_edited_after_its_digest_was_written_down() -> None:
+    """An upgrade refuses a database that an earlier text of a step was applied to: after a release a step stays."""
+    lines = [line.split() for line in (TABLES / "digests.txt").read_text().splitlines()]
+    noted = {name.removesuffix(".sql"): digest for digest, name in lines}
+    assert noted == {step.name: step.digest for step in source.steps()}, (
+        "add the next step instead; before the first release: "
+        "(cd imgsearch/schema/tables && sha256sum *.sql > digests.txt)"
+    )

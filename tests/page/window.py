@@ -1,0 +1,28 @@
+"""What tests do again and again in a browser's window on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+ROOT = Path(__file__).parents[2]
+ARTEFACTS = ROOT / "tests/artefacts"
+WAIT = 40_000  # ms; the machine may be busy
+
+
+def picture(name: str, page: Page) -> None:
+    """Keep a picture of the page, for people to look at."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def ask(page: Page, words: str) -> None:
+    page.get_by_role("searchbox").fill(words)
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("#statement")).to_contain_text(words)
+
+
+def titles(page: Page) -> list[str]:
+    return page.locator(".card h2").all_inner_texts()
