@@ -35,8 +35,8 @@ from imgsearch.spaces import space
 
 Connection = psycopg.Connection[Any]
 OLD, NEW = [1.0] + [0.0] * 47, [0.0, 1.0] + [0.0] * 46
-GONE = """SELECT EXISTS (SELECT FROM imgsearch.image)
-    OR NOT EXISTS (SELECT FROM imgsearch.vectors) AND NOT EXISTS (SELECT FROM imgsearch.job)"""
+GONE = """SELECT EXISTS (SELECT 1 FROM imgsearch.image)
+    OR NOT EXISTS (SELECT 1 FROM imgsearch.vectors) AND NOT EXISTS (SELECT 1 FROM imgsearch.job)"""
 
 
 class Races:

@@ -88,6 +88,25 @@ def test_no_function_is_patched_after_it_was_created() -> None:
     ] == []
 
 
+def sql_texts() -> dict[str, str]:
+    return {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "imgsearch").rglob("*.sql")}
+
+
+def test_every_select_has_a_column() -> None:
+    """Citus plans no `SELECT FROM` of a distributed table."""
+    bare = re.compile(r"\bSELECT\s+FROM\b|\(SELECT\)")
+    assert [name for name, text in sql_texts().items() if bare.search(text)] == []
+
+
+def test_no_do_update_calls_what_is_not_immutable() -> None:
+    """Citus refuses it on a distributed table; EXCLUDED and variables are what there is instead."""
+    clauses = re.compile(r"\bDO UPDATE\b(?:(?!\bRETURNING\b|\n-- name:|;).)*", re.DOTALL)
+    moving = re.compile(r"\b(now|random|clock_timestamp|statement_timestamp|gen_random_uuid|nextval)\(", re.IGNORECASE)
+    found = {name: clauses.findall(text) for name, text in sql_texts().items()}
+    assert sum(map(len, found.values())) > 3
+    assert [name for name, updates in found.items() if any(map(moving.search, updates))] == []
+
+
 def test_docstrings_say_return() -> None:
     text = {path: path.read_text() for folder in ("imgsearch", "workers") for path in (ROOT / folder).rglob("*.py")}
     assert {str(path) for path, said in text.items() if re.search(r'"""(Answer|Tell whether|Tell if) ', said)} == set()

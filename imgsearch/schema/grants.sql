@@ -51,7 +51,7 @@ BEGIN
         UNION ALL
         SELECT 'function', 'ROUTINE ' || p.oid::regprocedure, p.proname FROM pg_proc p
         WHERE p.pronamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND one IS NULL
-          AND EXISTS (SELECT FROM imgsearch_internal.rights r WHERE r.kind = 'function' AND r.object = p.proname)
+          AND EXISTS (SELECT 1 FROM imgsearch_internal.rights r WHERE r.kind = 'function' AND r.object = p.proname)
         UNION ALL
         SELECT 'schema', format('SCHEMA %I', n.nspname), n.nspname FROM pg_namespace n WHERE n.nspname IN ('imgsearch', 'imgsearch_internal') AND one IS NULL
     LOOP

@@ -4,7 +4,7 @@ SELECT tenant_id, image_id FROM imgsearch.images ORDER BY random() LIMIT %(count
 
 -- name: searchable
 -- Whether a picture could be found.
-SELECT EXISTS (SELECT FROM imgsearch.images WHERE tenant_id = %(tenant)s AND image_id = %(image_id)s)
+SELECT EXISTS (SELECT 1 FROM imgsearch.images WHERE tenant_id = %(tenant)s AND image_id = %(image_id)s)
 
 -- name: clean
 -- Remove the pictures of the measurement.

@@ -48,7 +48,7 @@ FROM imgsearch.job j WHERE %(tenant)s::text IS NULL OR j.tenant_id = %(tenant)s
 -- name: workers
 -- Is there a model, and anybody to embed: workers seen within 30 seconds, by queue.
 SELECT count(*) FILTER (WHERE queue IN ('images', 'both')) AS images, count(*) FILTER (WHERE queue IN ('queries', 'both')) AS queries,
-       EXISTS (SELECT FROM imgsearch.space WHERE state = 'active') AS model
+       EXISTS (SELECT 1 FROM imgsearch.space WHERE state = 'active') AS model
 FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
 
 -- name: facets

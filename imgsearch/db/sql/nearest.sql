@@ -31,7 +31,7 @@ WITH RECURSIVE imgsearch_asked AS MATERIALIZED (
 ), imgsearch_pool AS MATERIALIZED (
     SELECT {distinct} imgsearch_internal.pack_key(c.bits <~> (SELECT a.bits FROM imgsearch_asked a), c.image_id) AS key
     FROM ({candidates}) c
-    WHERE c.bits IS NOT NULL AND NOT EXISTS (SELECT FROM imgsearch_trusted)
+    WHERE c.bits IS NOT NULL AND NOT EXISTS (SELECT 1 FROM imgsearch_trusted)
     ORDER BY 1 LIMIT (SELECT a.pool + 1 FROM imgsearch_asked a)
 )
 SELECT f.* FROM imgsearch_asked a LEFT JOIN imgsearch_trusted x ON true,

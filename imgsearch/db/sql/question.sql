@@ -17,7 +17,7 @@ UPDATE imgsearch.query_vector q SET claimed = now() + interval '10 seconds'
 FROM (
     SELECT space_id, kind, key FROM imgsearch.query_vector
     WHERE answered_at IS NULL AND space_id = %(space_id)s AND (claimed IS NULL OR claimed < now())
-      AND EXISTS (SELECT FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
+      AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
     ORDER BY asked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) w
 WHERE q.space_id = w.space_id AND q.kind = w.kind AND q.key = w.key
@@ -30,7 +30,7 @@ WITH answered AS (
     SET embedding = %(embedding)s::halfvec, error_code = %(error_code)s, error = %(error)s, answered_at = now(),
         query = NULL, picture = NULL, claimed = NULL
     WHERE space_id = %(space_id)s AND kind = %(kind)s AND key = %(key)s AND answered_at IS NULL
-      AND EXISTS (SELECT FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
+      AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
     RETURNING key
 )
 SELECT pg_notify('imgsearch_answer', encode(key, 'hex')) FROM answered
@@ -40,4 +40,4 @@ SELECT pg_notify('imgsearch_answer', encode(key, 'hex')) FROM answered
 DELETE FROM imgsearch.query_vector q
 WHERE q.answered_at < now() - make_interval(days => %(days)s)
    OR (q.answered_at IS NULL AND q.asked_at < now() - interval '1 hour'
-       AND EXISTS (SELECT FROM imgsearch.space s WHERE s.space_id = q.space_id AND s.state <> 'active'))
+       AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = q.space_id AND s.state <> 'active'))

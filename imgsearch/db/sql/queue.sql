@@ -8,7 +8,7 @@ WITH due AS MATERIALIZED (
     FROM imgsearch.job
     WHERE state = 'pending' AND due <= now()
       AND (%(space_id)s::int IS NULL OR EXISTS (
-          SELECT FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active'))
+          SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active'))
     ORDER BY due LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), first AS (
@@ -50,7 +50,7 @@ SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::t
 FROM unnest(%(tenants)s::text[], %(sha256s)s::bytea[]) AS wanted (tenant_id, sha256)
 JOIN imgsearch.image i ON i.tenant_id = wanted.tenant_id AND i.sha256 = wanted.sha256
 JOIN {embedding} e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND e.sha256 = i.sha256
-WHERE EXISTS (SELECT FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
+WHERE EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
 
 -- name: deliver
 -- Store vectors and close jobs in one fenced statement: only where the token is ours, the bytes are what we embedded,
@@ -129,8 +129,8 @@ RETURNING j.tenant_id, j.image_id, j.state
 -- The net under every writer: pictures with neither vector nor job wait from now on.
 INSERT INTO imgsearch.job (tenant_id, image_id)
 SELECT i.tenant_id, i.image_id FROM imgsearch.image i
-WHERE NOT EXISTS (SELECT FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
-  AND NOT EXISTS (SELECT FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)
+WHERE NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)
 LIMIT 10000
 ON CONFLICT (tenant_id, image_id) DO NOTHING
 

@@ -6,7 +6,7 @@ FROM imgsearch.space WHERE state = 'active'
 
 -- name: is_active
 -- Whether a space is the searched one.
-SELECT EXISTS (SELECT FROM imgsearch.space WHERE space_id = %(space_id)s AND state = 'active')
+SELECT EXISTS (SELECT 1 FROM imgsearch.space WHERE space_id = %(space_id)s AND state = 'active')
 
 -- name: lock
 -- One registration at a time; held until the transaction ends.

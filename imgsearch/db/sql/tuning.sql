@@ -2,7 +2,7 @@
 -- Random searchable pictures with their vectors, and what they could be filtered by.
 SELECT i.tenant_id, i.image_id, i.category, i.price, i.in_stock, i.attributes, v.embedding::text AS vector
 FROM (SELECT tenant_id, image_id FROM imgsearch.image_sample UNION ALL
-      (SELECT tenant_id, image_id FROM imgsearch.image WHERE NOT EXISTS (SELECT FROM imgsearch.image_sample) LIMIT 512)) s
+      (SELECT tenant_id, image_id FROM imgsearch.image WHERE NOT EXISTS (SELECT 1 FROM imgsearch.image_sample) LIMIT 512)) s
 JOIN imgsearch.image i ON i.tenant_id = s.tenant_id AND i.image_id = s.image_id
 JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
 ORDER BY random()

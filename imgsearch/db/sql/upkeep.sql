@@ -37,7 +37,7 @@ DROP INDEX CONCURRENTLY IF EXISTS {index}
 SELECT c.relname AS index, c.relname ~ '_cc(new|old)\d*$' AS left_over
 FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND NOT x.indisvalid
-  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = x.indrelid)
+  AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.relid = x.indrelid)
 ORDER BY left_over DESC, c.relname
 
 -- name: building
@@ -84,7 +84,7 @@ SELECT set_config('hnsw.ef_search', '1000', true), set_config('hnsw.iterative_sc
 
 -- name: walk
 -- Read the part of the graph around a picture.
-SELECT count(*) FROM (SELECT FROM {embedding} e ORDER BY e.embedding <=> (
+SELECT count(*) FROM (SELECT 1 FROM {embedding} e ORDER BY e.embedding <=> (
     SELECT v.embedding FROM imgsearch.vectors v WHERE v.tenant_id = %(tenant_id)s AND v.image_id = %(image_id)s) LIMIT 1000) w
 
 -- name: promote

@@ -21,7 +21,7 @@ WITH given AS (
 SELECT coalesce(w.image_id, b.image_id) AS image_id,
        CASE WHEN b.image_id IS NULL THEN 'added' WHEN w.image_id IS NULL THEN 'unchanged'
             WHEN w.uri <> b.uri THEN 'replaced' ELSE 'changed' END AS outcome
-FROM (SELECT) one LEFT JOIN written w ON true LEFT JOIN before b ON true
+FROM (SELECT 1) one (row) LEFT JOIN written w ON true LEFT JOIN before b ON true
 
 -- name: remove
 -- Delete pictures of a product (or one position, or one image): vector, bits and job go with the row.

@@ -178,7 +178,7 @@ def _prepare_database(home: Path, url: str) -> None:
         with psycopg.connect(_socket_url(pid_lines(_data(home)), "postgres"), autocommit=True) as connection:
             if "host=" not in url:
                 connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(sql.Literal(_password(home))))
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).rowcount:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).rowcount:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
     except psycopg.OperationalError as error:
         raise EmbeddedError(f"Postgres under {home} does not answer ({error}); stop it and start again.") from error

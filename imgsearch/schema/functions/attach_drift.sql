@@ -35,12 +35,12 @@ DECLARE
     done bigint;
 BEGIN
     EXECUTE format('DELETE FROM imgsearch.image i WHERE i.attachment_id = %1$s AND NOT EXISTS (
-            SELECT FROM imgsearch_internal.attached_%1$s v WHERE v.uri IS NOT NULL AND v.tenant_id = i.tenant_id AND v.product_id = i.product_id AND v.position = i.position)', at.attachment_id);
+            SELECT 1 FROM imgsearch_internal.attached_%1$s v WHERE v.uri IS NOT NULL AND v.tenant_id = i.tenant_id AND v.product_id = i.product_id AND v.position = i.position)', at.attachment_id);
     GET DIAGNOSTICS gone = ROW_COUNT;
     EXECUTE format('SELECT array_agg(DISTINCT v.key::text) FROM imgsearch_internal.attached_%1$s v JOIN imgsearch.drift($1) d USING (tenant_id, product_id, position)', at.attachment_id) INTO keys USING relation;
     IF keys IS NOT NULL THEN
         -- Locked, then read again: a change that is under way is waited for and seen.
-        EXECUTE format('SELECT FROM %s WHERE %I = ANY ($1::%s[]) ORDER BY %2$I FOR SHARE', at.relation, at.key_column, at.key_type) USING keys;
+        EXECUTE format('SELECT 1 FROM %s WHERE %I = ANY ($1::%s[]) ORDER BY %2$I FOR SHARE', at.relation, at.key_column, at.key_type) USING keys;
         EXECUTE imgsearch_internal.attached_copy(at, format('v.key = ANY ($1::%s[])', at.key_type)) USING keys;
     END IF;
     GET DIAGNOSTICS done = ROW_COUNT;
@@ -66,7 +66,7 @@ BEGIN
         RETURN;
     END IF;
     -- Locked, then read: a change that is under way is waited for and seen, one that comes later finds the picture.
-    EXECUTE format('SELECT FROM %1$s WHERE %2$s AND %3$I <= $2::%4$s ORDER BY %3$I FOR SHARE', at.relation, after, at.key_column, at.key_type) USING at.backfilled_to, until;
+    EXECUTE format('SELECT 1 FROM %1$s WHERE %2$s AND %3$I <= $2::%4$s ORDER BY %3$I FOR SHARE', at.relation, after, at.key_column, at.key_type) USING at.backfilled_to, until;
     EXECUTE imgsearch_internal.attached_copy(at, format('%s AND v.key <= $2::%s', CASE WHEN at.backfilled_to IS NULL THEN 'true' ELSE format('v.key > $1::%s', at.key_type) END, at.key_type))
     USING at.backfilled_to, until;
     UPDATE imgsearch.attachment a SET backfilled_to = until WHERE a.attachment_id = at.attachment_id;

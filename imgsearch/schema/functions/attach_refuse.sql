@@ -14,9 +14,9 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: % may not read, lock and put triggers on %', owner, relation
             USING HINT = format('As its owner run: GRANT SELECT, UPDATE, TRIGGER ON %s TO %I;', relation, owner), ERRCODE = 'IM021';
     ELSIF found.relrowsecurity AND (found.relforcerowsecurity OR NOT pg_has_role(owner, found.relowner, 'USAGE'))
-          AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = owner AND (r.rolsuper OR r.rolbypassrls))
-          AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = relation AND p.polpermissive AND p.polcmd IN ('*', 'r') AND pg_get_expr(p.polqual, p.polrelid) = 'true'
-                            AND (p.polroles = '{0}' OR EXISTS (SELECT FROM unnest(p.polroles) x WHERE pg_has_role(owner, x, 'USAGE')))) THEN
+          AND NOT EXISTS (SELECT 1 FROM pg_roles r WHERE r.rolname = owner AND (r.rolsuper OR r.rolbypassrls))
+          AND NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = relation AND p.polpermissive AND p.polcmd IN ('*', 'r') AND pg_get_expr(p.polqual, p.polrelid) = 'true'
+                            AND (p.polroles = '{0}' OR EXISTS (SELECT 1 FROM unnest(p.polroles) x WHERE pg_has_role(owner, x, 'USAGE')))) THEN
         RAISE EXCEPTION 'imgsearch: row-level security may hide rows of % from %, and a hidden row looks deleted', relation, owner
             USING HINT = format('CREATE POLICY imgsearch ON %s TO %I USING (true);', relation, owner), ERRCODE = 'IM021';
     END IF;
@@ -49,7 +49,7 @@ BEGIN
                 USING HINT = 'Use an integer that is unique, alone or together with picture_of; the key of the picture will do.', ERRCODE = 'IM010';
         ELSIF NOT imgsearch_internal.is_unique(at.relation, ARRAY[at.key_column::text]) THEN
             RAISE EXCEPTION 'imgsearch: with pictures of their own table, the key must be unique by itself' USING HINT = 'Add a unique index on it.', ERRCODE = 'IM010';
-        ELSIF NOT EXISTS (SELECT FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0] WHERE x.indrelid = at.pictures AND a.attname = of AND x.indisvalid) THEN
+        ELSIF NOT EXISTS (SELECT 1 FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0] WHERE x.indrelid = at.pictures AND a.attname = of AND x.indisvalid) THEN
             RAISE EXCEPTION 'imgsearch: % has no index that begins with %', at.pictures, of USING HINT = format('CREATE INDEX ON %s (%I);', at.pictures, of), ERRCODE = 'IM010';
         END IF;
     END IF;
@@ -78,7 +78,7 @@ BEGIN
     IF old.attached_at IS NOT NULL THEN
         RAISE EXCEPTION 'imgsearch: % is attached already%', at.relation, CASE WHEN if_not_exists THEN ', but with other arguments' ELSE '' END
             USING HINT = format('SELECT imgsearch.detach(%L, keep => true); then attach it again: pictures that stay are not embedded again.', at.relation), ERRCODE = 'IM010';
-    ELSIF EXISTS (SELECT FROM imgsearch.attachment a WHERE a.prefix = at.prefix AND a.relation <> at.relation) THEN
+    ELSIF EXISTS (SELECT 1 FROM imgsearch.attachment a WHERE a.prefix = at.prefix AND a.relation <> at.relation) THEN
         RAISE EXCEPTION 'imgsearch: the keys of % could meet those of %', at.relation, (SELECT a.relation FROM imgsearch.attachment a WHERE a.prefix = at.prefix)
             USING HINT = format('Tell them apart: prefix => ''%s:''.', (SELECT c.relname FROM pg_class c WHERE c.oid = at.relation)), ERRCODE = 'IM010';
     END IF;

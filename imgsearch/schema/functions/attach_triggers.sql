@@ -10,7 +10,7 @@ DECLARE
     tenant   text := coalesce(at.resolved ->> 'tenant', '''default''');
     key      text := quote_ident(at.key_column);
     owner    text := coalesce(quote_ident(company), 'NULL::text');
-    stays    text := format('SELECT FROM imgsearch_internal.attached_%s v WHERE v.key = o.key%s AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL',
+    stays    text := format('SELECT 1 FROM imgsearch_internal.attached_%s v WHERE v.key = o.key%s AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL',
                             n, CASE WHEN company IS NOT NULL THEN ' AND v.owner = o.owner' ELSE '' END);
     gone     text := format('DELETE FROM imgsearch.image i USING (SELECT %s AS key, %s AS owner, (%s)::text AS tenant_id FROM ', key, owner, tenant);
     from_it  text := format(') o
@@ -94,7 +94,7 @@ COMMENT ON FUNCTION imgsearch_internal.attached_copy(imgsearch.attachment, text)
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.is_unique(relation regclass, columns text[]) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (
-        SELECT FROM pg_index x
+        SELECT 1 FROM pg_index x
         WHERE x.indrelid = relation AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indimmediate
           AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM unnest((x.indkey::smallint[])[0:x.indnkeyatts - 1]) k
                LEFT JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k) = (SELECT array_agg(c ORDER BY c) FROM unnest(columns) c))

@@ -79,7 +79,7 @@ BEGIN
         SELECT 'promote', jsonb_build_object('attribute', o.key),
                format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch index promote %1$s', o.key)
         FROM jsonb_object_keys((filters).attributes) o (key)
-        WHERE (f.answer).strategy <> 'hnsw' AND NOT EXISTS (SELECT FROM imgsearch.promoted_attribute x WHERE x.name = o.key);
+        WHERE (f.answer).strategy <> 'hnsw' AND NOT EXISTS (SELECT 1 FROM imgsearch.promoted_attribute x WHERE x.name = o.key);
     RETURN QUERY SELECT * FROM imgsearch_internal.explain_slowness();
 END $$;
 COMMENT ON FUNCTION imgsearch.explain_search(halfvec, imgsearch.filters, integer, double precision, integer, text) IS

@@ -119,7 +119,7 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: a condition cannot speak of "%"', left(name, 100)
             USING HINT = 'Use any, all, not, category, price, in_stock, product_id, position, image_id, created_at, or attributes.<name>.', ERRCODE = 'IM008';
     ELSIF operator = 'has' OR EXISTS (
-        SELECT FROM jsonb_array_elements(CASE WHEN operator IN ('in', 'not_in') THEN value WHEN operator = 'exists' THEN '[]' ELSE jsonb_build_array(value) END) e
+        SELECT 1 FROM jsonb_array_elements(CASE WHEN operator IN ('in', 'not_in') THEN value WHEN operator = 'exists' THEN '[]' ELSE jsonb_build_array(value) END) e
         WHERE jsonb_typeof(e) <> wanted AND NOT (jsonb_typeof(e) = 'null' AND operator IN ('is', 'not'))) THEN
         RAISE EXCEPTION 'imgsearch: % % %: it is of type %', name, operator, left(value::text, 100), wanted
             USING HINT = 'For example {"category": ["shoes", "boots"], "price": {"max": 50}}.', ERRCODE = 'IM008';

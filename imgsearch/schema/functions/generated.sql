@@ -53,7 +53,7 @@ DECLARE
 BEGIN
     PERFORM imgsearch_internal.write_image_replaced();
     PERFORM imgsearch_internal.write_vectors();
-    FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL AND EXISTS (SELECT FROM pg_class c WHERE c.oid = a.relation) LOOP
+    FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL AND EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = a.relation) LOOP
         BEGIN
             PERFORM imgsearch_internal.write_attached(at);
         EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function THEN

@@ -14,8 +14,8 @@ BEGIN
         RETURN NULL;
     END IF;
     -- Mixed types, and numbers that double precision cannot tell apart, are compared in jsonb.
-    IF EXISTS (SELECT FROM unnest(values_asked) e WHERE jsonb_typeof(e) <> kind)
-       OR kind = 'number' AND EXISTS (SELECT FROM unnest(values_asked) e
+    IF EXISTS (SELECT 1 FROM unnest(values_asked) e WHERE jsonb_typeof(e) <> kind)
+       OR kind = 'number' AND EXISTS (SELECT 1 FROM unnest(values_asked) e
             WHERE CASE WHEN abs(e::numeric) < 1e300 THEN e::double precision::numeric <> e::numeric ELSE true END) THEN
         RETURN NULL;
     END IF;
@@ -43,7 +43,7 @@ BEGIN
     SELECT p.column_name INTO made FROM imgsearch.promoted_attribute p WHERE p.name = promote_attribute.name;
     IF made IS NULL THEN
         made := left('attribute_' || regexp_replace(lower(name), '\W+', '_', 'g'), 40);
-        IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'imgsearch.image'::regclass AND a.attname = made) THEN
+        IF EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = 'imgsearch.image'::regclass AND a.attname = made) THEN
             made := made || '_' || left(md5(name), 6);
         END IF;
         -- Only values of this type: another one must not make an INSERT fail.

@@ -29,10 +29,10 @@ DECLARE
     behind CONSTANT bigint := p.after_image;
 BEGIN
     -- A range, though of one value: planned without knowing it, and still out of the primary key for sure.
-    SELECT count(*) INTO answer.matches FROM (SELECT FROM imgsearch.vectors v WHERE v.tenant_id >= shop AND v.tenant_id <= shop
+    SELECT count(*) INTO answer.matches FROM (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id >= shop AND v.tenant_id <= shop
                                              ORDER BY v.tenant_id, v.image_id LIMIT 501) x;
     IF answer.matches > 500 OR NOT EXISTS (
-        SELECT FROM imgsearch.space s WHERE s.state = 'active' AND s.dimension = vector_dims(small_tenant_page.query)
+        SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.dimension = vector_dims(small_tenant_page.query)
           AND s.space_id = coalesce((p).space, s.space_id)) OR l2_norm(query) = 0 THEN
         RETURN NULL;
     END IF;
@@ -42,7 +42,7 @@ BEGIN
             SELECT v.tenant_id, v.image_id, (v.embedding <=> small_tenant_page.query) + 0 AS d, count(*) OVER () AS n FROM imgsearch.vectors v
             WHERE v.tenant_id >= shop AND v.tenant_id <= shop
               AND (every OR EXISTS (
-                SELECT FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id
+                SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id
                   AND (groups IS NULL OR i.category = ANY (groups)) AND (low IS NULL OR i.price >= low)
                   AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)))) y
         WHERE (behind IS NULL OR (y.d, y.image_id) > (here, behind)) AND ((p).max_distance IS NULL OR y.d <= (p).max_distance)

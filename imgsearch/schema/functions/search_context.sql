@@ -31,7 +31,7 @@ BEGIN
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
            (p.search ->> 'ef')::integer AS ef, (p.search ->> 'pool')::integer AS pool,
-           EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
+           EXISTS (SELECT 1 FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
                    AND x.indisvalid) AS indexed
     INTO here FROM imgsearch.space s,
          LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p

@@ -12,10 +12,10 @@ COMMENT ON FUNCTION imgsearch.current_tenant() IS 'The tenant this transaction s
 
 CREATE OR REPLACE FUNCTION imgsearch.is_tenant_restricted() RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT NOT r.rolsuper AND NOT r.rolbypassrls
-       AND NOT EXISTS (SELECT FROM unnest(ARRAY['imgsearch_admin', 'imgsearch_worker']) AS open (name)
+       AND NOT EXISTS (SELECT 1 FROM unnest(ARRAY['imgsearch_admin', 'imgsearch_worker']) AS open (name)
                        WHERE to_regrole(open.name) IS NOT NULL AND pg_has_role(current_user, open.name, 'USAGE'))
-       AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass AND pg_has_role(current_user, c.relowner, 'USAGE'))
-       AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+       AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass AND pg_has_role(current_user, c.relowner, 'USAGE'))
+       AND NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
                        WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p')
                          AND NOT (c.relrowsecurity AND c.relforcerowsecurity))
     FROM pg_roles r WHERE r.rolname = current_user

@@ -9,8 +9,8 @@ COMMENT ON VIEW imgsearch.failures IS 'Pictures that failed and why. SELECT imgs
 CREATE OR REPLACE VIEW imgsearch.violations WITH (security_invoker = true) AS
 SELECT 'neither vector nor job' AS violation, i.tenant_id, i.image_id
 FROM imgsearch.image i
-WHERE NOT EXISTS (SELECT FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
-  AND NOT EXISTS (SELECT FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)
+WHERE NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)
 UNION ALL
 SELECT 'vector of other bytes', i.tenant_id, i.image_id
 FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
@@ -31,8 +31,8 @@ CREATE OR REPLACE VIEW imgsearch.status WITH (security_invoker = true) AS
 SELECT
     (SELECT count(*) FROM imgsearch.image)                                                   AS images,
     (SELECT count(*) FROM imgsearch.image i
-     WHERE NOT EXISTS (SELECT FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
-       AND EXISTS (SELECT FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)) AS ready,
+     WHERE NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
+       AND EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)) AS ready,
     count(*) FILTER (WHERE j.state = 'pending')                                              AS pending,
     count(*) FILTER (WHERE j.state = 'leased')                                               AS leased,
     count(*) FILTER (WHERE j.state = 'failed')                                               AS failed,

@@ -33,14 +33,14 @@ SELECT 'invalid index' AS check_name, 'problem' AS severity, format('%s is inval
        'It is written but never read.' AS impact, 'imgsearch index reindex' AS fix
 FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND NOT x.indisvalid
-  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = x.indrelid)
+  AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.relid = x.indrelid)
 UNION ALL
 SELECT 'no HNSW', 'problem', format('%s has no HNSW index for cosine distance', t.oid::regclass),
        'Searches stay correct and compare bits, the slower the more pictures match; plain SQL scans the whole table.', 'imgsearch index build'
 FROM imgsearch.space s JOIN pg_class t ON t.oid = to_regclass('imgsearch.embedding_' || s.space_id)
 WHERE s.state = 'active' AND NOT EXISTS (
-    SELECT FROM pg_index x JOIN pg_opclass o ON o.oid = x.indclass[0] WHERE x.indrelid = t.oid AND o.opcname = 'halfvec_cosine_ops')
-  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = t.oid)
+    SELECT 1 FROM pg_index x JOIN pg_opclass o ON o.oid = x.indclass[0] WHERE x.indrelid = t.oid AND o.opcname = 'halfvec_cosine_ops')
+  AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.relid = t.oid)
 UNION ALL
 SELECT 'index of another distance', 'problem', format('%s is an HNSW index for %s', x.indexrelid::regclass, o.opcname),
        'No search uses it, and each new picture pays 1 to 2 ms for it.', format('DROP INDEX CONCURRENTLY %s;', x.indexrelid::regclass)
@@ -111,7 +111,7 @@ SELECT 'vectors of two spaces', 'problem', format('worker %s writes to space %s,
        'What it embeds is not found.', format('IMGSEARCH_MODEL=%s imgsearch worker  -- in the place of worker %s', imgsearch_internal.shell_word(s.model), w.name)
 FROM imgsearch.worker w JOIN imgsearch.space s ON s.state = 'active'
 WHERE w.seen_at > now() - interval '1 minute' AND w.space_id <> s.space_id AND NOT EXISTS (
-    SELECT FROM imgsearch.space b WHERE b.space_id = w.space_id AND b.state = 'building')
+    SELECT 1 FROM imgsearch.space b WHERE b.space_id = w.space_id AND b.state = 'building')
 UNION ALL
 SELECT 'vectors of a retired space', 'advice', format('%s still takes %s', t.oid::regclass, pg_size_pretty(pg_total_relation_size(t.oid))),
        'Disk, and memory while its index is touched.',
@@ -172,7 +172,7 @@ SELECT 'wall bypassed' AS check_name, 'problem' AS severity,
                   WHERE pg_has_role(r.oid, m.oid, 'USAGE') AND m.oid NOT IN (SELECT u.oid FROM unrestricted u)) END AS fix
 FROM served r
 WHERE r.rolsuper OR r.rolbypassrls OR EXISTS (
-    SELECT FROM unrestricted o WHERE pg_has_role(r.oid, o.oid, 'USAGE'))
+    SELECT 1 FROM unrestricted o WHERE pg_has_role(r.oid, o.oid, 'USAGE'))
 UNION ALL
 SELECT 'wall bypassed', 'problem', format('this session speaks for the tenant %s, but as %s it sees all tenants', imgsearch.current_tenant(), current_user),
        'Filters that rely on the wall do not filter.', 'SET ROLE imgsearch_writer;  -- or connect as a role that is a member of imgsearch_reader or imgsearch_writer only'
@@ -183,14 +183,14 @@ SELECT 'generic plans', 'problem', format('role %s is behind the wall and plans 
        format('ALTER ROLE %I SET plan_cache_mode = force_custom_plan;', r.rolname)
 FROM served r
 WHERE NOT EXISTS (
-    SELECT FROM pg_db_role_setting d WHERE d.setrole IN (0, r.oid) AND 'plan_cache_mode=force_custom_plan' = ANY (d.setconfig)
+    SELECT 1 FROM pg_db_role_setting d WHERE d.setrole IN (0, r.oid) AND 'plan_cache_mode=force_custom_plan' = ANY (d.setconfig)
       AND d.setdatabase IN (0, (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())))
 UNION ALL
 SELECT 'hole in the wall', 'problem', format('%s holds tenants'' rows without row-level security', c.oid::regclass),
        'Whoever may read it reads every tenant''s rows.', 'SELECT imgsearch.enable_rls();'
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-  AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'imgsearch_reader' AND has_any_column_privilege(r.oid, c.oid, 'SELECT'));
+  AND EXISTS (SELECT 1 FROM pg_roles r WHERE r.rolname = 'imgsearch_reader' AND has_any_column_privilege(r.oid, c.oid, 'SELECT'));
 COMMENT ON VIEW imgsearch.doctor_walls IS 'Traps in the wall between tenants: roles that bypass it, tables outside it, plans made for an average tenant.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_work WITH (security_invoker = true) AS

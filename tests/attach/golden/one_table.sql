@@ -48,7 +48,7 @@ BEGIN
         END IF;
     WHEN 'moved' THEN
         DELETE FROM imgsearch.image i USING (SELECT id AS key, NULL::text AS owner, (store)::text AS tenant_id FROM (SELECT OLD.*) r) o
-        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = '' || o.key::text AND NOT EXISTS (SELECT FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
+        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = '' || o.key::text AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
         INSERT INTO imgsearch.image AS i (attachment_id, tenant_id, product_id, position, category, price, in_stock, attributes, uri, sha256)
         SELECT 1, v.tenant_id, v.product_id, v.position, v.category, v.price, v.in_stock, v.attributes, v.uri, imgsearch_internal.digest_in(v.uri)
         FROM imgsearch_internal.attached_1 v WHERE v.uri IS NOT NULL AND v.key = NEW.id
@@ -68,7 +68,7 @@ BEGIN
             IS DISTINCT FROM (EXCLUDED.attachment_id, EXCLUDED.category, EXCLUDED.price, EXCLUDED.in_stock, EXCLUDED.attributes, EXCLUDED.uri);
     WHEN 'removed' THEN
         DELETE FROM imgsearch.image i USING (SELECT id AS key, NULL::text AS owner, (store)::text AS tenant_id FROM removed) o
-        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = '' || o.key::text AND NOT EXISTS (SELECT FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
+        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = '' || o.key::text AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
     WHEN 'emptied' THEN
         DELETE FROM imgsearch.image i WHERE i.attachment_id = 1;
     END CASE;

@@ -50,7 +50,7 @@ BEGIN
         END IF;
     WHEN 'moved' THEN
         DELETE FROM imgsearch.image i USING (SELECT id AS key, NULL::text AS owner, ('default')::text AS tenant_id FROM (SELECT OLD.*) r) o
-        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = 'p:' || o.key::text AND NOT EXISTS (SELECT FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
+        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = 'p:' || o.key::text AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
         INSERT INTO imgsearch.image AS i (attachment_id, tenant_id, product_id, position, category, price, in_stock, attributes, uri, sha256)
         SELECT 1, v.tenant_id, v.product_id, v.position, v.category, v.price, v.in_stock, v.attributes, v.uri, imgsearch_internal.digest_in(v.uri)
         FROM imgsearch_internal.attached_1 v WHERE v.uri IS NOT NULL AND v.key = NEW.id
@@ -70,7 +70,7 @@ BEGIN
             IS DISTINCT FROM (EXCLUDED.attachment_id, EXCLUDED.category, EXCLUDED.price, EXCLUDED.in_stock, EXCLUDED.attributes, EXCLUDED.uri);
     WHEN 'removed' THEN
         DELETE FROM imgsearch.image i USING (SELECT id AS key, NULL::text AS owner, ('default')::text AS tenant_id FROM removed) o
-        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = 'p:' || o.key::text AND NOT EXISTS (SELECT FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
+        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = 'p:' || o.key::text AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
     WHEN 'emptied' THEN
         DELETE FROM imgsearch.image i WHERE i.attachment_id = 1;
     WHEN 'pictured' THEN
@@ -86,7 +86,7 @@ BEGIN
     WHEN 'unpictured' THEN
         PERFORM FROM shop.product WHERE id IN (SELECT product_id FROM removed) ORDER BY id FOR NO KEY UPDATE;
         DELETE FROM imgsearch.image i USING (SELECT DISTINCT v.key, v.owner, v.tenant_id, v.product_id FROM imgsearch_internal.attached_1 v WHERE v.key IN (SELECT product_id FROM removed)) o
-        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = o.product_id AND NOT EXISTS (SELECT FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
+        WHERE i.attachment_id = 1 AND i.tenant_id = o.tenant_id AND i.product_id = o.product_id AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.attached_1 v WHERE v.key = o.key AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL);
     END CASE;
     RETURN NULL;
 END $function$
