@@ -275,10 +275,10 @@ def test_tcp_is_open_only_when_asked_for_and_wants_a_password(old_home: Path) ->
 def test_redis_carries_celerys_messages_and_refuses_rather_than_forgets(old_home: Path) -> None:
     url = start_redis(old_home)
     assert url.startswith("redis+socket:///")
-    with Connection(url) as broker, broker.SimpleQueue("nudges") as queue:
-        queue.put({"nudge": 1})
+    with Connection(url) as broker, broker.SimpleQueue("wakes") as queue:
+        queue.put({"wake": 1})
         message = queue.get(timeout=60)
-        assert message.payload == {"nudge": 1}
+        assert message.payload == {"wake": 1}
         message.ack()
         client = broker.default_channel.client
         for name, value in {"maxmemory-policy": "noeviction", "save": "", "port": "0"}.items():

@@ -70,7 +70,7 @@ def _ask(
     connection: psycopg.Connection[Any], settings: Settings, query: str | ImageId, **filters: Unpack[FilterArguments]
 ) -> None:
     resolved = resolve(
-        connection, query, timeout=settings.query_timeout, ring=lambda: notify_workers(settings, "queries")
+        connection, query, timeout=settings.query_timeout, notify=lambda: notify_workers(settings, "queries")
     )
     search(connection, resolved, k=10, **filters)
     connection.commit()

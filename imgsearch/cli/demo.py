@@ -147,7 +147,7 @@ def _ask(connection: psycopg.Connection[Any], settings: Settings, wanted: Search
         query = ImageId(first["image_id"])
         title = title.format(picture=f"{first['colour']} {CATEGORIES[first['category']].nouns[0]}")
     began = time.perf_counter()
-    resolved = resolve(connection, query, timeout=60, ring=lambda: notify_workers(settings, "queries"))
+    resolved = resolve(connection, query, timeout=60, notify=lambda: notify_workers(settings, "queries"))
     hits = search(connection, resolved, k=10, **wanted.filters)
     took_ms = (time.perf_counter() - began) * 1000
     connection.commit()

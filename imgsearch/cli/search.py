@@ -41,8 +41,8 @@ def search(
     began = time.perf_counter()
     with db.connect(settings) as connection:
         # Sessions of one command: plans must follow the filters, never an average of them.
-        nudge = partial(notify_workers, settings, "queries")
-        resolved = resolve(connection, query, timeout=settings.query_timeout, tenant=filters.tenant, ring=nudge)
+        notify = partial(notify_workers, settings, "queries")
+        resolved = resolve(connection, query, timeout=settings.query_timeout, tenant=filters.tenant, notify=notify)
         hits = find(connection, resolved, filters=filters, **page)
         words = found_how(connection, resolved, filters=filters, **page) if explain else []
     took_ms = (time.perf_counter() - began) * 1000

@@ -39,7 +39,7 @@ class Similar:
             self.question,
             timeout=settings.query_timeout,
             tenant=self.tenant,
-            ring=site.notify_query_workers,
+            notify=site.notify_query_workers,
         )
 
 

@@ -79,7 +79,9 @@ def vector_of(
 
     def ask(query: Query) -> Resolved:
         timeout = state.settings.query_timeout
-        return resolve(connection, query, timeout=timeout, tenant=tenant, ring=lambda: state.ring("queries"))
+        return resolve(
+            connection, query, timeout=timeout, tenant=tenant, notify=lambda: state.notify_workers("queries")
+        )
 
     examples = [(ask(query), NEAR) for query in near]
     if asked.photo is not None:

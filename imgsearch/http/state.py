@@ -61,8 +61,8 @@ class AppState:
         """Lend a connection in a transaction of its own that is walled to `tenant`; see `Sessions.session`."""
         return self.sessions.session(tenant, writes=writes, patience=patience)
 
-    def ring(self, queue: wakeup.Queue) -> None:
-        """Nudge the workers of a queue; they look by themselves every few seconds anyway."""
+    def notify_workers(self, queue: wakeup.Queue) -> None:
+        """Wake the workers of a queue; they look by themselves every few seconds anyway."""
         wakeup.notify_workers(self.settings, queue)
 
     def close(self) -> None:

@@ -62,12 +62,12 @@ def resolve(
     *,
     timeout: float = 10,
     tenant: str | None = None,
-    ring: Callable[[], Any] | None = None,
+    notify: Callable[[], Any] | None = None,
 ) -> Resolved:
     """Return the vector of a query.
 
     A str is a text; bytes and Path are a picture; ImageId an image already here (of `tenant`, if given); a sequence
-    of numbers a vector of the active space. `timeout` in seconds bounds the wait for a query worker; `ring` nudges
+    of numbers a vector of the active space. `timeout` in seconds bounds the wait for a query worker; `notify` wakes
     one. Reads on the caller's connection; a question is asked on a connection of its own, which commits at once.
 
     Raises QueryError, VectorError, UnknownImage, PictureError, NoSpace, QueryTimeout.
@@ -83,7 +83,7 @@ def resolve(
         return _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
     if isinstance(query, str | bytes | Path):
         asked = _question(query)
-        space_id, vector, source = _answer(lent, asked, timeout, ring)
+        space_id, vector, source = _answer(lent, asked, timeout, notify)
         return _resolved(space_id, vector, source, asked.kind, began)
     active = space.require(lent)
     return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
@@ -125,7 +125,7 @@ def _read(path: Path) -> bytes:
 
 
 def _answer(
-    lent: psycopg.Connection[Any], asked: Question, timeout: float, ring: Callable[[], Any] | None
+    lent: psycopg.Connection[Any], asked: Question, timeout: float, notify: Callable[[], Any] | None
 ) -> tuple[int, str, Source]:
     memory_key = lent.info.dsn.encode() + asked.kind.encode() + asked.key
     with _memory_lock:
@@ -137,7 +137,7 @@ def _answer(
         return found.space_id, remembered[1], "memory"
     source: Source = "database"
     if found.embedding is None:
-        found, source = aside(lent, _wait, asked, timeout, ring), "worker"
+        found, source = aside(lent, _wait, asked, timeout, notify), "worker"
     vector = found.embedding
     if vector is None:
         raise _refusal(asked, found)
@@ -150,7 +150,7 @@ def _answer(
 
 
 def _wait(
-    lent: psycopg.Connection[Any], asked: Question, timeout: float, ring: Callable[[], Any] | None
+    lent: psycopg.Connection[Any], asked: Question, timeout: float, notify: Callable[[], Any] | None
 ) -> question.Found:
     """Ask on a connection of our own and wait for the answer: the caller's transaction must not be committed."""
     deadline = time.monotonic() + timeout
@@ -158,8 +158,8 @@ def _wait(
     with psycopg.connect(lent.info.dsn, autocommit=True, application_name="imgsearch query", **options) as side:
         side.execute("LISTEN imgsearch_answer")
         question.ask(side, asked)
-        if ring is not None:
-            ring()
+        if notify is not None:
+            notify()
         while True:
             found = question.look_up(side, asked)
             if found is None:

@@ -19,7 +19,7 @@ def _note(event: str, arguments: tuple[object, ...]) -> None:
         opened.append(str(arguments[0]))
 
 
-def test_the_dotenv_file_is_read_once_not_for_every_search_and_nudge(
+def test_the_dotenv_file_is_read_once_not_for_every_search_and_notice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

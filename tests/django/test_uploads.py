@@ -32,13 +32,13 @@ def pictures(product: Any) -> Any:
 
 class Saved(TestCase):
     def test_saving_adds_the_picture_with_its_filters(self) -> None:
-        with self.captureOnCommitCallbacks() as nudges:
+        with self.captureOnCommitCallbacks() as notices:
             made = Product.objects.create(store=shop(), price="39.90", brand="Quill", photo=upload(200, 0, 0))
         [image] = pictures(made)
         assert (image.tenant_id, image.category, image.price, image.in_stock) == ("acme", "shoes", 39.9, True)
         assert image.attributes == {"brand": "Quill"}
         assert image.state == "pending"
-        assert len(nudges) == 1
+        assert len(notices) == 1
         assert site.store().get(image.uri) == photo(200, 0, 0)
 
     def test_a_price_change_reads_no_file_and_queues_nothing(self) -> None:
@@ -47,11 +47,11 @@ class Saved(TestCase):
         Path(made.photo.path).unlink()
         again = Product.objects.get(pk=made.pk)
         again.price, again.available = 12, False
-        with self.captureOnCommitCallbacks() as nudges:
+        with self.captureOnCommitCallbacks() as notices:
             again.save()
         [image] = pictures(made)
         assert (image.price, image.in_stock, image.state) == (12.0, False, "ready")
-        assert nudges == []
+        assert notices == []
 
     def test_another_photo_replaces_the_picture(self) -> None:
         made = Product.objects.create(store=shop(), photo=upload(200, 0, 0))
