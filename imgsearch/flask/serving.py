@@ -69,7 +69,9 @@ def guard(settings: Settings, host: str) -> bool:
     state = AppState(settings)
     try:
         with state.session(None) as connection:
-            behind = state.sessions.steps_down(connection) or bool(sql.value(connection, "http", "walled"))
+            behind = state.sessions.can_set_role(connection) or bool(
+                sql.value(connection, "http", "is_tenant_restricted")
+            )
             role = connection.info.user
     finally:
         state.close()

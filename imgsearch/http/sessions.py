@@ -38,7 +38,7 @@ class Sessions:
         self._pool: ConnectionPool[Any] | None = None
         self._pid = 0
         self._lock = Lock()
-        self._steps_down: bool | None = None
+        self._can_set_role: bool | None = None
 
     @contextmanager
     def session(self, tenant: str | None, *, writes: bool, patience: float = PATIENCE) -> Iterator[Connection[Any]]:
@@ -50,7 +50,7 @@ class Sessions:
 
         def begin(connection: Connection[Any]) -> None:
             role = "none"
-            if tenant is not None and self.steps_down(connection):
+            if tenant is not None and self.can_set_role(connection):
                 role = "imgsearch_writer" if writes else "imgsearch_reader"
             values = {"tenant": tenant or "", "read_only": "off" if writes else "on", "role": role}
             # psycopg's own BEGIN is a trip of its own; reading, ours travels with what follows. Whoever writes keeps
@@ -81,22 +81,22 @@ class Sessions:
             _give_back(pool, connection)
             return found
 
-    def steps_down(self, connection: Connection[Any]) -> bool:
+    def can_set_role(self, connection: Connection[Any]) -> bool:
         """Return whether our role may become imgsearch_reader and imgsearch_writer; asked once."""
-        if self._steps_down is None:
+        if self._can_set_role is None:
             try:
                 with connection.transaction(force_rollback=True):
                     for role in ("imgsearch_reader", "imgsearch_writer"):
                         values = {"tenant": "", "read_only": "on", "role": role}
                         sql.run(connection, "http", "begin", values)
-                        found = bool(sql.value(connection, "http", "walled"))
+                        found = bool(sql.value(connection, "http", "is_tenant_restricted"))
                         sql.run(connection, "http", "begin", {**values, "role": "none"})
             except (DatabaseError, psycopg.Error):  # no such role, or not ours to become
                 if connection.closed:
                     raise
                 found = False
-            self._steps_down = found
-        return self._steps_down
+            self._can_set_role = found
+        return self._can_set_role
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""

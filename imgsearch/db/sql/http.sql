@@ -9,7 +9,7 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', false), set_config('st
 SELECT set_config('imgsearch.tenant', %(tenant)s, true), set_config('transaction_read_only', %(read_only)s, true),
        set_config('role', %(role)s, true)
 
--- name: walled
+-- name: is_tenant_restricted
 -- Whether this role sees one tenant at a time.
 SELECT imgsearch.is_tenant_restricted()
 

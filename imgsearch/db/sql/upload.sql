@@ -41,7 +41,7 @@ SELECT decode(right(i.uri, 64), 'hex') FROM imgsearch.job j
 JOIN imgsearch.image i ON i.tenant_id = j.tenant_id AND i.image_id = j.image_id
 WHERE i.sha256 IS NULL AND i.uri = ANY(%(uris)s)
 
--- name: walled
+-- name: is_tenant_restricted
 -- Whether this role sees one tenant at a time.
 SELECT imgsearch.is_tenant_restricted()
 
