@@ -82,7 +82,7 @@ def answer(rows: list[tuple[Any, ...]]) -> Answer:
 
 @dataclass
 class SearchPython:
-    """`imgsearch.search.search()` as an application calls it, with a vector at hand."""
+    """`imgsearch.search()` as an application calls it, with a vector at hand."""
 
     data: Dataset
     sessions: Sessions

@@ -1,7 +1,7 @@
 -- A session at the SQL console, over the demo's shop: imgsearch psql -f examples/console.sql
 -- Nothing here needs a backslash command, so it works in pgAdmin, DBeaver and Metabase as well.
 
--- A text nobody asked before is embedded by a worker; afterwards every statement knows it.
+-- A new text is embedded by a worker; afterwards any statement can use it.
 CALL imgsearch.embed('red canvas shoe');
 
 -- Any SQL at all: a plain view, a plain function, the index behind it.

@@ -29,7 +29,7 @@
     └── EmbeddedError                      5   500   an embedded server cannot be started
 
 The class docstring is the default message; every message ends with what to do next.
-`exit_code` is what the CLI leaves with, `http_status` what the HTTP door answers.
+`exit_code` is what the CLI leaves with, `http_status` what the HTTP interface answers.
 """
 
 from __future__ import annotations

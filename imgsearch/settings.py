@@ -106,9 +106,9 @@ class Settings(BaseModel):
         description="a claimed picture returns to the queue this long after its worker's last heartbeat",
     )
     max_attempts: int = Field(
-        5, ge=1, le=100, description="a picture that failed this often is set aside in imgsearch.failures"
+        5, ge=1, le=100, description="an image that failed this many times is listed in imgsearch.failures"
     )
-    batch: int = Field(32, ge=1, le=1024, description="most pictures in one forward pass")
+    batch: int = Field(32, ge=1, le=1024, description="maximum number of images per forward pass")
     decoders: Annotated[int, AfterValidator(_per_core)] = Field(
         0, ge=0, le=256, validate_default=True, description="decode processes of a worker; 0: one per core"
     )

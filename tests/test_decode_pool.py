@@ -279,3 +279,4 @@ def test_a_decoder_that_cannot_start_is_not_blamed_on_the_picture() -> None:
             with pytest.raises(ImgsearchError, match="does not start") as caught:
                 pool.decode(GOOD)
             assert not isinstance(caught.value, PictureError)
+            assert "import PIL, imgsearch_workers'" in str(caught.value)

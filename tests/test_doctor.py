@@ -79,11 +79,11 @@ def test_a_role_that_bypasses_the_wall_it_should_be_behind_is_named(
     connection: Connection, make: str, fix: str
 ) -> None:
     connection.execute(SQL(make).format(Identifier("doctors_patient")))
-    finding = found(connection)["wall bypassed"]
+    finding = found(connection)["row-level security bypassed"]
     assert "doctors_patient" in finding.detail
     assert fix in finding.fix
     connection.execute(finding.fix.encode())
-    assert "wall bypassed" not in found(connection)
+    assert "row-level security bypassed" not in found(connection)
 
 
 def test_a_role_behind_the_wall_needs_custom_plans(connection: Connection) -> None:

@@ -67,7 +67,7 @@ TRAPS = {
     "never tuned": "UPDATE pg_class SET reltuples = 60000 WHERE oid = 'imgsearch.embedding_1'::regclass",
     "promoted attribute without index": "SELECT imgsearch.promote_attribute('Größe ''x''', 'number');"
     "DROP INDEX imgsearch.image_bits_attribute_größe_x__1",
-    "hole in the wall": "ALTER TABLE imgsearch.image NO FORCE ROW LEVEL SECURITY",
+    "table without row-level security": "ALTER TABLE imgsearch.image NO FORCE ROW LEVEL SECURITY",
     "no worker seen": "DELETE FROM imgsearch.worker",
     "no worker seen, for an hour": "UPDATE imgsearch.worker SET seen_at = now() - interval '1 hour'",
     "violations": "DELETE FROM imgsearch.embedding_1 WHERE image_id = (SELECT min(image_id) FROM imgsearch.image)",

@@ -107,6 +107,11 @@ def test_no_do_update_calls_what_is_not_immutable() -> None:
     assert [name for name, updates in found.items() if any(map(moving.search, updates))] == []
 
 
+def test_sql_comments_say_returns() -> None:
+    old = re.compile(r"\b[Aa]nswers (how|its|whether|whose|the space_id|it\b)")
+    assert [name for name, text in sql_texts().items() if old.search(text)] == []
+
+
 def test_docstrings_say_return() -> None:
     text = {path: path.read_text() for folder in ("imgsearch", "workers") for path in (ROOT / folder).rglob("*.py")}
     assert {str(path) for path, said in text.items() if re.search(r'"""(Answer|Tell whether|Tell if) ', said)} == set()

@@ -200,6 +200,6 @@ def test_a_detached_supervisor_outlives_its_starter_until_it_is_stopped(home: Pa
 def test_a_detached_supervisor_that_cannot_begin_says_why(home: Path) -> None:
     with pytest.raises(EmbeddedError, match=r"ended at once.*(\n.*)*no such model"):
         start_detached(home, ["sh", "-c", "echo no such model; exit 2"])
-    with pytest.raises(EmbeddedError, match=r"had not begun after 0.3 s"):
+    with pytest.raises(EmbeddedError, match=r"did not start within 0.3 s"):
         start_detached(home, FOREVER, seconds=0.3)
     until(lambda: pids(home) == set())

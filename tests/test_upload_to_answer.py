@@ -65,7 +65,7 @@ def test_a_picture_is_searchable_soon_after_it_is_added(
 def test_a_new_text_is_embedded_in_one_go_from_sql_and_remembered(
     connection: Connection, worker: WorkerProcess
 ) -> None:
-    with pytest.raises(psycopg.Error, match="nobody has asked") as refused:
+    with pytest.raises(psycopg.Error, match="no embedding is cached for the text") as refused:
         connection.execute("SELECT imgsearch.vec('Red, canvas shoe!')")
     assert "CALL imgsearch.embed('Red, canvas shoe!')" in (refused.value.diag.message_hint or "")
     connection.execute("CALL imgsearch.embed('Red, canvas shoe!')")

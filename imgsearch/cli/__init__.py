@@ -1,4 +1,4 @@
-"""The command line: thin commands over the same functions every other door uses."""
+"""The command line: thin commands over the same functions every other interface uses."""
 
 from __future__ import annotations
 

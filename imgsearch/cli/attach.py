@@ -25,7 +25,7 @@ def attach(
     in_stock: str = typer.Option(None, help=f'In stock: {_EXPRESSION}, such as "stock > 0".'),
     attribute: list[str] = typer.Option([], help=f"More to filter on: {_EXPRESSION} AS name. Repeat for several."),
     base: str = typer.Option(None, help="Where paths begin: https://cdn.example.com/media or file:///srv/media."),
-    pictures: str = typer.Option(None, help="The table with a row per picture, where it is another one."),
+    pictures: str = typer.Option(None, help="A separate table with one row per picture."),
     picture_of: str = typer.Option(None, help="Its foreign key to your table."),
     ordinal: str = typer.Option(None, help="Its integer that tells a product's images apart."),
     prefix: str = typer.Option("", help="Put before the key, so that two tables' keys never meet."),
@@ -91,7 +91,7 @@ def backfill(
 
 
 def attachments(
-    repair: bool = typer.Option(False, "--repair", help="Bring back in step what is not."),
+    repair: bool = typer.Option(False, "--repair", help="Repair images that are out of step."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Show the attached tables, and how many of their images are out of step."""

@@ -1,4 +1,4 @@
-"""`imgsearch doctor`: name every known trap this database is in."""
+"""`imgsearch doctor`: list every known problem of this database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def doctor(
     seconds: float = typer.Option(SECONDS, help="Give up after this long."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Name every known trap this database is in, its effect and the fix; exit with 1 when one is a problem."""
+    """List every known problem of this database, its effect and the fix; exit with 1 when one is more than advice."""
     with db.connect(load_settings(), autocommit=True) as connection:
         findings = examine(connection, seconds=seconds)
     problems = sum(finding.severity == "problem" for finding in findings)
@@ -29,7 +29,7 @@ def doctor(
             output.print(f"[{colour}]{finding.check_name}[/]: ", end="")
             output.print(f"{finding.detail}\n  {finding.impact}\n  {fix}", markup=False, soft_wrap=True)
         output.print(
-            "No known trap." if not findings else f"{problems} problems, {len(findings) - problems} to consider."
+            "No known problem." if not findings else f"{problems} problems, {len(findings) - problems} to consider."
         )
     if problems:
         raise typer.Exit(1)

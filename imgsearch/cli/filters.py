@@ -90,7 +90,9 @@ def _time(value: str) -> datetime:
     try:
         found = datetime.fromisoformat(value)
     except ValueError as error:
-        raise FilterError(f"{value!r} is no time; write for example 2026-01-31 or 2026-01-31T12:00+01:00.") from error
+        raise FilterError(
+            f"{value!r} is not a time; write for example 2026-01-31 or 2026-01-31T12:00+01:00."
+        ) from error
     return found.astimezone()  # one without a zone is in this machine's
 
 

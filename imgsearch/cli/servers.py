@@ -34,7 +34,7 @@ def up(
         from imgsearch.dev.embedded.processes import Supervisor
     with Supervisor(settings.home, commands(settings), say=output.print) as supervisor:
         if not supervisor.wait():
-            raise EmbeddedError(f"Every process ended again and again; the logs are in {settings.home / 'log'}.")
+            raise EmbeddedError(f"Every process keeps exiting; the logs are in {settings.home / 'log'}.")
 
 
 def down() -> None:

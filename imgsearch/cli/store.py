@@ -23,7 +23,7 @@ def copy(
 ) -> None:
     """Copy pictures and thumbnails to another store; may be stopped and run again.
 
-    To move house: copy, set IMGSEARCH_STORAGE_URL to the new place everywhere, copy once more for what came meanwhile.
+    To move: copy, set IMGSEARCH_STORAGE_URL to the new place everywhere, copy once more for what came meanwhile.
     """
     if source.rstrip("/") == target.rstrip("/"):
         raise UsageError("FROM and TO are the same store.")
@@ -47,7 +47,7 @@ def sweep(
     hours: float = typer.Option(1.0, min=0.5, help="Leave what was written within so many hours: uploads in flight."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """Delete bytes that no picture uses. `imgsearch up` does so every hour by itself."""
+    """Delete stored files that no image uses. `imgsearch up` does this every hour."""
     settings = load_settings()
     with db.connect(settings, autocommit=True) as connection:
         swept = upload.sweep_store(

@@ -80,13 +80,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("/v1/status", "get"): Operation(
         name="get_status",
-        summary="How the images of the key's tenant are, and who works.",
+        summary="Counts of the tenant's images by state, and of workers.",
         tag="operation",
         scope="admin",
         response=responses.Status,
     ),
     ("/healthz", "get"): Operation(
-        name="get_health", summary="This process sent.", tag="operation", response=responses.Alive
+        name="get_health", summary="Whether this process is alive.", tag="operation", response=responses.Alive
     ),
     ("/readyz", "get"): Operation(
         name="get_readiness", summary="Whether searches can be served.", tag="operation", response=responses.Ready

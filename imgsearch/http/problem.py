@@ -1,4 +1,4 @@
-"""What goes wrong, as an RFC 9457 problem document: a typed code for programs, one sentence with a cure for people.
+"""What goes wrong, as an RFC 9457 problem document: a typed code for programs, and what to do for people.
 
 Below 500 the sentence is the error's own. From 500 on it is the sentence of the error's type: the message itself may
 name hosts, folders or buckets, which stay in the log beside the request's number.

@@ -108,7 +108,7 @@ class Image(Sent):
 
 
 class Status(Sent):
-    """How the images of the key's tenant are, and who works."""
+    """Counts of the tenant's images by state, and of workers."""
 
     images: int
     pending: int
@@ -144,6 +144,6 @@ class ProblemDocument(BaseModel):
     title: str
     status: int
     code: Annotated[str, Field(description="For programs.")]
-    detail: Annotated[str, Field(description="One sentence for people, with a cure.")]
+    detail: Annotated[str, Field(description="One sentence for people: what is wrong and how to fix it.")]
     instance: str
     errors: list[dict[str, Any]] = []

@@ -198,7 +198,7 @@ def _forget_rows(lent: Connection[Any], table: str, tenant: str) -> int:
 def _must_see_all(lent: Connection[Any]) -> None:
     if sql.value(lent, "upload", "is_tenant_restricted"):
         raise DatabaseRights(
-            "This role sees one tenant at a time, so it cannot tell which bytes nobody uses. "
+            "This role sees one tenant at a time, so it cannot see which stored files are unused. "
             "Connect as the owner or as a member of imgsearch_admin or imgsearch_worker."
         )
 

@@ -1,4 +1,4 @@
-"""Every known trap a database can be in, by name, with what it does to searches, and the fix."""
+"""Every known problem a database can have, by name, with what it does to searches, and the fix."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from imgsearch import schema
 from imgsearch.db import sql
 from imgsearch.errors import DatabaseError, ExtensionMissing, SchemaBehind
 
-SECONDS = 60  # one of the traps looks at every picture
+SECONDS = 60  # one of the checks looks at every picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One trap: its name, what was found, what that does to searches, and the fix.
+    """One known problem: its name, what was found, what that does to searches, and the fix.
 
     `fix` has one command or SQL statement per line; what follows "--" is for people.
     """
@@ -49,7 +49,7 @@ def _blocked(connection: psycopg.Connection[Any]) -> Finding | None:
         schema.check(connection)
     except ExtensionMissing as error:
         if sql.value(connection, "schema", "extension"):
-            return None  # an old one is a trap among others: it can corrupt an index, but it does search
+            return None  # an old one is a known problem among others: it can corrupt an index, but it does search
         return _stopped("pgvector missing", error, "CREATE EXTENSION vector;")
     except SchemaBehind as error:
         return _stopped("schema behind", error, "imgsearch db upgrade")
@@ -60,5 +60,5 @@ def _blocked(connection: psycopg.Connection[Any]) -> Finding | None:
 
 def _stopped(check_name: str, error: DatabaseError, fix: str) -> Finding:
     detail = str(error).rpartition(". ")[0]
-    impact = "This version of imgsearch cannot work, nor look for other traps."
+    impact = "This version of imgsearch cannot work, nor look for other problems."
     return Finding(check_name=check_name, severity="problem", detail=detail, impact=impact, fix=fix)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 Stage = Literal["fetch", "decode", "forward", "deliver"]
-Event = Literal["claimed", "ready", "released", "rescued", "stale", "oom", "nudged"]
+Event = Literal["claimed", "ready", "released", "rescued", "stale", "oom", "woken"]
 
 _EVENTS: dict[Event, tuple[str, str]] = {
     "claimed": ("imgsearch_images_claimed", "Images leased to this worker"),
@@ -29,7 +29,7 @@ _EVENTS: dict[Event, tuple[str, str]] = {
     "rescued": ("imgsearch_lease_expired", "Images taken back from workers whose lease expired"),
     "stale": ("imgsearch_stale_write_rejected", "Results refused because the picture was replaced or taken over"),
     "oom": ("imgsearch_oom_backoff", "Batches halved because the device ran out of memory"),
-    "nudged": ("imgsearch_nudges_received", "Celery messages received"),
+    "woken": ("imgsearch_wakeups_received", "Celery messages received"),
 }
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)

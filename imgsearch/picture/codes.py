@@ -1,6 +1,6 @@
 """Why a picture will never be embedded: the typed codes, one sentence each.
 
-A code is written to `job.error_code` and answered by the doors; programs branch on it, people read the sentence.
+A code is written to `job.error_code` and returned by every interface; programs branch on it, people read the sentence.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ACCEPTED = "JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"
 CODES: Mapping[str, str] = MappingProxyType(
     {
         "empty": "The file holds no bytes; upload it again.",
-        "not_a_picture": f"This is not a picture that is known here; upload {ACCEPTED}.",
+        "not_a_picture": f"This is not a supported picture; upload {ACCEPTED}.",
         "format_refused": f"This kind of picture is not accepted; save it as {ACCEPTED}.",
         "too_many_bytes": "The file is too large; compress the picture and upload it again.",
         "too_many_pixels": "The picture is too large or has too many frames; make it smaller and upload it again.",

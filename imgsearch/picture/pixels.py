@@ -50,7 +50,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
 }
 
-_GAP = 2  # averaging stops at this many times the wanted size (embedding.md §3: PSNR 54 dB against full BICUBIC)
+_GAP = 2  # averaging stops at this many times the wanted size (PSNR 54 dB against full BICUBIC)
 # A JPEG is drafted to this many: half of 1,000 pixels, which shops like, is 1.95 times 256, and costs half to decode.
 _DRAFT = 1.9
 _BAND = 1_000_000  # pixels flattened at a time

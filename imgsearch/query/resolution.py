@@ -99,7 +99,7 @@ def checked(vector: Sequence[float], dimension: int) -> str:
     if len(numbers) != dimension:
         raise VectorError(f"The vector has {len(numbers)} numbers, the active space has {dimension}; use its model.")
     if not all(map(math.isfinite, numbers)) or not any(numbers):
-        raise VectorError("The vector is zero or holds NaN or infinity; it points nowhere.")
+        raise VectorError("The vector is zero or holds NaN or infinity; embed it again.")
     if max(map(abs, numbers)) > 60000:
         raise VectorError("The vector does not fit half precision; scale it to length one.")
     return literal
@@ -108,7 +108,7 @@ def checked(vector: Sequence[float], dimension: int) -> str:
 def _question(query: str | bytes | Path) -> Question:
     if isinstance(query, str):
         if len(query) > MAX_TEXT:
-            raise QueryError(f"The query has {len(query)} characters, at most {MAX_TEXT} make sense; shorten it.")
+            raise QueryError(f"The query has {len(query)} characters, the limit is {MAX_TEXT}; shorten it.")
         if not question.canonical(query) or "\0" in query:
             raise QueryError('The query is empty; ask for something, for example "red canvas shoe".')
         return question.of_text(query)

@@ -41,8 +41,9 @@ def nearest(
 
     Raises FilterError when the statement does not reach `Image`, or is limited, ordered, grouped or distinct already,
     or has a condition that is not boolean; QueryError, VectorError for a query that cannot be part of a statement;
-    UsageError for a limit out of range. What only the database can know (a vector of another dimension, a text nobody
-    asked) is raised when the statement runs; `imgsearch.sql.failure.translate(error.orig)` answers the typed error.
+    UsageError for a limit out of range. What only the database can know (a vector of another dimension, a text that
+    is not cached) is raised when the statement runs; `imgsearch.db.sqlstate.translate(error.orig)` returns the typed
+    error.
     """
     if not 1 <= limit <= LARGEST_PAGE or offset < 0:
         raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")

@@ -18,7 +18,7 @@ def mix(connection: Connectable, examples: Sequence[tuple[Resolved, float]]) -> 
     when the examples cancel out, SpaceMismatch when the active space changed between them.
     """
     if not any(weight > 0 for _, weight in examples):
-        raise QueryError("There is nothing to be near to; add words or a picture to the ones to be far from.")
+        raise QueryError("A search needs something to look for; add words, a picture or an image in more_like.")
     if len(examples) == 1:
         return examples[0][0]
     if len({resolved.space_id for resolved, _ in examples}) > 1:

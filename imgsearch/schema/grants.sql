@@ -25,7 +25,7 @@ FROM (VALUES
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'job', 'query_vector', 'space', 'worker']),
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations', 'attachments', 'tuning']),
-    ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_walls', 'doctor_work']),
+    ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_work']),
     ('worker', 'EXECUTE', 'function', ARRAY['create_space', 'activate_space', 'requeue', 'refetch']),
 
     ('admin', 'ALL', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),

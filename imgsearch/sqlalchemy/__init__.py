@@ -1,1 +1,1 @@
-"""The SQLAlchemy door: models, and imgsearch inside a host's Alembic history."""
+"""The SQLAlchemy interface: models, and imgsearch inside a host's Alembic history."""

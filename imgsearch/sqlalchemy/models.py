@@ -75,7 +75,7 @@ class Image(Base):
 
 
 class Job(Base):
-    """One picture that waits, is leased or has failed; see `imgsearch.queue`."""
+    """One picture that waits, is leased or has failed; see `imgsearch.ingest.queue`."""
 
     __tablename__ = "job"
 
@@ -114,7 +114,7 @@ class Space(Base):
 
 
 class QueryVector(Base):
-    """A text or picture already asked, and its vector; see `imgsearch.question`."""
+    """A text or picture already searched for, and its vector; see `imgsearch.query.cache`."""
 
     __tablename__ = "query_vector"
 

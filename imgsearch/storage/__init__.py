@@ -30,4 +30,4 @@ def read(uri: str, store: Store, policy: FetchPolicy, max_bytes: int) -> Fetched
         return fetch(uri, limited)
     if scheme == "file":
         return read_file(uri, policy, max_bytes)
-    raise FetchRefused(f"{uri[:20]!r}… is no address we read; use store:, http:, https: or an allowed file:.")
+    raise FetchRefused(f"{uri[:20]!r}… is not a supported address; use store:, http:, https: or an allowed file:.")

@@ -70,7 +70,9 @@ def _ask(
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         cause = error.args[0] if error.args else None
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise FetchRefused(f"The certificate of {shown} is not good ({cause.verify_message}); renew it.") from error
+            raise FetchRefused(
+                f"The certificate of {shown} is not valid ({cause.verify_message}); renew it."
+            ) from error
         raise StoreError(
             f"{shown} did not respond properly ({error or type(error).__name__}); try again later."
         ) from error
@@ -83,9 +85,7 @@ def _body(response: httpcore.Response, said: Mapping[str, str], allowance: Allow
         raise allowance.too_large()
     encoding = said.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "", "gzip", "x-gzip", "deflate"}:
-        raise FetchRefused(
-            f"{shown} responds packed as {encoding[:40]!r}, which we did not ask for; use another address."
-        )
+        raise FetchRefused(f"{shown} sends an unrequested content encoding {encoding[:40]!r}; use another address.")
     chunks = response.iter_stream()
     parts = bytearray()
     for part in chunks if encoding in {"identity", ""} else _unpacked(chunks, shown):
@@ -164,7 +164,9 @@ def _checked(url: str, policy: FetchPolicy) -> httpx.URL:
 def _check_name(host: str) -> None:
     plain = re.fullmatch(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}", host)
     if len(host) > 253 or not _NAME.fullmatch(host) or (_NUMBER.fullmatch(host) and not plain):
-        raise FetchRefused(f"{host[:100]!r} is neither a name nor a plain IP address; write it as others do.")
+        raise FetchRefused(
+            f"{host[:100]!r} is neither a name nor a plain IP address; write a plain host name or IP address."
+        )
 
 
 def _wait(said: Mapping[str, str]) -> float | None:

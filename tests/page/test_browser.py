@@ -97,7 +97,7 @@ def test_filters_apply_at_once_and_their_counts_are_true(visit: Open) -> None:
     picture("filters", page)
     page.locator("input[name='a.colour'][value=red]").check()
     expect(page.locator(".chip", has_text="colour: red")).to_be_visible()
-    page.get_by_label("Take away: up to 45").click()
+    page.get_by_label("Remove: up to 45").click()
     expect(page.locator(".chip", has_text="up to 45")).to_have_count(0)
     assert "max_price" not in page.url
     page.get_by_text("Clear all").click()
@@ -148,7 +148,7 @@ def test_more_and_not_like_this_and_the_address_is_the_search(visit: Open) -> No
     found = titles(page)
     other = visit(page.url.removeprefix(page.url.partition("/?")[0]))
     assert titles(other) == found
-    other.get_by_label("Take away: Not like this").click()
+    other.get_by_label("Remove: Not like this").click()
     expect(other.locator(".chip.less")).to_have_count(0)
 
 

@@ -6,7 +6,7 @@ SELECT imgsearch.attach(%(relation)s, key => %(key)s, image => %(image)s, images
     backfill => %(backfill)s, if_not_exists => %(if_not_exists)s)
 
 -- name: detach
--- Take the triggers off again; answers how many pictures went.
+-- Take the triggers off again; returns how many pictures went.
 SELECT imgsearch.detach(%(relation)s, keep => %(keep)s, if_exists => %(if_exists)s)
 
 -- name: step
@@ -14,7 +14,7 @@ SELECT imgsearch.detach(%(relation)s, keep => %(keep)s, if_exists => %(if_exists
 SELECT copied, finished FROM imgsearch_internal.backfill_step(%(relation)s, %(size)s)
 
 -- name: repair
--- Bring everything in step; answers how many pictures were written.
+-- Bring everything in step; returns how many pictures were written.
 SELECT imgsearch.repair(%(relation)s)
 
 -- name: rows

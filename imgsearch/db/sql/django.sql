@@ -5,7 +5,7 @@ JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_i
 WHERE i.tenant_id = %(tenant)s AND i.product_id = %(product)s ORDER BY i.position LIMIT 1
 
 -- name: refilter
--- Change what searches filter on; the picture stays. Writes nothing where nothing changed, and answers whether it is there.
+-- Change what searches filter on; the picture stays. Writes nothing where nothing changed, and returns whether it is there.
 WITH given AS (
     SELECT %(tenant_id)s::text AS tenant_id, %(product_id)s::text AS product_id, %(position)s::integer AS position,
            %(category)s::text AS category, %(price)s::double precision AS price, %(in_stock)s::boolean AS in_stock,
@@ -59,7 +59,7 @@ SELECT i.image_id, i.bits
 FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image}
 
 -- name: page
--- The nearest candidates, each once with its nearest picture. The search itself (found) answers the pictures of a few
+-- The nearest candidates, each once with its nearest picture. The search itself (found) returns the pictures of a few
 -- pages; where many of them are of the same products, all candidates are ranked, else that arm is never executed.
 WITH found AS MATERIALIZED ({found}),
 once AS MATERIALIZED (

@@ -1,5 +1,5 @@
 -- name: findings
--- Every known trap this database is in.
+-- Every known problem of this database.
 SELECT check_name, severity, detail, impact, fix FROM imgsearch.doctor ORDER BY severity DESC, check_name, detail
 
 -- name: loaded

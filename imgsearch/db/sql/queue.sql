@@ -30,7 +30,7 @@ SELECT l.tenant_id, l.image_id, l.token, l.attempts, l.suspect, i.uri, i.sha256
 FROM leased l JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id = l.image_id
 
 -- name: heartbeat
--- Extend the leases that are still ours; answers whose they are.
+-- Extend the leases that are still ours; returns whose they are.
 UPDATE imgsearch.job j SET lease = now() + make_interval(secs => %(lease_seconds)s)
 FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS mine (tenant_id, image_id, token)
 WHERE j.tenant_id = mine.tenant_id AND j.image_id = mine.image_id AND j.state = 'leased' AND j.token = mine.token

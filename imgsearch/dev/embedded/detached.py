@@ -44,7 +44,7 @@ def start_detached(home: Path, argv: Sequence[str], *, seconds: float = 120.0) -
             raise EmbeddedError(f"imgsearch ended at once; the end of {log} says why:{tail(log)}")
         time.sleep(_TICK)
     process.kill()
-    raise EmbeddedError(f"imgsearch had not begun after {seconds:g} s; the end of {log} says why:{tail(log)}")
+    raise EmbeddedError(f"imgsearch did not start within {seconds:g} s; the end of {log} says why:{tail(log)}")
 
 
 def is_running(home: Path) -> bool:

@@ -97,7 +97,9 @@ def socket_folder(home: Path, data: Path, name: str) -> Path:
             os.chown(folder, owner.st_uid, owner.st_gid, follow_symlinks=False)
             found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner.st_uid or found.st_mode & 0o077:
-        raise EmbeddedError(f"{folder} is not ours alone; remove it, or set IMGSEARCH_HOME to a shorter path.")
+        raise EmbeddedError(
+            f"{folder} is accessible to other users; remove it, or set IMGSEARCH_HOME to a shorter path."
+        )
     return folder
 
 

@@ -106,7 +106,7 @@ def _check(data: Path) -> None:
         if found != str(MAJOR):
             raise EmbeddedError(
                 f"{data} was made by PostgreSQL {found}, this is {MAJOR}; dump it with the old version, "
-                "or move the folder away to begin anew."
+                "or move the folder away to start over."
             )
     elif any(data.iterdir()):
         raise EmbeddedError(f"{data} holds files but no database; move them away, or set IMGSEARCH_HOME elsewhere.")

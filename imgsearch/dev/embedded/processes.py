@@ -99,7 +99,7 @@ class Supervisor:
             except OSError as error:
                 self.stop()
                 raise EmbeddedError(
-                    f"{child.name} cannot be started ({error}); is imgsearch installed whole?"
+                    f"{child.name} cannot be started ({error}); is the imgsearch installation complete?"
                 ) from error
 
     def wait(self) -> bool:

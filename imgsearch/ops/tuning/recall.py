@@ -90,7 +90,7 @@ def draw(
             except psycopg.errors.QueryCanceled:
                 if questions:
                     return questions
-                raise UsageError("Not one exact answer was found in this time; allow more with --seconds.") from None
+                raise UsageError("No exact answer was computed in time; allow more with --seconds.") from None
             if truth:
                 questions.append(Question(shape=name, values=values, truth=truth))
             if tick:

@@ -53,7 +53,7 @@ def tune(
     with, NoSpace, DatabaseRights when the choice may not be stored.
     """
     if not 0.5 <= target < 1:
-        raise UsageError(f"The target is {target:g}; a recall from 0.5 to 0.999 can be aimed at.")
+        raise UsageError(f"The target is {target:g}; set it to a recall from 0.5 to 0.999.")
     deadline = time.monotonic() + seconds
     with connection.transaction():
         questions = draw(connection, k=k, deadline=time.monotonic() + 0.4 * seconds, seed=seed, tick=tick)

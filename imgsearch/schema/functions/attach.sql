@@ -145,4 +145,4 @@ BEGIN
     END IF;
     RETURN gone;
 END $$;
-COMMENT ON FUNCTION imgsearch.detach(text, boolean, boolean) IS 'Takes the triggers off a table and its pictures out of the search; answers how many. keep => true leaves the pictures, for example while you alter a mapped column: SELECT imgsearch.detach(''shop.product'', keep => true);';
+COMMENT ON FUNCTION imgsearch.detach(text, boolean, boolean) IS 'Takes the triggers off a table and its pictures out of the search; returns how many. keep => true leaves the pictures, for example while you alter a mapped column: SELECT imgsearch.detach(''shop.product'', keep => true);';

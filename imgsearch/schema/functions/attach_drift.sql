@@ -47,7 +47,7 @@ BEGIN
     UPDATE imgsearch.attachment a SET backfilled_at = now() WHERE a.attachment_id = at.attachment_id AND a.backfilled_at IS NULL;
     RETURN gone + CASE WHEN keys IS NULL THEN 0 ELSE done END;
 END $$;
-COMMENT ON FUNCTION imgsearch.repair(text) IS 'Brings imgsearch.image in step with an attached table, in one transaction; answers how many pictures it wrote. SELECT imgsearch.repair(''shop.product'');';
+COMMENT ON FUNCTION imgsearch.repair(text) IS 'Brings imgsearch.image in step with an attached table, in one transaction; returns how many pictures it wrote. SELECT imgsearch.repair(''shop.product'');';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.backfill_step(relation text, size integer DEFAULT 2000, OUT copied bigint, OUT finished boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
@@ -71,7 +71,7 @@ BEGIN
     USING at.backfilled_to, until;
     UPDATE imgsearch.attachment a SET backfilled_to = until WHERE a.attachment_id = at.attachment_id;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.backfill_step(text, integer) IS 'Copies the next rows that a table had before it was attached; answers how many, and whether none were left.';
+COMMENT ON FUNCTION imgsearch_internal.backfill_step(text, integer) IS 'Copies the next rows that a table had before it was attached; returns how many, and whether none were left.';
 
 CREATE OR REPLACE PROCEDURE imgsearch.backfill(relation text, size integer DEFAULT 2000) LANGUAGE plpgsql AS $$
 DECLARE

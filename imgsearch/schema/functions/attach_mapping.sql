@@ -1,7 +1,7 @@
 -- What attach() makes of its arguments: each is checked and written with every name in full, once. The result stands in
 -- attachment.resolved, so that an upgrade can write view, function and triggers anew without the caller's search path.
 
--- One argument of attach(): a column, or one expression over the columns of one row. Answers it with every function and
+-- One argument of attach(): a column, or one expression over the columns of one row. Returns it with every function and
 -- operator named by its schema, and the columns it reads.
 CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_mapping(relation regclass, argument text, mapping text, OUT expression text, OUT kind regtype, OUT columns name[])
 LANGUAGE plpgsql AS $$

@@ -84,7 +84,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_value(name text, operato
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attribute_value(text, text, jsonb) IS 'What is bound for a condition on an attribute.';
 
--- n: the condition's place in ($1).names and ($1).vals. indexed: an index answers it. unpacked: the row is read for it.
+-- n: the condition's place in ($1).names and ($1).vals. indexed: an index serves it. unpacked: the row is read for it.
 CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_sql(
     name text, operator text, value jsonb, n integer, OUT condition text, OUT indexed boolean, OUT unpacked boolean
 ) LANGUAGE plpgsql STABLE AS $$

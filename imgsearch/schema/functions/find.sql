@@ -44,7 +44,7 @@ BEGIN
         answer := imgsearch_internal.exact_page(ctx, made, asked, p);
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.find(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'One page of nearest images as arrays, and how it was answer, in one row; imgsearch.search() unfolds it.';
+COMMENT ON FUNCTION imgsearch_internal.find(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'One page of nearest images as arrays, and how it was found, in one row; imgsearch.search() unfolds it.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.place_of(after text, OUT distance double precision, OUT image_id bigint) LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN

@@ -29,4 +29,4 @@ BEGIN
     answer := imgsearch_internal.cut(answer, p);
     RETURN QUERY SELECT x.*, answer.strategy, answer.complete FROM unnest(answer.tenants, answer.images, answer.distances) x;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.nearest_page(imgsearch_internal.search_context, text[], bigint[], double precision[], bigint[], double precision) IS 'The page of nearest(), and how it was answer: by the walk''s images, or where there are none by the keys.';
+COMMENT ON FUNCTION imgsearch_internal.nearest_page(imgsearch_internal.search_context, text[], bigint[], double precision[], bigint[], double precision) IS 'The page of nearest(), found by the walk, or, where that gave nothing, by ranking the keys.';

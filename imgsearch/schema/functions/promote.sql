@@ -64,7 +64,7 @@ BEGIN
     END LOOP;
     RETURN made;
 END $$;
-COMMENT ON FUNCTION imgsearch.promote_attribute(text, text) IS 'Gives an attribute a typed, indexed column that searches use; answers its name. Rewrites image: writers and searches wait meanwhile. SELECT imgsearch.promote_attribute(''colour'', ''text'');';
+COMMENT ON FUNCTION imgsearch.promote_attribute(text, text) IS 'Gives an attribute a typed, indexed column that searches use; returns its name. Rewrites image: writers and searches wait meanwhile. SELECT imgsearch.promote_attribute(''colour'', ''text'');';
 
 CREATE OR REPLACE FUNCTION imgsearch.demote_attribute(name text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
@@ -77,4 +77,4 @@ BEGIN
     END IF;
     RETURN made IS NOT NULL;
 END $$;
-COMMENT ON FUNCTION imgsearch.demote_attribute(text) IS 'Takes a promoted attribute''s column and index away; the attribute itself stays. Answers whether there was one.';
+COMMENT ON FUNCTION imgsearch.demote_attribute(text) IS 'Takes a promoted attribute''s column and index away; the attribute itself stays. Returns whether there was one.';

@@ -36,12 +36,12 @@ BEGIN
     SELECT q.embedding INTO found FROM imgsearch.query_vector q
     WHERE q.space_id = imgsearch_internal.active_space() AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
     IF found IS NULL THEN
-        RAISE EXCEPTION 'imgsearch: nobody has asked for "%" yet', left(query, 200)
+        RAISE EXCEPTION 'imgsearch: no embedding is cached for the text "%"', left(query, 200)
             USING HINT = format('CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
     END IF;
     RETURN found;
 END $$;
-COMMENT ON FUNCTION imgsearch.vec(text) IS 'The vector of a text. ORDER BY embedding <=> imgsearch.vec(''red canvas shoe''). A text nobody asked before is an error that says what to CALL.';
+COMMENT ON FUNCTION imgsearch.vec(text) IS 'The vector of a text. ORDER BY embedding <=> imgsearch.vec(''red canvas shoe''). A text that is not cached is an error that says what to CALL.';
 
 CREATE OR REPLACE FUNCTION imgsearch.vec_of(image_id bigint, tenant text DEFAULT NULL) RETURNS halfvec LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -80,7 +80,7 @@ BEGIN
     PERFORM pg_notify('imgsearch_query', '');
     RETURN asked_key;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea) IS 'Queues a text or a picture for a query worker and answers its key in query_vector; takes effect at COMMIT.';
+COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea) IS 'Queues a text or a picture for a query worker and returns its key in query_vector; takes effect at COMMIT.';
 
 CREATE OR REPLACE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10) LANGUAGE plpgsql AS $$
 DECLARE
@@ -108,4 +108,4 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: "%" could not be embedded: %', left(query, 200), answer.error USING ERRCODE = 'IM006';
     END IF;
 END $$;
-COMMENT ON PROCEDURE imgsearch.embed(text, double precision) IS 'Has a worker embed a text nobody asked before: CALL imgsearch.embed(''red canvas shoe''); afterwards imgsearch.vec() knows it. Needs autocommit (no BEGIN around it).';
+COMMENT ON PROCEDURE imgsearch.embed(text, double precision) IS 'Has a worker embed a text that is not cached: CALL imgsearch.embed(''red canvas shoe''); afterwards imgsearch.vec() knows it. Needs autocommit (no BEGIN around it).';

@@ -33,7 +33,7 @@ BEGIN
     PERFORM pg_notify('imgsearch_image', '');
     RETURN changed;
 END $$;
-COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint) IS 'Gives failed pictures another chance; answers how many. SELECT imgsearch.requeue(error_code => ''missing'');';
+COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint) IS 'Gives failed pictures another chance; returns how many. SELECT imgsearch.requeue(error_code => ''missing'');';
 
 CREATE OR REPLACE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_id text DEFAULT NULL, image_id bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -48,4 +48,4 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN changed;
 END $$;
-COMMENT ON FUNCTION imgsearch.refetch(text, text, bigint) IS 'Has pictures of http(s) addresses fetched and embedded again; answers how many. SELECT imgsearch.refetch(product_id => ''sku-1'');';
+COMMENT ON FUNCTION imgsearch.refetch(text, text, bigint) IS 'Has pictures of http(s) addresses fetched and embedded again; returns how many. SELECT imgsearch.refetch(product_id => ''sku-1'');';

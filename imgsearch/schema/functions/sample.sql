@@ -32,4 +32,4 @@ BEGIN
     WHERE s.space_id = here.space_id;
     RETURN true;
 END $$;
-COMMENT ON FUNCTION imgsearch.refresh_sample(interval, integer) IS 'Draws the sample anew if it is older than that; workers call it now and then. Answers whether it did.';
+COMMENT ON FUNCTION imgsearch.refresh_sample(interval, integer) IS 'Draws the sample anew if it is older than that; workers call it now and then. Returns whether it did.';

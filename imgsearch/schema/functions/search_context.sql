@@ -11,7 +11,7 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: the query has % dimensions, the active space has %', coalesce(vector_dims(query), 0), dimension
             USING HINT = 'Use a vector of the active space: imgsearch.vec(''red shoe'') or imgsearch.vec_of(42).', ERRCODE = 'IM007';
     ELSIF l2_norm(query) = 0 THEN
-        RAISE EXCEPTION 'imgsearch: the query vector is zero and points nowhere' USING HINT = 'Use imgsearch.vec(''red shoe'') or imgsearch.vec_of(42).', ERRCODE = 'IM007';
+        RAISE EXCEPTION 'imgsearch: the query vector is zero' USING HINT = 'Use imgsearch.vec(''red shoe'') or imgsearch.vec_of(42).', ERRCODE = 'IM007';
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_query(halfvec, integer, integer, integer) IS 'Raises why a query cannot be searched for.';

@@ -53,7 +53,7 @@ BEGIN
     PERFORM imgsearch_internal.grant_rights(format('imgsearch.embedding_%s', id)::regclass);
     RETURN id;
 END $$;
-COMMENT ON FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec) IS 'Registers a model: makes embedding_<id>, its HNSW index and image.bits_<id>. Workers call it; answers the space_id.';
+COMMENT ON FUNCTION imgsearch.create_space(text, text, text, integer, text, halfvec, halfvec, halfvec) IS 'Registers a model: makes embedding_<id>, its HNSW index and image.bits_<id>. Workers call it; returns the space_id.';
 
 CREATE OR REPLACE FUNCTION imgsearch.activate_space(id integer) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$

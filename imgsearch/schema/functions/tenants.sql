@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION imgsearch.is_tenant_restricted() RETURNS boolean LANG
                          AND NOT (c.relrowsecurity AND c.relforcerowsecurity))
     FROM pg_roles r WHERE r.rolname = current_user
 $$;
-COMMENT ON FUNCTION imgsearch.is_tenant_restricted() IS 'Whether this role is behind the wall: it sees one tenant at a time. A door for strangers refuses to open when it is not.';
+COMMENT ON FUNCTION imgsearch.is_tenant_restricted() IS 'Whether row-level security limits this role to one tenant at a time. `imgsearch serve` refuses a role it does not limit.';
 
 CREATE OR REPLACE FUNCTION imgsearch.enable_rls(one regclass DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

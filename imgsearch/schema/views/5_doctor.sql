@@ -1,4 +1,4 @@
--- Known traps, one view per family. A healthy database has no row in any of them; imgsearch.doctor is all of them.
+-- Known problems, one view per family. A healthy database has no row in any of them; imgsearch.doctor is all of them.
 -- Each row: the check's name, problem or advice, what was found, what it does to searches, and the fix: a command or an
 -- SQL statement per line, which tests run as they stand; what follows -- is for people.
 
@@ -9,7 +9,7 @@ SELECT 'pgvector too old' AS check_name, 'problem' AS severity, format('pgvector
 FROM pg_extension e WHERE e.extname = 'vector' AND string_to_array(substring(e.extversion FROM '^[0-9.]+'), '.')::integer[] < ARRAY[0, 8, 4]
 UNION ALL
 SELECT 'iterative scan off', 'problem', format('hnsw.iterative_scan is %s', coalesce(current_setting('hnsw.iterative_scan', true), 'not set')),
-       'Plain SQL over imgsearch.images with a filter answers short pages without a word.',
+       'Plain SQL over imgsearch.images with a filter silently returns short pages.',
        CASE WHEN s.source IN ('session', 'user', 'database user') THEN imgsearch_internal.reset_setting('hnsw.iterative_scan') || E'\n' ELSE '' END
            || format('ALTER DATABASE %I SET hnsw.iterative_scan = strict_order;  -- for new connections', current_database())
 FROM (SELECT max(p.source) AS source FROM pg_settings p WHERE p.name = 'hnsw.iterative_scan') s
@@ -26,7 +26,7 @@ SELECT 'planner switched off', 'problem', format('%s is off', string_agg(s.name,
 FROM pg_settings s
 WHERE s.name IN ('enable_bitmapscan', 'enable_indexonlyscan', 'enable_indexscan', 'enable_nestloop', 'enable_seqscan', 'enable_sort') AND s.setting = 'off'
 HAVING count(*) > 0;
-COMMENT ON VIEW imgsearch.doctor_settings IS 'Traps in settings: pgvector too old, iterative scan off, generic plans, parts of the planner switched off.';
+COMMENT ON VIEW imgsearch.doctor_settings IS 'Known problems in settings: pgvector too old, iterative scan off, generic plans, parts of the planner switched off.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_indexes WITH (security_invoker = true) AS
 SELECT 'invalid index' AS check_name, 'problem' AS severity, format('%s is invalid: its build was interrupted', x.indexrelid::regclass) AS detail,
@@ -72,7 +72,7 @@ SELECT 'promoted attribute without index', 'problem', format('%s has no column i
        'Searches by it read the table row by row.', format('imgsearch index promote %s --type %s', imgsearch_internal.shell_word(p.name), p.type)
 FROM imgsearch.promoted_attribute p, imgsearch.space s
 WHERE s.state = 'active' AND to_regclass(format('imgsearch.%I', 'image_bits_' || p.column_name || '_' || s.space_id)) IS NULL;
-COMMENT ON VIEW imgsearch.doctor_indexes IS 'Traps in indexes: invalid, missing, of another distance, unused, larger than memory, a promoted attribute without one.';
+COMMENT ON VIEW imgsearch.doctor_indexes IS 'Known problems in indexes: invalid, missing, of another distance, unused, larger than memory, a promoted attribute without one.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_tables WITH (security_invoker = true) AS
 WITH ours AS (
@@ -134,7 +134,7 @@ SELECT 'vacuum held back', 'problem', format('a transaction of %s has been open 
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.backend_type = 'client backend'
   AND a.xact_start < now() - coalesce(nullif(current_setting('imgsearch.patience', true), ''), '1 hour')::interval AND a.pid <> pg_backend_pid();
-COMMENT ON VIEW imgsearch.doctor_tables IS 'Traps in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, vectors of two spaces, sample stale.';
+COMMENT ON VIEW imgsearch.doctor_tables IS 'Known problems in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, vectors of two spaces, sample stale.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_tuning WITH (security_invoker = true) AS
 SELECT 'tuning stale' AS check_name, 'problem' AS severity, concat('tuned at ' || to_char(t.tuned_at, 'YYYY-MM-DD HH24:MI') || '; ', t.stale) AS detail,
@@ -148,19 +148,19 @@ UNION ALL
 SELECT 'never tuned', 'advice', format('%s pictures are searched with the defaults', t.now ->> 'pictures'),
        'The defaults were measured on other pictures than yours.', 'imgsearch index tune'
 FROM imgsearch.tuning t WHERE t.tuned_at IS NULL AND (t.now ->> 'pictures')::bigint > 50000;
-COMMENT ON VIEW imgsearch.doctor_tuning IS 'Traps in tuned parameters: stale, short of their target, never tuned.';
+COMMENT ON VIEW imgsearch.doctor_tuning IS 'Known problems in tuned parameters: stale, short of their target, never tuned.';
 
-CREATE OR REPLACE VIEW imgsearch.doctor_walls WITH (security_invoker = true) AS
+CREATE OR REPLACE VIEW imgsearch.doctor_tenants WITH (security_invoker = true) AS
 WITH RECURSIVE tenants (role) AS (
     SELECT to_regrole(r.name)::oid FROM unnest(ARRAY['imgsearch_reader', 'imgsearch_writer']) r (name)
     UNION SELECT m.member FROM pg_auth_members m JOIN tenants t ON m.roleid = t.role
-), served AS (  -- who logs in and was made to be behind the wall
+), served AS (  -- who logs in and was made to see one tenant at a time
     SELECT r.* FROM pg_roles r JOIN tenants t ON t.role = r.oid WHERE r.rolcanlogin
 ), unrestricted AS (  -- who sees every tenant
     SELECT o.oid, o.rolname FROM pg_roles o
     WHERE o.rolname IN ('imgsearch_admin', 'imgsearch_worker') OR o.oid = (SELECT c.relowner FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass)
 )
-SELECT 'wall bypassed' AS check_name, 'problem' AS severity,
+SELECT 'row-level security bypassed' AS check_name, 'problem' AS severity,
        format('role %s is a member of imgsearch_reader or imgsearch_writer, and %s', r.rolname, CASE
            WHEN r.rolsuper THEN 'a superuser' WHEN r.rolbypassrls THEN 'has BYPASSRLS'
            ELSE 'also a member of a role that sees all tenants' END) AS detail,
@@ -174,11 +174,11 @@ FROM served r
 WHERE r.rolsuper OR r.rolbypassrls OR EXISTS (
     SELECT 1 FROM unrestricted o WHERE pg_has_role(r.oid, o.oid, 'USAGE'))
 UNION ALL
-SELECT 'wall bypassed', 'problem', format('this session speaks for the tenant %s, but as %s it sees all tenants', imgsearch.current_tenant(), current_user),
-       'Filters that rely on the wall do not filter.', 'SET ROLE imgsearch_writer;  -- or connect as a role that is a member of imgsearch_reader or imgsearch_writer only'
+SELECT 'row-level security bypassed', 'problem', format('this session speaks for the tenant %s, but as %s it sees all tenants', imgsearch.current_tenant(), current_user),
+       'Filters that rely on row-level security do not filter.', 'SET ROLE imgsearch_writer;  -- or connect as a role that is a member of imgsearch_reader or imgsearch_writer only'
 WHERE imgsearch.current_tenant() IS NOT NULL AND NOT imgsearch.is_tenant_restricted()
 UNION ALL
-SELECT 'generic plans', 'problem', format('role %s is behind the wall and plans with plan_cache_mode = auto', r.rolname),
+SELECT 'generic plans', 'problem', format('role %s is limited by row-level security and plans with plan_cache_mode = auto', r.rolname),
        'After five executions a prepared statement may be planned without its tenant: measured 86 ms instead of 1.9 ms.',
        format('ALTER ROLE %I SET plan_cache_mode = force_custom_plan;', r.rolname)
 FROM served r
@@ -186,25 +186,25 @@ WHERE NOT EXISTS (
     SELECT 1 FROM pg_db_role_setting d WHERE d.setrole IN (0, r.oid) AND 'plan_cache_mode=force_custom_plan' = ANY (d.setconfig)
       AND d.setdatabase IN (0, (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())))
 UNION ALL
-SELECT 'hole in the wall', 'problem', format('%s holds tenants'' rows without row-level security', c.oid::regclass),
+SELECT 'table without row-level security', 'problem', format('%s holds tenants'' rows without row-level security', c.oid::regclass),
        'Whoever may read it reads every tenant''s rows.', 'SELECT imgsearch.enable_rls();'
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
   AND EXISTS (SELECT 1 FROM pg_roles r WHERE r.rolname = 'imgsearch_reader' AND has_any_column_privilege(r.oid, c.oid, 'SELECT'));
-COMMENT ON VIEW imgsearch.doctor_walls IS 'Traps in the wall between tenants: roles that bypass it, tables outside it, plans made for an average tenant.';
+COMMENT ON VIEW imgsearch.doctor_tenants IS 'Known problems in the separation of tenants: roles that bypass row-level security, tables without it, plans made for an average tenant.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_work WITH (security_invoker = true) AS
 SELECT 'no worker seen' AS check_name, 'problem' AS severity,
-       coalesce('the last sign of life of a worker is ' || date_trunc('second', now() - max(w.seen_at)) || ' old', 'no worker was ever seen') AS detail,
+       coalesce('the last worker was seen ' || date_trunc('second', now() - max(w.seen_at)) || ' ago', 'no worker was ever seen') AS detail,
        'New pictures and new words wait.' AS impact, 'imgsearch worker' AS fix
 FROM imgsearch.worker w HAVING coalesce(max(w.seen_at), '-infinity') < now() - interval '1 minute'
 UNION ALL
 SELECT 'violations', 'problem', format('%s pictures: %s', count(*), v.violation), 'A picture in no state or in two: it is not found, or found wrongly.',
-       'SELECT imgsearch.repair_violations();  -- has them embedded anew; SELECT * FROM imgsearch.violations; names them'
+       'SELECT imgsearch.repair_violations();  -- embeds them again; SELECT * FROM imgsearch.violations; lists them'
 FROM imgsearch.violations v GROUP BY v.violation;
-COMMENT ON VIEW imgsearch.doctor_work IS 'Traps in the work: no worker, broken invariants. Looks at every picture.';
+COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants. Looks at every picture.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor WITH (security_invoker = true) AS
 SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes UNION ALL SELECT * FROM imgsearch.doctor_tables
-UNION ALL SELECT * FROM imgsearch.doctor_tuning UNION ALL SELECT * FROM imgsearch.doctor_walls UNION ALL SELECT * FROM imgsearch.doctor_work;
-COMMENT ON VIEW imgsearch.doctor IS 'Every known trap this database is in, what it does to searches, and the fix. A healthy database has no row here.';
+UNION ALL SELECT * FROM imgsearch.doctor_tuning UNION ALL SELECT * FROM imgsearch.doctor_tenants UNION ALL SELECT * FROM imgsearch.doctor_work;
+COMMENT ON VIEW imgsearch.doctor IS 'Every known problem of this database, what it does to searches, and the fix. A healthy database has no row here.';

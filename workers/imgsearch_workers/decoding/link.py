@@ -103,7 +103,8 @@ class Child:
             kind = REPLY.unpack(self._receive(REPLY.size, _Clock(_START_S)))[0]
         except (TimeoutError, ChildDiedError) as error:
             raise ImgsearchError(
-                f"A decoder process does not start ({error}); run `{sys.executable} -c 'import PIL, workers'`."
+                f"A decoder process does not start ({error}); "
+                f"run `{sys.executable} -c 'import PIL, imgsearch_workers'`."
             ) from error
         if kind != READY:
             raise ImgsearchError("A decoder process of another version answers; reinstall imgsearch.")

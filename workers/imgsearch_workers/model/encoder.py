@@ -112,7 +112,7 @@ def _load_own(model: str, module: str, name: str) -> Encoder:
         ) from error
     missing = [part for part in _PARTS if not hasattr(encoder, part)]
     if missing:
-        raise ModelError(f"IMGSEARCH_MODEL={model} is no encoder: it lacks {', '.join(missing)}.")
+        raise ModelError(f"IMGSEARCH_MODEL={model} is not an encoder: it lacks {', '.join(missing)}.")
     return encoder
 
 

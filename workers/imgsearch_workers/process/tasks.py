@@ -72,6 +72,6 @@ def sweep_store() -> None:
 
 
 def _wake(queue_name: str) -> None:
-    metrics.count("nudged")
+    metrics.count("woken")
     if queue_name in _listeners:
         _listeners[queue_name].wake()
