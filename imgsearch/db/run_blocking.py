@@ -49,7 +49,7 @@ def wait(what: Any) -> Any:
     return await_only(what)
 
 
-def aside(lent: Any, work: Callable[..., T], *arguments: Any) -> T:
+def run_blocking(lent: Any, work: Callable[..., T], *arguments: Any) -> T:
     """Do work that blocks: in a thread where `lent` belongs to an event loop that others wait for."""
     if isinstance(lent, Awaited):
         return wait(asyncio.to_thread(work, lent, *arguments))  # type: ignore[no-any-return]

@@ -32,7 +32,7 @@ class _RealsDumper(Dumper):
         return obj.data
 
 
-def reals(connection: Connection[Any], vectors: Sequence[Any]) -> dict[str, Any]:
+def vector_array(connection: Connection[Any], vectors: Sequence[Any]) -> dict[str, Any]:
     """Return the values `reals` and `dimension` of a statement on this connection.
 
     A vector is anything NumPy takes for numbers, or pgvector's text.

@@ -21,7 +21,7 @@ from imgsearch.query import cache as question
 from imgsearch.query.cache import Question
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
-from imgsearch.retrieval.combine import mix
+from imgsearch.retrieval.combine import combine
 from imgsearch.storage import FetchPolicy
 
 NEAR, FAR = 1.0, -1.0
@@ -53,7 +53,7 @@ def picture_of(state: AppState, asked: SearchRequest) -> bytes | None:
 
 
 def search(state: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None) -> Found:
-    """Run a search on `connection`. Raises what `resolve`, `mix` and `search` raise."""
+    """Run a search on `connection`. Raises what `resolve`, `combine` and `search` raise."""
     began = time.perf_counter()
     resolved = vector_of(state, connection, asked, picture)
     resolve_ms = (time.perf_counter() - began) * 1000
@@ -87,7 +87,7 @@ def vector_of(
     if asked.photo is not None:
         examples.append((remembered(connection, asked.photo), NEAR))
     examples += [(ask(ImageId(image_id)), FAR) for image_id in asked.less]
-    return mix(connection, examples)
+    return combine(connection, examples)
 
 
 def remembered(connection: Connection[Any], photo: bytes) -> Resolved:

@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from imgsearch.db import sql
-from imgsearch.db.vector_array import reals
+from imgsearch.db.vector_array import vector_array
 from imgsearch.spaces.space import Array
 
 Key = tuple[str, int]  # (tenant_id, image_id)
@@ -141,7 +141,7 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
         return set()
     values = _fence(d.claim for d in deliveries) | {
         "sha256s": [d.sha256 for d in deliveries],
-        **reals(connection, [d.embedding for d in deliveries]),
+        **vector_array(connection, [d.embedding for d in deliveries]),
         "phashes": [d.phash for d in deliveries],
         "space_id": space_id,
     }

@@ -36,7 +36,7 @@ def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = 
 
 def _build(settings: Settings, connection: psycopg.Connection[Any], tick: Tick | None) -> bool:
     space_id = space.require(connection).space_id
-    state = sql.value(connection, "upkeep", "state", {"space_id": space_id})
+    state = sql.value(connection, "maintenance", "state", {"space_id": space_id})
     if state == "valid":
         return False
     index = f"embedding_{space_id}_hnsw"
@@ -58,7 +58,7 @@ def drop(settings: Settings) -> bool:
     with db.connect(settings, autocommit=True) as connection:
         _alone(connection, None)
         space_id = space.require(connection).space_id
-        had = sql.value(connection, "upkeep", "state", {"space_id": space_id}) != "none"
+        had = sql.value(connection, "maintenance", "state", {"space_id": space_id}) != "none"
         _drop(connection, f"embedding_{space_id}_hnsw")
         return bool(had)
 
@@ -78,14 +78,14 @@ def reindex(
             done.append(f"built {hnsw}")
         elif everything:
             done.append(_rebuild(settings, connection, hnsw, tick))
-        others = sql.rows(connection, "upkeep", "invalid")
+        others = sql.rows(connection, "maintenance", "invalid")
         done += [_rebuild(settings, connection, row["index"], tick) for row in others]
         return done
 
 
 def clean(connection: psycopg.Connection[Any]) -> list[str]:
     """Drop what interrupted rebuilds left beside the real indexes; return their names."""
-    left_over = [row["index"] for row in sql.rows(connection, "upkeep", "invalid") if row["left_over"]]
+    left_over = [row["index"] for row in sql.rows(connection, "maintenance", "invalid") if row["left_over"]]
     for index in left_over:
         _drop(connection, index)
     return left_over
@@ -110,22 +110,22 @@ def prewarm(connection: psycopg.Connection[Any], *, seconds: float = 60, tick: T
     """
     space_id = space.require(connection).space_id
     deadline = time.monotonic() + seconds
-    if sql.value(connection, "upkeep", "has_prewarm"):
-        relations = sql.rows(connection, "upkeep", "relations", {"space_id": space_id})
+    if sql.value(connection, "maintenance", "has_prewarm"):
+        relations = sql.rows(connection, "maintenance", "relations", {"space_id": space_id})
         for number, relation in enumerate(relations, 1):
-            sql.run(connection, "upkeep", "prewarm", {"relation": relation["name"]})
+            sql.run(connection, "maintenance", "prewarm", {"relation": relation["name"]})
             if tick:
                 tick(relation["name"], number, len(relations))
         return f"read {len(relations)} tables and indexes, {sum(r['size'] for r in relations) / 2**20:,.0f} MB"
-    sql.run(connection, "upkeep", "read", space_id=space_id)
-    starts = sql.rows(connection, "upkeep", "starts")
+    sql.run(connection, "maintenance", "read", space_id=space_id)
+    starts = sql.rows(connection, "maintenance", "starts")
     walked = 0
     for start in starts:
         if walked and time.monotonic() > deadline:
             break
         with connection.transaction():
-            sql.run(connection, "upkeep", "wide")
-            sql.run(connection, "upkeep", "walk", start, space_id=space_id)
+            sql.run(connection, "maintenance", "wide")
+            sql.run(connection, "maintenance", "walk", start, space_id=space_id)
         walked += 1
         if tick:
             tick("walks", walked, len(starts))
@@ -137,12 +137,12 @@ def promote(connection: psycopg.Connection[Any], name: str, kind: str) -> str:
 
     Rewrites the table of images under a lock. Raises UsageError for an unknown type, DatabaseRights.
     """
-    return str(sql.value(connection, "upkeep", "promote", {"name": name, "type": kind}))
+    return str(sql.value(connection, "maintenance", "promote", {"name": name, "type": kind}))
 
 
 def demote(connection: psycopg.Connection[Any], name: str) -> bool:
     """Take a promoted attribute's column away; return whether there was one."""
-    return bool(sql.value(connection, "upkeep", "demote", {"name": name}))
+    return bool(sql.value(connection, "maintenance", "demote", {"name": name}))
 
 
 def _alone(connection: psycopg.Connection[Any], memory: str | None) -> None:
@@ -152,9 +152,9 @@ def _alone(connection: psycopg.Connection[Any], memory: str | None) -> None:
     waits for those. The server needs a moment to notice that a cancelled build's client has gone.
     """
     deadline = time.monotonic() + LOCK_SECONDS
-    while not sql.value(connection, "upkeep", "alone"):
+    while not sql.value(connection, "maintenance", "alone"):
         if time.monotonic() > deadline:
-            holders = sql.rows(connection, "upkeep", "holder")
+            holders = sql.rows(connection, "maintenance", "holder")
             who = holders[0]["who"] if holders else "a session that has just ended"
             raise UsageError(
                 f"Another index is being built or dropped here, by {who}. Wait until it is done, or end it with "
@@ -163,13 +163,13 @@ def _alone(connection: psycopg.Connection[Any], memory: str | None) -> None:
         time.sleep(LOCK_SECONDS / 50)
     if memory:
         try:
-            sql.run(connection, "upkeep", "memory", {"memory": memory})
+            sql.run(connection, "maintenance", "memory", {"memory": memory})
         except psycopg.errors.InvalidParameterValue as error:
             raise UsageError(f"{memory!r} is not an amount of memory; write for example 2GB.") from error
 
 
 def _drop(connection: psycopg.Connection[Any], index: str) -> None:
-    sql.run(connection, "upkeep", "drop", names={"index": Identifier("imgsearch", index)})
+    sql.run(connection, "maintenance", "drop", names={"index": Identifier("imgsearch", index)})
 
 
 def _rebuild(settings: Settings, connection: psycopg.Connection[Any], index: str, tick: Tick | None) -> str:
@@ -195,7 +195,7 @@ def _watched(
 
     def work() -> None:
         try:
-            sql.run(connection, "upkeep", name, space_id=space_id, names=names)
+            sql.run(connection, "maintenance", name, space_id=space_id, names=names)
         except BaseException as error:  # noqa: BLE001  # raised again below, in the caller's thread
             failure.append(error)
 
@@ -204,7 +204,7 @@ def _watched(
     try:
         with db.connect(settings, autocommit=True) as watch:
             while thread.is_alive():
-                for row in sql.rows(watch, "upkeep", progress, {"pid": connection.info.backend_pid}):
+                for row in sql.rows(watch, "maintenance", progress, {"pid": connection.info.backend_pid}):
                     if tick:
                         tick(row["phase"], row["done"], row["total"])
                 thread.join(LOOK_SECONDS)

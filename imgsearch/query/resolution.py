@@ -21,7 +21,7 @@ import psycopg
 from imgsearch import picture
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.db.run_blocking import aside
+from imgsearch.db.run_blocking import run_blocking
 from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryError, QueryTimeout, UnknownImage, VectorError
 from imgsearch.query import cache as question
 from imgsearch.query.cache import Question
@@ -137,7 +137,7 @@ def _answer(
         return found.space_id, remembered[1], "memory"
     source: Source = "database"
     if found.embedding is None:
-        found, source = aside(lent, _wait, asked, timeout, notify), "worker"
+        found, source = run_blocking(lent, _wait, asked, timeout, notify), "worker"
     vector = found.embedding
     if vector is None:
         raise _refusal(asked, found)

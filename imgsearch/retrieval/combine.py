@@ -11,7 +11,7 @@ from imgsearch.errors import NoSpace, QueryError, SpaceMismatch, VectorError
 from imgsearch.query import Resolved
 
 
-def mix(connection: Connectable, examples: Sequence[tuple[Resolved, float]]) -> Resolved:
+def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]]) -> Resolved:
     """Return the normalised weighted sum of resolved queries; a negative weight leads away.
 
     One example with a positive weight is answered as it is. Raises QueryError without one to be near to, VectorError
@@ -25,7 +25,7 @@ def mix(connection: Connectable, examples: Sequence[tuple[Resolved, float]]) -> 
         raise SpaceMismatch("The model was changed while this was asked; ask again.")
     began = time.perf_counter()
     values = {"vectors": [resolved.vector for resolved, _ in examples], "weights": [weight for _, weight in examples]}
-    row = sql.run(driver(connection), "query", "mix", values).fetchone()
+    row = sql.run(driver(connection), "query", "combine", values).fetchone()
     if row is None:
         raise NoSpace
     if row["zero"]:

@@ -6,7 +6,7 @@ JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_i
 JOIN imgsearch.space s ON s.state = 'active'
 WHERE i.image_id = %(image_id)s AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
 
--- name: mix
+-- name: combine
 -- The normalised weighted sum of vectors of the searched space, and whether they cancel out.
 SELECT s.space_id, l2_normalize(m.total)::text AS vector, l2_norm(m.total) < 0.01 AS zero
 FROM imgsearch.space s CROSS JOIN LATERAL (

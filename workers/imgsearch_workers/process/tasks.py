@@ -55,7 +55,7 @@ def sweep() -> None:
             queue.rescue(connection, max_attempts=settings.max_attempts)
             queue.enqueue_missing(connection)
             sql.run(connection, "question", "forget", {"days": FORGET_DAYS})
-            sql.run(connection, "upkeep", "refresh_sample")
+            sql.run(connection, "maintenance", "refresh_sample")
     except (psycopg.Error, ImgsearchError) as error:
         log.warning("the sweep comes again in a minute: %s", error)
 

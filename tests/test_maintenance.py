@@ -13,7 +13,7 @@ from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, UsageError
-from imgsearch.ops import maintenance as upkeep
+from imgsearch.ops import maintenance
 from imgsearch.query import ImageId
 from imgsearch.retrieval import explain, search
 from imgsearch.settings import Settings
@@ -52,23 +52,23 @@ def test_a_bulk_load_without_index_is_searched_correctly_and_ends_with_the_same_
     settings: Settings, connection: Connection, space: Space
 ) -> None:
     before = connection.execute(HNSW).fetchall()
-    assert upkeep.drop(settings)
-    assert not upkeep.drop(settings)
+    assert maintenance.drop(settings)
+    assert not maintenance.drop(settings)
     assert connection.execute("SELECT check_name FROM imgsearch.doctor_indexes").fetchall() == [("no HNSW",)]
     [loaded] = fill(connection, space, [Row(vector=[1.0] * 48)], first=5000)
     hits = search(connection, ImageId(loaded), k=5)
     assert hits[0].image_id == loaded
     assert hits.strategy in {"bits", "exact"}
     phases: list[str] = []
-    assert upkeep.build(settings, memory="64MB", tick=lambda phase, done, total: phases.append(phase))
-    assert not upkeep.build(settings)
+    assert maintenance.build(settings, memory="64MB", tick=lambda phase, done, total: phases.append(phase))
+    assert not maintenance.build(settings)
     assert connection.execute(HNSW).fetchall() == before
 
 
 def test_an_interrupted_build_leaves_nothing_and_reindex_mends_an_invalid_index(
     settings: Settings, connection: Connection
 ) -> None:
-    upkeep.drop(settings)
+    maintenance.drop(settings)
     with db.connect(settings) as writer:
         writer.execute("UPDATE imgsearch.space SET revision = revision")  # a transaction the build has to wait for
         writer.execute("INSERT INTO imgsearch.embedding_1 SELECT * FROM imgsearch.embedding_1 LIMIT 0")
@@ -81,7 +81,7 @@ def test_an_interrupted_build_leaves_nothing_and_reindex_mends_an_invalid_index(
         writer.rollback()  # cleaning up waits for it as well
         building.join()
     assert connection.execute(HNSW).fetchall() == []
-    upkeep.build(settings)
+    maintenance.build(settings)
     connection.execute(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'imgsearch.embedding_1_hnsw'::regclass"
     )
@@ -90,15 +90,15 @@ def test_an_interrupted_build_leaves_nothing_and_reindex_mends_an_invalid_index(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'imgsearch.image_bits_1_ccnew'::regclass"
     )
     connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'imgsearch.image_bits_1'::regclass")
-    done = upkeep.reindex(settings)
+    done = maintenance.reindex(settings)
     assert len(done) == 3
     assert connection.execute(
         "SELECT count(*) FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE "
         "c.relnamespace = 'imgsearch'::regnamespace AND NOT x.indisvalid"
     ).fetchone() == (0,)
     assert connection.execute("SELECT to_regclass('imgsearch.image_bits_1_ccnew')").fetchone() == (None,)
-    assert upkeep.reindex(settings) == []
-    assert upkeep.reindex(settings, everything=True) == ["rebuilt embedding_1_hnsw"]
+    assert maintenance.reindex(settings) == []
+    assert maintenance.reindex(settings, everything=True) == ["rebuilt embedding_1_hnsw"]
 
 
 def test_a_build_after_a_cancelled_one_waits_for_the_session_that_is_about_to_end(settings: Settings) -> None:
@@ -106,31 +106,33 @@ def test_a_build_after_a_cancelled_one_waits_for_the_session_that_is_about_to_en
         ending.execute("SELECT pg_advisory_lock(hashtext('imgsearch.upkeep'))")
         timer = threading.Timer(0.5, ending.execute, ["SELECT pg_advisory_unlock_all()"])
         timer.start()
-        upkeep.build(settings)
+        maintenance.build(settings)
         timer.join()
 
 
 def cancelled(settings: Settings) -> None:
     with pytest.raises(psycopg.errors.QueryCanceled):
-        upkeep.build(settings)
+        maintenance.build(settings)
 
 
 def test_two_at_once_are_refused_with_the_others_name_and_nonsense_too(
     settings: Settings, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(maintenance, "LOCK_SECONDS", 0.2)
     connection.execute("SELECT pg_advisory_lock(hashtext('imgsearch.upkeep'))")
     with pytest.raises(UsageError, match=rf"Another index .* by process {connection.info.backend_pid} \(postgres\)"):
-        upkeep.build(settings)
+        maintenance.build(settings)
     connection.execute("SELECT pg_advisory_unlock_all()")
     with pytest.raises(UsageError, match="2GB"):
-        upkeep.build(settings, memory="lots")
+        maintenance.build(settings, memory="lots")
 
 
 def test_vacuum_and_prewarm(settings: Settings, connection: Connection) -> None:
-    assert upkeep.vacuum(settings) == ["image", "job", "query_vector", "embedding_1"]
+    assert maintenance.vacuum(settings) == ["image", "job", "query_vector", "embedding_1"]
     ticks: list[str] = []
-    assert upkeep.prewarm(connection, seconds=1, tick=lambda what, done, total: ticks.append(what)).startswith("read")
+    assert maintenance.prewarm(connection, seconds=1, tick=lambda what, done, total: ticks.append(what)).startswith(
+        "read"
+    )
     assert ticks
 
 
@@ -187,8 +189,8 @@ def test_a_promoted_attribute_finds_what_the_attribute_found(connection: Connect
     before = [answers(connection, attributes) for attributes in asked]
     assert any(before)
     for name, kind in (("colour", "text"), ("size", "number"), ("new", "boolean")):
-        assert upkeep.promote(connection, name, kind) == f"attribute_{name}"
-        assert upkeep.promote(connection, name, kind) == f"attribute_{name}"
+        assert maintenance.promote(connection, name, kind) == f"attribute_{name}"
+        assert maintenance.promote(connection, name, kind) == f"attribute_{name}"
     connection.execute("SELECT imgsearch.refresh_sample()")
     for attributes, found in zip(asked, before, strict=True):
         assert answers(connection, attributes) == found, attributes
@@ -202,8 +204,8 @@ def test_a_promoted_attribute_finds_what_the_attribute_found(connection: Connect
     )
     connection.execute("DELETE FROM imgsearch.image WHERE image_id = %s", (large,))
     for name in ("colour", "size", "new"):
-        assert upkeep.demote(connection, name)
-        assert not upkeep.demote(connection, name)
+        assert maintenance.demote(connection, name)
+        assert not maintenance.demote(connection, name)
     for attributes, found in zip(asked, before, strict=True):
         assert answers(connection, attributes) == found, attributes
 
@@ -218,12 +220,12 @@ def answers(connection: Connection, attributes: dict[str, Any]) -> list[int] | s
 @pytest.mark.parametrize(("name", "kind"), [("colour", "date"), ("", "text")])
 def test_promoting_nonsense_is_refused(connection: Connection, name: str, kind: str) -> None:
     with pytest.raises(UsageError, match="text, number or boolean"):
-        upkeep.promote(connection, name, kind)
+        maintenance.promote(connection, name, kind)
 
 
 def test_names_from_outside_stay_names(connection: Connection) -> None:
     for name in ("it's", 'a"b', "x'); DROP TABLE imgsearch.image; --", "Ärmel länge", "$1", "%s {index}"):
-        column = upkeep.promote(connection, name, "text")
+        column = maintenance.promote(connection, name, "text")
         connection.execute(
             "INSERT INTO imgsearch.image (tenant_id, product_id, uri, attributes) "
             "VALUES ('names', %s, 'store:x', jsonb_build_object(%s::text, 'here'))",
@@ -234,7 +236,7 @@ def test_names_from_outside_stay_names(connection: Connection) -> None:
                 psycopg.sql.Identifier(column)
             )
         ).fetchone() == (1,)
-        assert upkeep.demote(connection, name)
+        assert maintenance.demote(connection, name)
 
 
 def test_the_commands(run: Run, connection: Connection, settings: Settings) -> None:  # noqa: F811
