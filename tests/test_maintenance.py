@@ -21,7 +21,7 @@ from imgsearch.spaces.space import Space, ensure
 from tests.crowd import crowd
 from tests.processes import eventually
 from tests.shop import Row, database, fill
-from tests.test_cli import Run, run  # noqa: F401
+from tests.terminal import Run
 
 Connection = psycopg.Connection[Any]
 HNSW = (
@@ -239,7 +239,7 @@ def test_names_from_outside_stay_names(connection: Connection) -> None:
         assert maintenance.demote(connection, name)
 
 
-def test_the_commands(run: Run, connection: Connection, settings: Settings) -> None:  # noqa: F811
+def test_the_commands(run: Run, connection: Connection, settings: Settings) -> None:
     environ = {"IMGSEARCH_DATABASE_URL": settings.database_url}
     assert run("index", "drop", "--json", **environ).document == {"dropped": True}
     assert "built" in run("index", "build", **environ).out
