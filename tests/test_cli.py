@@ -106,7 +106,7 @@ def test_every_filter_is_an_option_and_one_place_makes_the_value() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--created-after", "yesterday", "is no time"),
+        ("--created-after", "yesterday", "is not a time"),
         ("--condition", "{", "not JSON"),
         ("--condition", "[]", "JSON object"),
     ],
