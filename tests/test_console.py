@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.spaces.space import Space
 from tests.shop import Row, fill
 
@@ -27,9 +27,9 @@ def shop(connection: Connection, space: Space) -> Connection:
     """Two hundred pictures, and a text that was asked."""
     vectors = FakeEncoder().embed_texts([f"thing {n}" for n in range(200)])
     fill(connection, space, [Row(vector=list(v), price=float(n % 100)) for n, v in enumerate(vectors)])
-    question.ask(connection, question.of_text("red canvas shoe"))
-    [asked] = question.claim(connection, space.space_id, 1)
-    question.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["red canvas shoe"])[0])
+    cache.ask(connection, cache.of_text("red canvas shoe"))
+    [asked] = cache.claim(connection, space.space_id, 1)
+    cache.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["red canvas shoe"])[0])
     connection.execute("ANALYZE imgsearch.image, imgsearch.embedding_1")
     return connection
 

@@ -18,7 +18,7 @@ from imgsearch import db, picture, storage
 from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.ingest import queue, upload
 from imgsearch.ingest.queue import Delivery
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.storage import Store, open_store
@@ -48,9 +48,9 @@ def shop(connection: Connection, space: Space, store: Store) -> Connection:
     for number in (*range(8), SHARED):
         store.put_thumbnail(picture.digest(pictures.draw(number)), b"thumbnail")
     for number in (0, 5):
-        asked = question.of_picture(pictures.draw(number))
-        question.ask(connection, asked)
-        question.answer(connection, 1, asked, VECTOR)  # type: ignore[arg-type]
+        asked = cache.of_picture(pictures.draw(number))
+        cache.ask(connection, asked)
+        cache.answer(connection, 1, asked, VECTOR)  # type: ignore[arg-type]
     return connection
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from imgsearch.cli.app import app
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import upload
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.settings import table as settings_table
 from imgsearch.spaces.space import Space
@@ -84,9 +84,9 @@ def test_every_sql_block_runs(shop: Connection) -> None:
 
 @pytest.mark.parametrize("name", DOCS)
 def test_every_sql_block_of_the_documentation_runs(name: str, connection: Connection, space: Space) -> None:
-    question.ask(connection, question.of_text("red canvas shoe"))
-    [asked] = question.claim(connection, space.space_id, 1)
-    question.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["red canvas shoe"])[0])
+    cache.ask(connection, cache.of_text("red canvas shoe"))
+    [asked] = cache.claim(connection, space.space_id, 1)
+    cache.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["red canvas shoe"])[0])
     assert blocks("sql", DOCS[name])
     for block in blocks("sql", DOCS[name]):
         for statement in re.split(r";\s*(?:--.*)?\n", block):

@@ -10,7 +10,7 @@ import pytest
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import UsageError
 from imgsearch.ops import tuning
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.spaces.space import Space
 from tests.crowd import crowd
 from tests.terminal import Run
@@ -24,9 +24,9 @@ def shop(connection: Connection, space: Space) -> Connection:
     crowd(connection, space, 2500, spread=2.0)
     texts = ["red shoe", "blue bag", "a lamp"]
     for text in texts:
-        question.ask(connection, question.of_text(text))
-    for asked in question.claim(connection, space.space_id, 9):
-        question.answer(connection, space.space_id, asked, FakeEncoder().embed_texts([asked.query or ""])[0])
+        cache.ask(connection, cache.of_text(text))
+    for asked in cache.claim(connection, space.space_id, 9):
+        cache.answer(connection, space.space_id, asked, FakeEncoder().embed_texts([asked.query or ""])[0])
     return connection
 
 

@@ -16,7 +16,7 @@ from imgsearch import db, schema
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Space
@@ -40,9 +40,9 @@ def shop(connection: Connection, space: Space) -> Connection:
     while claims := queue.claim(connection, worker="w", limit=500, lease_seconds=60):
         made = [Delivery(claim=c, sha256=c.sha256 or b"", embedding=vector()) for c in claims]
         assert len(queue.deliver(connection, space.space_id, made)) == len(claims)
-    question.ask(connection, question.of_text("shoe"))
-    [asked] = question.claim(connection, space.space_id, 1)
-    question.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["shoe"])[0])
+    cache.ask(connection, cache.of_text("shoe"))
+    [asked] = cache.claim(connection, space.space_id, 1)
+    cache.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["shoe"])[0])
     return connection
 
 
@@ -143,7 +143,7 @@ def test_a_reader_asks_but_neither_writes_nor_reads_what_others_ask(shop: Connec
         speak_for(reader, "tenant1")
         found = reader.execute("SELECT count(*) FROM imgsearch.search('shoe', k => 5)").fetchone()
         assert found == (5,)
-    question.ask(reader, question.of_text("a new text"))
+    cache.ask(reader, cache.of_text("a new text"))
     assert shop.execute("SELECT count(*) FROM imgsearch.query_vector WHERE answered_at IS NULL").fetchone() == (1,)
     for forbidden in (
         "SELECT query FROM imgsearch.query_vector",

@@ -15,7 +15,7 @@ import typer
 from rich.syntax import Syntax
 
 from imgsearch import db
-from imgsearch.cli import search as questions
+from imgsearch.cli import search as search_command
 from imgsearch.cli import serve, servers
 from imgsearch.cli.add import Summary, wait_until_searchable
 from imgsearch.cli.console import as_json, errors, output, progress
@@ -155,14 +155,14 @@ def _ask(connection: psycopg.Connection[Any], settings: Settings, wanted: Search
     if not quiet:
         output.rule(f"[bold]{title}", align="left", style="dim")
         output.print(Syntax(statement, "postgresql", theme="ansi_dark", background_color="default", word_wrap=True))
-        questions.show(hits, resolved)
+        search_command.show(hits, resolved)
         output.print()
     return {
         "query": title,
         "filter": wanted.filters,
         "sql": statement,
         "took_ms": round(took_ms, 2),
-        "rows": questions.rows(hits),
+        "rows": search_command.rows(hits),
     }
 
 

@@ -19,7 +19,7 @@ from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import models, site
 from imgsearch.django.similar import similar_for
 from imgsearch.errors import ImgsearchError, QueryError
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.query.resolution import MAX_TEXT, Resolved
 
 BY_PICTURE = "picture:"  # a search for a picture asked before, by its digest: a changelist has an address for it
@@ -88,7 +88,7 @@ class ImageSearchAdmin(admin.ModelAdmin):
         except ImgsearchError as error:
             self.message_user(request, str(error), messages.WARNING)
             return HttpResponseRedirect(back)
-        return HttpResponseRedirect(f"{back}?q={BY_PICTURE}{question.of_picture(kept.question).key.hex()}")
+        return HttpResponseRedirect(f"{back}?q={BY_PICTURE}{cache.of_picture(kept.question).key.hex()}")
 
     @admin.display(description="picture")
     def picture_state(self, instance: Any) -> str:

@@ -23,9 +23,9 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 
-def open_to_strangers(view: _View) -> _View:
+def public(view: _View) -> _View:
     """Mark a view that needs no identity: health, static files, signed links, the sign-in form."""
-    view.imgsearch_open = True  # type: ignore[attr-defined]
+    view.imgsearch_public = True  # type: ignore[attr-defined]
     return view
 
 
@@ -53,7 +53,7 @@ def admit() -> Response | None:
         return None  # a browser asks beforehand, without credentials; flask-cors answers it
     if state.allow_anonymous:
         _from_this_machine()
-    if getattr(current_app.view_functions.get(request.endpoint or ""), "imgsearch_open", False) or _is_static():
+    if getattr(current_app.view_functions.get(request.endpoint or ""), "imgsearch_public", False) or _is_static():
         return None
     bearer = request.authorization if request.authorization and request.authorization.type == "bearer" else None
     if bearer is None and request.method not in _SAFE:

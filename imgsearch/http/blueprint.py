@@ -56,7 +56,7 @@ def before() -> Response | None:
 
 def failed(error: Exception) -> Response:
     """Return an error as a problem document."""
-    return problem.response(problem.of(error))
+    return problem.response(problem.from_exception(error))
 
 
 def after(response: Response) -> Response:

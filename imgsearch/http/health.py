@@ -17,8 +17,8 @@ from imgsearch.ops.metrics import queue_exposition
 
 def mount(blueprint: Blueprint) -> None:
     """Add the routes."""
-    blueprint.add_url_rule("/healthz", "healthz", access.open_to_strangers(alive))
-    blueprint.add_url_rule("/readyz", "readyz", access.open_to_strangers(ready))
+    blueprint.add_url_rule("/healthz", "healthz", access.public(alive))
+    blueprint.add_url_rule("/readyz", "readyz", access.public(ready))
     blueprint.add_url_rule("/v1/status", "v1_status", access.needs("admin")(status))
     blueprint.add_url_rule("/metrics", "metrics", access.needs("admin")(metrics))
 

@@ -119,7 +119,7 @@ _FILE = {"type": "string", "format": "binary"}
 
 def mount(blueprint: Blueprint) -> None:
     """Add the route of the document."""
-    blueprint.add_url_rule("/v1/openapi.json", "v1_openapi", access.open_to_strangers(serve))
+    blueprint.add_url_rule("/v1/openapi.json", "v1_openapi", access.public(serve))
 
 
 def serve() -> Response:

@@ -63,7 +63,7 @@ def bad_request(detail: str, code: str = "bad_request") -> Problem:
     return Problem(400, code, detail)
 
 
-def of(error: BaseException) -> Problem:
+def from_exception(error: BaseException) -> Problem:
     """Return the problem document of an error; an unforeseen one goes to the log, whole."""
     if isinstance(error, Problem):
         return error

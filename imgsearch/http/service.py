@@ -16,9 +16,8 @@ from imgsearch.http import links, responses
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.picture import DEFAULT_LIMITS
-from imgsearch.query import ImageId, Query, Resolved, resolve
-from imgsearch.query import cache as question
-from imgsearch.query.cache import Question
+from imgsearch.query import ImageId, Query, Resolved, cache, resolve
+from imgsearch.query.cache import Entry
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
 from imgsearch.retrieval.combine import combine
@@ -92,7 +91,7 @@ def vector_of(
 
 def remembered(connection: Connection[Any], photo: bytes) -> Resolved:
     """Return the vector of a photo that was asked before, by its digest. Raises QueryError when it is forgotten."""
-    found = question.look_up(connection, Question(kind="picture", key=photo))
+    found = cache.look_up(connection, Entry(kind="picture", key=photo))
     if found is None or found.embedding is None:
         raise QueryError(FORGOTTEN)
     return Resolved(vector=found.embedding, space_id=found.space_id, source="database", took_ms=0.0, kind="picture")

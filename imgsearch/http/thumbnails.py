@@ -16,7 +16,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 def mount(blueprint: Blueprint) -> None:
     """Add the route of thumbnails."""
-    blueprint.add_url_rule("/thumbnail/<name>.webp", "thumbnail", access.open_to_strangers(thumbnail))
+    blueprint.add_url_rule("/thumbnail/<name>.webp", "thumbnail", access.public(thumbnail))
 
 
 def thumbnail(name: str) -> Response:

@@ -30,12 +30,12 @@ def make() -> Blueprint:
 
 def failed(error: Exception) -> Response:
     """Return an error as a page."""
-    return frame.failed(problem.of(error))
+    return frame.failed(problem.from_exception(error))
 
 
 def failed_anywhere(error: Exception) -> Response:
     """Return an error where no route was found: as a page to a browser, else as a problem document."""
-    found = problem.of(error)
+    found = problem.from_exception(error)
     accepts = request.accept_mimetypes
     is_api = request.path.startswith(f"{app_state().url_prefix}/v1/") or request.blueprint == "imgsearch"
     if not is_api and accepts.accept_html and accepts.best != "*/*":

@@ -178,7 +178,7 @@ class _Panel:
         *,
         approximate: bool = False,
     ) -> Choice:
-        where = urls.of(self.state, wanted)
+        where = urls.url_of(self.state, wanted)
         return Choice(
             name=name, value=value, label=label, count=count, chosen=chosen, address=where, approximate=approximate
         )

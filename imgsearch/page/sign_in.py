@@ -15,7 +15,7 @@ from imgsearch.page.frame import frame
 def mount(blueprint: Blueprint) -> None:
     """Add the routes."""
 
-    @access.open_to_strangers
+    @access.public
     def enter() -> Any:
         state, key = app_state(), request.form.get("key", "").strip()
         access.from_our_own_page()
@@ -30,7 +30,7 @@ def mount(blueprint: Blueprint) -> None:
         left.set_cookie(access.COOKIE, key, httponly=True, samesite="Lax", secure=request.is_secure, path=path)
         return left
 
-    @access.open_to_strangers
+    @access.public
     def leave() -> Any:
         access.from_our_own_page()
         left = redirect(url_for("imgsearch_page.show"), 303)

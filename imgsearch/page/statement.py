@@ -13,7 +13,7 @@ from imgsearch.page.urls import attributes, categories
 from imgsearch.retrieval.filters import Filters
 
 
-def of(asked: SearchRequest, before: int | None = None) -> str:
+def statement_of(asked: SearchRequest, before: int | None = None) -> str:
     """Return the statement: what it finds is what the page shows, in the same order."""
     arguments = [_query(asked)] if asked.likes else []
     arguments += _named(asked.filters) if asked.likes else _packed(asked.filters)

@@ -79,7 +79,7 @@ def states(state: AppState) -> dict[str, Any]:
             "state": row["state"],
             "error": row["error"],
             "thumbnail": links.thumbnail(state, row["sha256"]) if row["state"] == "ready" else None,
-            "more": urls.of(state, SearchRequest(more=(row["image_id"],))),
+            "more": urls.url_of(state, SearchRequest(more=(row["image_id"],))),
         }
         for row in rows
     ]

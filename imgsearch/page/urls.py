@@ -87,7 +87,7 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
     return found
 
 
-def of(state: AppState, asked: SearchRequest, *more: tuple[str, Any]) -> str:
+def url_of(state: AppState, asked: SearchRequest, *more: tuple[str, Any]) -> str:
     """Return the address of a search; `more` goes with it (where a page goes on)."""
     written = urlencode([*pairs(state, asked), *more])
     return url_for("imgsearch_page.show") + (f"?{written}" if written else "")

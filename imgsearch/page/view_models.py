@@ -95,7 +95,7 @@ def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, bytes]
             Chip(
                 kind="photo",
                 label="Your photo",
-                without=urls.of(state, replace(asked, photo=None, after=None)),
+                without=urls.url_of(state, replace(asked, photo=None, after=None)),
                 photo=token,
             )
         )
@@ -104,7 +104,7 @@ def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, bytes]
             rest = tuple(one for one in ids if one != image_id)
             without = replace(asked, after=None, **{kind: rest})  # type: ignore[arg-type]
             thumbnail = links.thumbnail(state, digests.get(image_id))
-            chips.append(Chip(kind=kind, label=label, without=urls.of(state, without), thumbnail=thumbnail))
+            chips.append(Chip(kind=kind, label=label, without=urls.url_of(state, without), thumbnail=thumbnail))
     return chips
 
 
@@ -114,7 +114,7 @@ def filters(state: AppState, asked: SearchRequest, *, any_tenant: bool) -> list[
     chips = []
 
     def add(label: str, without: SearchRequest) -> None:
-        chips.append(Chip(kind="filter", label=label, without=urls.of(state, without)))
+        chips.append(Chip(kind="filter", label=label, without=urls.url_of(state, without)))
 
     if given.tenant is not None and any_tenant:
         add(given.tenant, urls.with_filters(asked, tenant=None))
@@ -159,18 +159,18 @@ def ideas(state: AppState, asked: SearchRequest, panel: Facets) -> list[tuple[st
     words = [
         f"{colours[n % len(colours)]} {category}" if colours else category for n, category in enumerate(categories[:5])
     ]
-    return [(word, urls.of(state, replace(asked, text=word, after=None))) for word in words]
+    return [(word, urls.url_of(state, replace(asked, text=word, after=None))) for word in words]
 
 
 def _more(state: AppState, asked: SearchRequest, image_id: int) -> str:
     less = tuple(one for one in asked.less if one != image_id)
-    return urls.of(state, replace(asked, more=(*_others(asked.more, image_id), image_id), less=less, after=None))
+    return urls.url_of(state, replace(asked, more=(*_others(asked.more, image_id), image_id), less=less, after=None))
 
 
 def _less(state: AppState, asked: SearchRequest, image_id: int) -> str | None:
     near = _others(asked.more, image_id)
     wanted = replace(asked, more=near, less=(*_others(asked.less, image_id), image_id), after=None)
-    return urls.of(state, wanted) if wanted.likes else None
+    return urls.url_of(state, wanted) if wanted.likes else None
 
 
 def _others(ids: tuple[int, ...], image_id: int) -> tuple[int, ...]:

@@ -13,14 +13,14 @@ from imgsearch import picture
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, NoSpace
 from imgsearch.http import access, service
-from imgsearch.http.problem import Problem, bad_request, of
+from imgsearch.http.problem import Problem, bad_request, from_exception
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
 from imgsearch.page import facets, statement, urls, view_models
 from imgsearch.page.facets import Facets
 from imgsearch.page.frame import frame
 from imgsearch.page.view_models import Card, Chip
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.retrieval.by_filters import values_of
 from imgsearch.retrieval.filters import Filters
 
@@ -73,9 +73,9 @@ def photo() -> Any:
         with state.session(asked.filters.tenant) as connection:
             service.vector_of(state, connection, SearchRequest(filters=asked.filters), data)
     except _FAILURES as error:
-        return _page(state, View(asked=asked, problem=of(error)))
-    asked = replace(asked, photo=question.of_picture(data).key, after=None)
-    return redirect(urls.of(state, asked), 303)
+        return _page(state, View(asked=asked, problem=from_exception(error)))
+    asked = replace(asked, photo=cache.of_picture(data).key, after=None)
+    return redirect(urls.url_of(state, asked), 303)
 
 
 @access.needs("admin")
@@ -111,7 +111,7 @@ def _look(state: AppState, asked: SearchRequest) -> View:
     except NoSpace:
         return replace(view, empty_site=True)
     except _FAILURES as error:
-        view = replace(view, problem=of(error))
+        view = replace(view, problem=from_exception(error))
     return _count(state, view)
 
 
@@ -123,7 +123,7 @@ def _count(state: AppState, view: View) -> View:
             panel = facets.facets(state, connection, asked, tenants=access.me().tenant is None)
             digests = service.details(connection, [*asked.more, *asked.less], asked.filters.tenant)
     except _FAILURES as error:
-        return replace(view, problem=view.problem or of(error))
+        return replace(view, problem=view.problem or from_exception(error))
     took = (time.perf_counter() - began) * 1000
     return replace(view, panel=panel, facets_ms=took, examples=tuple(view_models.examples(state, asked, digests)))
 
@@ -137,11 +137,11 @@ def _page(state: AppState, view: View) -> Response:
         asked=asked,
         pairs=urls.pairs(state, asked),
         chips=view_models.filters(state, asked, any_tenant=access.me().tenant is None),
-        without_filters=urls.of(state, replace(asked, filters=Filters(), after=None)),
-        without_words=urls.of(state, SearchRequest(filters=asked.filters)),
+        without_filters=urls.url_of(state, replace(asked, filters=Filters(), after=None)),
+        without_words=urls.url_of(state, SearchRequest(filters=asked.filters)),
         relaxed=_relaxed(state, view),
         ideas=view_models.ideas(state, asked, view.panel),
-        statement=(written := statement.of(asked, urls.before(request.args))),
+        statement=(written := statement.statement_of(asked, urls.before(request.args))),
         statement_line=statement.on_one_line(written),
         explain=_beside(state, asked, "explain"),
         onward=_onward(state, view),
@@ -151,7 +151,7 @@ def _page(state: AppState, view: View) -> Response:
     if request.headers.get("HX-Request"):
         goes_on = request.method == "POST" or "after" in request.args or "before" in request.args
         if goes_on or not view.problem:  # the address bar keeps what can be opened again
-            made.headers["HX-Push-Url"] = "false" if goes_on else urls.of(state, asked)
+            made.headers["HX-Push-Url"] = "false" if goes_on else urls.url_of(state, asked)
     if found is not None:
         parts = (("resolve", found.resolve_ms), ("sql", found.hits.took_ms), ("facets", view.facets_ms))
         made.headers["Server-Timing"] = ", ".join(f"{name};dur={took:.1f}" for name, took in parts)
@@ -164,8 +164,8 @@ def _onward(state: AppState, view: View) -> str | None:
         return None
     if view.found is not None:
         hits = view.found.hits
-        return None if hits.after is None else urls.of(state, view.asked, ("after", hits.after))
-    return urls.of(state, view.asked, ("before", view.cards[-1].image_id))
+        return None if hits.after is None else urls.url_of(state, view.asked, ("after", hits.after))
+    return urls.url_of(state, view.asked, ("before", view.cards[-1].image_id))
 
 
 def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
@@ -174,12 +174,12 @@ def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
         return []
     with state.session(view.asked.filters.tenant) as connection:
         counted = [
-            (Chip(kind="filter", label=label, without=urls.of(state, less)), facets.matches(connection, less))
+            (Chip(kind="filter", label=label, without=urls.url_of(state, less)), facets.matches(connection, less))
             for label, less in view_models.looser(view.asked)
         ]
     return sorted((one for one in counted if one[1]), key=lambda one: -one[1])
 
 
 def _beside(state: AppState, asked: SearchRequest, place: str) -> str:
-    where, mark, query = urls.of(state, asked).partition("?")
+    where, mark, query = urls.url_of(state, asked).partition("?")
     return f"{where}{place}{mark}{query}"

@@ -15,7 +15,7 @@ Kind = Literal["text", "picture"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Entry:
     """One question: a text or the bytes of a picture."""
 
     kind: Kind
@@ -25,7 +25,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Cached:
     """What the database knows of a question: `embedding` in pgvector's text form, or None."""
 
     space_id: int
@@ -47,44 +47,44 @@ def canonical(query: str) -> str:
     return " ".join(query.lower().translate(PUNCTUATION).split())
 
 
-def of_text(query: str) -> Question:
+def of_text(query: str) -> Entry:
     """Return the question for a text; its key is the digest of the canonical text.
 
     The canonical text is also what is asked, so that database and Python agree on the key whatever the database's
     locale makes of lower().
     """
     wanted = canonical(query)
-    return Question(kind="text", key=sha256(wanted.encode()).digest(), query=wanted)
+    return Entry(kind="text", key=sha256(wanted.encode()).digest(), query=wanted)
 
 
-def of_picture(picture: bytes) -> Question:
+def of_picture(picture: bytes) -> Entry:
     """Return the question for the bytes of a picture; its key is their digest."""
-    return Question(kind="picture", key=sha256(picture).digest(), picture=picture)
+    return Entry(kind="picture", key=sha256(picture).digest(), picture=picture)
 
 
-def look_up(connection: Connection[Any], question: Question, known_space: int | None = None) -> Found | None:
+def look_up(connection: Connection[Any], entry: Entry, known_space: int | None = None) -> Cached | None:
     """Return what is known of a question in the searched space; None when there is no space yet."""
-    values = {"kind": question.kind, "key": question.key, "known_space": known_space}
-    row = sql.run(connection, "question", "look_up", values).fetchone()
-    return None if row is None else Found(**row)
+    values = {"kind": entry.kind, "key": entry.key, "known_space": known_space}
+    row = sql.run(connection, "query_cache", "look_up", values).fetchone()
+    return None if row is None else Cached(**row)
 
 
-def ask(connection: Connection[Any], question: Question) -> None:
+def ask(connection: Connection[Any], entry: Entry) -> None:
     """Queue a question for a query worker; takes effect when `connection` commits."""
-    sql.run(connection, "question", "ask", {"query": question.query, "picture": question.picture})
+    sql.run(connection, "query_cache", "ask", {"query": entry.query, "picture": entry.picture})
 
 
-def claim(connection: Connection[Any], space_id: int, limit: int) -> list[Question]:
+def claim(connection: Connection[Any], space_id: int, limit: int) -> list[Entry]:
     """Take up to `limit` waiting questions of a space."""
     return [
-        Question(**row) for row in sql.rows(connection, "question", "claim", {"space_id": space_id, "limit": limit})
+        Entry(**row) for row in sql.rows(connection, "query_cache", "claim", {"space_id": space_id, "limit": limit})
     ]
 
 
 def answer(
     connection: Connection[Any],
     space_id: int,
-    question: Question,
+    entry: Entry,
     embedding: Array | None = None,
     *,
     error_code: str | None = None,
@@ -93,10 +93,10 @@ def answer(
     """Write the vector of a question, or why there is none, and wake whoever waits for it."""
     values = {
         "space_id": space_id,
-        "kind": question.kind,
-        "key": question.key,
+        "kind": entry.kind,
+        "key": entry.key,
         "embedding": None if embedding is None else vector_literal(embedding),
         "error_code": error_code,
         "error": error,
     }
-    sql.run(connection, "question", "answer", values)
+    sql.run(connection, "query_cache", "answer", values)

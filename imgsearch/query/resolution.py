@@ -23,8 +23,8 @@ from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.run_blocking import run_blocking
 from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryError, QueryTimeout, UnknownImage, VectorError
-from imgsearch.query import cache as question
-from imgsearch.query.cache import Question
+from imgsearch.query import cache
+from imgsearch.query.cache import Entry
 from imgsearch.spaces import space
 
 MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
@@ -82,7 +82,7 @@ def resolve(
             raise UnknownImage(f"Image {query.image_id} does not exist or has no vector yet; look at imgsearch.status.")
         return _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
     if isinstance(query, str | bytes | Path):
-        asked = _question(query)
+        asked = _entry(query)
         space_id, vector, source = _answer(lent, asked, timeout, notify)
         return _resolved(space_id, vector, source, asked.kind, began)
     active = space.require(lent)
@@ -105,16 +105,16 @@ def checked(vector: Sequence[float], dimension: int) -> str:
     return literal
 
 
-def _question(query: str | bytes | Path) -> Question:
+def _entry(query: str | bytes | Path) -> Entry:
     if isinstance(query, str):
         if len(query) > MAX_TEXT:
             raise QueryError(f"The query has {len(query)} characters, the limit is {MAX_TEXT}; shorten it.")
-        if not question.canonical(query) or "\0" in query:
+        if not cache.canonical(query) or "\0" in query:
             raise QueryError('The query is empty; ask for something, for example "red canvas shoe".')
-        return question.of_text(query)
+        return cache.of_text(query)
     data = query if isinstance(query, bytes) else _read(query)
     picture.inspect(data)
-    return question.of_picture(data)
+    return cache.of_picture(data)
 
 
 def _read(path: Path) -> bytes:
@@ -125,12 +125,12 @@ def _read(path: Path) -> bytes:
 
 
 def _answer(
-    lent: psycopg.Connection[Any], asked: Question, timeout: float, notify: Callable[[], Any] | None
+    lent: psycopg.Connection[Any], asked: Entry, timeout: float, notify: Callable[[], Any] | None
 ) -> tuple[int, str, Source]:
     memory_key = lent.info.dsn.encode() + asked.kind.encode() + asked.key
     with _memory_lock:
         remembered = _memory.get(memory_key)
-    found = question.look_up(lent, asked, remembered[0] if remembered else None)
+    found = cache.look_up(lent, asked, remembered[0] if remembered else None)
     if found is None:
         raise NoSpace
     if remembered and remembered[0] == found.space_id:
@@ -150,18 +150,18 @@ def _answer(
 
 
 def _wait(
-    lent: psycopg.Connection[Any], asked: Question, timeout: float, notify: Callable[[], Any] | None
-) -> question.Found:
+    lent: psycopg.Connection[Any], asked: Entry, timeout: float, notify: Callable[[], Any] | None
+) -> cache.Cached:
     """Ask on a connection of our own and wait for the answer: the caller's transaction must not be committed."""
     deadline = time.monotonic() + timeout
     options: dict[str, Any] = {"password": lent.info.password} if lent.info.password else {}
     with psycopg.connect(lent.info.dsn, autocommit=True, application_name="imgsearch query", **options) as side:
         side.execute("LISTEN imgsearch_answer")
-        question.ask(side, asked)
+        cache.ask(side, asked)
         if notify is not None:
             notify()
         while True:
-            found = question.look_up(side, asked)
+            found = cache.look_up(side, asked)
             if found is None:
                 raise NoSpace
             if found.answered:
@@ -178,7 +178,7 @@ def _wait(
                     break
 
 
-def _refusal(asked: Question, found: question.Found) -> ImgsearchError:
+def _refusal(asked: Entry, found: cache.Cached) -> ImgsearchError:
     message = found.error or "The query could not be embedded; try again in a minute."
     if asked.kind == "picture" and found.error_code:
         return PictureError(found.error_code, message)

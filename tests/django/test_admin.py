@@ -14,7 +14,7 @@ from imgsearch.db.psycopg_connection import driver
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.django import add
 from imgsearch.django.models import Image, Job
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from tests.django import filling
 from tests.django.filling import photo, point
 from tests.django.shop.models import Product
@@ -23,12 +23,12 @@ SHOP = "/admin/shop/product/"
 PICTURES = "/admin/imgsearch/image/"
 
 
-def answer(asked: question.Question, vector: list[float]) -> None:
+def answer(asked: cache.Entry, vector: list[float]) -> None:
     """Return a question as a query worker would, in this test's transaction."""
     lent = driver(connection)
-    question.ask(lent, asked)
-    for claimed in question.claim(lent, filling.space().space_id, 10):
-        question.answer(lent, filling.space().space_id, claimed, vector)
+    cache.ask(lent, asked)
+    for claimed in cache.claim(lent, filling.space().space_id, 10):
+        cache.answer(lent, filling.space().space_id, claimed, vector)
 
 
 class InTheAdmin(TestCase):
@@ -39,7 +39,7 @@ class InTheAdmin(TestCase):
         for n, product in enumerate(cls.products[:7]):
             add(product, photo(n * 30, 0, 0))
         filling.embed_waiting(lambda product, _: point(0.1 * (int(product) - cls.products[0].pk), 0))
-        answer(question.of_text("red shoe"), FakeEncoder().embed_texts(["red shoe"])[0].tolist())
+        answer(cache.of_text("red shoe"), FakeEncoder().embed_texts(["red shoe"])[0].tolist())
 
     def setUp(self) -> None:
         self.client.force_login(User.objects.create_superuser("admin"))
@@ -68,7 +68,7 @@ class InTheAdmin(TestCase):
 
     def test_search_by_picture_has_an_address(self) -> None:
         content = photo(5, 5, 5)
-        answer(question.of_picture(content), point(0.6, 0))
+        answer(cache.of_picture(content), point(0.6, 0))
         response = self.client.post(SHOP + "by-picture/", {"picture": SimpleUploadedFile("p.jpg", content)})
         assert response.status_code == 302
         assert self.names(self.get(response["Location"]))[:3] == ["shoe 6", "shoe 5", "shoe 4"]

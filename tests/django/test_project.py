@@ -19,7 +19,7 @@ from imgsearch.dev.testing import FAKE, FakeEncoder
 from imgsearch.django import Searchable, add, site
 from imgsearch.django.management.commands import imgsearch as command
 from imgsearch.errors import NoSpace, UsageError
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from tests.django import filling
 from tests.django.filling import photo, point
 from tests.django.routers import Reading
@@ -107,10 +107,10 @@ class Async(TestCase):
             add(product, photo(n, 0, 0))
         filling.embed_waiting(lambda product, _: point(0.1 * (int(product) - cls.products[0].pk), 0))
         lent = driver(connection)
-        question.ask(lent, question.of_text("near the first"))
-        [asked] = question.claim(lent, space.space_id, 1)
+        cache.ask(lent, cache.of_text("near the first"))
+        [asked] = cache.claim(lent, space.space_id, 1)
         vector = [1.0] + [0.0] * (FakeEncoder.dimension - 1)
-        question.answer(lent, space.space_id, asked, vector)
+        cache.answer(lent, space.space_id, asked, vector)
 
     async def test_an_async_view_ranks_with_async_for(self) -> None:
         response = await AsyncClient().get("/found", {"q": "near the first"})

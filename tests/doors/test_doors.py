@@ -13,8 +13,7 @@ from imgsearch import picture
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
-from imgsearch.query import ImageId
-from imgsearch.query import cache as question
+from imgsearch.query import ImageId, cache
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.storage import open_store
@@ -66,12 +65,12 @@ def work(connection: psycopg.Connection[Any], place: Place, space: Space) -> int
 
 def teach(connection: psycopg.Connection[Any], place: Place, space: Space, asked: bytes) -> None:
     """Return the questions that the scenario asks by words and by picture."""
-    for one in (question.of_text(WORDS), question.of_picture(asked)):
-        question.ask(connection, one)
-    for one in question.claim(connection, space.space_id, 10):
+    for one in (cache.of_text(WORDS), cache.of_picture(asked)):
+        cache.ask(connection, one)
+    for one in cache.claim(connection, space.space_id, 10):
         text = one.kind == "text"
         vector = FakeEncoder().embed_texts([WORDS])[0] if text else place.vector_of(one.picture or b"")
-        question.answer(connection, space.space_id, one, vector)  # type: ignore[arg-type]
+        cache.answer(connection, space.space_id, one, vector)  # type: ignore[arg-type]
 
 
 def all_agree(connection: psycopg.Connection[Any], place: Place, asked: bytes, like: int) -> list[list[int]]:

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.flask import create_app
 from imgsearch.ops import api_keys as keys
-from imgsearch.query import cache as question
+from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.shop import Row, fill
@@ -71,10 +71,10 @@ def teach(connection: Connection, space: Space) -> Teach:
     """Return a text as a query worker would have, so that a test without a worker can ask it."""
 
     def learn(text: str) -> list[float]:
-        asked = question.of_text(text)
+        asked = cache.of_text(text)
         [vector] = FakeEncoder().embed_texts([text])
-        question.ask(connection, asked)
-        question.answer(connection, space.space_id, asked, vector)
+        cache.ask(connection, asked)
+        cache.answer(connection, space.space_id, asked, vector)
         return [float(number) for number in vector]
 
     return learn

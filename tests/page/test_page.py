@@ -71,7 +71,7 @@ def test_every_state_is_an_address_and_back(anyone: FlaskClient, shop: list[int]
         here = app.extensions["imgsearch"]
         for where in STATES:
             asked = urls.read(here, MultiDict(parse_qs_multi(where)))
-            again = urls.read(here, MultiDict(parse_qs_multi(urls.of(here, asked))))
+            again = urls.read(here, MultiDict(parse_qs_multi(urls.url_of(here, asked))))
             assert SearchRequest(**{**vars(again), "after": asked.after}) == asked
 
 
@@ -254,7 +254,7 @@ def test_the_statement_of_awkward_values_is_quoted() -> None:
     asked = SearchRequest(
         text="it's", filters=Filters(tenant="a'b", category=("x,y", 'q"'), attributes={"k'": {"in": ["v'"]}})
     )
-    written = statement.of(asked)
+    written = statement.statement_of(asked)
     assert "'it''s'" in written
     assert "tenant => 'a''b'" in written
     assert "\n" not in statement.on_one_line(written)

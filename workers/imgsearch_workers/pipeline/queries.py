@@ -10,7 +10,7 @@ import psycopg
 
 from imgsearch.errors import PictureError
 from imgsearch.query import cache
-from imgsearch.query.cache import Question
+from imgsearch.query.cache import Entry
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model.device_errors import is_sticky
 from imgsearch_workers.model.encoder import Encoder, Pixels
@@ -58,7 +58,7 @@ class QueryLoop(WorkLoop):
             if not questions:
                 self.listener.wait()
 
-    def _answer_texts(self, connection: psycopg.Connection[Any], questions: list[Question]) -> None:
+    def _answer_texts(self, connection: psycopg.Connection[Any], questions: list[Entry]) -> None:
         if not questions:
             return
         try:
@@ -82,7 +82,7 @@ class QueryLoop(WorkLoop):
                 raise DeviceLost(str(error)) from error
             log.error("the model does not answer for the probe text: %s", error)
 
-    def _alone(self, connection: psycopg.Connection[Any], questions: list[Question], error: Exception) -> None:
+    def _alone(self, connection: psycopg.Connection[Any], questions: list[Entry], error: Exception) -> None:
         """One text that the model cannot answer must not take its neighbours along."""
         if len(questions) > 1:
             for question in questions:
@@ -90,8 +90,8 @@ class QueryLoop(WorkLoop):
             return
         cache.answer(connection, self.space_id, questions[0], error_code="not_embeddable", error=str(error))
 
-    def _answer_pictures(self, connection: psycopg.Connection[Any], questions: list[Question]) -> None:
-        decoded: list[tuple[Question, Pixels]] = []
+    def _answer_pictures(self, connection: psycopg.Connection[Any], questions: list[Entry]) -> None:
+        decoded: list[tuple[Entry, Pixels]] = []
         for question in questions:
             try:
                 decoded.append((question, self._pool.decode(question.picture or b"").pixels))

@@ -54,7 +54,7 @@ def sweep() -> None:
         with db.connect(settings, autocommit=True) as connection:
             queue.rescue(connection, max_attempts=settings.max_attempts)
             queue.enqueue_missing(connection)
-            sql.run(connection, "question", "forget", {"days": FORGET_DAYS})
+            sql.run(connection, "query_cache", "forget", {"days": FORGET_DAYS})
             sql.run(connection, "maintenance", "refresh_sample")
     except (psycopg.Error, ImgsearchError) as error:
         log.warning("the sweep comes again in a minute: %s", error)
