@@ -19,7 +19,9 @@ from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, PictureError, UsageError
 from imgsearch.ingest import catalogue, upload
 from imgsearch.ingest.catalogue import BadRow, Entry
+from imgsearch.ingest.upload import Added, Picture
 from imgsearch.settings import Settings, load_settings
+from imgsearch.storage import Store
 
 BATCH = 64  # images per transaction: few enough to be searchable early, many enough to be quick
 SHOWN_FAILURES = 20
@@ -86,18 +88,7 @@ def add_all(
     for number, entry in enumerate(entries, 1):
         try:
             with connection.transaction():  # a savepoint: one refused row leaves the batch as it was
-                found = upload.add(
-                    connection,
-                    entry.image,
-                    product_id=entry.product_id,
-                    tenant=entry.tenant_id or "default",
-                    position=entry.position,
-                    category=entry.category,
-                    price=entry.price,
-                    in_stock=entry.in_stock,
-                    attributes=entry.attributes,
-                    store=store,
-                )
+                found = add_entry(connection, entry, entry.image, store)
             summary.outcomes[found.outcome] += 1
             if found.waits:
                 summary.waiting.append(found.image_id)
@@ -109,6 +100,22 @@ def add_all(
             connection.commit()
         bar.advance(task)
     connection.commit()
+
+
+def add_entry(connection: psycopg.Connection[Any], entry: Entry, picture: Picture, store: Store) -> Added:
+    """Add the image of one entry; `picture` is where its bytes are, or the bytes."""
+    return upload.add(
+        connection,
+        picture,
+        product_id=entry.product_id,
+        tenant=entry.tenant_id or "default",
+        position=entry.position,
+        category=entry.category,
+        price=entry.price,
+        in_stock=entry.in_stock,
+        attributes=entry.attributes,
+        store=store,
+    )
 
 
 def wait_until_searchable(connection: psycopg.Connection[Any], images: list[int], bar: Progress) -> None:

@@ -17,7 +17,7 @@ from rich.syntax import Syntax
 from imgsearch import db
 from imgsearch.cli import search as search_command
 from imgsearch.cli import serve, servers
-from imgsearch.cli.add import Summary, wait_until_searchable
+from imgsearch.cli.add import Summary, add_entry, wait_until_searchable
 from imgsearch.cli.console import as_json, errors, output, progress
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError
@@ -81,18 +81,7 @@ def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *
             store = upload.open_store(settings.storage_url)
             task = bar.add_task("uploading", total=len(wanted))
             for number, (entry, picture) in enumerate(_drawn(wanted), 1):
-                found = upload.add(
-                    connection,
-                    picture,
-                    product_id=entry.product_id,
-                    tenant=entry.tenant_id or "default",
-                    position=entry.position,
-                    category=entry.category,
-                    price=entry.price,
-                    in_stock=entry.in_stock,
-                    attributes=entry.attributes,
-                    store=store,
-                )
+                found = add_entry(connection, entry, picture, store)
                 summary.waiting.append(found.image_id)
                 bar.advance(task)
                 if number % 50 == 0:
