@@ -90,8 +90,7 @@ def explain() -> Response:
             resolved = service.vector_of(state, connection, asked)
             given = values_of(resolved, asked.filters, k=asked.k)
             plan = dict(sql.rows(connection, "http", "weighed", given)[0])
-            lines = sql.rows(connection, "http", "plan", given)
-            plan["plan"] = "\n".join(row["QUERY PLAN"] for row in lines)
+            plan["plan"] = sql.plan(connection, "search", "search", given)
     return Response(render_template("imgsearch/explain.html", **frame(state), asked=asked, plan=plan))
 
 

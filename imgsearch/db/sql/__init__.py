@@ -17,6 +17,7 @@ from psycopg import Connection, Cursor
 from psycopg.rows import RowFactory, dict_row, tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
+_EXPLAIN = SQL("EXPLAIN (ANALYZE, BUFFERS, SETTINGS)\n")
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
@@ -76,6 +77,16 @@ def rows(
 ) -> Sequence[Any]:
     """Execute a named statement and return its rows as dicts."""
     return run(connection, file, name, values, **options).fetchall()
+
+
+def plan(connection: Connection[Any], file: str, name: str, values: Mapping[str, Any] | None = None) -> str:
+    """Execute a named statement under EXPLAIN ANALYZE and return its plan, with times and buffers."""
+    from imgsearch.db.sqlstate import translated
+
+    cursor = connection.cursor(row_factory=tuple_row)
+    with translated():
+        cursor.execute(_EXPLAIN + statement(file, name), values)
+    return "\n".join(line for (line,) in cursor)
 
 
 def value(
