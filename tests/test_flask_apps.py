@@ -79,9 +79,7 @@ def test_two_apps_keep_apart_what_is_theirs(settings: Settings, other: Settings)
         sqlalchemy.session.commit()
         assert not images.store.exists(address)
     assert (products(settings), products(other)) == (["one"], ["two"])
-    for name, made in apps.items():
-        printed = made.test_cli_runner().invoke(args=["imgsearch", "status"])
-        assert printed.exit_code == 0, name
+    for made in apps.values():
         made.extensions["imgsearch"].close()
 
 

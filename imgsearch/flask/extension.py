@@ -9,7 +9,6 @@ from flask import Flask, current_app, g
 
 from imgsearch import retrieval as searching
 from imgsearch.db.psycopg_connection import Connectable
-from imgsearch.flask import commands
 from imgsearch.http import blueprint
 from imgsearch.http.identity import Identity
 from imgsearch.http.state import EXTENSION, AppState, app_state
@@ -46,7 +45,7 @@ class ImageSearch:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Mount page, API and commands; read IMGSEARCH_… from `app.config`, else from the environment.
+        """Mount page and API; read IMGSEARCH_… from `app.config`, else from the environment.
 
         Opens nothing: connections are made by the first request that needs one. Raises SettingsError.
         """
@@ -58,7 +57,6 @@ class ImageSearch:
             from imgsearch.page import blueprint as page  # a host that wants the API alone never loads it
 
             app.register_blueprint(page.make(), url_prefix=self._url_prefix or None)
-        app.cli.add_command(commands.group)
         app.teardown_appcontext(_end_of_request)
 
     @property
