@@ -15,7 +15,7 @@ from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
 from imgsearch.query import ImageId, Resolved
 from imgsearch.retrieval.cte import found
 from imgsearch.retrieval.sample import is_image, plain, sampled
-from imgsearch.retrieval.template import LARGEST_PAGE
+from imgsearch.retrieval.template import LARGEST_OFFSET, LARGEST_PAGE
 from imgsearch.spaces.space import vector_literal
 from imgsearch.sqlalchemy.models import Image
 
@@ -45,8 +45,10 @@ def nearest(
     is not cached) is raised when the statement runs; `imgsearch.db.sqlstate.translate(error.orig)` returns the typed
     error.
     """
-    if not 1 <= limit <= LARGEST_PAGE or offset < 0:
+    if not 1 <= limit <= LARGEST_PAGE:
         raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")
+    if not 0 <= offset <= LARGEST_OFFSET:
+        raise UsageError(f"offset is {offset}, it must be from 0 to {LARGEST_OFFSET}.")
     _refuse(statement)
     froms = _froms(statement)
     tenant_id, image_id = _keys(froms)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from operator import index
 from typing import Any, TypedDict
 
 from imgsearch.errors import FilterError
@@ -87,17 +89,23 @@ NAMES = tuple(field.name for field in fields(Filters))
 
 
 def merged(filters: Filters | None, named: Mapping[str, Any]) -> Filters:
-    """Return one value of `filters=` and named arguments; the named ones win. Raises FilterError for unknown names."""
+    """Return one value of `filters=` and named arguments; the named ones win, None says
+    nothing. Raises FilterError for unknown names."""
     if not named:
         return filters or Filters()
-    return Filters.from_mapping({**(filters.given() if filters else {}), **named})
+    named_filters = Filters.from_mapping(named)
+    return replace(filters, **named_filters.given()) if filters else named_filters
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone; use for example datetime.now(UTC)")
         return value.isoformat()
     if isinstance(value, set | frozenset | tuple):
         return sorted(value) if isinstance(value, set | frozenset) else list(value)
+    with suppress(TypeError):
+        return index(value)  # numpy's whole numbers
     if hasattr(value, "__float__"):
-        return float(value)  # Decimal, numpy's numbers
+        return float(value)  # Decimal, numpy's other numbers
     raise TypeError(f"{type(value).__name__} is not a plain value")

@@ -24,6 +24,7 @@ from typing import Literal
 from imgsearch.db import sql
 
 LARGEST_PAGE = 1000
+LARGEST_OFFSET = 1_000_000_000
 DEEPEST_BY_BITS = 2000  # a page that ends farther down is found by comparing every candidate
 _LEADING = {"tenant_id", "category", "price"}  # what an index with the bits begins with
 _COVERED = {*_LEADING, "image_id", "in_stock"}  # and what it holds

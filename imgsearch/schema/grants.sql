@@ -19,7 +19,8 @@ FROM (VALUES
 
     -- imgsearch_writer is a member of imgsearch_reader.
     ('writer', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
-    ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['image']),
+    -- Not image_id: a role of one tenant that chose the id of another's image would stand in that one's results.
+    ('writer', 'INSERT (tenant_id, product_id, position, category, price, in_stock, attributes, uri, sha256, phash, attachment_id, created_at, updated_at), UPDATE, DELETE', 'table', ARRAY['image']),
 
     ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'job', 'query_vector', 'space', 'worker']),

@@ -36,6 +36,7 @@ BEGIN
             ELSE format('exact: compared every image that matches (%s) exactly.', answer.matches) END),
         ('share', jsonb_build_object('sampled', here.sampled, 'share', plan.share, 'nearby', coalesce(plan.nearby, plan.share)),
          CASE WHEN coalesce(here.sampled, 0) = 0 THEN 'There is no sample of the images, so how many match could not be guessed.'
+              WHEN plan.share IS NULL THEN 'How many match was not guessed: every one was looked at.'
               WHEN plan.share >= 1 THEN 'Every image matches.'
               ELSE format('Of %s sampled images %s %% match; near the query about %s %%.', here.sampled, round(100 * plan.share::numeric, 1),
                           round(100 * coalesce(plan.nearby, plan.share)::numeric, 1)) END);
@@ -77,7 +78,7 @@ BEGIN
     RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_way(f.answer, f.plan, first, again) e;
     RETURN QUERY
         SELECT 'promote', jsonb_build_object('attribute', o.key),
-               format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch index promote %1$s', o.key)
+               format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch index promote %s', o.key, imgsearch_internal.shell_word(o.key))
         FROM jsonb_object_keys((filters).attributes) o (key)
         WHERE (f.answer).strategy <> 'hnsw' AND NOT EXISTS (SELECT 1 FROM imgsearch.promoted_attribute x WHERE x.name = o.key);
     RETURN QUERY SELECT * FROM imgsearch_internal.explain_slowness();

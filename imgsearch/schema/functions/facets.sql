@@ -84,11 +84,17 @@ RETURNS TABLE (facet text, name text, value text, low double precision, high dou
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
-    total CONSTANT double precision := (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass);
-    share CONSTANT double precision := CASE WHEN total > 4 * facets.sample THEN 100.0 * facets.sample / total END;
+    row   record;
+    share double precision;  -- of the table, in percent: so many blocks that about `sample` of what matches is in them
 BEGIN
     PERFORM imgsearch_internal.active_space();
-    RETURN QUERY SELECT c.* FROM imgsearch_internal.column_facets(facets.filters) c;
+    FOR row IN SELECT c.* FROM imgsearch_internal.column_facets(facets.filters) c LOOP
+        IF row.facet = 'matches' AND row.count > 4 * facets.sample THEN
+            share := 100.0 * facets.sample / row.count;
+        END IF;
+        facet := row.facet; name := row.name; value := row.value; low := row.low; high := row.high; count := row.count; approximate := row.approximate;
+        RETURN NEXT;
+    END LOOP;
     RETURN QUERY SELECT a.* FROM (SELECT NULL AS chosen UNION ALL SELECT jsonb_object_keys((facets.filters).attributes)) x,
                  LATERAL imgsearch_internal.attribute_facets(facets.filters, x.chosen, share) a;
 END $$;

@@ -6,12 +6,16 @@ CREATE OR REPLACE FUNCTION imgsearch.filters_of(given jsonb) RETURNS imgsearch.f
 DECLARE
     f       imgsearch.filters;
     unknown text;
+    zoned   CONSTANT text := '[0-9]:[0-9]{2}[0-9:.]* *([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$';  -- without, a time is another one in each session
 BEGIN
     IF jsonb_typeof(given) <> 'object' THEN
         RAISE EXCEPTION 'imgsearch: filters are a JSON object, not a JSON %', jsonb_typeof(given)
             USING HINT = 'For example {"tenant": "acme", "max_price": 50}.', ERRCODE = 'IM008';
     ELSIF jsonb_typeof(given -> 'category') = 'string' THEN
         given := jsonb_set(given, '{category}', jsonb_build_array(given -> 'category'));
+    END IF;
+    IF (given ->> 'created_after' ~ zoned AND given ->> 'created_before' ~ zoned) IS FALSE THEN
+        RAISE EXCEPTION 'imgsearch: created_after and created_before need a time zone' USING HINT = 'For example 2026-01-31T00:00:00Z.', ERRCODE = 'IM008';
     END IF;
     f := jsonb_populate_record(NULL::imgsearch.filters, given);
     IF NOT to_jsonb(f) ?& ARRAY(SELECT jsonb_object_keys(given)) THEN
@@ -31,10 +35,12 @@ DECLARE
     long text := CASE WHEN cardinality(f.category) > 1000 THEN 'category holds more than 1000 values'
         WHEN cardinality(f.product_ids) > 1000 THEN 'product_ids holds more than 1000 values'
         WHEN cardinality(f.exclude_product_ids) > 1000 THEN 'exclude_product_ids holds more than 1000 values'
-        WHEN cardinality(f.exclude_image_ids) > 1000 THEN 'exclude_image_ids holds more than 1000 values' END;
+        WHEN cardinality(f.exclude_image_ids) > 1000 THEN 'exclude_image_ids holds more than 1000 values'
+        WHEN array_position(f.exclude_product_ids, NULL) IS NOT NULL OR array_position(f.exclude_image_ids, NULL) IS NOT NULL
+        THEN 'a list of exclusions holds a null' END;
 BEGIN
     IF long IS NOT NULL THEN
-        RAISE EXCEPTION 'imgsearch: %', long USING HINT = 'Ask for less at once, or join a table of your own: imgsearch.nearest().', ERRCODE = 'IM008';
+        RAISE EXCEPTION 'imgsearch: %', long USING HINT = 'Leave nulls out; for longer lists join a table of your own: nearest().', ERRCODE = 'IM008';
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.check_filters(imgsearch.filters) IS 'Raises which list of a filter is longer than a search takes.';
@@ -109,7 +115,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attribute_sql(text, text, jsonb, integer) IS 'The condition on one attribute; its own column answers where it was promoted.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.column_sql(name text, operator text, value jsonb, n integer) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.column_sql(name text, operator text, value jsonb, n integer) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     kind text := CASE name WHEN 'category' THEN 'text' WHEN 'product_id' THEN 'text' WHEN 'price' THEN 'double precision'
                            WHEN 'position' THEN 'integer' WHEN 'image_id' THEN 'bigint' WHEN 'in_stock' THEN 'boolean' WHEN 'created_at' THEN 'timestamptz' END;
@@ -124,7 +130,12 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: % % %: it is of type %', name, operator, left(value::text, 100), wanted
             USING HINT = 'For example {"category": ["shoes", "boots"], "price": {"max": 50}}.', ERRCODE = 'IM008';
     END IF;
-    IF kind IN ('timestamptz', 'bigint', 'integer') AND operator <> 'exists' THEN
+    IF kind = 'timestamptz' AND operator <> 'exists' AND EXISTS (
+        SELECT 1 FROM jsonb_array_elements_text(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END) e
+        WHERE e !~ '[0-9]:[0-9]{2}[0-9:.]* *([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN
+        RAISE EXCEPTION 'imgsearch: % % % has no time zone', name, operator, left(value::text, 100) USING HINT = 'For example 2026-01-31T00:00:00Z.', ERRCODE = 'IM008';
+    END IF;
+    IF kind IN ('timestamptz', 'bigint', 'integer', 'double precision') AND operator <> 'exists' THEN
         -- Refuses here, by name, what is no time or no whole number.
         EXECUTE format('SELECT ARRAY(SELECT jsonb_array_elements_text($1))::%s[]', kind) USING CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END;
     END IF;

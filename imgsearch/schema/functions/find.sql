@@ -3,6 +3,7 @@
 CREATE OR REPLACE FUNCTION imgsearch_internal.find(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
 ) LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, @extschema:vector@, pg_temp
 -- The few static statements keep one plan; the dynamic ones are planned for their values each time.
 SET plan_cache_mode = force_generic_plan
 SET jit = off
@@ -56,6 +57,8 @@ BEGIN
     END IF;
     distance := split_part(after, ',', 1);
     image_id := split_part(after, ',', 2);
+EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100) USING HINT = 'Pass the `after` of the page before, as it is.', ERRCODE = 'IM008';
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.place_of(text) IS 'The place of a page''s last row, from its text "distance,image_id".';
 

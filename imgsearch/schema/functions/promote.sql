@@ -16,7 +16,7 @@ BEGIN
     -- Mixed types, and numbers that double precision cannot tell apart, are compared in jsonb.
     IF EXISTS (SELECT 1 FROM unnest(values_asked) e WHERE jsonb_typeof(e) <> kind)
        OR kind = 'number' AND EXISTS (SELECT 1 FROM unnest(values_asked) e
-            WHERE CASE WHEN abs(e::numeric) < 1e300 THEN e::double precision::numeric <> e::numeric ELSE true END) THEN
+            WHERE CASE WHEN abs(e::numeric) < 1e300 AND (e::numeric = 0 OR abs(e::numeric) > 1e-300) THEN e::double precision::numeric <> e::numeric ELSE true END) THEN
         RETURN NULL;
     END IF;
     column_name := 'i.' || column_name;
@@ -32,16 +32,20 @@ COMMENT ON FUNCTION imgsearch_internal.promoted_filter(text, text, jsonb, intege
 
 CREATE OR REPLACE FUNCTION imgsearch.promote_attribute(name text, type text DEFAULT 'text') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    made  text;
-    value text;
-    id    integer;
+    made   text;
+    before text;
+    value  text;
+    id     integer;
 BEGIN
-    IF type NOT IN ('text', 'number', 'boolean') OR name IS NULL OR name = '' THEN
+    IF (type IN ('text', 'number', 'boolean') AND name <> '') IS NOT TRUE THEN
         RAISE EXCEPTION 'imgsearch: % cannot be promoted as %', coalesce(quote_literal(name), 'null'), coalesce(quote_literal(type), 'null')
             USING HINT = 'The type is text, number or boolean: SELECT imgsearch.promote_attribute(''size'', ''number'');', ERRCODE = 'IM009';
     END IF;
-    SELECT p.column_name INTO made FROM imgsearch.promoted_attribute p WHERE p.name = promote_attribute.name;
-    IF made IS NULL THEN
+    SELECT p.column_name, p.type INTO made, before FROM imgsearch.promoted_attribute p WHERE p.name = promote_attribute.name;
+    IF before <> type THEN
+        RAISE EXCEPTION 'imgsearch: % is promoted as % already', quote_literal(name), before
+            USING HINT = format('SELECT imgsearch.demote_attribute(%L); then promote it as %s.', name, type), ERRCODE = 'IM009';
+    ELSIF made IS NULL THEN
         made := left('attribute_' || regexp_replace(lower(name), '\W+', '_', 'g'), 40);
         IF EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = 'imgsearch.image'::regclass AND a.attname = made) THEN
             made := made || '_' || left(md5(name), 6);
@@ -49,7 +53,7 @@ BEGIN
         -- Only values of this type: another one must not make an INSERT fail.
         value := CASE type
             WHEN 'text' THEN format('text GENERATED ALWAYS AS (CASE WHEN jsonb_typeof(attributes -> %1$L) = ''string'' THEN attributes ->> %1$L END) STORED', name)
-            WHEN 'number' THEN format('double precision GENERATED ALWAYS AS (CASE WHEN jsonb_typeof(attributes -> %1$L) = ''number'' THEN CASE WHEN abs((attributes -> %1$L)::numeric) < 1e300 THEN (attributes -> %1$L)::double precision END END) STORED', name)
+            WHEN 'number' THEN format('double precision GENERATED ALWAYS AS (CASE WHEN jsonb_typeof(attributes -> %1$L) = ''number'' THEN CASE WHEN abs((attributes -> %1$L)::numeric) < 1e300 AND ((attributes -> %1$L)::numeric = 0 OR abs((attributes -> %1$L)::numeric) > 1e-300) THEN (attributes -> %1$L)::double precision END END) STORED', name)
             ELSE format('boolean GENERATED ALWAYS AS (CASE WHEN jsonb_typeof(attributes -> %1$L) = ''boolean'' THEN (attributes -> %1$L)::boolean END) STORED', name) END;
         PERFORM set_config('lock_timeout', '3s', true);  -- others wait behind whoever waits for this lock
         EXECUTE format('ALTER TABLE imgsearch.image ADD COLUMN %I %s', made, value);

@@ -24,7 +24,7 @@ COMMENT ON FUNCTION imgsearch_internal.active_space() IS 'The space that is sear
 -- that does not iterate returns short pages without a word.
 CREATE OR REPLACE FUNCTION imgsearch.vec(query text) RETURNS halfvec LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
-    found  halfvec;
+    found  @extschema:vector@.halfvec;
     wanted text := imgsearch_internal.canonical(query);
 BEGIN
     IF wanted = '' THEN
@@ -45,7 +45,7 @@ COMMENT ON FUNCTION imgsearch.vec(text) IS 'The vector of a text. ORDER BY embed
 
 CREATE OR REPLACE FUNCTION imgsearch.vec_of(image_id bigint, tenant text DEFAULT NULL) RETURNS halfvec LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    found halfvec;
+    found @extschema:vector@.halfvec;
 BEGIN
     SELECT v.embedding INTO found
     FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id

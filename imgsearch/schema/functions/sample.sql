@@ -2,7 +2,7 @@
 
 -- Replaces the sample in one transaction, so that searches always see one. From a large table it takes whole blocks,
 -- and of each block one picture before a second: neighbours were added together and are alike.
-CREATE OR REPLACE FUNCTION imgsearch.refresh_sample(older_than interval DEFAULT '0', size integer DEFAULT 512) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.refresh_sample(older_than interval DEFAULT '0', size integer DEFAULT 512) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 DECLARE
     here  record;
     many  double precision;
@@ -11,7 +11,8 @@ DECLARE
     columns text := (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
                      WHERE a.attrelid = 'imgsearch.image_sample'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '');
 BEGIN
-    SELECT s.space_id, s.mean, (s.parameters #>> '{sample,at}')::timestamptz AS at INTO here FROM imgsearch.space s WHERE s.state = 'active';
+    SELECT s.space_id, s.mean, (s.parameters #>> '{sample,at}')::timestamptz AS at INTO here FROM imgsearch.space s WHERE s.state = 'active'
+    FOR SHARE;  -- an activation that is under way is waited for: the sample is of the space that is searched then
     IF NOT FOUND OR here.at > now() - older_than OR NOT pg_try_advisory_xact_lock(hashtext('imgsearch.image_sample')) THEN
         RETURN false;
     END IF;

@@ -36,15 +36,17 @@ BEGIN
           AND s.space_id = coalesce((p).space, s.space_id)) OR l2_norm(query) = 0 THEN
         RETURN NULL;
     END IF;
-    SELECT coalesce(array_agg(x.tenant_id), '{}'), coalesce(array_agg(x.image_id), '{}'), coalesce(array_agg(x.d), '{}'), coalesce(max(x.n), 0)
+    WITH y AS MATERIALIZED (
+        SELECT v.tenant_id, v.image_id, (v.embedding <=> small_tenant_page.query) + 0 AS d FROM imgsearch.vectors v
+        WHERE v.tenant_id >= shop AND v.tenant_id <= shop
+          AND (every OR EXISTS (
+            SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id
+              AND (groups IS NULL OR i.category = ANY (groups)) AND (low IS NULL OR i.price >= low)
+              AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)))
+    )
+    SELECT coalesce(array_agg(x.tenant_id), '{}'), coalesce(array_agg(x.image_id), '{}'), coalesce(array_agg(x.d), '{}'), (SELECT count(*) FROM y)
     INTO answer.tenants, answer.images, answer.distances, answer.matches FROM (
-        SELECT y.* FROM (
-            SELECT v.tenant_id, v.image_id, (v.embedding <=> small_tenant_page.query) + 0 AS d, count(*) OVER () AS n FROM imgsearch.vectors v
-            WHERE v.tenant_id >= shop AND v.tenant_id <= shop
-              AND (every OR EXISTS (
-                SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id
-                  AND (groups IS NULL OR i.category = ANY (groups)) AND (low IS NULL OR i.price >= low)
-                  AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)))) y
+        SELECT y.* FROM y
         WHERE (behind IS NULL OR (y.d, y.image_id) > (here, behind)) AND ((p).max_distance IS NULL OR y.d <= (p).max_distance)
         ORDER BY y.d, y.image_id LIMIT (p).k OFFSET (p).skip) x;
     answer.strategy := 'exact'; answer.complete := true; answer.more := false; answer.ranked := answer.matches;
@@ -119,12 +121,12 @@ BEGIN
         answer.more := cardinality(keys) > ctx.pool;
         answer.matches := least(cardinality(keys), ctx.pool);
         SELECT r.* INTO answer.tenants, answer.images, answer.distances, answer.ranked
-        FROM imgsearch_internal.rerank(ctx, keys, p.after_distance, p.after_image) r;
+        FROM imgsearch_internal.rerank(ctx, keys, (asked.f).tenant, p.after_distance, p.after_image) r;
         answer.strategy := CASE WHEN answer.ranked = answer.matches AND NOT answer.more THEN 'exact' ELSE 'bits' END;
         IF p.after_image IS NULL OR NOT answer.more THEN
             RETURN imgsearch_internal.cut(answer, p);
         END IF;
-        enough := usual * sqrt((imgsearch_internal.passed_by(ctx, keys[1:ctx.pool], p) + p.k) / ctx.page_end);
+        enough := usual * sqrt((imgsearch_internal.passed_by(ctx, keys[1:ctx.pool], (asked.f).tenant, p) + p.k) / ctx.page_end);
         IF cardinality(answer.images) >= p.k AND ctx.pool >= enough THEN
             RETURN imgsearch_internal.cut(answer, p);
         END IF;
@@ -134,12 +136,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.bits_page(imgsearch_internal.search_context, imgsearch_internal.filter_text, imgsearch_internal.bound, imgsearch_internal.page_request) IS 'The page by ranking bits; null where comparing everything is as good.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.passed_by(ctx imgsearch_internal.search_context, keys bigint[], p imgsearch_internal.page_request) RETURNS bigint LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.passed_by(ctx imgsearch_internal.search_context, keys bigint[], shop text, p imgsearch_internal.page_request) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT count(*) FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id FROM unnest(keys) u (key) OFFSET 0) u
     JOIN imgsearch.vectors v ON v.image_id = u.image_id
-    WHERE (v.embedding <=> (ctx).query, v.image_id) <= ((p).after_distance, (p).after_image)
+    WHERE (shop IS NULL OR v.tenant_id = shop) AND (v.embedding <=> (ctx).query, v.image_id) <= ((p).after_distance, (p).after_image)
 $$;
-COMMENT ON FUNCTION imgsearch_internal.passed_by(imgsearch_internal.search_context, bigint[], imgsearch_internal.page_request) IS 'How many of the keys lie on pages before this one.';
+COMMENT ON FUNCTION imgsearch_internal.passed_by(imgsearch_internal.search_context, bigint[], text, imgsearch_internal.page_request) IS 'How many of the keys lie on pages before this one.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.exact_page(
     ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound, p imgsearch_internal.page_request
@@ -147,11 +149,11 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.exact_page(
 DECLARE
     answer imgsearch_internal.page;
 BEGIN
-    EXECUTE 'SELECT coalesce(array_agg(x.tenant_id), ''{}''), coalesce(array_agg(x.image_id), ''{}''), coalesce(array_agg(x.d), ''{}''), coalesce(max(x.n), 0)
-        FROM (SELECT y.* FROM (
-                SELECT v.tenant_id, v.image_id, (v.embedding <=> $2) + 0 AS d, count(*) OVER () AS n FROM imgsearch.vectors v'
-            || CASE WHEN made.condition = '' THEN '' ELSE ' JOIN imgsearch.image i ON i.tenant_id = v.tenant_id AND i.image_id = v.image_id WHERE true' || made.condition END
-            || ') y
+    EXECUTE 'WITH y AS MATERIALIZED (
+            SELECT v.tenant_id, v.image_id, (v.embedding <=> $2) + 0 AS d FROM imgsearch.vectors v'
+        || CASE WHEN made.condition = '' THEN '' ELSE ' JOIN imgsearch.image i ON i.tenant_id = v.tenant_id AND i.image_id = v.image_id WHERE true' || made.condition END || ')
+        SELECT coalesce(array_agg(x.tenant_id), ''{}''), coalesce(array_agg(x.image_id), ''{}''), coalesce(array_agg(x.d), ''{}''), (SELECT count(*) FROM y)
+        FROM (SELECT y.* FROM y
               WHERE (($1).after_image IS NULL OR (y.d, y.image_id) > (($1).after_distance, ($1).after_image)) AND ($3 IS NULL OR y.d <= $3)
               ORDER BY y.d, y.image_id LIMIT $4 OFFSET $5) x'
     INTO answer.tenants, answer.images, answer.distances, answer.matches USING asked, ctx.query, p.max_distance, p.k, p.skip;

@@ -13,13 +13,14 @@ COMMENT ON FUNCTION imgsearch_internal.key_sql(integer) IS 'The key of an image 
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_of(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT $1 & 2251799813685247';
 COMMENT ON FUNCTION imgsearch_internal.image_of(bigint) IS 'The image_id of a key.';
 CREATE OR REPLACE FUNCTION imgsearch_internal.keys_within(keys bigint[], key bigint, margin integer) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT width_bucket((((key >> 51) + margin + 1) << 51) - 1, keys)
+    SELECT width_bucket((least(4095, (key >> 51) + margin + 1) << 51) - 1, keys)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.keys_within(bigint[], bigint, integer) IS 'How many of the ascending keys are at most `margin` bits farther apart than `key`.';
 
 -- enable_sort is off: this function is a walk, whatever the planner thinks of it.
 CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_candidates(ctx imgsearch_internal.search_context, ef integer, restricted boolean)
 RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
+SET search_path = pg_catalog, @extschema:vector@, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET max_parallel_workers_per_gather = 0
 SET enable_sort = off
@@ -62,7 +63,7 @@ COMMENT ON FUNCTION imgsearch_internal.is_trusted(double precision[], integer, d
 -- The best of the keys, compared exactly: those within the margin of the page's last one. Where the query's bits are
 -- rough, or a page continues behind another, all of them.
 CREATE OR REPLACE FUNCTION imgsearch_internal.rerank(
-    ctx imgsearch_internal.search_context, keys bigint[], after_distance double precision, after_image bigint,
+    ctx imgsearch_internal.search_context, keys bigint[], shop text, after_distance double precision, after_image bigint,
     OUT tenants text[], OUT images bigint[], OUT distances double precision[], OUT ranked integer
 ) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_variable
@@ -79,7 +80,7 @@ BEGIN
         SELECT v.tenant_id, v.image_id, (v.embedding <=> query) + 0 AS d
         FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id FROM unnest(keys[1:ranked]) u (key) OFFSET 0) u
         JOIN imgsearch.vectors v ON v.image_id = u.image_id
-        WHERE after_image IS NULL OR (v.embedding <=> query, v.image_id) > (after_distance, after_image)
+        WHERE (shop IS NULL OR v.tenant_id = shop) AND (after_image IS NULL OR (v.embedding <=> query, v.image_id) > (after_distance, after_image))
         ORDER BY d, v.image_id LIMIT most) r;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.rerank(imgsearch_internal.search_context, bigint[], double precision, bigint) IS 'The nearest of an ascending list of keys, by their vectors.';
+COMMENT ON FUNCTION imgsearch_internal.rerank(imgsearch_internal.search_context, bigint[], text, double precision, bigint) IS 'The nearest of an ascending list of keys, by their vectors.';

@@ -17,7 +17,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_query(halfvec, integer, integer, integer) IS 'Raises why a query cannot be searched for.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.search_context(query halfvec, page_end integer, space integer DEFAULT NULL) RETURNS imgsearch_internal.search_context
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     here  record;
@@ -48,7 +48,8 @@ BEGIN
                ceil(1.75 * sqrt(here.dimension * scale)), here.indexed);
     ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
                                      ELSE l2_normalize(query) - here.mean END);
-    ctx.pool := greatest(page_end, ceil(CASE WHEN ctx.rough THEN 8 ELSE 1 END * coalesce(here.pool, 320 * scale) * sqrt(page_end)));
+    -- 20,000: above, bits_page() compares everything; only a page behind many others should come to that.
+    ctx.pool := greatest(page_end, least(20000, ceil(CASE WHEN ctx.rough THEN 8 ELSE 1 END * coalesce(here.pool, 320 * scale) * sqrt(page_end))));
     RETURN ctx;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.search_context(halfvec, integer, integer) IS 'The query''s bits, and what the active space knows of how to search for its `page_end` nearest; raises why it cannot be searched.';
