@@ -51,6 +51,14 @@ def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
+def command(number: int) -> list[str]:
+    """Return the command of a process; nothing of one that is gone, or only waits to be buried."""
+    try:
+        return psutil.Process(number).cmdline()
+    except psutil.Error:
+        return []
+
+
 def pids(folder: Path) -> set[int]:
     """Every live process, this one apart, with a file open below `folder`: whoever a supervisor there started has."""
     found = set()
@@ -160,7 +168,7 @@ def test_a_supervisor_killed_with_9_takes_its_processes_along(home: Path) -> Non
     until(lambda: log.exists() and "ready" in log.read_text() and is_running(home))
     supervisor.kill()
     supervisor.wait()
-    until(lambda: not {number for number in pids(home) if psutil.Process(number).cmdline()[:2] != ["sleep", "0.1"]})
+    until(lambda: not {number for number in pids(home) if command(number)[:2] not in ([], ["sleep", "0.1"])})
     assert not is_running(home)  # the file with its number is still there
     with run(home, {"worker": FOREVER})[0]:
         assert is_running(home)

@@ -50,7 +50,7 @@ def test_a_filter_means_what_it_means_in_python(
 LARGEST: list[dict[str, Any]] = [
     {"attributes": {f"name{n}": [f"value {n} {m}" for m in range(caps.VALUES)] for n in range(caps.ATTRIBUTES)}},
     {"attributes": {f"name{n}": {"not_in": [str(m) for m in range(caps.VALUES)]} for n in range(caps.ATTRIBUTES)}},
-    {"category": [f"category {n}" for n in range(caps.VALUES)]},
+    {"category": [f"category {n}" for n in range(caps.CATEGORIES)]},
     {name: [str(n) for n in range(caps.IDS)] for name in ("product_ids", "exclude_product_ids")},
     {"exclude_image_ids": list(range(1, caps.IDS + 1))},
     {

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.processes import eventually
+
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "tests/artefacts"
 WAIT = 40_000  # ms; the machine may be busy
@@ -14,7 +16,8 @@ WAIT = 40_000  # ms; the machine may be busy
 def picture(name: str, page: Page) -> None:
     """Keep a picture of the page, for people to look at."""
     ARTEFACTS.mkdir(exist_ok=True)
-    page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
+    # evaluate(), not wait_for_function(): where that has to wait it needs eval(), which the page's policy forbids.
+    eventually(lambda: page.evaluate("[...document.images].every(image => image.complete || image.loading === 'lazy')"))
     page.screenshot(path=ARTEFACTS / f"{name}.png")
 
 
