@@ -75,10 +75,11 @@ DECLARE
     f imgsearch.filters := ROW(tenant, CASE WHEN category IS NOT NULL THEN array_append(categories, category) ELSE categories END, min_price, max_price,
         in_stock, attributes, product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before, condition);
     p imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
+    page imgsearch_internal.page;
 BEGIN
-    RETURN QUERY SELECT i.image_id, i.product_id, h.distance, (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more
-    FROM imgsearch_internal.find(query, f, p) s,
-         unnest((s.answer).tenants, (s.answer).images, (s.answer).distances) WITH ORDINALITY AS h (tenant_id, image_id, distance, place)
+    page := (imgsearch_internal.find(query, f, p)).answer;
+    RETURN QUERY SELECT h.image_id, i.product_id, h.distance, page.strategy, page.complete, page.matches, page.more
+    FROM unnest(page.tenants, page.images, page.distances) WITH ORDINALITY AS h (tenant_id, image_id, distance, place)
     JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id ORDER BY h.place;
 END $$;
 COMMENT ON FUNCTION imgsearch.search(halfvec, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], text[], text[], bigint[], timestamptz, timestamptz, jsonb, integer, text) IS
@@ -102,9 +103,17 @@ COMMENT ON FUNCTION imgsearch.search(text, text, text, double precision, double 
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.page_of(
     k integer, skip integer DEFAULT 0, after text DEFAULT NULL, max_distance double precision DEFAULT NULL, space integer DEFAULT NULL
-) RETURNS imgsearch_internal.page_request LANGUAGE sql IMMUTABLE AS $$
-    SELECT ROW(k, skip, a.distance, a.image_id, max_distance, space)::imgsearch_internal.page_request FROM imgsearch_internal.place_of(after) a
-$$;
+) RETURNS imgsearch_internal.page_request LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    p     imgsearch_internal.page_request := ROW(k, skip, NULL, NULL, max_distance, space);
+    place record;
+BEGIN
+    IF after IS NOT NULL THEN
+        place := imgsearch_internal.place_of(after);
+        p.after_distance := place.distance; p.after_image := place.image_id;
+    END IF;
+    RETURN p;
+END $$;
 COMMENT ON FUNCTION imgsearch_internal.page_of(integer, integer, text, double precision, integer) IS 'Which page is asked for, as one value.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.exact_distances(query halfvec, f imgsearch.filters, k integer) RETURNS double precision[] LANGUAGE plpgsql STABLE AS $$

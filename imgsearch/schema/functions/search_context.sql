@@ -17,7 +17,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_query(halfvec, integer, integer, integer) IS 'Raises why a query cannot be searched for.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.search_context(query halfvec, page_end integer, space integer DEFAULT NULL) RETURNS imgsearch_internal.search_context
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_variable
 DECLARE
     here  record;

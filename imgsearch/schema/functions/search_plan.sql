@@ -39,8 +39,11 @@ BEGIN
         WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups))
           AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock);
     ELSIF ctx.sampled > 0 THEN
-        EXECUTE 'SELECT array_agg(i.bits <~> ($1).bits) FILTER (WHERE true' || made.condition || '), count(*) FILTER (WHERE true' || made.indexed || ') / $2
-                 FROM imgsearch.image_sample i' INTO est.apart, est.reached USING asked, ctx.sampled;
+        -- Where an index answers all of it, what it hands out is what matches: not asked twice.
+        EXECUTE 'SELECT array_agg(i.bits <~> ($1).bits) FILTER (WHERE true' || made.condition || ')'
+            || CASE WHEN made.indexed = made.condition THEN ', NULL' ELSE ', count(*) FILTER (WHERE true' || made.indexed || ') / $2' END
+            || ' FROM imgsearch.image_sample i' INTO est.apart, est.reached USING asked, ctx.sampled;
+        est.reached := coalesce(est.reached, coalesce(cardinality(est.apart), 0) / ctx.sampled);
     END IF;
     est.share := coalesce(est.share, coalesce(cardinality(est.apart), 0) / nullif(ctx.sampled, 0));
     RETURN est;
