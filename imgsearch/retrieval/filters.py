@@ -49,10 +49,6 @@ class Filters:
         """Return the same filters within `tenant`."""
         return replace(self, tenant=tenant)
 
-    def without(self, *names: str) -> Filters:
-        """Return the same filters without those named."""
-        return replace(self, **dict.fromkeys(names))
-
     def given(self) -> dict[str, Any]:
         """Return {name: value} of the filters that are given."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
