@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from imgsearch.errors import FilterError, UsageError
 from imgsearch.retrieval.filters import merged
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure
+from tests.processes import eventually
 from tests.shop import Row, database, digest, embed, fill
 
 Connection = psycopg.Connection[Any]
@@ -182,3 +184,52 @@ def test_nearest_and_search_agree_on_an_empty_page(settings: Settings, connectio
         near = vector(connection, 1)
         assert session.execute(nearest(select(Image.image_id), near, offset=900)).all() == []
         assert list(search(connection, near, skip=900)) == []
+
+
+def test_a_sample_drawn_beside_a_change_of_model_is_of_the_new_space(
+    settings: Settings, connection: Connection
+) -> None:
+    """refresh_sample() waits for an activation that is under way, and never leaves bits of the space before."""
+    other = connection.execute(
+        "SELECT imgsearch.create_space('other', '', 'f', 64, '1',"
+        " (SELECT array_agg(0.1)::halfvec FROM generate_series(1, 64)))"
+    ).fetchone()
+    assert other is not None
+    drawn: list[Any] = []
+
+    def draw() -> None:
+        with db.connect(settings, autocommit=True) as drawing:
+            drawn.append(drawing.execute("SELECT imgsearch.refresh_sample()").fetchone())
+
+    before = connection.execute("SELECT space_id FROM imgsearch.space WHERE state = 'active'").fetchone()
+    assert before is not None
+    thread = threading.Thread(target=draw)
+    try:
+        with db.connect(settings) as changing:
+            changing.execute("SELECT imgsearch.activate_space(%s)", (other[0],))
+            thread.start()
+            eventually(
+                lambda: connection.execute(
+                    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%refresh_sample%'"
+                ).fetchone()
+            )
+            changing.commit()
+        thread.join()
+        wrong = connection.execute("SELECT count(*) FROM imgsearch.image_sample WHERE length(bits) <> 64").fetchone()
+        assert wrong == (0,)
+    finally:
+        thread.join()
+        connection.execute("SELECT imgsearch.activate_space(%s)", before)
+        connection.execute("SELECT imgsearch.refresh_sample()")
+
+
+def test_a_large_first_page_is_ranked_by_bits_however_many_images_there_are(connection: Connection) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute(
+            "UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', '50000000')"
+            " WHERE state = 'active'"
+        )
+        found = connection.execute(
+            "SELECT (c).pool FROM imgsearch_internal.search_context(imgsearch.vec_of(1), 1000) c"
+        ).fetchone()
+    assert found == (20_000,)
