@@ -1,0 +1,97 @@
+"""The steps of a search, each alone: what is believed of a walk, what a page keeps, how often nearest() walks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from imgsearch import Image, ImageId, db, explain, nearest
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.settings import Settings
+from imgsearch.spaces.space import ensure
+from tests.crowd import crowd
+from tests.shop import database
+
+Connection = psycopg.Connection[Any]
+
+
+@pytest.fixture(scope="module")
+def settings(servers: embedded.Servers, template: str) -> Iterator[Settings]:
+    with database(servers, template) as made:
+        yield made
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[Connection]:
+    with db.connect(settings, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("distances", "page_end", "max_distance", "believed"),
+    [
+        ([0.1, 0.2, 0.3], 2, None, True),
+        ([0.1, 0.2], 2, None, False),  # nothing behind the page: rows as far as its last may be missing
+        ([0.1, 0.2, 0.2], 2, None, False),  # what is behind it is no farther
+        ([0.1, 0.2, 0.2, 0.3], 2, None, True),
+        ([0.1, 0.2], 5, 0.15, True),  # the walk went beyond max_distance
+        ([0.1, 0.2], 5, 0.2, False),
+        ([], 1, None, False),
+        (None, 1, 0.5, False),
+    ],
+)
+def test_a_walk_is_believed_only_where_it_holds_the_whole_page(
+    connection: Connection, distances: list[float] | None, page_end: int, max_distance: float | None, believed: bool
+) -> None:
+    found = connection.execute(
+        "SELECT imgsearch_internal.is_trusted(%s::float8[], %s, %s)", (distances, page_end, max_distance)
+    ).fetchone()
+    assert found == (believed,)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "request_", "images", "complete"),
+    [
+        ("hnsw", "(2,0,,,,)", [1, 2], True),
+        ("hnsw", "(2,1,,,,)", [2, 3], True),
+        ("bits", "(2,0,,,0.15,)", [1], False),  # one more within max_distance may have been misjudged
+        ("bits", "(9,0,,,,)", [1, 2, 3], True),
+        ("bits", "(9,0,0.05,7,,)", [1, 2, 3], False),
+        ("exact", "(2,0,,,0.15,)", [1], True),
+        ("exact", "(2,5,,,,)", [], True),
+    ],
+)
+def test_a_page_is_cut_out_of_what_was_ranked(
+    connection: Connection, strategy: str, request_: str, images: list[int], complete: bool
+) -> None:
+    found = connection.execute(
+        """SELECT (c).images, (c).complete FROM imgsearch_internal.cut(
+               ROW('{a,a,a}', '{1,2,3}', '{0.1,0.2,0.3}', %s, NULL, 3, false, 3)::imgsearch_internal.page,
+               %s::imgsearch_internal.page_request) c""",
+        (strategy, request_),
+    ).fetchone()
+    assert found == (images, complete)
+
+
+def test_nearest_walks_a_second_time_and_wider_where_too_few_matched(
+    settings: Settings, connection: Connection
+) -> None:
+    crowd(connection, ensure(connection, FakeEncoder().describe()), 4000)
+    connection.execute("SELECT imgsearch.refresh_sample()")
+    connection.execute("UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', '1000000')")
+    with Session(db.engine(settings)) as session:
+        told = [
+            line
+            for image_id in range(1, 60)
+            for line in explain(session, nearest(select(Image).where(Image.price <= 25), ImageId(image_id), limit=10))
+            if line.startswith("hnsw")
+        ]
+    once = [line for line in told if "second time" not in line]
+    assert once, told
+    assert len(once) < len(told), told
