@@ -10,10 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from imgsearch_workers.pipeline.completer import Completer
 
 from bench.soak import pictures
 from imgsearch.ingest import queue, upload
-from imgsearch.ingest.queue import Delivery
+from imgsearch.ingest.queue import Delivery, Failure
 from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
@@ -41,6 +42,23 @@ def test_a_vector_of_the_old_space_closes_no_job(connection: Connection, space: 
     assert queue.deliver(connection, space.space_id, [late]) == set()
     assert jobs(connection) == [("leased", 1)]
     assert queue.deliver(connection, new, [late]) == {claim.key}
+
+
+def test_what_the_old_model_could_not_embed_is_not_set_aside(
+    connection: Connection, space: Space, settings: Settings
+) -> None:
+    add(connection, settings, 1)
+    [claim] = queue.claim(connection, worker="w", limit=1, lease_seconds=60)
+    new = activate_another(connection)
+    late = [Failure(claim=claim, code="not_embeddable", message="no", permanent=True)]
+    assert queue.fail(connection, late, max_attempts=5, space_id=space.space_id) == {}
+    assert jobs(connection) == [("leased", 1)]
+    completer = Completer(settings, space.space_id, lambda claims: None)
+    completer._fail(connection, late)
+    assert jobs(connection) == [("pending", 0)]
+    [again] = queue.claim(connection, worker="w", limit=1, lease_seconds=60)
+    mine = [Failure(claim=again, code="not_embeddable", message="no", permanent=True)]
+    assert queue.fail(connection, mine, max_attempts=5, space_id=new) == {claim.key: "failed"}
 
 
 def test_a_worker_of_the_old_space_is_given_nothing(connection: Connection, space: Space, settings: Settings) -> None:

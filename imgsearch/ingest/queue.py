@@ -148,8 +148,13 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
     return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))
 
 
-def fail(connection: Connection[Any], failures: Sequence[Failure], *, max_attempts: int) -> dict[Key, str]:
-    """Give failed images back; return the state each is in now (`failed` or `pending`)."""
+def fail(
+    connection: Connection[Any], failures: Sequence[Failure], *, max_attempts: int, space_id: int | None = None
+) -> dict[Key, str]:
+    """Give failed images back; return the state each is in now (`failed` or `pending`).
+
+    space_id: the space whose model failed; nothing is written when another one is searched now.
+    """
     if not failures:
         return {}
     values = _fence(f.claim for f in failures) | {
@@ -157,6 +162,7 @@ def fail(connection: Connection[Any], failures: Sequence[Failure], *, max_attemp
         "messages": [_storable(f.message) for f in failures],
         "permanents": [f.permanent for f in failures],
         "max_attempts": max_attempts,
+        "space_id": space_id,
     }
     found = sql.rows(connection, "queue", "fail", values)
     return {(row["tenant_id"], row["image_id"]): row["state"] for row in found}

@@ -89,7 +89,8 @@ SELECT tenant_id, image_id FROM done
 
 -- name: fail
 -- Give pictures back after an error: set aside when it is permanent or was tried often enough, else try later with
--- exponential back-off and jitter, so that a recovering store is not stormed.
+-- exponential back-off and jitter, so that a recovering store is not stormed. What the model of a space says of an image
+-- counts only while that space is the searched one (space_id; null: whichever).
 UPDATE imgsearch.job j
 SET state = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
     due = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN now()
@@ -99,6 +100,7 @@ FROM (SELECT u.*, 0.5 + random() / 2 AS jitter
       FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(codes)s::text[], %(messages)s::text[],
                   %(permanents)s::boolean[]) AS u (tenant_id, image_id, token, code, message, permanent)) n
 WHERE j.tenant_id = n.tenant_id AND j.image_id = n.image_id AND j.state = 'leased' AND j.token = n.token
+  AND (%(space_id)s::integer IS NULL OR EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active'))
 RETURNING j.tenant_id, j.image_id, j.state
 
 -- name: release

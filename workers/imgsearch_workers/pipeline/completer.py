@@ -130,7 +130,11 @@ class Completer:
     def _fail(self, connection: psycopg.Connection[Any], failures: list[Failure]) -> None:
         if not failures:
             return
-        states = queue.fail(connection, failures, max_attempts=self._settings.max_attempts)
+        states = queue.fail(connection, failures, max_attempts=self._settings.max_attempts, space_id=self._space_id)
+        # Ours still, though nothing was written: another space is searched now, whose model may well embed them.
+        left = [failure.claim for failure in failures if failure.claim.key not in states]
+        if held := queue.held(connection, left) if left else set():
+            queue.release(connection, [claim for claim in left if claim.key in held])
         for failure in failures:
             state = states.get(failure.claim.key)
             metrics.failed(failure.code, state)
