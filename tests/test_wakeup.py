@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +14,9 @@ import redis
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from imgsearch import Settings, add, db
+from imgsearch.ingest import wakeup
 from imgsearch.ingest.wakeup import QUEUES, notify_workers
+from imgsearch.settings import load_settings
 from imgsearch.spaces.space import Space
 from tests.conftest import with_settings
 from tests.processes import eventually
@@ -97,3 +101,27 @@ def test_a_broker_that_is_away_costs_the_caller_nothing(settings: Settings, spac
 def _waiting(connection: psycopg.Connection[Any]) -> int:
     row = connection.execute("SELECT count(*) FROM imgsearch.job WHERE state = 'pending'").fetchone()
     return int(row[0]) if row else 0
+
+
+def test_a_process_forked_while_a_message_is_under_way_sends_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web server forks its workers whenever it likes; what the parent was doing must not silence the child."""
+    going, go_on, sent = threading.Event(), threading.Event(), multiprocessing.get_context("fork").Event()
+
+    def slow(settings: Settings, queue: str = "images") -> bool:
+        going.set()
+        return go_on.wait(20)
+
+    monkeypatch.setattr(wakeup, "notify_workers", slow)
+    wakeup._notify_soon(load_settings({}, environ={}))
+    assert going.wait(20)
+
+    def child() -> None:
+        monkeypatch.setattr(wakeup, "notify_workers", lambda settings: sent.set())
+        wakeup._notify_soon(load_settings({}, environ={}))
+        sent.wait(20)
+
+    forked = multiprocessing.get_context("fork").Process(target=child)
+    forked.start()
+    forked.join(30)
+    go_on.set()
+    assert sent.is_set()

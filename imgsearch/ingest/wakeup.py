@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import cache
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from psycopg import Connection
@@ -30,7 +30,7 @@ Queue = Literal["images", "queries"]
 QUEUES: dict[str, str] = {"images": "imgsearch.images", "queries": "imgsearch.queries"}
 TASKS: dict[str, str] = {"images": "imgsearch.wake_images", "queries": "imgsearch.wake_queries"}
 _WAITING = "imgsearch_added"  # in Session.info: the settings of what was added and not yet committed
-_under_way = Lock()
+_under_way: list[Thread] = []  # the one that sends now
 
 
 def notify_workers(settings: Settings, queue: Queue = "images") -> bool:
@@ -88,16 +88,15 @@ def _committed(session: Session) -> None:
 
 def _notify_soon(settings: Settings | None) -> None:
     """Send the message beside the caller, who must not wait for a broker that is away; one under way says the same."""
-    if _under_way.acquire(blocking=False):
-        Thread(target=_notify, args=(settings,), name="imgsearch notify", daemon=True).start()
+    # A thread and not a lock: a process forked meanwhile would inherit the lock as taken, for ever.
+    if not any(thread.is_alive() for thread in _under_way):
+        _under_way[:] = [Thread(target=_notify, args=(settings,), name="imgsearch notify", daemon=True)]
+        _under_way[0].start()
 
 
 def _notify(settings: Settings | None) -> None:
-    try:
-        with suppress(SettingsError):  # said where the settings are used; a message is never worth an error
-            notify_workers(settings or process_settings())
-    finally:
-        _under_way.release()
+    with suppress(SettingsError):  # said where the settings are used; a message is never worth an error
+        notify_workers(settings or process_settings())
 
 
 @cache
