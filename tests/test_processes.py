@@ -83,7 +83,7 @@ def test_commands_run_with_a_log_each_and_stop_leaves_none_of_them_nor_of_their_
         until(lambda: (home / "log" / "talker.log").read_text() == "hello world\n")
         until(lambda: len(pids(home)) == 4)
         assert is_running(home)
-    assert pids(home) == set()
+    until(lambda: pids(home) == set())
     assert not is_running(home)
     assert said == []
 
@@ -148,7 +148,7 @@ def test_ctrl_c_once_ends_everything_in_order_and_a_second_one_at_once(home: Pat
     supervisor.send_signal(signal.SIGINT)
     assert supervisor.wait(120) == 0
     assert log.read_text() == "ready\ntidied up\n"
-    assert pids(home) == set()
+    until(lambda: pids(home) == set())
 
     supervisor = subprocess.Popen(up(home, worker=STUBBORN[2]), cwd=ROOT)
     until(lambda: log.read_text().count("ready") == 2)
@@ -158,7 +158,7 @@ def test_ctrl_c_once_ends_everything_in_order_and_a_second_one_at_once(home: Pat
     supervisor.send_signal(signal.SIGINT)
     assert supervisor.wait(120) == 0
     assert time.monotonic() - began < 10
-    assert pids(home) == set()
+    until(lambda: pids(home) == set())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child's life to its parent's")
@@ -179,7 +179,7 @@ def test_there_is_one_supervisor_per_home_and_a_program_must_exist(home: Path) -
         run(home, {"worker": FOREVER})[0].start()
     with pytest.raises(EmbeddedError, match="page cannot be started"):
         run(home, {"worker": FOREVER, "page": [str(home / "absent")]})[0].start()
-    assert pids(home) == set()
+    until(lambda: pids(home) == set())
     assert not is_running(home)
 
 
