@@ -219,6 +219,7 @@ BEGIN
         CASE WHEN f.exclude_image_ids IS NOT NULL THEN ' AND i.image_id <> ALL ((($1).f).exclude_image_ids)' END);
     made.indexed := made.condition;
     made.names := '{}'; made.vals := '{}';
+    made.columns := ROW(f.tenant, f.category, f.min_price, f.max_price, f.in_stock);
     made.plain := coalesce(f.attributes, f.condition) IS NULL AND coalesce(f.product_ids, f.exclude_product_ids, f.exclude_image_ids::text[]) IS NULL
                   AND coalesce(f.created_after, f.created_before) IS NULL;
     made.unpacked := false;

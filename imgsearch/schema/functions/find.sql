@@ -1,4 +1,4 @@
--- find() and the functions people type: search(), in two spellings of the query.
+-- find() and the function people type: search(), in two spellings of the query.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.find(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
@@ -19,7 +19,7 @@ BEGIN
     PERFORM imgsearch_internal.check_page(p);
     made := imgsearch_internal.filter_sql(f);
     IF f.tenant IS NOT NULL AND made.plain THEN
-        answer := imgsearch_internal.small_tenant_page(query, f, p);
+        answer := imgsearch_internal.small_tenant_page(query, made.columns, p);
         IF answer.strategy IS NOT NULL THEN
             plan.reason := 'few'; plan.share := 1;
             RETURN;
@@ -62,8 +62,19 @@ EXCEPTION WHEN data_exception THEN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.place_of(text) IS 'The place of a page''s last row, from its text "distance,image_id".';
 
+-- search() stands once and is created twice: the query is a vector, or words.
+DO $do$
+DECLARE
+    spelling text[];
+BEGIN
+    FOREACH spelling SLICE 1 IN ARRAY ARRAY[
+        ['halfvec', 'query', 'Nearest images that match the filters. SELECT * FROM imgsearch.search(imgsearch.vec_of(42), tenant => ''acme'', max_price => 50);'],
+        ['text', 'imgsearch.vec(query)', 'Nearest images to a text that match the filters. '
+            || 'SELECT * FROM imgsearch.search(''red canvas shoe'', tenant => ''acme'', category => ''shoes'', max_price => 50, k => 10);']
+    ] LOOP
+        EXECUTE format($create$
 CREATE OR REPLACE FUNCTION imgsearch.search(
-    query halfvec, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL, max_price double precision DEFAULT NULL,
+    query %1$s, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL, max_price double precision DEFAULT NULL,
     in_stock boolean DEFAULT NULL, attributes jsonb DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
     categories text[] DEFAULT NULL, product_ids text[] DEFAULT NULL, exclude_product_ids text[] DEFAULT NULL, exclude_image_ids bigint[] DEFAULT NULL,
     created_after timestamptz DEFAULT NULL, created_before timestamptz DEFAULT NULL, condition jsonb DEFAULT NULL,
@@ -77,29 +88,15 @@ DECLARE
     p imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
     page imgsearch_internal.page;
 BEGIN
-    page := (imgsearch_internal.find(query, f, p)).answer;
+    page := (imgsearch_internal.find(%2$s, f, p)).answer;
     RETURN QUERY SELECT h.image_id, i.product_id, h.distance, page.strategy, page.complete, page.matches, page.more
     FROM unnest(page.tenants, page.images, page.distances) WITH ORDINALITY AS h (tenant_id, image_id, distance, place)
     JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id ORDER BY h.place;
 END $$;
-COMMENT ON FUNCTION imgsearch.search(halfvec, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], text[], text[], bigint[], timestamptz, timestamptz, jsonb, integer, text) IS
-'Nearest images that match the filters. SELECT * FROM imgsearch.search(imgsearch.vec_of(42), tenant => ''acme'', max_price => 50);';
-
-CREATE OR REPLACE FUNCTION imgsearch.search(
-    query text, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL, max_price double precision DEFAULT NULL,
-    in_stock boolean DEFAULT NULL, attributes jsonb DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
-    categories text[] DEFAULT NULL, product_ids text[] DEFAULT NULL, exclude_product_ids text[] DEFAULT NULL, exclude_image_ids bigint[] DEFAULT NULL,
-    created_after timestamptz DEFAULT NULL, created_before timestamptz DEFAULT NULL, condition jsonb DEFAULT NULL,
-    skip integer DEFAULT 0, after text DEFAULT NULL
-) RETURNS TABLE (image_id bigint, product_id text, distance double precision, strategy text, complete boolean, matches bigint, more boolean)
-LANGUAGE plpgsql STABLE ROWS 10 AS $$
-#variable_conflict use_variable
-BEGIN
-    RETURN QUERY SELECT * FROM imgsearch.search(imgsearch.vec(query), tenant, category, min_price, max_price, in_stock, attributes, k, max_distance,
-        categories, product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before, condition, skip, after);
-END $$;
-COMMENT ON FUNCTION imgsearch.search(text, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], text[], text[], bigint[], timestamptz, timestamptz, jsonb, integer, text) IS
-'Nearest images to a text that match the filters. SELECT * FROM imgsearch.search(''red canvas shoe'', tenant => ''acme'', category => ''shoes'', max_price => 50, k => 10);';
+COMMENT ON FUNCTION imgsearch.search(%1$s, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], text[], text[], bigint[], timestamptz, timestamptz, jsonb, integer, text) IS %3$L;
+        $create$, spelling[1], spelling[2], spelling[3]);
+    END LOOP;
+END $do$;
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.page_of(
     k integer, skip integer DEFAULT 0, after text DEFAULT NULL, max_distance double precision DEFAULT NULL, space integer DEFAULT NULL

@@ -14,16 +14,16 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.check_page(imgsearch_internal.page_request) IS 'Raises what is wrong with the page that is asked for.';
 
 -- A tenant of at most 500 images is compared exactly, out of the primary key: planned once per session.
-CREATE OR REPLACE FUNCTION imgsearch_internal.small_tenant_page(query halfvec, f imgsearch.filters, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page
+CREATE OR REPLACE FUNCTION imgsearch_internal.small_tenant_page(query halfvec, f imgsearch_internal.column_filter, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
     answer  imgsearch_internal.page;
-    shop   CONSTANT text := f.tenant;
-    groups CONSTANT text[] := f.category;
-    low    CONSTANT double precision := f.min_price;
-    high   CONSTANT double precision := f.max_price;
-    stock  CONSTANT boolean := f.in_stock;
+    shop   CONSTANT text := f.shop;
+    groups CONSTANT text[] := f.groups;
+    low    CONSTANT double precision := f.low;
+    high   CONSTANT double precision := f.high;
+    stock  CONSTANT boolean := f.stock;
     every  CONSTANT boolean := coalesce(groups[1], low::text, high::text, stock::text) IS NULL AND groups IS NULL;
     here   CONSTANT double precision := p.after_distance;
     behind CONSTANT bigint := p.after_image;
@@ -52,7 +52,7 @@ BEGIN
     answer.strategy := 'exact'; answer.complete := true; answer.more := false; answer.ranked := answer.matches;
     RETURN answer;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.small_tenant_page(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'The page of one tenant with few images, compared exactly; null where it has many.';
+COMMENT ON FUNCTION imgsearch_internal.small_tenant_page(halfvec, imgsearch_internal.column_filter, imgsearch_internal.page_request) IS 'The page of one tenant with few images, compared exactly; null where it has many.';
 
 -- The rows of the page out of all that were ranked.
 CREATE OR REPLACE FUNCTION imgsearch_internal.cut(answer imgsearch_internal.page, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page LANGUAGE plpgsql IMMUTABLE AS $$

@@ -23,12 +23,12 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.estimate(
 #variable_conflict use_column
 DECLARE
     est      imgsearch_internal.estimate;
-    f        CONSTANT imgsearch.filters := asked.f;
-    shop     CONSTANT text := f.tenant;
-    groups   CONSTANT text[] := f.category;
-    low      CONSTANT double precision := f.min_price;
-    high     CONSTANT double precision := f.max_price;
-    stock    CONSTANT boolean := f.in_stock;
+    f        CONSTANT imgsearch_internal.column_filter := made.columns;
+    shop     CONSTANT text := f.shop;
+    groups   CONSTANT text[] := f.groups;
+    low      CONSTANT double precision := f.low;
+    high     CONSTANT double precision := f.high;
+    stock    CONSTANT boolean := f.stock;
     wanted   CONSTANT bit varying := ctx.bits;
 BEGIN
     est.access := CASE WHEN made.unpacked THEN 'row' WHEN coalesce(shop, groups[1], low::text, high::text) IS NULL THEN 'index' ELSE 'leading' END;

@@ -7,8 +7,13 @@ CREATE TYPE imgsearch.filters AS (
 );
 COMMENT ON TYPE imgsearch.filters IS 'What rows must match, one value for every function: made by imgsearch.filters_of(), or by the named arguments of imgsearch.search().';
 
-CREATE TYPE imgsearch_internal.filter_text AS (condition text, indexed text, plain boolean, unpacked boolean, names text[], vals jsonb[]);
-COMMENT ON TYPE imgsearch_internal.filter_text IS 'Filters as SQL over imgsearch.image i: all of it, the part an index answers; plain: a static statement knows it; unpacked: rows are read for it; what it binds.';
+CREATE TYPE imgsearch_internal.column_filter AS (shop text, groups text[], low double precision, high double precision, stock boolean);
+COMMENT ON TYPE imgsearch_internal.column_filter IS 'What static statements ask of an image: tenant, categories, prices, stock; null: any.';
+
+CREATE TYPE imgsearch_internal.filter_text AS (
+    condition text, indexed text, plain boolean, columns imgsearch_internal.column_filter, unpacked boolean, names text[], vals jsonb[]
+);
+COMMENT ON TYPE imgsearch_internal.filter_text IS 'Filters as SQL over imgsearch.image i: all of it, the part an index answers; plain: columns say all of it, so a static statement can ask it; unpacked: rows are read for it; what it binds.';
 
 CREATE TYPE imgsearch_internal.page_request AS (
     k integer, skip integer, after_distance double precision, after_image bigint, max_distance double precision, space integer
