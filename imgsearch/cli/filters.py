@@ -1,46 +1,49 @@
-"""The filters as options of a command: every field of `Filters` once, and the one place that makes its value."""
+"""The filters as options of a command, made from the fields of `Filters`, and what was typed as its value."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from imgsearch.errors import FilterError
-from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.filters import HELP, NAMES, Filters
 
-# A list is one option that is repeated, so its name is in the singular.
-OPTIONS: dict[str, tuple[Any, Any]] = {
-    "tenant": (str, typer.Option(None, "--tenant", help="Only this tenant's images.")),
-    "category": (list[str], typer.Option(None, "--category", help="Only this category; repeat for several.")),
-    "min_price": (float, typer.Option(None, "--min-price", help="Only from this price.")),
-    "max_price": (float, typer.Option(None, "--max-price", help="Only up to this price.")),
-    "in_stock": (bool, typer.Option(None, "--in-stock/--sold-out", help="Only what is (not) in stock.")),
-    "attributes": (
-        list[str],
-        typer.Option(None, "--attribute", "-a", help="Only where name=value; repeat for several."),
-    ),
-    "product_ids": (list[str], typer.Option(None, "--product-id", help="Only this product; repeat for several.")),
-    "exclude_product_ids": (
-        list[str],
-        typer.Option(None, "--exclude-product-id", help="Not this product; repeat for several."),
-    ),
-    "exclude_image_ids": (
-        list[int],
-        typer.Option(None, "--exclude-image-id", help="Not this image; repeat for several."),
-    ),
-    "created_after": (str, typer.Option(None, "--created-after", help="Only added at this time or later: 2026-01-31.")),
-    "created_before": (str, typer.Option(None, "--created-before", help="Only added before this time.")),
-    "condition": (
-        str,
-        typer.Option(None, "--condition", help='A tree of conditions as JSON: {"any": [{"category": "shoes"}]}.'),
-    ),
+_KINDS: dict[Any, Any] = {
+    str: str,
+    bool: bool,
+    float: float,
+    datetime: str,
+    Sequence[str]: list[str],
+    Sequence[int]: list[int],
+    Mapping[str, Any]: str,
 }
+_OWN_KINDS: dict[str, Any] = {"category": list[str], "attributes": list[str]}
+_SPELLED = {"in_stock": ["--in-stock/--sold-out"], "attributes": ["--attribute", "-a"]}
+_FORMS = {
+    "attributes": "As name=value.",
+    "condition": 'As JSON: {"any": [{"category": "shoes"}]}.',
+    "created_after": "For example 2026-01-31.",
+}
+
+
+def _option(name: str) -> tuple[Any, Any]:
+    """Return the type and the option of one filter."""
+    known = (_KINDS[one] for one in get_args(get_type_hints(Filters)[name]) if one in _KINDS)
+    kind = _OWN_KINDS.get(name) or next(known)
+    many = get_origin(kind) is list
+    # A list is one option that is repeated, so its name is in the singular.
+    usual = "--" + (name.removesuffix("s") if many else name).replace("_", "-")
+    said = [HELP[name], _FORMS.get(name), "Repeat for several." if many else None]
+    return kind, typer.Option(None, *_SPELLED.get(name, [usual]), help=" ".join(filter(None, said)))
+
+
+OPTIONS: dict[str, tuple[Any, Any]] = {name: _option(name) for name in NAMES}
 
 
 def with_filters(command: Callable[..., None]) -> Callable[..., None]:

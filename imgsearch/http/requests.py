@@ -44,7 +44,7 @@ def _filter_fields() -> dict[str, Any]:
     return {
         name: (
             (_OWN_TYPES.get(name) or next(_TYPES[one] for one in get_args(hints[name]) if one in _TYPES)) | None,
-            None,
+            Field(default=None, description=filters.HELP[name]),
         )
         for name in filters.NAMES
     }

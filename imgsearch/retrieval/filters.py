@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from operator import index
 from typing import Any, TypedDict
@@ -15,28 +15,35 @@ from imgsearch.errors import FilterError
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Conditions on images, all of which must hold; None means no condition.
+    """Conditions on images, all of which must hold; None means no condition. What each asks stands beside it.
 
-    tenant: one tenant. category: one, or a list of which any fits. min_price, max_price: inclusive, in your currency.
     attributes: {name: value}, {name: [one, of]} or {name: {operator: value}} with the operators is, not, in, not_in,
-    has, min, max, above, below, exists. product_ids: any of these; exclude_product_ids, exclude_image_ids: none of
-    these. created_after, created_before: when the image was first added; after is inclusive, before is not.
-    condition: a tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes, for example
-    {"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}.
+    has, min, max, above, below, exists. condition: a tree of {"any": […]}, {"all": […]}, {"not": …} over columns and
+    attributes, for example {"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}.
     """
 
-    tenant: str | None = None
-    category: str | Sequence[str] | None = None
-    min_price: float | None = None
-    max_price: float | None = None
-    in_stock: bool | None = None
-    attributes: Mapping[str, Any] | None = None
-    product_ids: Sequence[str] | None = None
-    exclude_product_ids: Sequence[str] | None = None
-    exclude_image_ids: Sequence[int] | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    condition: Mapping[str, Any] | None = None
+    tenant: str | None = field(default=None, metadata={"help": "Only this tenant's images."})
+    category: str | Sequence[str] | None = field(
+        default=None, metadata={"help": "Only this category, or any of these."}
+    )
+    min_price: float | None = field(default=None, metadata={"help": "Only from this price on, in your currency."})
+    max_price: float | None = field(default=None, metadata={"help": "Only up to this price, in your currency."})
+    in_stock: bool | None = field(default=None, metadata={"help": "Only what is (not) in stock."})
+    attributes: Mapping[str, Any] | None = field(
+        default=None, metadata={"help": "Only where each attribute has this value."}
+    )
+    product_ids: Sequence[str] | None = field(default=None, metadata={"help": "Only these products."})
+    exclude_product_ids: Sequence[str] | None = field(default=None, metadata={"help": "None of these products."})
+    exclude_image_ids: Sequence[int] | None = field(default=None, metadata={"help": "None of these images."})
+    created_after: datetime | None = field(
+        default=None, metadata={"help": "Only images first added at this time or later."}
+    )
+    created_before: datetime | None = field(
+        default=None, metadata={"help": "Only images first added before this time."}
+    )
+    condition: Mapping[str, Any] | None = field(
+        default=None, metadata={"help": "A tree of conditions on columns and attributes."}
+    )
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Filters:
@@ -81,7 +88,8 @@ class FilterArguments(TypedDict, total=False):
     condition: Mapping[str, Any] | None
 
 
-NAMES = tuple(field.name for field in fields(Filters))
+HELP: Mapping[str, str] = {one.name: one.metadata["help"] for one in fields(Filters)}
+NAMES = tuple(HELP)
 
 
 def merged(filters: Filters | None, named: Mapping[str, Any]) -> Filters:
