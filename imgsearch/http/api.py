@@ -11,6 +11,7 @@ from imgsearch.errors import PictureError, UnknownImage
 from imgsearch.http import access, caps, reader, responses, service, values
 from imgsearch.http.problem import Problem
 from imgsearch.http.reader import NewPicture
+from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import app_state
 from imgsearch.ingest import upload
 from imgsearch.ingest.upload import Inspected
@@ -21,8 +22,11 @@ def mount(blueprint: Blueprint) -> None:
     """Add the routes of the API."""
     for rule, view, method in (
         ("/v1/search", search, "POST"),
+        ("/v1/search/upload", search_upload, "POST"),
         ("/v1/embed", embed, "POST"),
+        ("/v1/embed/upload", embed_upload, "POST"),
         ("/v1/images", add, "POST"),
+        ("/v1/images/upload", add_upload, "POST"),
         ("/v1/images/<image_id>", show, "GET"),
         ("/v1/images/<image_id>", remove, "DELETE"),
     ):
@@ -31,7 +35,16 @@ def mount(blueprint: Blueprint) -> None:
 
 def search() -> Response:
     """Return the nearest pictures that match."""
-    state, asked = app_state(), reader.search()
+    return _searched(reader.search())
+
+
+def search_upload() -> Response:
+    """Return the nearest pictures to a file that match."""
+    return _searched(reader.search_upload())
+
+
+def _searched(asked: SearchRequest) -> Response:
+    state = app_state()
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     image = service.picture_of(state, asked)
     with state.session(asked.filters.tenant) as connection:
@@ -41,7 +54,16 @@ def search() -> Response:
 
 def embed() -> Response:
     """Return the vector of a text or a picture."""
-    state, asked = app_state(), reader.embed().of_tenant(access.me().tenant)
+    return _embedded(reader.embed())
+
+
+def embed_upload() -> Response:
+    """Return the vector of a file."""
+    return _embedded(reader.embed_upload())
+
+
+def _embedded(asked: SearchRequest) -> Response:
+    state, asked = app_state(), asked.of_tenant(access.me().tenant)
     image = service.picture_of(state, asked)
     with state.session(asked.filters.tenant) as connection:
         resolved = service.vector_of(state, connection, asked, image)
@@ -59,8 +81,18 @@ def embed() -> Response:
 
 @access.needs("write")
 def add() -> Response:
-    """Add images: all of them or, where one cannot be used, none."""
-    state, given = app_state(), reader.images()
+    """Add images by their addresses: all of them, or none."""
+    return _added(reader.images())
+
+
+@access.needs("write")
+def add_upload() -> Response:
+    """Add images as files: all of them or, where one cannot be used, none."""
+    return _added(reader.images_upload())
+
+
+def _added(given: list[NewPicture]) -> Response:
+    state = app_state()
     tenants = [access.tenant_of(one.tenant) or "default" for one in given]
     inspected = _inspect(given)
     added = []

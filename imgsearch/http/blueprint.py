@@ -46,8 +46,8 @@ def before() -> Response | None:
     """Set the limits of the request's body, and check who asks."""
     g.imgsearch_request, g.imgsearch_began = secrets.token_hex(6), time.perf_counter()
     largest = app_state().settings.http_body
-    carries_images = request.endpoint == f"{NAME}.v1_add"  # a thousand of them, with their fields
-    fields = largest if carries_images else min(largest, caps.JSON_BYTES)
+    adds = request.endpoint in {f"{NAME}.v1_add", f"{NAME}.v1_add_upload"}  # a thousand images, with their fields
+    fields = min(largest, caps.IMAGES_JSON_BYTES if adds else caps.JSON_BYTES)
     request.max_content_length = largest if request.mimetype == "multipart/form-data" else fields
     request.max_form_memory_size = fields
     request.max_form_parts = caps.IMAGES + 1

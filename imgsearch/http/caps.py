@@ -23,4 +23,6 @@ LEVELS = 5  # of groups within groups in `condition`
 CONDITIONS = 50  # in the whole of `condition`
 DEPTH = 16  # of JSON inside attributes
 IMAGES = 1000  # added by one request
-JSON_BYTES = 1 << 20  # of a body that carries no picture
+CURSOR = 100  # characters of `after`
+JSON_BYTES = 1 << 20  # of a body that is JSON, and of the JSON in a form
+IMAGES_JSON_BYTES = 4 << 20  # the same where it adds images: 4 kB for each of a thousand

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+from typing_extensions import TypeAliasType
 
 from imgsearch.http import caps
 
@@ -95,31 +96,44 @@ Skip = Annotated[int, Field(ge=0, le=caps.SKIP), BeforeValidator(_whole)]
 Position = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole)]
 Price = Annotated[float, Field(ge=0, le=caps.PRICE)]
 Distance = Annotated[float, Field(ge=0, le=2)]
+# Named, so that what a page answers and what the next search takes are one type in the document.
+Cursor = TypeAliasType(
+    "Cursor", Annotated[str, Field(max_length=caps.CURSOR, description="Where a page ended; opaque. Send it as it is.")]
+)
 Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
 Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]
 Ids = Annotated[list[Id], Field(max_length=caps.IDS)]
 ProductIds = Annotated[list[Text], Field(max_length=caps.IDS)]
 Categories = Annotated[list[Text], Field(max_length=caps.CATEGORIES), OneOrMany()]
-Attributes = Annotated[dict[str, Any], AfterValidator(plain)]
-AttributeFilters = Annotated[
-    dict[str, Any],
-    Field(
-        max_length=caps.ATTRIBUTES,
-        description=f"name → value, [one, of] (at most {caps.VALUES}), or {{operator: value}} with is, not, in, "
-        "not_in, has, min, max, above, below, exists.",
-        examples=[{"colour": "red", "size": {"min": 38}}],
-    ),
-    AfterValidator(plain),
-    AfterValidator(_short_lists),
-]
-Condition = Annotated[
-    dict[str, Any],
-    Field(
-        description='A tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes: at most '
-        f"{caps.CONDITIONS} conditions on {caps.LEVELS} levels, {caps.VALUES} values in a list.",
-        examples=[{"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}],
-    ),
-    AfterValidator(plain),
-    AfterValidator(_short_lists),
-    AfterValidator(_small_tree),
-]
+Attributes = TypeAliasType(
+    "Attributes",
+    Annotated[dict[str, Any], Field(description="Anything else to filter by: name → JSON."), AfterValidator(plain)],
+)
+AttributeFilters = TypeAliasType(
+    "AttributeFilters",
+    Annotated[
+        dict[str, Any],
+        Field(
+            max_length=caps.ATTRIBUTES,
+            description=f"name → value, [one, of] (at most {caps.VALUES}), or {{operator: value}} with is, not, in, "
+            "not_in, has, min, max, above, below, exists.",
+            examples=[{"colour": "red", "size": {"min": 38}}],
+        ),
+        AfterValidator(plain),
+        AfterValidator(_short_lists),
+    ],
+)
+Condition = TypeAliasType(
+    "Condition",
+    Annotated[
+        dict[str, Any],
+        Field(
+            description='A tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes: at most '
+            f"{caps.CONDITIONS} conditions on {caps.LEVELS} levels, {caps.VALUES} values in a list.",
+            examples=[{"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}],
+        ),
+        AfterValidator(plain),
+        AfterValidator(_short_lists),
+        AfterValidator(_small_tree),
+    ],
+)

@@ -1,120 +1,53 @@
-"""The OpenAPI 3.1 document of the API, made of the models of requests and responses and one table of operations."""
+"""The OpenAPI 3.1 document of the API, made of the models of requests and responses and the table of operations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from imgsearch import __version__
-from imgsearch.http import access, caps, requests, responses
+from imgsearch.http import access, caps, examples, responses
+from imgsearch.http.operations import OPERATIONS, WHY, Form, Operation
 from imgsearch.http.state import app_state
-from imgsearch.ops.api_keys import Scope
 
 Json = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One row of the table. `file` and `files`: the form that may be sent instead of JSON carries pictures."""
-
-    name: str
-    summary: str
-    tag: str
-    scope: Scope | None = None
-    body: type[BaseModel] | None = None
-    file: bool = False
-    files: type[BaseModel] | None = None
-    status: int = 200
-    response: type[BaseModel] | None = None
-    problems: tuple[int, ...] = ()
-
-
-OPERATIONS: dict[tuple[str, str], Operation] = {
-    ("/v1/search", "post"): Operation(
-        name="search",
-        summary="The nearest images that match.",
-        tag="search",
-        scope="search",
-        body=requests.Search,
-        file=True,
-        response=responses.Page,
-        problems=(404, 413, 415, 422, 504),
-    ),
-    ("/v1/embed", "post"): Operation(
-        name="embed",
-        summary="The vector of a text or a picture.",
-        tag="search",
-        scope="search",
-        body=requests.Embed,
-        file=True,
-        response=responses.Vector,
-        problems=(413, 415, 422, 504),
-    ),
-    ("/v1/images", "post"): Operation(
-        name="add_images",
-        summary="Add images: all of them or, where one cannot be used, none.",
-        tag="images",
-        scope="write",
-        body=requests.Add,
-        files=requests.AddFiles,
-        status=202,
-        response=responses.Added,
-        problems=(413, 415, 422),
-    ),
-    ("/v1/images/{image_id}", "get"): Operation(
-        name="get_image",
-        summary="One image: its fields, its state, and why it failed if it did.",
-        tag="images",
-        scope="search",
-        response=responses.Image,
-        problems=(404,),
-    ),
-    ("/v1/images/{image_id}", "delete"): Operation(
-        name="delete_image", summary="Delete one image.", tag="images", scope="write", status=204, problems=(404,)
-    ),
-    ("/v1/status", "get"): Operation(
-        name="get_status",
-        summary="Counts of the tenant's images by state, and of workers.",
-        tag="operation",
-        scope="admin",
-        response=responses.Status,
-    ),
-    ("/healthz", "get"): Operation(
-        name="get_health", summary="Whether this process is alive.", tag="operation", response=responses.Alive
-    ),
-    ("/readyz", "get"): Operation(
-        name="get_readiness", summary="Whether searches can be served.", tag="operation", response=responses.Ready
-    ),
-    ("/metrics", "get"): Operation(
-        name="get_metrics", summary="The same as status, for Prometheus.", tag="operation", scope="admin"
-    ),
-}
-_WHY = {
-    400: "The request is invalid; code, detail and errors say where.",
-    401: "Missing or invalid API key.",
-    403: "The API key lacks the scope, or reaches another tenant.",
-    404: "Image not found.",
-    405: "Method not allowed.",
-    413: "The request is too large.",
-    415: "Unsupported media type: send JSON or a form.",
-    422: "A picture cannot be used, or its address must not be fetched.",
-    429: "Too many requests; see Retry-After.",
-    503: "The database, the store or a model is not available.",
-    504: "No worker embedded the query, or the database did not respond, in time.",
-}
 _IMAGE_ID = {
     "name": "image_id",
     "in": "path",
     "required": True,
     "schema": {"type": "integer", "minimum": 1, "maximum": caps.LARGEST_ID},
+    "example": 42,
 }
-_FILE = {"type": "string", "format": "binary"}
+_FILE = {"type": "string", "format": "binary", "minLength": 1}  # binary: what every generator takes for a file
+_SCOPES = {
+    "search": "search, embed, and look at images",
+    "write": "what search may, and add and delete images",
+    "admin": "what write may, and read status and metrics",
+}
+_TAGS = {
+    "search": "Words, pictures, images that are here, and vectors to search by.",
+    "images": "Images in and out.",
+    "operation": "Health, status and metrics.",
+}
+_HEADERS: dict[int, Json] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}},
+    429: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds.", "required": True}},
+    503: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds, where known."}},
+}
+
+
+class _Schemas(GenerateJsonSchema):
+    """Leaves out `default: null`: a field that is left out is left out, and not every type may be null."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        made = super().default_schema(schema)
+        return {name: value for name, value in made.items() if name != "default" or value is not None}
 
 
 def mount(blueprint: Blueprint) -> None:
@@ -140,16 +73,14 @@ def document(prefix: str = "") -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Image search inside Postgres: pictures in, the nearest images that match filters out. "
             "An API key belongs to one tenant and one scope (search, write, admin); `imgsearch key create` makes one. "
-            "`imgsearch serve` on loopback needs no key.",
+            "`imgsearch serve` on loopback needs no key. "
+            f"A JSON body has at most {caps.JSON_BYTES:,} bytes, one that adds images {caps.IMAGES_JSON_BYTES:,}; "
+            "a form as many as IMGSEARCH_HTTP_BODY says.",
         },
         "servers": [{"url": prefix or "/"}],
-        "security": [{"key": []}],
-        "tags": [{"name": name} for name in ("search", "images", "operation")],
+        "tags": [{"name": name, "description": what} for name, what in _TAGS.items()],
         "paths": paths,
-        "components": {
-            "schemas": _schemas(),
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "imgs_…"}},
-        },
+        "components": {"schemas": _schemas(), "securitySchemes": {"key": _security_scheme()}},
     }
 
 
@@ -157,14 +88,41 @@ def document(prefix: str = "") -> Json:
 def _schemas() -> Json:
     asked: set[type[BaseModel]] = set()
     sent: set[type[BaseModel]] = {responses.ProblemDocument}
+    forms: Json = {}
     for operation in OPERATIONS.values():
-        asked |= {one for one in (operation.body, operation.files) if one}
+        if isinstance(operation.body, Form):
+            forms[operation.body.name] = _form(operation.body, examples.REQUESTS.get(operation.name))
+        model = operation.body.request if isinstance(operation.body, Form) else operation.body
+        asked |= {model} if model else set()
         sent |= {operation.response} if operation.response else set()
     modes = [*((one, "validation") for one in asked), *((one, "serialization") for one in sent)]
     ordered = sorted(modes, key=lambda one: one[0].__name__)
-    _, found = models_json_schema(ordered, ref_template=_REFERENCE)  # type: ignore[arg-type]
-    schemas: Json = found["$defs"]
-    return schemas
+    _, found = models_json_schema(ordered, ref_template=_REFERENCE, schema_generator=_Schemas)  # type: ignore[arg-type]
+    return dict(sorted({**found["$defs"], **forms}.items()))
+
+
+def _form(form: Form, example: Any) -> Json:
+    many = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": caps.IMAGES}
+    properties: Json = {"picture": many if form.several else _FILE}
+    if form.request:
+        properties["request"] = {**_reference(form.request), "examples": [example]}
+    return {
+        "title": form.name,
+        "type": "object",
+        "properties": properties,
+        "required": [*properties] if form.several else ["picture"],
+        "additionalProperties": False,
+    }
+
+
+def _security_scheme() -> Json:
+    said = "; ".join(f"{scope}: {what}" for scope, what in _SCOPES.items())
+    return {
+        "type": "http",
+        "scheme": "bearer",
+        "description": f"imgs_… A key has one scope. {said}. An operation's `security` names the least that it needs.",
+        "x-scopes": _SCOPES,
+    }
 
 
 def _described(operation: Operation) -> Json:
@@ -175,50 +133,43 @@ def _described(operation: Operation) -> Json:
     sent: Json = {str(operation.status): _good(operation)}
     for code in sorted(problems):
         content = {"application/problem+json": {"schema": _reference(responses.ProblemDocument)}}
-        sent[str(code)] = {"description": _WHY[code], "content": content}
-    if 429 in problems:
-        sent["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        sent[str(code)] = {"description": WHY[code], "content": content}
+        if code in _HEADERS:
+            sent[str(code)]["headers"] = _HEADERS[code]
     if operation.response is responses.Ready:
         sent["503"] = {**_good(operation), "description": "Something is missing."}
     found: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.tag],
+        "security": [{"key": [operation.scope]}] if operation.scope else [],
         "responses": sent,
     }
     if operation.scope:
         found["description"] = f"Needs an API key of scope {operation.scope}."
-    else:
-        found["security"] = []
     if operation.body:
-        found["requestBody"] = _body(operation, operation.body)
+        found["requestBody"] = {"required": True, "content": _body(operation, operation.body)}
     return found
 
 
 def _good(operation: Operation) -> Json:
-    if operation.response:
-        return {"description": "Done.", "content": {"application/json": {"schema": _reference(operation.response)}}}
     if operation.status == 204:
         return {"description": "Done."}
-    return {"description": "Done.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    example = examples.RESPONSES[operation.name]
+    if operation.response is None:
+        return {"description": "Done.", "content": {"text/plain": {"schema": {"type": "string"}, "example": example}}}
+    content = {"application/json": {"schema": _reference(operation.response), "example": example}}
+    return {"description": "Done.", "content": content}
 
 
-def _body(operation: Operation, model: type[BaseModel]) -> Json:
-    content: Json = {"application/json": {"schema": _reference(model)}}
-    if operation.file or operation.files:
-        many = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": caps.IMAGES}
-        form = {
-            "type": "object",
-            "properties": {
-                "picture": many if operation.files else _FILE,
-                "request": _reference(operation.files or model),
-            },
-            "required": ["picture", "request"] if operation.files else ["picture"],
-            "additionalProperties": False,
-        }
-        encoding = {"request": {"contentType": "application/json"}}
-        content["multipart/form-data"] = {"schema": form, "encoding": encoding}
-    return {"required": True, "content": content}
+def _body(operation: Operation, body: type[BaseModel] | Form) -> Json:
+    if not isinstance(body, Form):
+        example = examples.REQUESTS[operation.name]
+        return {"application/json": {"schema": _reference(body), "examples": {"one": {"value": example}}}}
+    form: Json = {"schema": {"$ref": _REFERENCE.format(model=body.name)}}
+    if body.request:
+        form["encoding"] = {"request": {"contentType": "application/json"}}
+    return {"multipart/form-data": form}
 
 
 def _reference(model: type[BaseModel]) -> Json:

@@ -13,6 +13,8 @@ from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import ImageFields, Model, NewImage
 from imgsearch.http.search_request import SearchRequest
 
+_FORM = "multipart/form-data"
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewPicture:
@@ -24,14 +26,52 @@ class NewPicture:
 
 
 def search() -> SearchRequest:
-    """Read `POST /v1/search`: JSON, or a form with the file `picture` and the JSON in the field `request`."""
-    given, files = _body(requests.Search)
+    """Read `POST /v1/search`: JSON."""
+    asked = _asked(_json(requests.Search))
+    if not asked.likes:
+        raise bad_request("Ask for something: text, image_id, more_like, vector or picture_url.", "query_error")
+    return asked
+
+
+def search_upload() -> SearchRequest:
+    """Read `POST /v1/search/upload`: a form with the file `picture` and the JSON in the field `request`."""
+    given, files = _form(requests.SearchFields)
+    return _asked(given, _one_file(files))
+
+
+def embed() -> SearchRequest:
+    """Read `POST /v1/embed`: exactly one of text and picture_url."""
+    given = _json(requests.Embed)
+    if (given.text is None) == (given.picture_url is None):
+        raise bad_request("Send either text or picture_url.", "query_error")
+    return SearchRequest(text=given.text, picture_url=given.picture_url)
+
+
+def embed_upload() -> SearchRequest:
+    """Read `POST /v1/embed/upload`: a form with the file `picture`."""
+    return SearchRequest(picture=_one_file(_files("picture")))
+
+
+def images() -> list[NewPicture]:
+    """Read `POST /v1/images`: JSON with addresses."""
+    return [_new(one.url, one) for one in _json(requests.Add).images]
+
+
+def images_upload() -> list[NewPicture]:
+    """Read `POST /v1/images/upload`: a form with files and the JSON of each in the field `request`."""
+    listed, files = _form(requests.AddFiles)
+    if len(files) != len(listed.images):
+        raise bad_request(f"There are {len(files)} files and {len(listed.images)} objects in images.")
+    return [_new(file.read(), one) for file, one in zip(files, listed.images, strict=True)]
+
+
+def _asked(given: requests.SearchFields, picture: bytes | None = None) -> SearchRequest:
     first = () if given.image_id is None else (given.image_id,)
-    asked = SearchRequest(
+    return SearchRequest(
         text=given.text,
         more=tuple(dict.fromkeys((*first, *given.more_like))),
         less=tuple(dict.fromkeys(given.less_like)),
-        picture=_one_file(files),
+        picture=picture,
         picture_url=given.picture_url,
         vector=None if given.vector is None else tuple(given.vector),
         filters=given.filters,
@@ -40,49 +80,34 @@ def search() -> SearchRequest:
         after=given.after,
         max_distance=given.max_distance,
     )
-    if not asked.likes:
-        detail = "Ask for something: text, image_id, more_like, vector, picture_url, or the file picture."
-        raise bad_request(detail, "query_error")
-    return asked
 
 
-def embed() -> SearchRequest:
-    """Read `POST /v1/embed`: exactly one of text, picture_url, and the file `picture`."""
-    given, files = _body(requests.Embed)
-    asked = SearchRequest(text=given.text, picture=_one_file(files), picture_url=given.picture_url)
-    if sum(one is not None for one in (asked.text, asked.picture, asked.picture_url)) != 1:
-        raise bad_request("Send one of text, picture_url, and the file picture.", "query_error")
-    return asked
-
-
-def images() -> list[NewPicture]:
-    """Read `POST /v1/images`: JSON with addresses, or a form with files."""
-    if request.mimetype != "multipart/form-data":
-        given, _ = _body(requests.Add)
-        return [_new(one.url, one) for one in given.images]
-    listed, files = _body(requests.AddFiles)
-    if len(files or ()) != len(listed.images):
-        raise bad_request(f"There are {len(files or ())} files and {len(listed.images)} objects in images.")
-    return [_new(file.read(), one) for file, one in zip(files or (), listed.images, strict=True)]
-
-
-def _body(model: type[Model]) -> tuple[Model, list[FileStorage] | None]:
-    """Return the JSON of a request and, for a form, its files."""
-    if request.mimetype == "multipart/form-data":
-        unknown = sorted({*request.form} - {"request"} | {*request.files} - {"picture"})
-        if unknown:
-            raise bad_request(f"Unknown form field {unknown[0][:40]!r}. Known: picture, request.", "unknown_field")
-        given = request.form.get("request") or "{}"
-        return requests.parse(model, given.encode("utf-8", "surrogatepass")), request.files.getlist("picture")
+def _json(model: type[Model]) -> Model:
     if request.mimetype != "application/json":
-        detail = "Send application/json, or multipart/form-data with the file picture."
+        detail = f"Send application/json; files go as {_FORM} to {request.path.rstrip('/')}/upload."
         raise Problem(415, "unsupported_media_type", detail)
-    return requests.parse(model, request.get_data()), None
+    return requests.parse(model, request.get_data())
 
 
-def _one_file(files: list[FileStorage] | None) -> bytes | None:
-    if files is None:
-        return None
+def _form(model: type[Model]) -> tuple[Model, list[FileStorage]]:
+    files = _files("picture", "request")
+    given = request.form.get("request") or "{}"
+    return requests.parse(model, given.encode("utf-8", "surrogatepass")), files
+
+
+def _files(*known: str) -> list[FileStorage]:
+    """Return the files `picture` of a form that has no other fields than those known."""
+    if request.mimetype != _FORM:
+        raise Problem(415, "unsupported_media_type", f"Send {_FORM} with the file picture.")
+    if "picture" in request.form:
+        raise bad_request("picture came as text: send it as a file, with a file name.", "unknown_field")
+    unknown = sorted({*request.form, *request.files} - {*known} | {*request.files} - {"picture"})
+    if unknown:
+        raise bad_request(f"Unknown form field {unknown[0][:40]!r}. Known: {', '.join(known)}.", "unknown_field")
+    return request.files.getlist("picture")
+
+
+def _one_file(files: list[FileStorage]) -> bytes:
     if len(files) != 1:
         raise bad_request("Send one file named picture.")
     return bytes(files[0].read())

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.json_schema import SkipJsonSchema
 
 from imgsearch.http import caps, fields
 from imgsearch.http.problem import Problem
@@ -53,13 +54,11 @@ def _filter_fields() -> dict[str, Any]:
 FilterFields = create_model("FilterFields", __base__=Body, **_filter_fields())
 
 
-class Search(FilterFields):  # type: ignore[valid-type,misc]
-    """A search: by text, image_id, more_like, vector, picture_url, or the file `picture` of a form.
+class SearchFields(FilterFields):  # type: ignore[valid-type,misc]
+    """What to search by beside a file, which page, and filters that narrow what is found.
 
-    Several together make one query; less_like leads away. Filters narrow what is found.
+    Several together make one query; less_like leads away.
     """
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "red canvas shoe", "max_price": 50, "k": 10}]})
 
     text: fields.Words | None = None
     image_id: fields.Id | None = None
@@ -69,7 +68,7 @@ class Search(FilterFields):  # type: ignore[valid-type,misc]
     picture_url: fields.Url | None = None
     k: fields.K = 10
     skip: fields.Skip = 0
-    after: Annotated[str, Field(max_length=100, description="`after` of the page before.")] | None = None
+    after: fields.Cursor | None = None
     max_distance: fields.Distance | None = None
 
     @property
@@ -78,11 +77,32 @@ class Search(FilterFields):  # type: ignore[valid-type,misc]
         return filters_of(self)
 
 
+class Search(SearchFields):
+    """A search by text, image_id, more_like, vector or picture_url; at least one of them.
+
+    Several together make one query; less_like leads away. Filters narrow what is found.
+    """
+
+    # Nothing to search by, as a schema; said with `not`, because generators make a union of types out of anyOf.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "properties": {
+                    **dict.fromkeys(("text", "image_id", "vector", "picture_url"), {"type": "null"}),
+                    "more_like": {"maxItems": 0},
+                }
+            }
+        }
+    )
+
+
 class Embed(Body):
     """One text, or the address of one picture."""
 
-    text: fields.Words | None = None
-    picture_url: fields.Url | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    text: fields.Words | SkipJsonSchema[None] = None
+    picture_url: fields.Url | SkipJsonSchema[None] = None
 
 
 class ImageFields(Body):

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imgsearch.http.fields import Cursor
+
 
 class Sent(BaseModel):
     """A JSON object; every field is always there."""
@@ -48,11 +50,17 @@ class Page(Sent):
 
     strategy: Literal["hnsw", "bits", "exact"]
     complete: bool
-    matches: Annotated[int, Field(description="Images that match the filters; more than that where `more` is true.")]
-    more: bool
+    matches: Annotated[
+        int,
+        Field(
+            description="Images that match the filters. Exact where `more` is false; where it is true this is a floor, "
+            "as far as the search looked, and says nothing of how many there are."
+        ),
+    ]
+    more: Annotated[bool, Field(description="Whether more than `matches` images may match.")]
     took_ms: Took
     resolved: Question
-    after: Annotated[str | None, Field(description="Send it as `after` for the next page.")]
+    after: Annotated[Cursor | None, Field(description="Send it as `after` for the next page; null behind the last.")]
     rows: list[Match]
 
 

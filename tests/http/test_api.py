@@ -104,7 +104,7 @@ def test_pictures_go_in_become_searchable_and_go_out(
 ) -> None:
     colours = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
     listed = [{"product_id": name, "category": "paint", "price": 9.5, "tenant": "acme"} for name in colours]
-    taken = anyone.post("/v1/images", data=form([jpeg(c) for c in colours.values()], {"images": listed}))
+    taken = anyone.post("/v1/images/upload", data=form([jpeg(c) for c in colours.values()], {"images": listed}))
     assert taken.status_code == 202
     added = taken.get_json()["images"]
     assert [one["outcome"] for one in added] == ["added"] * 3
@@ -113,11 +113,11 @@ def test_pictures_go_in_become_searchable_and_go_out(
         return [anyone.get(one["url"]).get_json()["state"] for one in added]
 
     eventually(lambda: states() == ["ready"] * 3, what="three pictures ready")
-    again = anyone.post("/v1/images", data=form([jpeg(colours["red"])], {"images": listed[:1]}))
+    again = anyone.post("/v1/images/upload", data=form([jpeg(colours["red"])], {"images": listed[:1]}))
     assert again.get_json()["images"][0] == {**added[0], "outcome": "unchanged", "waits": False}
 
     asked = {"picture": (io.BytesIO(jpeg(colours["green"], 64)), "q.jpg"), "request": json.dumps({"k": 2})}
-    found = anyone.post("/v1/search", data=asked).get_json()
+    found = anyone.post("/v1/search/upload", data=asked).get_json()
     assert found["rows"][0]["product_id"] == "green"
     assert found["resolved"] == {"kind": "picture", "source": "worker"}
 
@@ -127,7 +127,9 @@ def test_pictures_go_in_become_searchable_and_go_out(
     assert shown.headers["X-Content-Type-Options"] == "nosniff"
     assert Image.open(io.BytesIO(shown.get_data())).format == "WEBP"
 
-    vector = anyone.post("/v1/embed", data={"picture": (io.BytesIO(jpeg(colours["green"], 64)), "q.jpg")}).get_json()
+    vector = anyone.post(
+        "/v1/embed/upload", data={"picture": (io.BytesIO(jpeg(colours["green"], 64)), "q.jpg")}
+    ).get_json()
     assert len(vector["vector"]) == vector["dimension"] == 48
     assert vector["model"] == FAKE
     text = anyone.post("/v1/embed", json={"text": "a new text"}).get_json()
@@ -145,7 +147,7 @@ def test_one_bad_picture_among_many_is_named_and_none_is_added(anyone: FlaskClie
     data = form(
         [jpeg((1, 2, 3)), b"<svg onload=alert(1)>", b""], {"images": [{"product_id": str(n)} for n in range(3)]}
     )
-    found = problem(anyone.post("/v1/images", data=data), 422, "bad_pictures")
+    found = problem(anyone.post("/v1/images/upload", data=data), 422, "bad_pictures")
     assert [(one["index"], one["code"]) for one in found["errors"]] == [(1, "format_refused"), (2, "empty")]
     assert connection.execute("SELECT count(*) FROM imgsearch.image").fetchone() == (0,)
 

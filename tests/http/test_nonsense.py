@@ -67,7 +67,16 @@ BODIES = [
     (b"\xff\xfe", "application/json", 400, "not_json"),
     (b"text=red", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
     (b"x" * 200_000, "application/json", 413, "request_entity_too_large"),
+    (b"--x\r\n", "multipart/form-data; boundary=x", 415, "unsupported_media_type"),
+]
+_PART = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\ny\r\n--x--\r\n'
+FORMS = [
+    (b"{}", "application/json", 415, "unsupported_media_type"),
     (b"--x\r\n", "multipart/form-data; boundary=x", 400, "bad_request"),
+    (_PART % (b"picture", b""), "multipart/form-data; boundary=x", 400, "unknown_field"),
+    (_PART % (b"colour", b""), "multipart/form-data; boundary=x", 400, "unknown_field"),
+    (_PART % (b"request", b'; filename="y"'), "multipart/form-data; boundary=x", 400, "unknown_field"),
+    (_PART % (b"picture", b'; filename="y"'), "multipart/form-data; boundary=x", 422, "not_a_picture"),
 ]
 
 
@@ -80,6 +89,7 @@ def test_what_cannot_be_asked_is_a_problem_with_a_code(settings: Settings, shop:
 
 def test_a_body_that_makes_no_sense_is_a_problem(settings: Settings) -> None:
     app = create_app(with_settings(settings, HTTP_BODY="150000").environment(), allow_anonymous=True)
-    for body, kind, status, code in BODIES:
-        problem(app.test_client().post("/v1/search", data=body, content_type=kind), status, code)
+    for path, bodies in (("/v1/search", BODIES), ("/v1/search/upload", FORMS)):
+        for body, kind, status, code in bodies:
+            problem(app.test_client().post(path, data=body, content_type=kind), status, code)
     app.extensions["imgsearch"].close()

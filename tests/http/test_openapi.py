@@ -20,7 +20,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from imgsearch.flask import create_app
-from imgsearch.http import caps, openapi
+from imgsearch.http import caps, examples, openapi
+from imgsearch.http.operations import OPERATIONS, Form
 from imgsearch.retrieval import filters
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
@@ -91,10 +92,41 @@ def test_the_caps_of_requests_stand_in_the_document() -> None:
     assert search["more_like"]["maxItems"] == caps.EXAMPLES
     first = {name: search[name]["anyOf"][0] for name in search if "anyOf" in search[name]}
     assert first["text"]["maxLength"] == caps.TEXT
-    assert first["attributes"]["maxProperties"] == caps.ATTRIBUTES
+    assert schemas["AttributeFilters"]["maxProperties"] == caps.ATTRIBUTES
     assert first["product_ids"]["maxItems"] == first["exclude_image_ids"]["maxItems"] == caps.IDS
     assert schemas["Add"]["properties"]["images"]["maxItems"] == caps.IMAGES
+    assert schemas["ImagesForm"]["properties"]["picture"]["maxItems"] == caps.IMAGES
+    assert schemas["Cursor"]["maxLength"] == caps.CURSOR
     assert set(filters.NAMES) < set(search), "every filter can be asked for"
+
+
+def test_every_operation_can_be_generated_from() -> None:
+    """One media type each, files as binary, a scope as a role of the key, headers and problems declared."""
+    document = openapi.document()
+    scheme = document["components"]["securitySchemes"]["key"]
+    for (path, method), operation in OPERATIONS.items():
+        found = document["paths"][path][method]
+        assert found["operationId"] == operation.name
+        assert found["tags"][0] in {tag["name"] for tag in document["tags"]}
+        assert found["security"] == ([{"key": [operation.scope]}] if operation.scope else [])
+        assert operation.scope is None or operation.scope in scheme["x-scopes"]
+        assert len(found.get("requestBody", {"content": ["none"]})["content"]) == 1
+        for status, answer in found["responses"].items():
+            said = {"application/problem+json"} if int(status) >= 400 and path != "/readyz" else set()
+            assert said <= set(answer.get("content", {}))
+            assert status != "429" or answer["headers"]["Retry-After"]["required"]
+    names = [operation.name for operation in OPERATIONS.values()]
+    assert len(names) == len(set(names))
+
+
+def test_the_examples_are_true() -> None:
+    for operation in OPERATIONS.values():
+        model = operation.body.request if isinstance(operation.body, Form) else operation.body
+        assert (model is None) == (operation.name not in examples.REQUESTS)
+        if model:
+            model.model_validate_json(json.dumps(examples.REQUESTS[operation.name]))
+        if operation.response:
+            operation.response.model_validate_json(json.dumps(examples.RESPONSES[operation.name]))
 
 
 def test_a_thousand_files_are_accepted_as_promised(anyone: FlaskClient) -> None:
@@ -103,7 +135,7 @@ def test_a_thousand_files_are_accepted_as_promised(anyone: FlaskClient) -> None:
         "picture": [(io.BytesIO(b"x"), f"{n}.jpg") for n in range(caps.IMAGES)],
         "request": json.dumps({"images": [{"product_id": str(n)} for n in range(caps.IMAGES)]}),
     }
-    answer = anyone.post("/v1/images", data=parts)
+    answer = anyone.post("/v1/images/upload", data=parts)
     assert (answer.status_code, answer.get_json()["code"]) == (422, "bad_pictures")
     assert len(answer.get_json()["errors"]) == caps.IMAGES
 

@@ -1,0 +1,84 @@
+"""One example of what each operation takes and answers, for the OpenAPI document; a test holds them to the models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = Any
+_CURSOR = "0.4817634,42"
+_TOOK = {"resolve": 0.4, "sql": 3.1}
+_SHOE: Json = {
+    "image_id": 42,
+    "product_id": "sku-1",
+    "tenant_id": "acme",
+    "category": "shoes",
+    "price": 39.9,
+    "in_stock": True,
+    "attributes": {"colour": "red", "title": "Canvas shoe"},
+}
+_PAGE: Json = {
+    "strategy": "bits",
+    "complete": True,
+    "matches": 453,
+    "more": True,
+    "took_ms": _TOOK,
+    "resolved": {"kind": "text", "source": "memory"},
+    "after": _CURSOR,
+    "rows": [{**_SHOE, "distance": 0.4817634, "title": "Canvas shoe", "thumbnail": None}],
+}
+_VECTOR: Json = {
+    "vector": [0.6, -0.8],
+    "dimension": 2,
+    "model": "google/siglip2-base-patch16-256",
+    "source": "worker",
+    "took_ms": 37.2,
+}
+_FIELDS: Json = {"product_id": "sku-1", "category": "shoes", "price": 39.9, "attributes": {"colour": "red"}}
+_ADDED: Json = {"images": [{"image_id": 42, "outcome": "added", "waits": True, "url": "/v1/images/42"}]}
+
+# Of a form: its field `request`.
+REQUESTS: dict[str, Json] = {
+    "search_images": {"text": "red canvas shoe", "category": ["shoes"], "max_price": 50, "k": 10},
+    "search_images_by_upload": {"in_stock": True, "k": 10},
+    "embed": {"text": "red canvas shoe"},
+    "add_images": {"images": [{**_FIELDS, "url": "https://shop.example/1.jpg"}]},
+    "upload_images": {"images": [_FIELDS]},
+}
+RESPONSES: dict[str, Json] = {
+    "search_images": _PAGE,
+    "search_images_by_upload": {**_PAGE, "resolved": {"kind": "picture", "source": "worker"}},
+    "embed": _VECTOR,
+    "embed_upload": _VECTOR,
+    "add_images": _ADDED,
+    "upload_images": _ADDED,
+    "get_image": {
+        **_SHOE,
+        "position": 0,
+        "state": "ready",
+        "attempts": 1,
+        "error": None,
+        "created_at": "2026-01-31T12:00:00Z",
+        "updated_at": "2026-01-31T12:00:00Z",
+        "thumbnail": None,
+    },
+    "get_status": {
+        "images": 3000,
+        "pending": 2,
+        "leased": 1,
+        "failed": 0,
+        "workers": 1,
+        "oldest_waiting": 0.8,
+        "model": "google/siglip2-base-patch16-256",
+        "dimension": 768,
+    },
+    "get_health": {"alive": True},
+    "get_readiness": {
+        "ready": True,
+        "database": True,
+        "schema": True,
+        "model": True,
+        "query_worker": True,
+        "store": True,
+    },
+    "get_metrics": "imgsearch_images 3000.0\n",
+}

@@ -1,0 +1,142 @@
+"""What can be asked over HTTP: one row per operation; `openapi` makes the document of it, and a test the routes.
+
+An operation takes one media type: generators of clients understand no more than that. JSON goes to one path, files as
+a form to the same path with /upload behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from imgsearch.http import requests, responses
+from imgsearch.ops.api_keys import Scope
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A multipart form: the file `picture`, or `several` of them, and JSON in the field `request`.
+
+    name: of its schema, so of a type in a generated client.
+    """
+
+    name: str
+    several: bool = False
+    request: type[BaseModel] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One row of the table. `body`: JSON, or a form with files."""
+
+    name: str
+    summary: str
+    tag: str
+    scope: Scope | None = None
+    body: type[BaseModel] | Form | None = None
+    status: int = 200
+    response: type[BaseModel] | None = None
+    problems: tuple[int, ...] = field(default=())
+
+
+_SENT = (413, 415)
+_EMBEDDED = (422, 504)
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("/v1/search", "post"): Operation(
+        name="search_images",
+        summary="The nearest images that match.",
+        tag="search",
+        scope="search",
+        body=requests.Search,
+        response=responses.Page,
+        problems=(404, *_SENT, *_EMBEDDED),
+    ),
+    ("/v1/search/upload", "post"): Operation(
+        name="search_images_by_upload",
+        summary="The nearest images to a file that match.",
+        tag="search",
+        scope="search",
+        body=Form(name="SearchForm", request=requests.SearchFields),
+        response=responses.Page,
+        problems=(404, *_SENT, *_EMBEDDED),
+    ),
+    ("/v1/embed", "post"): Operation(
+        name="embed",
+        summary="The vector of a text, or of the picture at an address.",
+        tag="search",
+        scope="search",
+        body=requests.Embed,
+        response=responses.Vector,
+        problems=(*_SENT, *_EMBEDDED),
+    ),
+    ("/v1/embed/upload", "post"): Operation(
+        name="embed_upload",
+        summary="The vector of a file.",
+        tag="search",
+        scope="search",
+        body=Form(name="EmbedForm"),
+        response=responses.Vector,
+        problems=(*_SENT, *_EMBEDDED),
+    ),
+    ("/v1/images", "post"): Operation(
+        name="add_images",
+        summary="Add images by their addresses, which are fetched later: all of them, or none.",
+        tag="images",
+        scope="write",
+        body=requests.Add,
+        status=202,
+        response=responses.Added,
+        problems=(*_SENT, 422),
+    ),
+    ("/v1/images/upload", "post"): Operation(
+        name="upload_images",
+        summary="Add images as files: all of them or, where one cannot be used, none.",
+        tag="images",
+        scope="write",
+        body=Form(name="ImagesForm", several=True, request=requests.AddFiles),
+        status=202,
+        response=responses.Added,
+        problems=(*_SENT, 422),
+    ),
+    ("/v1/images/{image_id}", "get"): Operation(
+        name="get_image",
+        summary="One image: its fields, its state, and why it failed if it did.",
+        tag="images",
+        scope="search",
+        response=responses.Image,
+        problems=(404,),
+    ),
+    ("/v1/images/{image_id}", "delete"): Operation(
+        name="delete_image", summary="Delete one image.", tag="images", scope="write", status=204, problems=(404,)
+    ),
+    ("/v1/status", "get"): Operation(
+        name="get_status",
+        summary="Counts of the tenant's images by state, and of workers.",
+        tag="operation",
+        scope="admin",
+        response=responses.Status,
+    ),
+    ("/healthz", "get"): Operation(
+        name="get_health", summary="Whether this process is alive.", tag="operation", response=responses.Alive
+    ),
+    ("/readyz", "get"): Operation(
+        name="get_readiness", summary="Whether searches can be served.", tag="operation", response=responses.Ready
+    ),
+    ("/metrics", "get"): Operation(
+        name="get_metrics", summary="The same as status, for Prometheus.", tag="operation", scope="admin"
+    ),
+}
+WHY = {
+    400: "The request is invalid; code, detail and errors say where.",
+    401: "Missing or invalid API key.",
+    403: "The API key lacks the scope, or reaches another tenant.",
+    404: "Image not found.",
+    405: "Method not allowed.",
+    413: "The request is too large.",
+    415: "Unsupported media type.",
+    422: "A picture cannot be used, or its address must not be fetched.",
+    429: "Too many requests; see Retry-After.",
+    503: "The database, the store or a model is not available; see Retry-After where it is sent.",
+    504: "No worker embedded the query, or the database did not respond, in time.",
+}
