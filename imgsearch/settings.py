@@ -130,6 +130,12 @@ class Settings(BaseModel):
         "auto", description="`required`, or `auto`: required unless `imgsearch serve` listens on loopback"
     )
     http_body: int = Field(33554432, ge=1024, le=2**31, description="most bytes of one HTTP request")
+    http_connections: int = Field(
+        4096,
+        ge=16,
+        le=65536,
+        description="connections of `imgsearch serve` at once; one address has the eighth part of them",
+    )
     http_rate: float = Field(
         100, ge=0, le=1e6, description="requests per second of one key, in bursts of twice as many; 0: no limit"
     )

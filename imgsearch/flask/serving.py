@@ -17,6 +17,7 @@ from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.flask.extension import create_app
+from imgsearch.flask.server import Server
 from imgsearch.http.access import is_loopback
 from imgsearch.http.state import AppState
 from imgsearch.ops import api_keys as keys
@@ -28,8 +29,6 @@ NEARBY = 20  # ports tried one after the other where nobody chose one
 
 def serve(bind: str | None = None, threads: int = THREADS) -> None:
     """Serve until SIGTERM. `bind` is host:port. Raises UsageError, SettingsError and the database's typed errors."""
-    import waitress
-
     settings = load_settings({"HTTP_BIND": bind} if bind else None)
     host, port = settings.http_bind
     allow_anonymous = guard(settings, host)
@@ -38,13 +37,13 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
     note = settings.home / "page.url"
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is no fault
-    # More than HTTP_BODY, so that our own answer, a problem document, is what most oversized requests get.
-    waitress_options = {"max_request_body_size": 2 * settings.http_body, "channel_timeout": 60, "ident": None}
-    server = waitress.create_server(
-        create_app({"HTTP_BIND": bind} if bind else None, allow_anonymous=allow_anonymous),
-        sockets=[listening],
+    app = create_app({"HTTP_BIND": bind} if bind else None, allow_anonymous=allow_anonymous)
+    server = Server(
+        app,
+        listening,
         threads=threads,
-        **waitress_options,
+        largest_body=settings.http_body,
+        connections=settings.http_connections,
     )
     signal.signal(signal.SIGTERM, _end)
     _leave_note(note, where)

@@ -6,13 +6,14 @@ name hosts, folders or buckets, which stay in the log beside the request's numbe
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from flask import Response, g, json
+from flask import Response, g
 from werkzeug.exceptions import HTTPException
 
 from imgsearch.db.sqlstate import translate
@@ -85,19 +86,24 @@ def from_exception(error: BaseException) -> Problem:
 
 
 def response(problem: Problem) -> Response:
-    """Return the document of a problem."""
-    document = {
+    """Return the document of a problem as a response."""
+    made = Response(document(problem, g.get("imgsearch_request", "none")), problem.status, content_type=CONTENT_TYPE)
+    made.headers.update(problem.headers)
+    return made
+
+
+def document(problem: Problem, number: str) -> str:
+    """Return the document of a problem, as JSON; `number` is what the request is called in the log."""
+    found = {
         "type": f"urn:imgsearch:problem:{problem.code}",
         "title": problem.code.replace("_", " "),
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
-        "instance": f"urn:imgsearch:request:{g.get('imgsearch_request', 'none')}",
+        "instance": f"urn:imgsearch:request:{number}",
         **problem.more,
     }
-    made = Response(json.dumps(document), problem.status, content_type=CONTENT_TYPE)
-    made.headers.update(problem.headers)
-    return made
+    return json.dumps(found)
 
 
 def _of_database(error: psycopg.Error) -> BaseException:

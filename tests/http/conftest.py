@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -12,7 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.flask import create_app
+from imgsearch.flask import create_app, serving
+from imgsearch.flask.server import Server
 from imgsearch.ops import api_keys as keys
 from imgsearch.query import cache
 from imgsearch.settings import Settings
@@ -20,6 +23,7 @@ from imgsearch.spaces.space import Space
 from tests.shop import Row, fill
 
 Connection = psycopg.Connection[Any]
+Address = tuple[str, int]
 Teach = Callable[[str], list[float]]
 
 
@@ -109,3 +113,18 @@ def problem(response: Any, status: int, code: str) -> dict[str, Any]:
     assert found["detail"]
     assert "Traceback" not in found["detail"]
     return found
+
+
+@contextmanager
+def on_a_socket(app: Any, threads: int = 8, **options: Any) -> Iterator[Address]:
+    """Serve an app as `imgsearch serve` does, in a thread of this process; yield where."""
+    listening = serving.listen("127.0.0.1", 0)
+    address: Address = listening.getsockname()
+    server = Server(app, listening, threads=threads, **{"largest_body": 1 << 20, "connections": 4096, **options})
+    running = threading.Thread(target=server.run, daemon=True)
+    running.start()
+    try:
+        yield address
+    finally:
+        server.stop()
+        running.join(10)
