@@ -10,14 +10,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from imgsearch_workers.decoding import child as decoder_child
 from imgsearch_workers.decoding.child import Options
 
 from imgsearch.errors import PictureError
-
-Answer = tuple[bytes, bytes, int, int, int]
 
 
 def _spin() -> object:
@@ -46,10 +46,23 @@ TRICKS: dict[str, Callable[[], object]] = {
     "list a folder": lambda: len(list(Path("/").iterdir())),
 }
 
-LIES: dict[str, Callable[[Options], Answer]] = {
-    "too few pixels": lambda options: (bytes(12), b"", 2, 2, 0),
-    "too many pixels": lambda options: (bytes(options.size**2 * 3 + 1), b"", 2, 2, 0),
-    "an endless thumbnail": lambda options: (bytes(options.size**2 * 3), bytes(64 << 20), 2, 2, 0),
+
+@dataclass
+class Lie:
+    """What looks like a `Square`."""
+
+    pixels: bytes
+    thumbnail: bytes = b""
+    width: int = 2
+    height: int = 2
+    phash: int = 0
+    whole: bool = True
+
+
+LIES: dict[str, Callable[[Options], Lie]] = {
+    "too few pixels": lambda options: Lie(bytes(12)),
+    "too many pixels": lambda options: Lie(bytes(options.size**2 * 3 + 1)),
+    "an endless thumbnail": lambda options: Lie(bytes(options.size**2 * 3), bytes(64 << 20)),
 }
 
 
@@ -58,7 +71,7 @@ def main() -> int:
     source, sink = decoder_child.take_pipes()
     honest = decoder_child.prepare(options)
 
-    def work(data: bytes, with_thumbnail: bool) -> Answer:
+    def work(data: bytes, with_thumbnail: bool) -> Any:
         if not data.startswith(b"EVIL "):
             return honest(data, with_thumbnail)
         name = data[5:].rstrip(b"\0").decode()

@@ -11,7 +11,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from imgsearch.picture.codes import ACCEPTED, CODES, refusal
-from imgsearch.picture.header import DEFAULT_LIMITS, Header, Limits, inspect
+from imgsearch.picture.header import Header, inspect
+from imgsearch.picture.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from imgsearch.picture.pixels import decode, perceptual_hash, thumbnail, upright

@@ -19,6 +19,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "format_refused": f"This kind of picture is not accepted; save it as {ACCEPTED}.",
         "too_many_bytes": "The file is too large; compress the picture and upload it again.",
         "too_many_pixels": "The picture is too large or has too many frames; make it smaller and upload it again.",
+        "too_much_memory": "The picture needs more memory than a decoder may use; make it smaller and upload it again.",
         "truncated": "The file ends before the picture does; upload it again.",
         "corrupt": "The file is damaged; open and save it in an image editor, then upload it again.",
         "decoder_timeout": "The picture took too long to decode; save it again in a simpler form and upload that.",

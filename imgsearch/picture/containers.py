@@ -8,58 +8,22 @@ walk (and Pillow's own walk after it, which costs more per step) under the 200 m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from struct import unpack_from
 from types import MappingProxyType
 
 from imgsearch.picture import exif
 from imgsearch.picture.codes import refusal
+from imgsearch.picture.container import Container
+from imgsearch.picture.jpeg import jpeg
+from imgsearch.picture.png import png
 
-_MOST_CHUNKS = 50_000  # PNG and WebP; a 25 MiB PNG in chunks of 8 KiB has 3,200
-_MOST_PACKED = 32  # PNG chunks that hold compressed text or profiles: each may unpack to 1 MB
+_MOST_CHUNKS = 50_000  # WebP
 _MOST_BLOCKS = 400_000  # GIF sub-blocks of up to 255 bytes; 25 MiB has 103,000
-_MOST_SEGMENTS = 10_000  # JPEG
-_MOST_JUNK = 65_536  # bytes between JPEG segments
-_MOST_SCANNED = 1_000_000_000  # pixels x scans of a progressive JPEG; each scan passes over the whole picture
 _MOST_TAGS = 4_096  # TIFF
 _MOST_STRIPS = 200_000  # TIFF; one per row and colour plane at most
 _MOST_RLE = 4_000_000  # pixels of a run-length BMP, which Pillow unpacks in Python
 _MOST_BOXES = 4_096  # AVIF
 _DEEPEST_BOX = 8
-
-
-@dataclass(frozen=True)
-class Container:
-    """Size in pixels as stored, number of frames, the EXIF turn (1-8), and the bytes to decode if not the whole."""
-
-    width: int
-    height: int
-    frames: int = 1
-    turn: int = 1
-    cleaned: bytes | None = None
-
-
-def png(data: bytes, most_frames: int) -> Container:
-    """Walk the chunks: IHDR, acTL and eXIf count."""
-    if data[12:16] != b"IHDR":
-        raise refusal("corrupt", "PNG without IHDR")
-    width, height = unpack_from(">II", data, 16)
-    frames, turn, packed, at = 1, 1, 0, 8
-    for _ in range(_MOST_CHUNKS):
-        length, kind = unpack_from(">I4s", data, at)
-        if kind == b"IEND":
-            return Container(width, height, frames, turn)
-        if kind == b"acTL":
-            frames = max(1, *unpack_from(">I", data, at + 8))
-        elif kind == b"eXIf":
-            turn = exif.turn(data[at + 8 : at + 8 + min(length, exif.LONGEST)])
-        packed += kind in (b"iCCP", b"zTXt", b"iTXt")
-        if packed > _MOST_PACKED:
-            raise refusal("corrupt", "PNG with too many compressed notes")
-        at += 12 + length
-        if at > len(data):
-            raise refusal("truncated", "PNG chunk")
-    raise refusal("corrupt", "PNG with too many chunks")
 
 
 def gif(data: bytes, most_frames: int) -> Container:
@@ -136,62 +100,6 @@ def bmp(data: bytes, most_frames: int) -> Container:
     if packing in (1, 2) and abs(width * height) > _MOST_RLE:
         raise refusal("format_refused", "a large run-length BMP")
     return Container(abs(width), abs(height))
-
-
-def jpeg(data: bytes, most_frames: int) -> Container:
-    """Walk the segments up to the first scan, and leave out EXIF, XMP, comments and further pictures (MPO).
-
-    What is left out never reaches Pillow, whose EXIF reader can be made to copy a 64 KB segment 5,000 times.
-    """
-    kept, size, turn = [b"\xff\xd8"], None, 1
-    for marker, start, end in _segments(data):
-        if marker in _SOF:
-            high, wide = unpack_from(">HH", data, start + 5)
-            size = (wide, high)
-        if marker == 0xDA:
-            if size is None:
-                raise refusal("corrupt", "JPEG scan before its size")
-            scans = data.count(b"\xff\xda", start)
-            if scans > 4 and size[0] * size[1] * scans > _MOST_SCANNED:
-                raise refusal("corrupt", "JPEG with too many scans")
-            return Container(*size, turn=turn, cleaned=b"".join((*kept, data[start:])))
-        if marker == 0xE1 and data[start + 4 : start + 10] == exif.PREFIX:
-            turn = exif.turn(data[start + 4 : end])
-        elif not _left_out(marker, data[start + 4 : start + 16]):
-            kept.append(data[start:end])
-    raise refusal("truncated", "JPEG without a scan")
-
-
-_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-
-def _left_out(marker: int, head: bytes) -> bool:
-    """Everything said *about* the picture goes, but JFIF, Adobe's colour transform and the ICC profile."""
-    if marker == 0xE2:
-        return not head.startswith(b"ICC_PROFILE\0")
-    return marker == 0xFE or (0xE0 <= marker <= 0xEF and marker not in (0xE0, 0xEE))
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of each segment up to and including the first SOS."""
-    at, junk = 2, 0
-    for _ in range(_MOST_SEGMENTS):
-        start = data.find(b"\xff", at, at + _MOST_JUNK)
-        while start >= 0 and data[start + 1] == 0xFF and start - at < _MOST_JUNK:  # fill bytes
-            start += 1
-        junk += start - at
-        if start < 0 or junk > _MOST_JUNK:
-            raise refusal("corrupt" if at < len(data) else "truncated", "JPEG segments")
-        marker = data[start + 1]
-        if marker == 0xD9:
-            raise refusal("corrupt", "JPEG that ends before its scan")
-        bare = marker <= 0x01 or 0xD0 <= marker <= 0xD8
-        end = start + 2 if bare else start + 2 + unpack_from(">H", data, start + 2)[0]
-        if end > len(data):
-            raise refusal("truncated", "JPEG segment")
-        yield marker, start, end
-        at = end
-    raise refusal("corrupt", "JPEG with too many segments")
 
 
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}

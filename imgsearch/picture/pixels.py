@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PIL import (
-    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -24,12 +23,14 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
-    WebPImagePlugin,
 )
 
 from imgsearch.picture import colour, exif
 from imgsearch.picture.codes import refusal
-from imgsearch.picture.header import DEFAULT_LIMITS, Limits, check, walk
+from imgsearch.picture.ending import missing
+from imgsearch.picture.header import walk
+from imgsearch.picture.lean import LeanAvif, LeanWebp
+from imgsearch.picture.limits import DEFAULT_LIMITS, Limits, check
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,9 +44,9 @@ Box = tuple[float, float, float, float]
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
+    "WEBP": LeanWebp,
     "GIF": GifImagePlugin.GifImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
+    "AVIF": LeanAvif,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
@@ -54,6 +55,7 @@ _GAP = 2  # averaging stops at this many times the wanted size (PSNR 54 dB again
 # A JPEG is drafted to this many: half of 1,000 pixels, which shops like, is 1.95 times 256, and costs half to decode.
 _DRAFT = 1.9
 _BAND = 1_000_000  # pixels flattened at a time
+_MOST_MISSING = 0.1  # of a JPEG that lacks its end: the cosine to the whole is then
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -70,13 +72,17 @@ THUMBNAIL_SIDE = 320
 
 @dataclass(frozen=True)
 class Square:
-    """`pixels`: size x size RGB bytes, row by row; the hash of them; the upright size of the picture; a WebP."""
+    """`pixels`: size x size RGB bytes, row by row; the hash of them; the upright size of the picture; a WebP.
+
+    Not `whole`: the file lacks its last bytes, which hardly show.
+    """
 
     pixels: bytes
     phash: int
     width: int
     height: int
     thumbnail: bytes | None = None
+    whole: bool = True
 
 
 def decode(data: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
@@ -96,7 +102,7 @@ def square(data: bytes, size: int, limits: Limits = DEFAULT_LIMITS, *, with_thum
             fits = _fit(opened.size, THUMBNAIL_SIDE)
             shown = _webp(opened if opened.holds(fits) else _open(data, limits, lambda _: _enough(fits)), fits)
         wide, high = opened.size if opened.turn < 5 else opened.size[::-1]
-        return Square(small.tobytes(), perceptual_hash(small), wide, high, shown)
+        return Square(small.tobytes(), perceptual_hash(small), wide, high, shown, opened.whole)
 
 
 def upright(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -131,12 +137,13 @@ def perceptual_hash(picture: Image.Image | NDArray[np.uint8]) -> int:
 @dataclass(frozen=True)
 class _Opened:
     """RGB as stored, perhaps reduced; `box` is its exact extent (reduced edges cover less than a pixel), `size` what
-    it was before, `turn` the EXIF turn still to do."""
+    it was before, `turn` the turn still to do; not `whole` where the file lacks its end."""
 
     picture: Image.Image
     box: Box
     size: Size
     turn: int
+    whole: bool
 
     def resized(self, size: Size, filter_: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
         return _turned(self.picture.resize(size, filter_, self.box), self.turn)
@@ -149,14 +156,16 @@ def _open(data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None) ->
     """Decode to about `_GAP` times what `wanted` makes of the size as stored, or to the whole."""
     name, found = walk(data, limits)
     with _PLUGINS[name](io.BytesIO(found.cleaned or data)) as picture:
-        check(*picture.size, 1, limits)  # Pillow may read another size than we did
+        check(name, *picture.size, limits, need=found.need)  # Pillow may read another size than we did
         size = picture.size  # of a TIFF: already turned, as Pillow does while loading
         goal = wanted(size) if wanted else size
         drafted = picture.draft(None, (int(_DRAFT * goal[0]), int(_DRAFT * goal[1]))) if wanted else None
         picture.load()
+        if name == "JPEG" and not found.whole and missing(picture) > _MOST_MISSING:
+            raise refusal("truncated", "much of the picture is missing")
         turn = exif.turn(picture.info.get("exif", b"")) if name == "AVIF" else found.turn
         reduced, box = _reduced(picture, drafted[1] if drafted else (0, 0, *picture.size), goal)
-        return _Opened(colour.srgb(reduced, picture.info.get("icc_profile")), box, size, turn)
+        return _Opened(colour.srgb(reduced, picture.info.get("icc_profile")), box, size, turn, found.whole)
 
 
 def _reduced(picture: Image.Image, box: Box, goal: Size) -> tuple[Image.Image, Box]:
@@ -234,6 +243,7 @@ _FORESEEN = (
     zlib.error,
 )
 _ENDED = ("truncated", "not enough", "end of file", "eof", "no more images", "ended")
+_UNKNOWN = ("unsupported", "not supported", "unknown pixel mode", "unknown data organization", "unknown compression")
 
 
 @contextmanager
@@ -242,12 +252,20 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise refusal("too_many_pixels", "needs more memory than a decoder may use") from error
+        raise refusal("too_much_memory") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise refusal("too_many_pixels", str(error)) from error
     except NotImplementedError as error:
         raise refusal("format_refused", str(error)) from error
     except _FORESEEN as error:
-        text = str(error)
-        ended = isinstance(error, EOFError) or any(word in text.lower() for word in _ENDED)
-        raise refusal("truncated" if ended else "corrupt", text) from error
+        raise refusal(_code_of(error), str(error)) from error
+
+
+def _code_of(error: Exception) -> str:
+    """Return the code for what a library says of a picture that it cannot decode."""
+    text = str(error).lower()
+    if "memory" in text:
+        return "too_much_memory"
+    if any(word in text for word in _UNKNOWN):
+        return "format_refused"
+    return "truncated" if isinstance(error, EOFError) or any(word in text for word in _ENDED) else "corrupt"

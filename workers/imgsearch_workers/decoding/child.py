@@ -20,15 +20,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgsearch.errors import PictureError
-from imgsearch.picture.header import Limits
+from imgsearch.picture.limits import Limits
 from imgsearch_workers.decoding import sandbox
+
+if TYPE_CHECKING:
+    from imgsearch.picture.pixels import Square
 
 REQUEST = struct.Struct("<BI")
 REPLY = struct.Struct("<BIIIIQ")
 WITH_THUMBNAIL = 1  # request flag
-PIXELS, REFUSAL, READY = 0, 1, 2  # kinds of answer
+PIXELS, REFUSAL, READY, PIXELS_OF_A_CUT_FILE = 0, 1, 2, 3  # kinds of answer
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -53,7 +57,7 @@ class Options:
         return cls(**{**fields, "limits": Limits(**fields["limits"])})
 
 
-Work = Callable[[bytes, bool], tuple[bytes, bytes, int, int, int]]
+Work = Callable[[bytes, bool], "Square"]
 
 
 def main() -> int:
@@ -75,11 +79,7 @@ def prepare(options: Options) -> Work:
     for sample in samples():
         square(sample, 8, with_thumbnail=True)
 
-    def work(data: bytes, with_thumbnail: bool) -> tuple[bytes, bytes, int, int, int]:
-        done = square(data, options.size, options.limits, with_thumbnail=with_thumbnail)
-        return done.pixels, done.thumbnail or b"", done.width, done.height, done.phash
-
-    return work
+    return lambda data, with_thumbnail: square(data, options.size, options.limits, with_thumbnail=with_thumbnail)
 
 
 def confine(options: Options) -> None:
@@ -121,12 +121,14 @@ def serve(work: Work, options: Options, source: int, sink: int) -> int:
             break
         _allow_seconds(options.timeout_s)
         try:
-            pixels, thumbnail, width, height, phash = work(data, bool(flags & WITH_THUMBNAIL))
+            done = work(data, bool(flags & WITH_THUMBNAIL))
         except PictureError as error:
             text = json.dumps({"code": error.code, "message": str(error)}).encode()
             _write(sink, REPLY.pack(REFUSAL, len(text), 0, 0, 0, 0), text)
         else:
-            _write(sink, REPLY.pack(PIXELS, len(pixels), len(thumbnail), width, height, phash), pixels, thumbnail)
+            kind, shown = PIXELS if done.whole else PIXELS_OF_A_CUT_FILE, done.thumbnail or b""
+            head = REPLY.pack(kind, len(done.pixels), len(shown), done.width, done.height, done.phash)
+            _write(sink, head, done.pixels, shown)
     return 0
 
 

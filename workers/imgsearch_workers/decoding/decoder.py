@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 
 from imgsearch.errors import ImgsearchError, PictureError
@@ -20,12 +21,17 @@ from imgsearch_workers.decoding.link import Child, ChildDiedError, Decoded
 
 __all__ = ["DecodePool", "Decoded"]
 
+_CLOSED = "This decoder pool is closed; make a new one."
+_COPIES = 5  # of the file, at most, that lie in a child at once, beside what decoding needs
+
 
 class DecodePool:
     """A thread-safe pool of decoders; threads beyond `children` wait for a free one. Make it after any fork.
 
     `size` is the model's, `memory_mb` what a child may use above its start, `recycle` after how many pictures it is
-    replaced. `replaced` counts the children that crashed or were killed for overrunning.
+    replaced. A picture that needs more gets a child of its own that may use what `limits` allow: one at a time, so a
+    pool never holds more than all children and one large one. `replaced` counts the children that crashed or were
+    killed for overrunning.
     """
 
     def __init__(
@@ -39,7 +45,9 @@ class DecodePool:
         recycle: int = 1_000,
         module: str = "imgsearch_workers.decoding.child",
     ) -> None:
-        self._options = Options(size, limits, timeout_s, memory_mb * 1024 * 1024, os.getpid())
+        self._options = _options(size, limits, timeout_s, memory_mb << 20)
+        self._large = _options(size, limits, timeout_s, limits.max_memory + _COPIES * limits.max_bytes)
+        self._one_large = threading.Lock()
         self._children = children
         self._recycle = recycle
         self._module = module
@@ -50,7 +58,7 @@ class DecodePool:
         self._spawner = ThreadPoolExecutor(1, "decoder-spawner")
         self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()
         for _ in range(children):
-            self._idle.put(self._spawn())
+            self._idle.put(self._spawn(self._options))
 
     def __enter__(self) -> DecodePool:
         return self
@@ -73,6 +81,11 @@ class DecodePool:
                 return self._decode_once(data, thumbnail)
             except ChildDiedError as death:
                 reason = str(death)
+            except PictureError as error:
+                if error.code != "too_much_memory":
+                    raise
+                with self._one_large:
+                    return self._decode_large(data, thumbnail)
         raise refusal("decoder_crashed", reason)
 
     def await_start(self) -> None:
@@ -102,30 +115,56 @@ class DecodePool:
                 child.kill()
         for _ in range(self._children):
             self._idle.put(None)
-        self._spawner.shutdown()
+        with self._one_large:
+            self._spawner.shutdown()
 
     def _decode_once(self, data: bytes, thumbnail: bool) -> Decoded:
         child = self._idle.get()
         kept = None
         try:
             if self._closed:
-                raise ImgsearchError("This decoder pool is closed; make a new one.")
-            child = child or self._spawn()
-            answer = child.ask(data, thumbnail)
+                raise ImgsearchError(_CLOSED)
+            child = child or self._spawn(self._options)
+            answer = self._ask(child, data, thumbnail)
             kept = child if child.served < self._recycle else None
+        finally:
+            if child is not None and kept is None:
+                child.kill()
+            self._idle.put(kept)
+        return _pixels(answer)
+
+    def _decode_large(self, data: bytes, thumbnail: bool) -> Decoded:
+        child = self._spawn(self._large)
+        try:
+            return _pixels(self._ask(child, data, thumbnail))
+        except ChildDiedError as death:
+            raise refusal("decoder_crashed", str(death)) from death
+        finally:
+            child.kill()
+
+    def _ask(self, child: Child, data: bytes, thumbnail: bool) -> Decoded | PictureError:
+        try:
+            return child.ask(data, thumbnail)
         except (TimeoutError, ChildDiedError) as error:
             with self._counting:
                 self.replaced += 1
             if isinstance(error, TimeoutError):
                 raise refusal("decoder_timeout", f"stopped after {self._options.timeout_s:g} s") from error
             raise
-        finally:
-            if child is not None and kept is None:
-                child.kill()
-            self._idle.put(kept)
-        if isinstance(answer, PictureError):
-            raise answer
-        return answer
 
-    def _spawn(self) -> Child:
-        return self._spawner.submit(Child, self._module, self._options).result()
+    def _spawn(self, options: Options) -> Child:
+        if self._closed:
+            raise ImgsearchError(_CLOSED)
+        return self._spawner.submit(Child, self._module, options).result()
+
+
+def _options(size: int, limits: Limits, timeout_s: float, memory: int) -> Options:
+    """Return the options of a child with `memory` bytes, which promises to decode what needs less of it."""
+    promised = min(limits.max_memory, memory - _COPIES * limits.max_bytes)
+    return Options(size, replace(limits, max_memory=promised), timeout_s, memory, os.getpid())
+
+
+def _pixels(answer: Decoded | PictureError) -> Decoded:
+    if isinstance(answer, PictureError):
+        raise answer
+    return answer

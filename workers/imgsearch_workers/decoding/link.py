@@ -25,7 +25,16 @@ from numpy.typing import NDArray
 import imgsearch
 from imgsearch.errors import ImgsearchError, PictureError
 from imgsearch.picture import CODES
-from imgsearch_workers.decoding.child import PIXELS, READY, REFUSAL, REPLY, REQUEST, WITH_THUMBNAIL, Options
+from imgsearch_workers.decoding.child import (
+    PIXELS,
+    PIXELS_OF_A_CUT_FILE,
+    READY,
+    REFUSAL,
+    REPLY,
+    REQUEST,
+    WITH_THUMBNAIL,
+    Options,
+)
 
 # Where this package and imgsearch lie: one folder when installed, two in a checkout.
 _ROOTS = [Path(__file__).resolve().parents[2], Path(imgsearch.__file__).resolve().parents[1]]
@@ -40,13 +49,17 @@ _PASSED_ON = ("LD_LIBRARY_PATH",)  # of our environment; never an address or a p
 
 @dataclass(frozen=True)
 class Decoded:
-    """`pixels` uint8 (size, size, 3); `phash` 64-bit dHash; the picture's upright width and height; a WebP or None."""
+    """`pixels` uint8 (size, size, 3); `phash` 64-bit dHash; the picture's upright width and height; a WebP or None.
+
+    Not `whole`: the file lacks its last bytes.
+    """
 
     pixels: NDArray[np.uint8]
     phash: int
     width: int
     height: int
     thumbnail: bytes | None = None
+    whole: bool = True
 
 
 class ChildDiedError(Exception):
@@ -81,11 +94,15 @@ class Child:
         if kind == REFUSAL and length <= _LONGEST_REFUSAL:
             return _as_error(self._receive(length, clock))
         size = self._options.size
-        if kind != PIXELS or length != size * size * 3 or thumbnail_length > _LONGEST_THUMBNAIL:
+        if (
+            kind not in (PIXELS, PIXELS_OF_A_CUT_FILE)
+            or length != size * size * 3
+            or thumbnail_length > _LONGEST_THUMBNAIL
+        ):
             raise ChildDiedError("an answer that makes no sense")
         pixels = np.frombuffer(self._receive(length, clock), np.uint8).reshape(size, size, 3)
         shown = bytes(self._receive(thumbnail_length, clock)) if thumbnail_length else None
-        return Decoded(pixels, phash, width, height, shown)
+        return Decoded(pixels, phash, width, height, shown, kind == PIXELS)
 
     def kill(self) -> None:
         """End the process now and leave nothing of it behind."""

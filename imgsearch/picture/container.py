@@ -1,0 +1,22 @@
+"""What a walk through a picture's container brings back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Container:
+    """Size in pixels as stored, number of frames, the turn still to do (1-8), and the bytes to decode if not the whole.
+
+    `need`: bytes of memory that decoding takes, 0 where the format's usual is right. `whole` is false where the file
+    lacks its end; what is `cleaned` has one.
+    """
+
+    width: int
+    height: int
+    frames: int = 1
+    turn: int = 1
+    cleaned: bytes | None = None
+    need: int = 0
+    whole: bool = True
