@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -125,3 +127,31 @@ def test_a_process_forked_while_a_message_is_under_way_sends_its_own(monkeypatch
     forked.join(30)
     go_on.set()
     assert sent.is_set()
+
+
+AT_ONCE = """
+import sys, threading, time
+from imgsearch.ingest import wakeup
+half_way, failed = threading.Event(), []
+def slow_import(event, arguments):
+    if event == "import" and arguments[0] == "celery.local":
+        half_way.set()
+        time.sleep(0.3)
+sys.addaudithook(slow_import)
+def send():
+    try:
+        wakeup._client("redis://127.0.0.1:1/0")
+    except ImportError as error:
+        failed.append(error)
+first, second = threading.Thread(target=send), threading.Thread(target=send)
+first.start()
+assert half_way.wait(20)
+second.start()
+first.join(), second.join()
+print(failed)
+"""
+
+
+def test_threads_that_send_their_first_message_at_once_all_find_celery() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

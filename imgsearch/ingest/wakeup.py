@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
@@ -101,9 +102,9 @@ def _notify(settings: Settings | None) -> None:
 
 @cache
 def _client(url: str) -> Celery:
-    from celery import Celery
-
-    app = Celery("imgsearch-wakeup", broker=url, set_as_current=False)
+    # Not `from celery import Celery`: celery puts another module in its own place while it is imported, and a thread
+    # that meets the import of another thread would look for the name in the first one.
+    app: Celery = import_module("celery").Celery("imgsearch-wakeup", broker=url, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
         broker_connection_retry=False,
