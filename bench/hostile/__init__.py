@@ -1,0 +1,1 @@
+"""What strangers do to `imgsearch serve`, what it costs, and what honest customers notice of it."""
