@@ -142,6 +142,12 @@ class Settings(BaseModel):
     http_rate_store: Literal["memory", "redis"] = Field(
         "memory", description="where requests are counted: `memory` of each process, or `redis` for all together"
     )
+    http_thumbnail_hours: int = Field(
+        1,
+        ge=1,
+        le=720,
+        description="addresses of thumbnails work for so many hours at least, and twice as many at most",
+    )
     http_cors: Names = Field(
         frozenset(), description="comma-separated origins (https://shop.example) whose pages may call the HTTP API"
     )

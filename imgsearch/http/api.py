@@ -8,7 +8,7 @@ from flask import Blueprint, Response, url_for
 from pydantic import BaseModel
 
 from imgsearch.errors import PictureError, UnknownImage
-from imgsearch.http import access, caps, reader, responses, service, values
+from imgsearch.http import access, caps, ids, reader, responses, service, values
 from imgsearch.http.problem import Problem
 from imgsearch.http.reader import NewPicture
 from imgsearch.http.search_request import SearchRequest
@@ -47,7 +47,7 @@ def _searched(asked: SearchRequest) -> Response:
     state = app_state()
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     image = service.picture_of(state, asked)
-    with state.session(asked.filters.tenant) as connection:
+    with state.session(access.me().tenant) as connection:
         found = service.search(state, connection, asked, image)
     return sent(service.page(state, found))
 
@@ -65,7 +65,7 @@ def embed_upload() -> Response:
 def _embedded(asked: SearchRequest) -> Response:
     state, asked = app_state(), asked.of_tenant(access.me().tenant)
     image = service.picture_of(state, asked)
-    with state.session(asked.filters.tenant) as connection:
+    with state.session(access.me().tenant) as connection:
         resolved = service.vector_of(state, connection, asked, image)
         made_by = space.require(connection)
     return sent(
@@ -99,10 +99,9 @@ def _added(given: list[NewPicture]) -> Response:
     with state.session(access.me().tenant, writes=True) as connection:
         for one, picture, tenant in zip(given, inspected, tenants, strict=True):
             found = upload.add(connection, picture, tenant=tenant, settings=state.settings, **one.fields)
-            url = url_for("imgsearch.v1_show", image_id=found.image_id)
-            added.append(
-                responses.AddedImage(image_id=found.image_id, outcome=found.outcome, waits=found.waits, url=url)
-            )
+            image_id = ids.shown(found.image_id)
+            url = url_for("imgsearch.v1_show", image_id=image_id)
+            added.append(responses.AddedImage(image_id=image_id, outcome=found.outcome, waits=found.waits, url=url))
     return sent(responses.Added(images=added), 202)
 
 
@@ -154,7 +153,7 @@ def _inspect(images: list[NewPicture]) -> list[str | Inspected]:
 
 def _number(image_id: str) -> int:
     try:
-        return values.whole("image_id", image_id, 1, caps.LARGEST_ID)
+        return ids.taken(values.whole("image_id", image_id, 1, caps.LARGEST_ID))
     except Problem as error:
         raise _unknown(image_id) from error
 

@@ -24,6 +24,7 @@ _PAGE: Json = {
     "took_ms": _TOOK,
     "resolved": {"kind": "text", "source": "memory"},
     "after": _CURSOR,
+    "thumbnails_expire_at": "2026-01-31T14:00:00Z",
     "rows": [{**_SHOE, "distance": 0.4817634, "title": "Canvas shoe", "thumbnail": None}],
 }
 _VECTOR: Json = {
@@ -60,6 +61,7 @@ RESPONSES: dict[str, Json] = {
         "created_at": "2026-01-31T12:00:00Z",
         "updated_at": "2026-01-31T12:00:00Z",
         "thumbnail": None,
+        "thumbnail_expires_at": None,
     },
     "get_status": {
         "images": 3000,

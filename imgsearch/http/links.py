@@ -1,42 +1,102 @@
-"""Links that nobody can guess: a thumbnail, and a photo that was searched by, named by digest and signature.
+"""Addresses that nobody can guess, read or change: a thumbnail, and a photo that was searched by.
 
-Whoever has such a link may follow it without a key, as a shop's visitors do; it says nothing about a tenant. The same
-bytes have the same link for ever, so it may be cached for ever.
+A sealed text carries its words out of sight (SIV: the HMAC-SHA256 of the words, cut to 16 bytes, stands before them and
+begins the key stream they are hidden in, so the same words give the same text). Whoever has the address of a thumbnail
+may follow it without a key, as a shop's visitors do, until it expires or the tenant has no picture of these bytes; it
+shows neither tenant nor digest. It changes once an hour (IMGSEARCH_HTTP_THUMBNAIL_HOURS), so that browsers can keep
+what it leads to. A photo's text is worth something to the tenant alone that asked.
 """
 
 from __future__ import annotations
 
 import hmac
-import re
-from base64 import urlsafe_b64encode
-from hashlib import sha256
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from flask import url_for
 
+from imgsearch.http import access
 from imgsearch.http.state import AppState
 
-_SIGNED = re.compile(r"([0-9a-f]{64})-([A-Za-z0-9_-]{22})")
+LONGEST = 1200  # characters of a sealed text: a name of a tenant has at most 200, of four bytes each
+MARK = 16  # bytes
 
 
-def thumbnail(state: AppState, digest: bytes | None) -> str | None:
-    """Return the address of the thumbnail of the picture with this digest (32 bytes), from the root of the host."""
-    return None if digest is None else url_for("imgsearch.thumbnail", name=signed(state, "thumbnail", digest))
+@dataclass(frozen=True, kw_only=True)
+class Thumbnail:
+    """What the address of a thumbnail says; `expires` in seconds since 1970."""
+
+    tenant: str
+    digest: bytes
+    expires: int
 
 
-def signed(state: AppState, purpose: str, digest: bytes) -> str:
-    """Return digest and signature as text; what is signed for one purpose is worth nothing for another."""
-    return f"{digest.hex()}-{_signature(state, purpose, digest)}"
-
-
-def digest_in(state: AppState, purpose: str, name: str) -> bytes | None:
-    """Return the digest in a signed text, None when it was not signed here for this purpose."""
-    parts = _SIGNED.fullmatch(name)
-    if parts is None:
+def thumbnail(state: AppState, tenant: str, digest: bytes | None) -> str | None:
+    """Return the address of the thumbnail of a tenant's picture with this digest, from the root of the host."""
+    if digest is None:
         return None
-    digest = bytes.fromhex(parts[1])
-    return digest if hmac.compare_digest(_signature(state, purpose, digest), parts[2]) else None
+    words = expiry(state).to_bytes(5) + digest + tenant.encode()
+    return url_for("imgsearch.thumbnail", name=seal(state.secret, "thumbnail", words))
 
 
-def _signature(state: AppState, purpose: str, digest: bytes) -> str:
-    made = hmac.new(state.secret, purpose.encode() + b"\0" + digest, sha256).digest()[:16]
-    return urlsafe_b64encode(made).decode().rstrip("=")
+def thumbnail_in(state: AppState, name: str) -> Thumbnail | None:
+    """Return what the name of a thumbnail says, None when it was not sealed here or has expired."""
+    words = unseal(state.secret, "thumbnail", name)
+    if words is None or len(words) < 38:
+        return None
+    found = Thumbnail(expires=int.from_bytes(words[:5]), digest=words[5:37], tenant=words[37:].decode())
+    return found if found.expires > time.time() else None
+
+
+def expiry(state: AppState) -> int:
+    """Return when addresses of thumbnails given out now expire: in one to two times their hours."""
+    life = state.settings.http_thumbnail_hours * 3600
+    return (int(time.time()) // life + 2) * life
+
+
+def expires_at(state: AppState) -> datetime:
+    """Return the same as a time."""
+    return datetime.fromtimestamp(expiry(state), UTC)
+
+
+def photo(state: AppState, digest: bytes) -> str:
+    """Return a photo that whoever asks has searched by, as text for an address."""
+    return seal(state.secret, "photo", digest + (access.me().tenant or "").encode())
+
+
+def photo_in(state: AppState, text: str) -> bytes | None:
+    """Return the digest in such a text, None where it is none or was given to another tenant."""
+    words = unseal(state.secret, "photo", text)
+    if words is None or len(words) < 32 or words[32:].decode() != (access.me().tenant or ""):
+        return None
+    return words[:32]
+
+
+@lru_cache(maxsize=1024)  # a page writes the same photo into each of its links
+def seal(secret: bytes, purpose: str, words: bytes) -> str:
+    """Return words as a sealed text; one for one purpose is worth nothing for another."""
+    mark = hmac.digest(secret, purpose.encode() + b"\0" + words, "sha256")[:MARK]
+    return urlsafe_b64encode(mark + _hidden(secret, purpose, mark, words)).decode().rstrip("=")
+
+
+def unseal(secret: bytes, purpose: str, text: str) -> bytes | None:
+    """Return the words of a sealed text, None when it was not sealed with this secret for this purpose."""
+    if len(text) > LONGEST or not text.isascii():
+        return None
+    try:
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return None
+    words = _hidden(secret, purpose, raw[:MARK], raw[MARK:])
+    made = seal.__wrapped__(secret, purpose, words)  # what strangers try is not worth remembering
+    return words if hmac.compare_digest(made, text) else None
+
+
+def _hidden(secret: bytes, purpose: str, mark: bytes, words: bytes) -> bytes:
+    """Return words xor the key stream of a mark; doing it twice gives the words back."""
+    blocks = range(-(-len(words) // 32))
+    stream = b"".join(hmac.digest(secret, b"stream\0" + purpose.encode() + mark + bytes([n]), "sha256") for n in blocks)
+    return bytes(one ^ other for one, other in zip(words, stream, strict=False))

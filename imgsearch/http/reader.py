@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 from werkzeug.datastructures import FileStorage
 
-from imgsearch.http import requests
+from imgsearch.http import ids, requests
 from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import ImageFields, Model, NewImage
 from imgsearch.http.search_request import SearchRequest
@@ -67,7 +67,7 @@ def images_upload() -> list[NewPicture]:
 
 def _asked(given: requests.SearchFields, picture: bytes | None = None) -> SearchRequest:
     first = () if given.image_id is None else (given.image_id,)
-    return SearchRequest(
+    asked = SearchRequest(
         text=given.text,
         more=tuple(dict.fromkeys((*first, *given.more_like))),
         less=tuple(dict.fromkeys(given.less_like)),
@@ -80,6 +80,7 @@ def _asked(given: requests.SearchFields, picture: bytes | None = None) -> Search
         after=given.after,
         max_distance=given.max_distance,
     )
+    return ids.taken_request(asked)
 
 
 def _json(model: type[Model]) -> Model:

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imgsearch.http.fields import Cursor
 
+ImageId = Annotated[
+    int, Field(description="Identity of the image for this API key; what joins with SQL is product_id and position.")
+]
+
 
 class Sent(BaseModel):
     """A JSON object; every field is always there."""
@@ -19,7 +23,7 @@ class Sent(BaseModel):
 class Match(Sent):
     """One image that was found."""
 
-    image_id: int
+    image_id: ImageId
     product_id: str
     tenant_id: str
     distance: Annotated[float, Field(description="Cosine distance, from 0 (the same) to 2.")]
@@ -28,7 +32,9 @@ class Match(Sent):
     price: float | None
     in_stock: bool
     attributes: dict[str, Any]
-    thumbnail: Annotated[str | None, Field(description="Address of a WebP of at most 320 pixels.")]
+    thumbnail: Annotated[
+        str | None, Field(description="Address of a WebP of at most 320 pixels; it works for an hour or two.")
+    ]
 
 
 class Took(Sent):
@@ -54,13 +60,16 @@ class Page(Sent):
         int,
         Field(
             description="Images that match the filters. Exact where `more` is false; where it is true this is a floor, "
-            "as far as the search looked, and says nothing of how many there are."
+            "and says nothing of how many there are."
         ),
     ]
     more: Annotated[bool, Field(description="Whether more than `matches` images may match.")]
     took_ms: Took
     resolved: Question
     after: Annotated[Cursor | None, Field(description="Send it as `after` for the next page; null behind the last.")]
+    thumbnails_expire_at: Annotated[
+        datetime, Field(description="Until then the addresses of thumbnails work; then ask again.")
+    ]
     rows: list[Match]
 
 
@@ -77,7 +86,7 @@ class Vector(Sent):
 class AddedImage(Sent):
     """What became of one image; `waits`: its vector is still to come."""
 
-    image_id: int
+    image_id: ImageId
     outcome: Literal["added", "replaced", "changed", "unchanged"]
     waits: bool
     url: str
@@ -99,7 +108,7 @@ class Failure(Sent):
 class Image(Sent):
     """One image: its fields and its state."""
 
-    image_id: int
+    image_id: ImageId
     product_id: str
     tenant_id: str
     position: int
@@ -113,6 +122,7 @@ class Image(Sent):
     created_at: datetime
     updated_at: datetime
     thumbnail: str | None
+    thumbnail_expires_at: datetime | None
 
 
 class Status(Sent):

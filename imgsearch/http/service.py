@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection
 
 from imgsearch import storage
 from imgsearch.db import sql
-from imgsearch.errors import FetchRefused, ObjectMissing, QueryError, StoreDenied
-from imgsearch.http import links, responses
+from imgsearch.errors import FetchRefused, ObjectMissing, QueryError, StoreDenied, UnknownImage
+from imgsearch.http import access, ids, links, responses
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.picture import DEFAULT_LIMITS
@@ -78,15 +78,23 @@ def vector_of(
 
     def ask(query: Query) -> Resolved:
         timeout = state.settings.query_timeout
-        return resolve(
-            connection, query, timeout=timeout, tenant=tenant, notify=lambda: state.notify_workers("queries")
-        )
+        try:
+            return resolve(
+                connection, query, timeout=timeout, tenant=tenant, notify=lambda: state.notify_workers("queries")
+            )
+        except UnknownImage as error:
+            if isinstance(query, ImageId):
+                raise ids.unknown(query.image_id) from error
+            raise
 
     examples = [(ask(query), NEAR) for query in near]
     if asked.photo is not None:
         examples.append((remembered(connection, asked.photo), NEAR))
     examples += [(ask(ImageId(image_id)), FAR) for image_id in asked.less]
-    return combine(connection, examples)
+    made = combine(connection, examples)
+    # A process remembers so and so many vectors for all tenants: what it still knows tells how much others ask.
+    forgetful = made.source == "memory" and access.me().tenant is not None
+    return replace(made, source="database") if forgetful else made
 
 
 def remembered(connection: Connection[Any], photo: bytes) -> Resolved:
@@ -97,12 +105,12 @@ def remembered(connection: Connection[Any], photo: bytes) -> Resolved:
     return Resolved(vector=found.embedding, space_id=found.space_id, source="database", took_ms=0.0, kind="picture")
 
 
-def details(connection: Connection[Any], images: list[int], tenant: str | None) -> dict[int, bytes]:
-    """Return the digest of each picture's bytes, where it is known."""
+def details(connection: Connection[Any], images: list[int], tenant: str | None) -> dict[int, tuple[str, bytes]]:
+    """Return the tenant of each image and the digest of its picture's bytes, where it is known."""
     if not images:
         return {}
     rows = sql.rows(connection, "http", "details", {"images": images, "tenant": tenant})
-    return {row["image_id"]: bytes(row["sha256"]) for row in rows if row["sha256"] is not None}
+    return {row["image_id"]: (row["tenant_id"], bytes(row["sha256"])) for row in rows if row["sha256"] is not None}
 
 
 def page(state: AppState, found: Found) -> responses.Page:
@@ -110,7 +118,7 @@ def page(state: AppState, found: Found) -> responses.Page:
     hits, resolved = found.hits, found.resolved
     rows = [
         responses.Match(
-            image_id=hit.image_id,
+            image_id=ids.shown(hit.image_id),
             product_id=hit.product_id,
             tenant_id=hit.tenant_id,
             distance=hit.distance,
@@ -119,18 +127,20 @@ def page(state: AppState, found: Found) -> responses.Page:
             price=hit.price,
             in_stock=hit.in_stock,
             attributes=dict(hit.attributes),
-            thumbnail=links.thumbnail(state, hit.sha256),
+            thumbnail=links.thumbnail(state, hit.tenant_id, hit.sha256),
         )
         for hit in hits
     ]
     return responses.Page(
         strategy=hits.strategy,
         complete=hits.complete,
-        matches=hits.matches,
+        # How far a search looked follows from how many images there are of all tenants: a floor would measure that.
+        matches=len(rows) if hits.more and access.me().tenant is not None else hits.matches,
         more=hits.more,
         took_ms=responses.Took(resolve=round(found.resolve_ms, 3), sql=round(hits.took_ms, 3)),
         resolved=responses.Question(kind=resolved.kind, source=resolved.source),
-        after=hits.after,
+        after=ids.shown_after(hits.after),
+        thumbnails_expire_at=links.expires_at(state),
         rows=rows,
     )
 
@@ -138,9 +148,11 @@ def page(state: AppState, found: Found) -> responses.Page:
 def image(state: AppState, row: Mapping[str, Any]) -> responses.Image:
     """Return an image and its state as the API sends it."""
     plain = {name: value for name, value in row.items() if name not in {"sha256", "error_code", "error"}}
+    plain["image_id"] = ids.shown(row["image_id"])
     error = None if row["error_code"] is None else responses.Failure(code=row["error_code"], detail=row["error"])
-    thumbnail = links.thumbnail(state, row["sha256"]) if row["state"] == "ready" else None
-    return responses.Image(**plain, error=error, thumbnail=thumbnail)
+    thumbnail = links.thumbnail(state, row["tenant_id"], row["sha256"]) if row["state"] == "ready" else None
+    expires = None if thumbnail is None else links.expires_at(state)
+    return responses.Image(**plain, error=error, thumbnail=thumbnail, thumbnail_expires_at=expires)
 
 
 def images(connection: Connection[Any], images: list[int], tenant: str | None) -> list[dict[str, Any]]:

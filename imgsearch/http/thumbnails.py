@@ -1,17 +1,22 @@
-"""Thumbnails: made once by the worker, served under addresses that never change. Nothing is decoded here."""
+"""Thumbnails: made once by the worker, served under addresses that expire. Nothing is decoded here."""
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, abort
+from flask import Blueprint, Response, abort, request
 
+from imgsearch.db import sql
 from imgsearch.errors import ObjectMissing
 from imgsearch.http import access, links
-from imgsearch.http.state import app_state
+from imgsearch.http.links import Thumbnail
+from imgsearch.http.state import AppState, app_state
 
-FOR_EVER = "public, max-age=31536000, immutable"
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 
 def mount(blueprint: Blueprint) -> None:
@@ -20,22 +25,39 @@ def mount(blueprint: Blueprint) -> None:
 
 
 def thumbnail(name: str) -> Response:
-    """Return a thumbnail, or a grey picture while there is none yet; 404 where the signature is not ours."""
+    """Return a thumbnail, or a grey picture while there is none yet; 404 where its tenant does not show it any more."""
     state = app_state()
-    digest = links.digest_in(state, "thumbnail", name)
-    if digest is None:
+    asked = links.thumbnail_in(state, name)
+    ready = None if asked is None else is_ready(state, asked)
+    if asked is None or ready is None:
         abort(404, "Thumbnail not found.")
     try:
-        found = state.store.get_thumbnail(digest)
+        # One that is there before the tenant's own picture was embedded would say that a neighbour has the same.
+        found = state.store.get_thumbnail(asked.digest) if ready else b""
     except ObjectMissing:
         found = b""
     made = found[:4] == b"RIFF" and found[8:12] == b"WEBP"  # whatever else got into the store is not for browsers
     response = Response(found if made else placeholder(), mimetype="image/webp")
-    response.headers["Cache-Control"] = FOR_EVER if made else "no-store"
+    left = max(0, int(asked.expires - time.time()))
+    response.headers["Cache-Control"] = f"private, max-age={left}" if made else "no-store"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # a shop shows it on its own pages
     if made:
         response.set_etag(name)
+        response.make_conditional(request)
     return response
+
+
+def is_ready(state: AppState, asked: Thumbnail) -> bool | None:
+    """Return whether the tenant's picture of these bytes was embedded, None where it has none: one trip, one index."""
+
+    def look(connection: Connection[Any]) -> bool | None:
+        with connection.pipeline():  # both are one transaction, where the role may be limited to one tenant
+            sql.run(connection, "http", "speak_for", {"tenant": asked.tenant})
+            found = sql.run(connection, "http", "is_ready", {"tenant": asked.tenant, "digest": asked.digest})
+        row = found.fetchone()
+        return None if row is None else row["ready"]
+
+    return state.sessions.ask(look)
 
 
 @cache

@@ -168,7 +168,7 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
     `connection` is in autocommit: rows go first, in small transactions, then the bytes that nobody else uses, so an
     interruption leaves at most bytes for the sweep, and running it again finishes. Stop the tenant's uploads before.
     Two things go later, because they cannot be told from others': bytes of images replaced or removed within the last
-    hour (with the next sweep), and texts or pictures that were only searched for (their vectors, after 30 days).
+    hour (with the next sweep), and what somebody above tenants searched for (the vectors, after 30 days).
     Raises UsageError inside a transaction, DatabaseRights for a role that does not see every tenant, StoreError.
     """
     lent = driver(connection)
@@ -180,7 +180,6 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
     while rows := sql.rows(lent, "upload", "forget_pictures", {"tenant_id": tenant, "most": FORGOTTEN_AT_ONCE}):
         images += len(rows)
         digests = sorted({row["sha256"] for row in rows if row["sha256"]})
-        sql.run(lent, "upload", "forget_questions", {"digests": digests})
         for unused in set(digests) - _used(lent, digests):
             place.delete(storage.store.uri_of(unused))
             objects += 1

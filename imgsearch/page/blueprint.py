@@ -7,10 +7,10 @@ from flask import Blueprint, Response, request
 from imgsearch.http import problem
 from imgsearch.http.blueprint import guard
 from imgsearch.http.state import app_state
-from imgsearch.http.thumbnails import FOR_EVER
 from imgsearch.page import frame, sign_in, upload_form, views
 
 NAME = "imgsearch_page"
+FOR_EVER = "public, max-age=31536000, immutable"
 # The page loads only its own files; nothing inline runs, nobody may frame it, no form leads elsewhere.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "

@@ -24,7 +24,7 @@ def frame(state: AppState) -> dict[str, Any]:
         identity = None
     return {
         "may_add": identity is not None and identity.may("write"),
-        "may_explain": identity is not None and identity.may("admin"),
+        "may_explain": identity is not None and identity.may("admin") and identity.tenant is None,
         "signed_in": identity is not None and state.identify is None and not state.allow_anonymous,
         "tenant": None if identity is None else identity.tenant,
         "largest": state.settings.http_body,

@@ -1,4 +1,7 @@
-"""The one SQL statement of a search, as a person types it at a SQL console. It is shown, never run from here."""
+"""The one SQL statement of a search, as a person types it at a SQL console. It is shown, never run from here.
+
+Where ids are scrambled (`http.ids`) they are not those of the table: they stand there as variables of psql to be set.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from psycopg.sql import Literal
 
+from imgsearch.http import access, ids
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.page.urls import attributes, categories
 from imgsearch.retrieval.filters import Filters
@@ -19,9 +23,9 @@ def statement_of(asked: SearchRequest, before: int | None = None) -> str:
     arguments += _named(asked.filters) if asked.likes else _packed(asked.filters)
     arguments.append(f"k => {asked.k}")
     if asked.likes and asked.after is not None:
-        arguments.append(f"after => {_literal(asked.after)}")
+        arguments.append(f"after => {_literal(asked.after) if _sees_table() else ':after'}")
     if not asked.likes and before is not None:
-        arguments.append(f"before_image => {before}")
+        arguments.append(f"before_image => {_id(before)}")
     written = ",\n    ".join(arguments)
     return f"SELECT *\nFROM imgsearch.{'search' if asked.likes else 'browse'}(\n    {written}\n);"
 
@@ -35,13 +39,14 @@ def _query(asked: SearchRequest) -> str:
     if asked.text and asked.examples == 0:
         return _literal(asked.text)
     near = [f"imgsearch.vec({_literal(asked.text)})"] if asked.text else []
-    near += [f"imgsearch.vec_of({image_id})" for image_id in asked.more]
+    near += [f"imgsearch.vec_of({_id(image_id)})" for image_id in asked.more]
     if asked.photo is not None:
         near.append(
-            "(SELECT embedding FROM imgsearch.query_vector WHERE space_id = imgsearch_internal.active_space()"
+            "(SELECT embedding FROM imgsearch.query_vector WHERE tenant_id = coalesce(imgsearch.current_tenant(), '')"
+            " AND space_id = imgsearch_internal.active_space()"
             f" AND kind = 'picture' AND key = '\\x{asked.photo.hex()}')"
         )
-    far = [f"imgsearch.vec_of({image_id})" for image_id in asked.less]
+    far = [f"imgsearch.vec_of({_id(image_id)})" for image_id in asked.less]
     if len(near) == 1 and not far:
         return near[0]
     lines = "\n        + ".join(near) + "".join(f"\n        - {one}" for one in far)
@@ -70,6 +75,14 @@ def _plain(filters: Filters) -> dict[str, Any]:
         name: asked["in"][0] if isinstance(asked, dict) and list(asked) == ["in"] and len(asked["in"]) == 1 else asked
         for name, asked in attributes(filters).items()
     }
+
+
+def _sees_table() -> bool:
+    return access.me().tenant is None
+
+
+def _id(image_id: int) -> str:
+    return str(image_id) if _sees_table() else f":image_{ids.shown(image_id)}"
 
 
 def _literal(value: Any) -> str:

@@ -10,7 +10,7 @@ from werkzeug.datastructures import FileStorage
 
 from imgsearch.db import sql
 from imgsearch.errors import PictureError
-from imgsearch.http import access, caps, links, service, values
+from imgsearch.http import access, caps, ids, links, service, values
 from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
@@ -37,7 +37,7 @@ def mount(blueprint: Blueprint) -> None:
         except Problem as problem:
             html = render_template("imgsearch/add.html", **frame(state), problem=problem, given=request.form)
             return Response(html, problem.status)
-        return redirect(url_for("imgsearch_page.added", id=added), 303)
+        return redirect(url_for("imgsearch_page.added", id=[ids.shown(one) for one in added]), 303)
 
     def watch() -> Response:
         state = app_state()
@@ -67,18 +67,18 @@ def add(state: AppState) -> list[int]:
 def states(state: AppState) -> dict[str, Any]:
     """Return how the pictures of the address are."""
     written = request.args.getlist("id")[:MOST_AT_ONCE]
-    ids = [values.whole("id", one, 1, caps.LARGEST_ID) for one in written]
+    wanted = [ids.taken(values.whole("id", one, 1, caps.LARGEST_ID)) for one in written]
     tenant = access.me().tenant
     with state.session(tenant) as connection:
-        rows = service.images(connection, ids, tenant)
+        rows = service.images(connection, wanted, tenant)
         workers = sql.rows(connection, "http", "workers")[0]["images"]
     shown = [
         {
-            "image_id": row["image_id"],
+            "image_id": ids.shown(row["image_id"]),
             "title": view_models.title_of(row),
             "state": row["state"],
             "error": row["error"],
-            "thumbnail": links.thumbnail(state, row["sha256"]) if row["state"] == "ready" else None,
+            "thumbnail": links.thumbnail(state, row["tenant_id"], row["sha256"]) if row["state"] == "ready" else None,
             "more": urls.url_of(state, SearchRequest(more=(row["image_id"],))),
         }
         for row in rows
@@ -88,7 +88,7 @@ def states(state: AppState) -> dict[str, Any]:
         "settled": all(one["state"] in {"ready", "failed"} for one in shown),
         "ready": any(one["state"] == "ready" for one in shown),
         "workers": workers,
-        "here": url_for("imgsearch_page.added", id=ids),
+        "here": url_for("imgsearch_page.added", id=written),
     }
 
 

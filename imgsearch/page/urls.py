@@ -10,14 +10,12 @@ from urllib.parse import urlencode
 from flask import url_for
 from werkzeug.datastructures import MultiDict
 
-from imgsearch.errors import FilterError
-from imgsearch.http import caps, links, values
+from imgsearch.http import caps, ids, links, values
 from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import checked_filters
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.retrieval.filters import Filters
-from imgsearch.retrieval.hits import place_of
 
 PAGE = 40  # images of one page
 
@@ -39,18 +37,19 @@ def read(state: AppState, args: MultiDict[str, str]) -> SearchRequest:
     """Return the search that an address asks for. Raises Problem."""
     words = args.get("q", "").strip()
     photo = args.get("photo")
-    digest = links.digest_in(state, "photo", photo) if photo else None
+    digest = links.photo_in(state, photo) if photo else None
     if photo and digest is None:
         raise bad_request("Unknown photo in this link; choose the photo again.", "unknown_photo")
-    return SearchRequest(
+    asked = SearchRequest(
         text=values.text("What you ask", words, caps.TEXT) if words else None,
         more=_ids("like", args),
         less=_ids("unlike", args),
         photo=digest,
         filters=read_filters(args),
         k=PAGE,
-        after=_after(args.get("after")),
+        after=args.get("after") or None,
     )
+    return ids.taken_request(asked)
 
 
 def read_filters(args: MultiDict[str, str]) -> Filters:
@@ -69,7 +68,7 @@ def read_filters(args: MultiDict[str, str]) -> Filters:
 def before(args: MultiDict[str, str]) -> int | None:
     """Return behind which image the newest ones go on."""
     written = args.get("before")
-    return values.whole("before", written, 1, caps.LARGEST_ID) if written else None
+    return ids.taken(values.whole("before", written, 1, caps.LARGEST_ID)) if written else None
 
 
 def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
@@ -77,9 +76,9 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
     filters = asked.filters
     found: list[tuple[str, str]] = [("q", asked.text)] if asked.text else []
     if asked.photo is not None:
-        found.append(("photo", links.signed(state, "photo", asked.photo)))
-    found += [("like", str(image_id)) for image_id in asked.more]
-    found += [("unlike", str(image_id)) for image_id in asked.less]
+        found.append(("photo", links.photo(state, asked.photo)))
+    found += [("like", str(ids.shown(image_id))) for image_id in asked.more]
+    found += [("unlike", str(ids.shown(image_id))) for image_id in asked.less]
     found += [("category", category) for category in categories(filters)]
     found += [(name, _written(value)) for name, value in filters.given().items() if name in _PLAIN]
     for name in attributes(filters):
@@ -164,11 +163,3 @@ def _ids(name: str, args: MultiDict[str, str]) -> tuple[int, ...]:
     if len(written) > caps.EXAMPLES:
         raise bad_request(f"A search has at most {caps.EXAMPLES} examples; leave some out.")
     return tuple(dict.fromkeys(values.whole(name, value, 1, caps.LARGEST_ID) for value in written))
-
-
-def _after(written: str | None) -> str | None:
-    try:
-        place_of(written or None)
-    except FilterError as error:
-        raise bad_request(str(error)) from error
-    return written or None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imgsearch.http import caps, links
+from imgsearch.http import caps, ids, links
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.service import Found
 from imgsearch.http.state import AppState
@@ -46,13 +46,13 @@ def found(state: AppState, asked: SearchRequest, results: Found) -> list[Card]:
     """Return the cards of a search's page."""
     return [
         Card(
-            image_id=hit.image_id,
+            image_id=ids.shown(hit.image_id),
             title=hit.title or hit.product_id,
             category=hit.category,
             price=hit.price,
             in_stock=hit.in_stock,
             tenant=hit.tenant_id,
-            thumbnail=links.thumbnail(state, hit.sha256),
+            thumbnail=links.thumbnail(state, hit.tenant_id, hit.sha256),
             more=_more(state, asked, hit.image_id),
             less=_less(state, asked, hit.image_id),
             distance=hit.distance,
@@ -66,13 +66,13 @@ def newest(state: AppState, asked: SearchRequest, rows: Sequence[Mapping[str, An
     """Return the cards of the newest pictures."""
     return [
         Card(
-            image_id=row["image_id"],
+            image_id=ids.shown(row["image_id"]),
             title=title_of(row),
             category=row["category"],
             price=row["price"],
             in_stock=row["in_stock"],
             tenant=row["tenant_id"],
-            thumbnail=links.thumbnail(state, row["sha256"]),
+            thumbnail=links.thumbnail(state, row["tenant_id"], row["sha256"]),
             more=_more(state, asked, row["image_id"]),
             less=None,
         )
@@ -86,11 +86,11 @@ def title_of(row: Mapping[str, Any]) -> str:
     return title if isinstance(title, str) and title else str(row["product_id"])
 
 
-def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, bytes]) -> list[Chip]:
+def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, tuple[str, bytes]]) -> list[Chip]:
     """Return the pictures that a search is near to or far from."""
     chips = []
     if asked.photo is not None:
-        token = links.signed(state, "photo", asked.photo)
+        token = links.photo(state, asked.photo)
         chips.append(
             Chip(
                 kind="photo",
@@ -99,11 +99,11 @@ def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, bytes]
                 photo=token,
             )
         )
-    for kind, label, ids in (("more", "More like this", asked.more), ("less", "Not like this", asked.less)):
-        for image_id in ids:
-            rest = tuple(one for one in ids if one != image_id)
+    for kind, label, given in (("more", "More like this", asked.more), ("less", "Not like this", asked.less)):
+        for image_id in given:
+            rest = tuple(one for one in given if one != image_id)
             without = replace(asked, after=None, **{kind: rest})  # type: ignore[arg-type]
-            thumbnail = links.thumbnail(state, digests.get(image_id))
+            thumbnail = links.thumbnail(state, *digests[image_id]) if image_id in digests else None
             chips.append(Chip(kind=kind, label=label, without=urls.url_of(state, without), thumbnail=thumbnail))
     return chips
 

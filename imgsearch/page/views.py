@@ -12,7 +12,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from imgsearch import picture
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, NoSpace
-from imgsearch.http import access, service
+from imgsearch.http import access, ids, service
 from imgsearch.http.problem import Problem, bad_request, from_exception
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
@@ -70,7 +70,7 @@ def photo() -> Any:
         if not data:
             raise bad_request("No photo was sent; choose one first.", "no_photo")
         picture.inspect(data)
-        with state.session(asked.filters.tenant) as connection:
+        with state.session(access.me().tenant) as connection:
             service.vector_of(state, connection, SearchRequest(filters=asked.filters), data)
     except _FAILURES as error:
         return _page(state, View(asked=asked, problem=from_exception(error)))
@@ -81,12 +81,16 @@ def photo() -> Any:
 @access.needs("admin")
 def explain() -> Response:
     """Return how Postgres found the pictures of a search: what it weighed, and its plan with times."""
+    if access.me().tenant is not None:
+        raise Problem(
+            403, "forbidden", "A plan counts the rows of all tenants; run it in SQL: imgsearch.explain_search()."
+        )
     state = app_state()
     asked = urls.read(state, request.args)
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     plan: dict[str, Any] = {}
     if asked.likes:
-        with state.session(asked.filters.tenant) as connection:
+        with state.session(access.me().tenant) as connection:
             resolved = service.vector_of(state, connection, asked)
             given = values_of(resolved, asked.filters, k=asked.k)
             plan = dict(sql.rows(connection, "http", "weighed", given)[0])
@@ -98,7 +102,7 @@ def _look(state: AppState, asked: SearchRequest) -> View:
     """Search, or list the newest; then count what else there is, also where the search itself failed."""
     view = View(asked=asked)
     try:
-        with state.session(asked.filters.tenant) as connection:
+        with state.session(access.me().tenant) as connection:
             if asked.likes:
                 found = service.search(state, connection, asked)
                 view = replace(view, found=found, cards=tuple(view_models.found(state, asked, found)))
@@ -118,7 +122,7 @@ def _count(state: AppState, view: View) -> View:
     asked = view.asked
     began = time.perf_counter()
     try:
-        with state.session(asked.filters.tenant) as connection:
+        with state.session(access.me().tenant) as connection:
             panel = facets.facets(state, connection, asked, tenants=access.me().tenant is None)
             digests = service.details(connection, [*asked.more, *asked.less], asked.filters.tenant)
     except _FAILURES as error:
@@ -163,15 +167,15 @@ def _onward(state: AppState, view: View) -> str | None:
         return None
     if view.found is not None:
         hits = view.found.hits
-        return None if hits.after is None else urls.url_of(state, view.asked, ("after", hits.after))
-    return urls.url_of(state, view.asked, ("before", view.cards[-1].image_id))
+        return None if hits.after is None else urls.url_of(state, view.asked, ("after", ids.shown_after(hits.after)))
+    return urls.url_of(state, view.asked, ("before", view.cards[-1].image_id))  # as it is shown
 
 
 def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
     """Nothing was found: answer which filter alone to leave out, and how many pictures that gives."""
     if view.cards or view.problem or view.empty_site or view.asked.after:
         return []
-    with state.session(view.asked.filters.tenant) as connection:
+    with state.session(access.me().tenant) as connection:
         counted = [
             (Chip(kind="filter", label=label, without=urls.url_of(state, less)), facets.matches(connection, less))
             for label, less in view_models.looser(view.asked)

@@ -1,7 +1,13 @@
-"""Questions (texts and pictures) on their way to a query worker and back, through the table query_vector."""
+"""Questions (texts and pictures) on their way to a query worker and back, through the table query_vector.
+
+Each tenant has entries of its own, also for the same words: whether they are known must not tell what others ask. Whose
+they are is a setting of the connection (imgsearch.tenant), as it is for the walls around pictures.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
@@ -26,8 +32,13 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Cached:
-    """What the database knows of a question: `embedding` in pgvector's text form, or None."""
+    """What the database knows of `tenant`'s question: `embedding` in pgvector's text form, or None.
 
+    `ticket` is what a listener hears when it is answered.
+    """
+
+    tenant: str
+    ticket: str | None
     space_id: int
     dimension: int
     answered: bool
@@ -62,23 +73,33 @@ def of_picture(picture: bytes) -> Entry:
     return Entry(kind="picture", key=sha256(picture).digest(), picture=picture)
 
 
-def look_up(connection: Connection[Any], entry: Entry, known_space: int | None = None) -> Cached | None:
-    """Return what is known of a question in the searched space; None when there is no space yet."""
-    values = {"kind": entry.kind, "key": entry.key, "known_space": known_space}
+def look_up(connection: Connection[Any], entry: Entry, known: Mapping[str, int] | None = None) -> Cached | None:
+    """Return what the connection's tenant knows of a question in the searched space; None when there is none yet.
+
+    `known` are the spaces of vectors that the caller has already, by tenant: such a vector is not sent again.
+    """
+    values = {"kind": entry.kind, "key": entry.key, "known": json.dumps(known or {})}
     row = sql.run(connection, "query_cache", "look_up", values).fetchone()
     return None if row is None else Cached(**row)
 
 
+def speak_for(connection: Connection[Any], tenant: str) -> None:
+    """Ask as `tenant` on this connection from now on; "" means above tenants."""
+    sql.run(connection, "query_cache", "speak_for", {"tenant": tenant})
+
+
 def ask(connection: Connection[Any], entry: Entry) -> None:
-    """Queue a question for a query worker; takes effect when `connection` commits."""
+    """Queue a question of the connection's tenant for a query worker; takes effect when `connection` commits.
+
+    Raises DatabaseRights where the role is limited to one tenant and none is set.
+    """
     sql.run(connection, "query_cache", "ask", {"query": entry.query, "picture": entry.picture})
 
 
 def claim(connection: Connection[Any], space_id: int, limit: int) -> list[Entry]:
-    """Take up to `limit` waiting questions of a space."""
-    return [
-        Entry(**row) for row in sql.rows(connection, "query_cache", "claim", {"space_id": space_id, "limit": limit})
-    ]
+    """Take up to `limit` waiting questions of a space; what several tenants ask is one question."""
+    rows = sql.rows(connection, "query_cache", "claim", {"space_id": space_id, "limit": limit})
+    return list({(row["kind"], row["key"]): Entry(**row) for row in rows}.values())
 
 
 def answer(
@@ -90,7 +111,7 @@ def answer(
     error_code: str | None = None,
     error: str | None = None,
 ) -> None:
-    """Write the vector of a question, or why there is none, and wake whoever waits for it."""
+    """Write the vector of a question, or why there is none, for every tenant that waits for it, and wake them."""
     values = {
         "space_id": space_id,
         "kind": entry.kind,

@@ -2,7 +2,8 @@
 
 Resolution happens before the search statement, never inside it, so that an unknown text cannot abort the caller's
 transaction. An answer comes from this process's memory, from `query_vector`, or from a query worker that is asked
-through the database and woken by NOTIFY (and by a Celery nudge, where a broker is given).
+through the database and woken by NOTIFY (and by a Celery nudge, where a broker is given). Memory and table are the
+asking tenant's own, so neither `source` nor time tells what another tenant asked.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Resolved:
 
 
 Query = str | bytes | Path | ImageId | Sequence[float] | Resolved
-_memory: OrderedDict[bytes, tuple[int, str]] = OrderedDict()
+_memory: OrderedDict[tuple[str, str, bytes, str], tuple[int, str]] = OrderedDict()  # the last part is the tenant
 _memory_lock = Lock()
 
 
@@ -68,7 +69,8 @@ def resolve(
 
     A str is a text; bytes and Path are a picture; ImageId an image already here (of `tenant`, if given); a sequence
     of numbers a vector of the active space. `timeout` in seconds bounds the wait for a query worker; `notify` wakes
-    one. Reads on the caller's connection; a question is asked on a connection of its own, which commits at once.
+    one. Reads on the caller's connection, as the tenant that is set there (imgsearch.tenant; none: above tenants); a
+    question is asked on a connection of its own, which commits at once.
 
     Raises QueryError, VectorError, UnknownImage, PictureError, NoSpace, QueryTimeout.
     """
@@ -83,7 +85,7 @@ def resolve(
         return _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
     if isinstance(query, str | bytes | Path):
         asked = _entry(query)
-        space_id, vector, source = _answer(lent, asked, timeout, notify)
+        space_id, vector, source = _answer(lent, asked, tenant or "", timeout, notify)
         return _resolved(space_id, vector, source, asked.kind, began)
     active = space.require(lent)
     return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
@@ -125,38 +127,41 @@ def _read(path: Path) -> bytes:
 
 
 def _answer(
-    lent: psycopg.Connection[Any], asked: Entry, timeout: float, notify: Callable[[], Any] | None
+    lent: psycopg.Connection[Any], asked: Entry, tenant: str, timeout: float, notify: Callable[[], Any] | None
 ) -> tuple[int, str, Source]:
-    memory_key = lent.info.dsn.encode() + asked.kind.encode() + asked.key
+    question = (lent.info.dsn, asked.kind, asked.key)
+    # Only the database knows as whom this connection asks; with the answer it says so. It is `tenant`, or nobody.
     with _memory_lock:
-        remembered = _memory.get(memory_key)
-    found = cache.look_up(lent, asked, remembered[0] if remembered else None)
+        remembered = {one: kept for one in (tenant, "") if (kept := _memory.get((*question, one)))}
+    found = cache.look_up(lent, asked, {one: space_id for one, (space_id, _) in remembered.items()})
     if found is None:
         raise NoSpace
-    if remembered and remembered[0] == found.space_id:
-        return found.space_id, remembered[1], "memory"
+    kept = remembered.get(found.tenant)
+    if kept and kept[0] == found.space_id:
+        return found.space_id, kept[1], "memory"
     source: Source = "database"
     if found.embedding is None:
-        found, source = run_blocking(lent, _wait, asked, timeout, notify), "worker"
+        found, source = run_blocking(lent, _wait, asked, found.tenant, timeout, notify), "worker"
     vector = found.embedding
     if vector is None:
         raise _refusal(asked, found)
     with _memory_lock:
-        _memory[memory_key] = (found.space_id, vector)
-        _memory.move_to_end(memory_key)
+        _memory[*question, found.tenant] = (found.space_id, vector)
+        _memory.move_to_end((*question, found.tenant))
         while len(_memory) > REMEMBERED:
             _memory.popitem(last=False)
     return found.space_id, vector, source
 
 
 def _wait(
-    lent: psycopg.Connection[Any], asked: Entry, timeout: float, notify: Callable[[], Any] | None
+    lent: psycopg.Connection[Any], asked: Entry, tenant: str, timeout: float, notify: Callable[[], Any] | None
 ) -> cache.Cached:
     """Ask on a connection of our own and wait for the answer: the caller's transaction must not be committed."""
     deadline = time.monotonic() + timeout
     options: dict[str, Any] = {"password": lent.info.password} if lent.info.password else {}
     with psycopg.connect(lent.info.dsn, autocommit=True, application_name="imgsearch query", **options) as side:
         side.execute("LISTEN imgsearch_answer")
+        cache.speak_for(side, tenant)
         cache.ask(side, asked)
         if notify is not None:
             notify()
@@ -174,7 +179,7 @@ def _wait(
                 )
             # NOTIFY wakes us at once; the half second is the net for one that was lost.
             for heard in side.notifies(timeout=min(left, 0.5), stop_after=1):
-                if heard.payload == asked.key.hex():
+                if heard.payload == found.ticket:
                     break
 
 

@@ -11,8 +11,8 @@ SELECT 'imgsearch_' || r.role AS role, r.rights, r.kind, o.object
 FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'job', 'space', 'worker', 'promoted_attribute', 'schema_version']),
-    -- Answers, but not the texts and pictures of others that still wait.
-    ('reader', 'SELECT (space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed)', 'table', ARRAY['query_vector']),
+    -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
+    ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket)', 'table', ARRAY['query_vector']),
     ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations']),
     ('reader', 'SELECT', 'view', ARRAY['tuning', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning']),  -- read by explain_search()
     ('reader', 'EXECUTE', 'function', ARRAY['find_api_key', 'link_secret']),

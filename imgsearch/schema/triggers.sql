@@ -4,6 +4,9 @@
 CREATE OR REPLACE TRIGGER image_inserted AFTER INSERT ON imgsearch.image
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.image_inserted();
 COMMENT ON TRIGGER image_inserted ON imgsearch.image IS 'A new picture waits for a worker.';
+CREATE OR REPLACE TRIGGER image_removed AFTER DELETE ON imgsearch.image
+    REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.image_removed();
+COMMENT ON TRIGGER image_removed ON imgsearch.image IS 'A question that is the very picture that went is forgotten with it.';
 -- Row-level with WHEN: a price update does not even enter the function. The first digest of a fetched address
 -- (null → value) is the worker's own write and not a replacement.
 CREATE OR REPLACE TRIGGER image_replaced BEFORE UPDATE OF uri, sha256 ON imgsearch.image FOR EACH ROW

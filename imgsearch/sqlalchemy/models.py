@@ -118,9 +118,10 @@ class QueryVector(Base):
 
     __tablename__ = "query_vector"
 
-    space_id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(primary_key=True, server_default=FetchedValue())
     kind: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[bytes] = mapped_column(primary_key=True)
+    space_id: Mapped[int] = mapped_column(primary_key=True)
     query: Mapped[str | None]
     picture: Mapped[bytes | None]
     embedding: Mapped[Any | None] = mapped_column(HALFVEC)
@@ -129,6 +130,7 @@ class QueryVector(Base):
     claimed: Mapped[datetime | None]
     asked_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     answered_at: Mapped[datetime | None]
+    ticket: Mapped[str] = mapped_column(Uuid(as_uuid=False), server_default=FetchedValue())
 
 
 class Worker(Base):

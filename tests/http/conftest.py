@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.flask import create_app, serving
 from imgsearch.flask.server import Server
+from imgsearch.http import ids
 from imgsearch.ops import api_keys as keys
 from imgsearch.query import cache
 from imgsearch.settings import Settings
@@ -72,12 +73,14 @@ def key_of(connection: Connection) -> Callable[..., str]:
 
 @pytest.fixture
 def teach(connection: Connection, space: Space) -> Teach:
-    """Return a text as a query worker would have, so that a test without a worker can ask it."""
+    """Answer a text of every tenant as a query worker would have, so that a test without a worker can ask it."""
 
     def learn(text: str) -> list[float]:
         asked = cache.of_text(text)
         [vector] = FakeEncoder().embed_texts([text])
-        cache.ask(connection, asked)
+        for tenant in ("acme", "bolt", "corner", ""):
+            cache.speak_for(connection, tenant)
+            cache.ask(connection, asked)
         cache.answer(connection, space.space_id, asked, vector)
         return [float(number) for number in vector]
 
@@ -100,6 +103,19 @@ def shop(connection: Connection, space: Space, teach: Teach) -> list[int]:
         for n in range(30)
     ]
     return fill(connection, space, rows)
+
+
+def shown_to(connection: Connection, tenant: str, image_id: int) -> int:
+    """Return an image's id as a tenant's key sees it."""
+    row = connection.execute("SELECT secret FROM imgsearch.http_secret").fetchone()
+    assert row is not None
+    return ids.scramble(ids.key_of(bytes(row[0]), tenant), image_id)
+
+
+@pytest.fixture
+def first(connection: Connection, shop: list[int]) -> int:
+    """The first picture of the shop, which is acme's, by its id as acme's keys see it."""
+    return shown_to(connection, "acme", shop[0])
 
 
 def problem(response: Any, status: int, code: str) -> dict[str, Any]:

@@ -20,35 +20,35 @@ from tests.http.wire import through_proxy
 KeyOf = Callable[..., str]
 
 
-def test_a_key_that_asks_too_often_must_wait(settings: Settings, shop: list[int], key_of: KeyOf) -> None:
+def test_a_key_that_asks_too_often_must_wait(settings: Settings, first: int, key_of: KeyOf) -> None:
     app = create_app(with_settings(settings, HTTP_RATE="2").environment())
     one, other = with_key(key_of("acme")), with_key(key_of("acme"))
-    codes = [app.test_client().get(f"/v1/images/{shop[0]}", headers=one).status_code for _ in range(8)]
+    codes = [app.test_client().get(f"/v1/images/{first}", headers=one).status_code for _ in range(8)]
     assert codes[:4] == [200] * 4
     assert 429 in codes
-    refused = app.test_client().get(f"/v1/images/{shop[0]}", headers=one)
+    refused = app.test_client().get(f"/v1/images/{first}", headers=one)
     problem(refused, 429, "too_many_requests")
     assert int(refused.headers["Retry-After"]) >= 1
-    assert app.test_client().get(f"/v1/images/{shop[0]}", headers=other).status_code == 200
+    assert app.test_client().get(f"/v1/images/{first}", headers=other).status_code == 200
     app.extensions["imgsearch"].close()
 
 
-def test_each_user_of_the_host_has_a_limit_of_their_own(settings: Settings, shop: list[int]) -> None:
+def test_each_user_of_the_host_has_a_limit_of_their_own(settings: Settings, first: int) -> None:
     who = [Identity(name="ann", tenant="acme")]
     app = Flask("shop")
     app.config.update(with_settings(settings, HTTP_RATE="1").environment())
     ImageSearch(app, identify=lambda: who[0])
     client = app.test_client()
-    assert 429 in [client.get(f"/imgsearch/v1/images/{shop[0]}").status_code for _ in range(5)]
+    assert 429 in [client.get(f"/imgsearch/v1/images/{first}").status_code for _ in range(5)]
     who[0] = Identity(name="bob", tenant="acme")
-    assert client.get(f"/imgsearch/v1/images/{shop[0]}").status_code == 200
+    assert client.get(f"/imgsearch/v1/images/{first}").status_code == 200
     with pytest.raises(UsageError, match="needs a name"):
         Identity(name="", tenant="acme")
     app.extensions["imgsearch"].close()
 
 
 def test_wrong_keys_stop_costing_look_ups_and_shut_out_nobody_else(
-    settings: Settings, shop: list[int], key_of: KeyOf
+    settings: Settings, first: int, key_of: KeyOf
 ) -> None:
     good, late = key_of("acme"), key_of("acme")
     with through_proxy(settings.database_url) as wire:
@@ -56,7 +56,7 @@ def test_wrong_keys_stop_costing_look_ups_and_shut_out_nobody_else(
         client = app.test_client()
 
         def ask(key: str) -> int:
-            return client.get(f"/v1/images/{shop[0]}", headers=with_key(key)).status_code
+            return client.get(f"/v1/images/{first}", headers=with_key(key)).status_code
 
         assert ask(good) == 200
         assert ask("nonsense") == 401
@@ -68,7 +68,7 @@ def test_wrong_keys_stop_costing_look_ups_and_shut_out_nobody_else(
         assert wire.trips == before, "refused before the database was asked"
         assert ask(good) == 200, "a key that worked before goes on"
         assert ask(late) == 429, "an unknown one waits, from this address"
-        other = client.get(f"/v1/images/{shop[0]}", headers=with_key(late), environ_base={"REMOTE_ADDR": "10.0.0.9"})
+        other = client.get(f"/v1/images/{first}", headers=with_key(late), environ_base={"REMOTE_ADDR": "10.0.0.9"})
         assert other.status_code == 200
         assert client.post("/sign-in", data={"key": f"imgs_{1:012x}_{'C' * 43}"}).status_code == 429
         app.extensions["imgsearch"].close()

@@ -11,16 +11,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
+from flask import g
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 from imgsearch.cli import servers
 from imgsearch.flask import create_app
+from imgsearch.http.identity import EVERYBODY
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.page import statement, urls
 from imgsearch.retrieval.filters import Filters
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
+from tests.http.conftest import shown_to
 from tests.http.test_api import jpeg
 
 Connection = psycopg.Connection[Any]
@@ -68,7 +71,7 @@ def test_the_statement_that_is_shown_finds_what_the_page_shows(
 def test_every_state_is_an_address_and_back(anyone: FlaskClient, shop: list[int]) -> None:
     app = anyone.application
     with app.test_request_context("/"):
-        here = app.extensions["imgsearch"]
+        here, g.imgsearch_identity = app.extensions["imgsearch"], EVERYBODY
         for where in STATES:
             asked = urls.read(here, MultiDict(parse_qs_multi(where)))
             again = urls.read(here, MultiDict(parse_qs_multi(urls.url_of(here, asked))))
@@ -143,7 +146,7 @@ PROBLEMS = [
     ("/?q=%3F%21", 400, "query_error"),
     ("/?q=" + "x" * 2001, 400, "bad_request"),
     ("/?photo=" + "0" * 64 + "-" + "A" * 22, 400, "unknown_photo"),
-    ("/?q=red+shoe&after=1", 400, "bad_request"),
+    ("/?q=red+shoe&after=1", 400, "filter_error"),
     ("/?q=nobody+asked+this", 504, "query_timeout"),
     ("/nothing-here", 404, "not_found"),
     ("/?a.x%00=1", 400, "bad_request"),
@@ -217,15 +220,20 @@ def test_a_key_signs_in_and_the_page_shows_its_tenant_alone(
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     text = client.get("/?q=red+shoe").get_data(as_text=True)
-    mine = {row[0] for row in connection.execute("SELECT image_id FROM imgsearch.image WHERE tenant_id = 'acme'")}
+    ours = {row[0] for row in connection.execute("SELECT image_id FROM imgsearch.image WHERE tenant_id = 'acme'")}
+    mine = {shown_to(connection, "acme", one) for one in ours}
     assert set(images(text)) == mine
+    assert f"like={min(mine)}" in text
+    assert client.get(f"/?like={min(mine)}").status_code == 200
     assert "10 pictures match" in text
     assert "bolt" not in text
     assert client.get("/?tenant=bolt").status_code == 403
     assert client.get("/add").status_code == 403, "a key that may search may not add"
     assert client.get("/explain?q=red+shoe").status_code == 403, "plans are for admins"
     assert "Explain" not in text
-    assert client.get(f"/?like={min({*shop} - mine)}").status_code == 404
+    theirs = min({*shop} - ours)
+    for one in (theirs, min(ours), shown_to(connection, "bolt", theirs), shown_to(connection, "acme", theirs)):
+        assert client.get(f"/?like={one}").status_code == 404
     client.post("/sign-out")
     assert client.get("/", headers={"Accept": "text/html"}).status_code == 401
 

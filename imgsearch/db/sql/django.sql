@@ -85,4 +85,4 @@ ON CONFLICT (tenant_id, image_id) DO UPDATE
 -- The vector of a picture that somebody asked, by the digest of its bytes.
 SELECT q.space_id, q.embedding::text AS embedding FROM imgsearch.query_vector q
 JOIN imgsearch.space s ON s.space_id = q.space_id AND s.state = 'active'
-WHERE q.kind = 'picture' AND q.key = %(key)s AND q.embedding IS NOT NULL
+WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.kind = 'picture' AND q.key = %(key)s AND q.embedding IS NOT NULL

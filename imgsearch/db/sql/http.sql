@@ -19,8 +19,18 @@ SELECT imgsearch_internal.link_secret()
 
 -- name: details
 -- What a page shows of pictures beside what the search answered: the digest finds the thumbnail.
-SELECT i.image_id, i.sha256 FROM imgsearch.image i
+SELECT i.image_id, i.tenant_id, i.sha256 FROM imgsearch.image i
 WHERE i.image_id = ANY(%(images)s) AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
+
+-- name: speak_for
+-- Whose rows the statements of this transaction may see, where the role is limited to one tenant.
+SELECT set_config('imgsearch.tenant', %(tenant)s, true)
+
+-- name: is_ready
+-- Whether a tenant's picture of these bytes has been embedded; null where it has none (any more).
+SELECT bool_or(v.image_id IS NOT NULL) AS ready FROM imgsearch.image i
+LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+WHERE i.tenant_id = %(tenant)s AND i.sha256 = %(digest)s
 
 -- name: picture
 -- One picture and its state.

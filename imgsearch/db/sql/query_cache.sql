@@ -1,39 +1,45 @@
 -- name: look_up
--- The searched space, and the vector of a question already answered in it. `known_space` is the space of a vector
--- the caller still has in memory: then only the space is worth sending.
-SELECT s.space_id, s.dimension, q.answered_at IS NOT NULL AS answered, q.error_code, q.error,
-       CASE WHEN s.space_id = %(known_space)s THEN NULL ELSE q.embedding::text END AS embedding
+-- The searched space, who asks, and the vector of a question already answered in it. `known` names the spaces of vectors
+-- the caller still has in memory, by tenant: then only the space is worth sending.
+SELECT s.space_id, s.dimension, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket,
+       CASE WHEN s.space_id = (%(known)s::jsonb ->> a.tenant)::integer THEN NULL ELSE q.embedding::text END AS embedding
 FROM imgsearch.space s
-LEFT JOIN imgsearch.query_vector q ON q.space_id = s.space_id AND q.kind = %(kind)s AND q.key = %(key)s
+CROSS JOIN (SELECT coalesce(imgsearch.current_tenant(), '') AS tenant) a
+LEFT JOIN imgsearch.query_vector q ON q.tenant_id = a.tenant AND q.space_id = s.space_id AND q.kind = %(kind)s AND q.key = %(key)s
 WHERE s.state = 'active'
 
+-- name: speak_for
+-- Whose questions this connection asks from now on; empty: those of somebody above tenants.
+SELECT set_config('imgsearch.tenant', %(tenant)s, false)
+
 -- name: ask
--- Queue a question; visible to workers at commit.
-SELECT imgsearch_internal.enqueue_query(%(query)s, %(picture)s)
+-- Queue a question of the tenant that is set; visible to workers at commit.
+SELECT imgsearch_internal.require_asker(), imgsearch_internal.enqueue_query(%(query)s, %(picture)s)
 
 -- name: claim
--- Take waiting questions of the searched space; another worker may take them again after ten seconds.
+-- Take waiting questions of the searched space, of all tenants; another worker may take them again after ten seconds.
 UPDATE imgsearch.query_vector q SET claimed = now() + interval '10 seconds'
 FROM (
-    SELECT space_id, kind, key FROM imgsearch.query_vector
+    SELECT tenant_id, space_id, kind, key FROM imgsearch.query_vector
     WHERE answered_at IS NULL AND space_id = %(space_id)s AND (claimed IS NULL OR claimed < now())
       AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
     ORDER BY asked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) w
-WHERE q.space_id = w.space_id AND q.kind = w.kind AND q.key = w.key
+WHERE q.tenant_id = w.tenant_id AND q.space_id = w.space_id AND q.kind = w.kind AND q.key = w.key
 RETURNING q.kind, q.key, q.query, q.picture
 
 -- name: answer
--- Write the vector and wake whoever waits, if its space is still the searched one; the question itself is not kept.
+-- Write the vector and wake whoever waits, of any tenant, if its space is still the searched one; the question itself is
+-- not kept.
 WITH answered AS (
     UPDATE imgsearch.query_vector
     SET embedding = %(embedding)s::halfvec, error_code = %(error_code)s, error = %(error)s, answered_at = now(),
         query = NULL, picture = NULL, claimed = NULL
     WHERE space_id = %(space_id)s AND kind = %(kind)s AND key = %(key)s AND answered_at IS NULL
       AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
-    RETURNING key
+    RETURNING ticket
 )
-SELECT pg_notify('imgsearch_answer', encode(key, 'hex')) FROM answered
+SELECT pg_notify('imgsearch_answer', ticket::text) FROM answered
 
 -- name: forget
 -- Keep the cache small: answers nobody needs to be fast for any more, and questions to a space that is not searched.

@@ -46,15 +46,11 @@ WHERE i.sha256 IS NULL AND i.uri = ANY(%(uris)s)
 SELECT imgsearch.is_tenant_restricted()
 
 -- name: forget_pictures
--- Delete some of a tenant's pictures: vectors, bits and jobs go with the row.
+-- Delete some of a tenant's pictures: vectors, bits, jobs and questions by the same picture go with the row.
 DELETE FROM imgsearch.image i
 USING (SELECT tenant_id, image_id FROM imgsearch.image WHERE tenant_id = %(tenant_id)s LIMIT %(most)s) x
 WHERE i.tenant_id = x.tenant_id AND i.image_id = x.image_id
 RETURNING i.sha256
-
--- name: forget_questions
--- Forget that these very pictures were asked; whoever asks again has them embedded again.
-DELETE FROM imgsearch.query_vector WHERE kind = 'picture' AND key = ANY(%(digests)s)
 
 -- name: tables_of_tenants
 -- Every table that holds rows of a tenant, so that one added by a later version is not forgotten to forget.

@@ -21,6 +21,7 @@ BEGIN
     ON CONFLICT (tenant_id, image_id) DO UPDATE
         SET state = 'pending', due = EXCLUDED.due, lease = NULL, token = NULL, attempts = 0,
             error_code = NULL, error = NULL, created_at = EXCLUDED.created_at;
+    DELETE FROM imgsearch.query_vector q WHERE q.tenant_id IN (NEW.tenant_id, '') AND q.kind = 'picture' AND q.key = OLD.sha256;
     PERFORM pg_notify('imgsearch_image', '');
     RETURN NEW;
 END $body$ $f$, forget);

@@ -34,7 +34,8 @@ BEGIN
         PERFORM set_config('hnsw.iterative_scan', 'strict_order', true);
     END IF;
     SELECT q.embedding INTO found FROM imgsearch.query_vector q
-    WHERE q.space_id = imgsearch_internal.active_space() AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
+    WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = imgsearch_internal.active_space()
+      AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
     IF found IS NULL THEN
         RAISE EXCEPTION 'imgsearch: no embedding is cached for the text "%"', left(query, 200)
             USING HINT = format('CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
@@ -64,6 +65,16 @@ CREATE OR REPLACE FUNCTION imgsearch.distance(embedding halfvec, query text) RET
 $$;
 COMMENT ON FUNCTION imgsearch.distance(halfvec, text) IS 'Cosine distance of a vector to a text. ORDER BY imgsearch.distance(embedding, ''red shoe'') LIMIT 10.';
 
+-- What a role of one tenant asks without saying whose it is would be nobody's: it could never read the answer.
+CREATE OR REPLACE FUNCTION imgsearch_internal.require_asker() RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF imgsearch.current_tenant() IS NULL AND imgsearch.is_tenant_restricted() THEN
+        RAISE EXCEPTION 'imgsearch: % sees one tenant at a time, and none is set', current_user
+            USING HINT = 'SELECT set_config(''imgsearch.tenant'', ''acme'', false);  -- then ask again', ERRCODE = 'IM021';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.require_asker() IS 'Refuses a question of a role that row-level security limits to a tenant, where no tenant is set.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_query(query text DEFAULT NULL, picture bytea DEFAULT NULL) RETURNS bytea
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -71,16 +82,16 @@ DECLARE
     asked_key  bytea := sha256(coalesce(picture, convert_to(imgsearch_internal.canonical(query), 'UTF8')));
 BEGIN
     -- A failure is asked again after a minute, so that one bad moment of a worker is not remembered for ever.
-    INSERT INTO imgsearch.query_vector AS q (space_id, kind, key, query, picture)
-    VALUES (imgsearch_internal.active_space(), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)
-    ON CONFLICT (space_id, kind, key) DO UPDATE
+    INSERT INTO imgsearch.query_vector AS q (tenant_id, space_id, kind, key, query, picture)
+    VALUES (coalesce(imgsearch.current_tenant(), ''), imgsearch_internal.active_space(), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)
+    ON CONFLICT (tenant_id, kind, key, space_id) DO UPDATE
         SET query = EXCLUDED.query, picture = EXCLUDED.picture, error_code = NULL, error = NULL,
             claimed = NULL, answered_at = NULL, asked_at = EXCLUDED.asked_at
         WHERE q.error_code IS NOT NULL AND q.answered_at < EXCLUDED.asked_at - interval '1 minute';
     PERFORM pg_notify('imgsearch_query', '');
     RETURN asked_key;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea) IS 'Queues a text or a picture for a query worker and returns its key in query_vector; takes effect at COMMIT.';
+COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea) IS 'Queues a text or a picture of the tenant that is set (none: of somebody above tenants) for a query worker and returns its key in query_vector; takes effect at COMMIT.';
 
 CREATE OR REPLACE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10) LANGUAGE plpgsql AS $$
 DECLARE
@@ -91,11 +102,13 @@ BEGIN
     IF imgsearch_internal.canonical(query) = '' THEN
         RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
     END IF;
+    PERFORM imgsearch_internal.require_asker();
     asked_key := imgsearch_internal.enqueue_query(query);
     COMMIT;  -- the worker sees the question only now
     LOOP
         SELECT q.answered_at, q.embedding, q.error INTO answer FROM imgsearch.query_vector q
-        WHERE q.space_id = imgsearch_internal.active_space() AND q.kind = 'text' AND q.key = asked_key;
+        WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = imgsearch_internal.active_space()
+          AND q.kind = 'text' AND q.key = asked_key;
         EXIT WHEN answer.answered_at IS NOT NULL;
         IF clock_timestamp() > deadline THEN
             RAISE EXCEPTION 'imgsearch: no worker embedded "%" within % s', left(query, 200), timeout_seconds

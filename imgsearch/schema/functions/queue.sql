@@ -12,6 +12,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.image_inserted() IS 'Trigger: a new picture waits for a worker.';
 
+-- With a picture goes what can be found by it: that its tenant, or somebody above tenants, once asked these bytes.
+CREATE OR REPLACE FUNCTION imgsearch_internal.image_removed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM imgsearch.query_vector q
+    USING (SELECT DISTINCT t.tenant_id, r.sha256 FROM removed r, unnest(ARRAY[r.tenant_id, '']) t (tenant_id) WHERE r.sha256 IS NOT NULL) x
+    WHERE q.tenant_id = x.tenant_id AND q.kind = 'picture' AND q.key = x.sha256;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.image_removed() IS 'Trigger: a question that is the very picture that went is forgotten with it.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_moved() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'imgsearch: the tenant of a picture never changes'

@@ -132,6 +132,7 @@ COMMENT ON COLUMN imgsearch.job.error IS 'Why the last attempt failed, for peopl
 COMMENT ON COLUMN imgsearch.job.created_at IS 'When the picture began to wait.';
 
 CREATE TABLE imgsearch.query_vector (
+    tenant_id   text        NOT NULL DEFAULT '',
     space_id    integer     NOT NULL REFERENCES imgsearch.space ON DELETE CASCADE,
     kind        text        NOT NULL,
     key         bytea       NOT NULL,
@@ -143,13 +144,15 @@ CREATE TABLE imgsearch.query_vector (
     claimed     timestamptz,
     asked_at    timestamptz NOT NULL DEFAULT now(),
     answered_at timestamptz,
-    PRIMARY KEY (space_id, kind, key),
+    ticket      uuid        NOT NULL DEFAULT gen_random_uuid(),
+    PRIMARY KEY (tenant_id, kind, key, space_id),
     CONSTRAINT kind_is_known CHECK (kind IN ('text', 'picture')),
     CONSTRAINT waiting_has_a_question CHECK (answered_at IS NOT NULL OR query IS NOT NULL OR picture IS NOT NULL),
     CONSTRAINT answered_has_an_answer CHECK (answered_at IS NULL OR embedding IS NOT NULL OR error_code IS NOT NULL)
 );
 CREATE INDEX query_vector_waiting ON imgsearch.query_vector (asked_at) WHERE answered_at IS NULL;
-COMMENT ON TABLE imgsearch.query_vector IS 'Texts and pictures already asked → vector, shared by psql, web processes and workers.';
+COMMENT ON TABLE imgsearch.query_vector IS 'Texts and pictures already asked → vector, shared by psql, web processes and workers; each tenant has its own, so that none learns what another asked.';
+COMMENT ON COLUMN imgsearch.query_vector.tenant_id IS 'Who asked; empty: somebody who stands above tenants.';
 COMMENT ON COLUMN imgsearch.query_vector.space_id IS 'The space the vector belongs to.';
 COMMENT ON COLUMN imgsearch.query_vector.kind IS 'text or picture.';
 COMMENT ON COLUMN imgsearch.query_vector.key IS 'SHA-256 of the canonical text, or of the picture''s bytes.';
@@ -161,6 +164,7 @@ COMMENT ON COLUMN imgsearch.query_vector.error IS 'Why there is no answer, for p
 COMMENT ON COLUMN imgsearch.query_vector.claimed IS 'A query worker is on it until then.';
 COMMENT ON COLUMN imgsearch.query_vector.asked_at IS 'When it was first asked.';
 COMMENT ON COLUMN imgsearch.query_vector.answered_at IS 'When it was answered.';
+COMMENT ON COLUMN imgsearch.query_vector.ticket IS 'What NOTIFY imgsearch_answer says when it is answered: everybody may listen, and learns nothing from it.';
 
 CREATE TABLE imgsearch.worker (
     name       text        PRIMARY KEY,

@@ -1,0 +1,110 @@
+"""The ids of images as whoever asks sees them: scrambled for a tenant, those of the table for who stands above tenants.
+
+Ids in the table count up for all tenants together, so a tenant that adds two images would learn how many its neighbours
+added in between. Therefore shown = 1 + F(id - 1), where F is a Feistel network over 52 bits: the number is cut into
+halves of 26 bits, and in each of eight rounds (left, right) becomes (right, left xor f(round, right)). f is keyed
+BLAKE2b, its key the HMAC of this database's secret and the tenant's name. F run backwards undoes itself, so nothing is
+stored; the result stays below 2**53, which JSON and JavaScript carry exactly; and an id of one tenant is nobody's id
+elsewhere. What joins with tables in SQL is the product_id with its position.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from imgsearch.errors import FilterError, UnknownImage
+from imgsearch.http import access
+from imgsearch.http.problem import bad_request
+from imgsearch.http.search_request import SearchRequest
+from imgsearch.http.state import app_state
+from imgsearch.retrieval.hits import place_of
+
+ROUNDS = 8
+HALF = 26  # bits
+MASK = (1 << HALF) - 1
+LARGEST = 1 << 2 * HALF  # ids of the table end at 2**51: its own check
+
+
+@lru_cache(maxsize=4096)  # a page writes the same id into several of its links
+def scramble(key: bytes, image_id: int) -> int:
+    """Return what an id of the table is shown as."""
+    left, right = divmod(image_id - 1, 1 << HALF)
+    for turn in range(ROUNDS):
+        left, right = right, left ^ _mixed(key, turn, right)
+    return 1 + (left << HALF | right)
+
+
+def unscramble(key: bytes, shown: int) -> int:
+    """Return the id of the table that is shown as this."""
+    left, right = divmod(shown - 1, 1 << HALF)
+    for turn in reversed(range(ROUNDS)):
+        left, right = right ^ _mixed(key, turn, left), left
+    return 1 + (left << HALF | right)
+
+
+@lru_cache(maxsize=4096)
+def key_of(secret: bytes, tenant: str) -> bytes:
+    """Return the key of a tenant's ids."""
+    return hmac.digest(secret, b"image ids\0" + tenant.encode(), "sha256")
+
+
+def shown(image_id: int) -> int:
+    """Return an id of the table as whoever asks sees it."""
+    return _turned(scramble, image_id)
+
+
+def taken(given: int) -> int:
+    """Return the id of the table that whoever asks means."""
+    return _turned(unscramble, given)
+
+
+def shown_after(after: str | None) -> str | None:
+    """Return where a page goes on, as whoever asks sees it."""
+    return _turned_after(shown, after)
+
+
+def taken_request(asked: SearchRequest) -> SearchRequest:
+    """Return a search that came from outside, with ids of the table. Raises Problem."""
+    filters = asked.filters
+    if access.me().tenant is not None and _speaks_of_ids(filters.condition):
+        raise bad_request("A condition cannot speak of image_id; use product_id and position.", "filter_error")
+    excluded = filters.exclude_image_ids
+    if excluded:
+        filters = replace(filters, exclude_image_ids=[taken(one) for one in excluded])
+    try:
+        after = _turned_after(taken, asked.after)
+    except FilterError as error:
+        raise bad_request(str(error), "filter_error") from error
+    more, less = (tuple(map(taken, ids)) for ids in (asked.more, asked.less))
+    return replace(asked, more=more, less=less, after=after, filters=filters)
+
+
+def unknown(image_id: int) -> UnknownImage:
+    """Return the error of an image that is not there or not ready, without its id of the table."""
+    return UnknownImage(f"Image {shown(image_id)} does not exist or has no vector yet; GET /v1/images/ID says which.")
+
+
+def _turned(turn: Callable[[bytes, int], int], number: int) -> int:
+    tenant = access.me().tenant
+    # What lies outside is nobody's either way: it stays what it is, and is not found.
+    return number if tenant is None or not 1 <= number <= LARGEST else turn(key_of(app_state().secret, tenant), number)
+
+
+def _turned_after(turn: Callable[[int], int], after: str | None) -> str | None:
+    place = place_of(after)
+    return None if place is None else f"{place[0]!r},{turn(place[1])}"
+
+
+def _speaks_of_ids(node: Any) -> bool:
+    if isinstance(node, Mapping):
+        return "image_id" in node or any(map(_speaks_of_ids, node.values()))
+    return isinstance(node, list) and any(map(_speaks_of_ids, node))
+
+
+def _mixed(key: bytes, turn: int, half: int) -> int:
+    return int.from_bytes(blake2b(half.to_bytes(4) + bytes([turn]), key=key, digest_size=4).digest()) & MASK

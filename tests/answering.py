@@ -1,0 +1,37 @@
+"""A query worker inside the test's own process that keeps what it was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from imgsearch import db
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.query import cache
+from imgsearch.query.cache import Entry
+from imgsearch.settings import Settings
+from imgsearch.spaces.space import Space
+
+
+@contextmanager
+def answering(settings: Settings, space: Space) -> Iterator[list[Entry]]:
+    """Answer every question around a block; the list grows by each that was asked."""
+    asked: list[Entry] = []
+    stopping = threading.Event()
+
+    def work() -> None:
+        with db.connect(settings, autocommit=True) as connection:
+            while not stopping.wait(0.01):
+                for one in cache.claim(connection, space.space_id, 16):
+                    asked.append(one)
+                    [vector] = FakeEncoder().embed_texts([one.query or one.key.hex()])
+                    cache.answer(connection, space.space_id, one, vector)
+
+    thread = threading.Thread(target=work, name="answering")
+    thread.start()
+    try:
+        yield asked
+    finally:
+        stopping.set()
+        thread.join(10)
