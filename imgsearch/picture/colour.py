@@ -10,12 +10,15 @@ import io
 import math
 from functools import lru_cache
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
+from imgsearch.picture import numbers
 from imgsearch.picture.codes import refusal
+from imgsearch.picture.numbers import Colours
 
 _DEEP = ("I", "F")
 _AVERAGED = ("L", "RGB", "CMYK", "LAB", "YCbCr")
+_UNSEEN = 2  # levels of 255 that a profile may differ from sRGB's and still be it
 _LONGEST_PROFILE = 4 * 1024 * 1024  # bytes; press profiles have 0.5-2.5 MB
 _SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
@@ -57,12 +60,19 @@ def flat(band: Image.Image, scale: float) -> Image.Image:
     return band
 
 
-def srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture as sRGB in mode RGB; a profile that is absent, unfit or broken is ignored."""
+def srgb(picture: Image.Image, profile: bytes | None, colours: Colours | None = None) -> Image.Image:
+    """Return the picture as sRGB in mode RGB; a profile that is absent, unfit or broken is ignored.
+
+    `colours`, where given, stand for the profile.
+    """
     if picture.mode == "YCbCr":
         picture = picture.convert("RGB")
     if picture.mode == "LAB":
         profile = _LAB
+    elif colours is not None:
+        profile = numbers.profile(colours)
+        if picture.mode == "L":  # a curve of three colours is one for grey as well
+            picture = picture.convert("RGB")
     if profile and len(profile) <= _LONGEST_PROFILE:
         transform = _transform(profile, picture.mode)
         if transform is not None:
@@ -83,9 +93,18 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if source.profile.xcolor_space != _SPACES.get(mode):
                 return None
-            if "sRGB" in (source.profile.profile_description or ""):
-                return None
         target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-        return ImageCms.buildTransform(source, target, mode, "RGB")
+        transform = ImageCms.buildTransform(source, target, mode, "RGB")
+        return None if mode == "RGB" and _changes_nothing(transform) else transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, UnicodeError):
         return None
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether it leaves colours from all over the cube where they are: names of profiles say nothing."""
+    steps = [*range(0, 256, 51), 13, 128]
+    cube = bytes(value for red in steps for green in steps for blue in steps for value in (red, green, blue))
+    before = Image.frombytes("RGB", (len(steps) ** 2, len(steps)), cube)
+    after = ImageCms.applyTransform(before, transform) or before
+    extremes = ImageChops.difference(before, after).getextrema()
+    return all(isinstance(band, tuple) and band[1] <= _UNSEEN for band in extremes)

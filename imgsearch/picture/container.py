@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imgsearch.picture.numbers import Colours
+
 
 @dataclass(frozen=True)
 class Container:
     """Size in pixels as stored, number of frames, the turn still to do (1-8), and the bytes to decode if not the whole.
 
     `need`: bytes of memory that decoding takes, 0 where the format's usual is right. `whole` is false where the file
-    lacks its end; what is `cleaned` has one.
+    lacks its end; what is `cleaned` has one. `colours`: what goes before the file's profile, None: nothing.
     """
 
     width: int
@@ -20,3 +22,4 @@ class Container:
     cleaned: bytes | None = None
     need: int = 0
     whole: bool = True
+    colours: Colours | None = None

@@ -8,10 +8,10 @@ walk (and Pillow's own walk after it, which costs more per step) under the 200 m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from struct import unpack_from
+from struct import pack_into, unpack_from
 from types import MappingProxyType
 
-from imgsearch.picture import exif
+from imgsearch.picture import exif, numbers, xmp
 from imgsearch.picture.codes import refusal
 from imgsearch.picture.container import Container
 from imgsearch.picture.jpeg import jpeg
@@ -65,14 +65,16 @@ def webp(data: bytes, most_frames: int) -> Container:
     if end > len(data):
         raise refusal("truncated", "WebP")
     width, height = _webp_canvas(data)
-    frames, turn, at = 0, 1, 12
+    frames, turn, turn_of_xmp, at = 0, 0, 0, 12
     for _ in range(_MOST_CHUNKS):
         if at + 8 > end or frames > most_frames:
-            return Container(width, height, max(frames, 1), turn)
+            return Container(width, height, max(frames, 1), turn or turn_of_xmp or 1)
         kind, length = unpack_from("<4sI", data, at)
         frames += kind == b"ANMF"
         if kind == b"EXIF":
-            turn = exif.turn(data[at + 8 : at + 8 + min(length, exif.LONGEST)])
+            turn = exif.stated(data[at + 8 : at + 8 + min(length, exif.LONGEST)])
+        elif kind == b"XMP ":
+            turn_of_xmp = xmp.turn(data[at + 8 : at + 8 + min(length, xmp.LONGEST)])
         at += 8 + length + (length & 1)
     raise refusal("corrupt", "WebP with too many chunks")
 
@@ -105,6 +107,9 @@ def bmp(data: bytes, most_frames: int) -> Container:
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 
 
+_TIFF_TURNS = {274: 275, 700: 701}  # orientation, XMP: hidden from Pillow, which would turn a second copy
+
+
 def tiff(data: bytes, most_frames: int) -> Container:
     """Read the first directory: size, strips, and that its tags do not claim the file many times over."""
     order = "<" if data.startswith(b"II") else ">"
@@ -113,11 +118,15 @@ def tiff(data: bytes, most_frames: int) -> Container:
     if count > _MOST_TAGS:
         raise refusal("corrupt", "TIFF with too many tags")
     values: dict[int, int] = {}
-    claimed = 0
+    claimed, turn_of_xmp, hidden = 0, 0, []
     for entry in range(at + 2, at + 2 + 12 * count, 12):
         tag, kind, many = unpack_from(order + "HHI", data, entry)
         (values[tag],) = unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
         claimed += _TIFF_SIZES.get(kind, 0) * many
+        if tag == 700:
+            turn_of_xmp = xmp.turn(data[values[tag] : values[tag] + min(many, xmp.LONGEST)])
+        if tag in _TIFF_TURNS:
+            hidden.append((entry, _TIFF_TURNS[tag]))
         if tag in (273, 279, 324, 325) and many > _MOST_STRIPS:
             raise refusal("corrupt", "TIFF of too many strips")
     if claimed > 2 * len(data) + 65_536:
@@ -127,12 +136,20 @@ def tiff(data: bytes, most_frames: int) -> Container:
     tile = Container(values.get(322, 1), values.get(323, 1))
     if tile.width * tile.height > max(4_194_304, 4 * values[256] * values[257]):
         raise refusal("corrupt", "TIFF with tiles larger than itself")
-    return Container(values[256], values[257])
+    turn = values.get(274, 0)
+    turn = turn if 1 <= turn <= 8 else turn_of_xmp or 1
+    if turn == 1:
+        return Container(values[256], values[257])
+    cleaned = bytearray(data)
+    for entry, tag in hidden:
+        pack_into(order + "H", cleaned, entry, tag)
+    return Container(values[256], values[257], turn=turn, cleaned=bytes(cleaned))
 
 
 def avif(data: bytes, most_frames: int) -> Container:
     """Walk the boxes: the largest `ispe` or track size, the longest track; the turn stays with libavif."""
     width = height = frames = 0
+    colours, profiled = None, False
     for kind, start, end in _boxes(data, 0, len(data), [_MOST_BOXES], _DEEPEST_BOX):
         wide = high = 0
         if kind == b"ispe":
@@ -141,8 +158,12 @@ def avif(data: bytes, most_frames: int) -> Container:
             wide, high = (side >> 16 for side in unpack_from(">II", data, end - 8))
         elif kind == b"stsz":
             frames = max(frames, unpack_from(">I", data, start + 8)[0])
+        elif kind == b"colr" and data[start : start + 4] == b"nclx" and colours is None:
+            colours = numbers.coded(*unpack_from(">HH", data, start + 4))
+        elif kind == b"colr":
+            profiled = profiled or data[start : start + 4] in (b"prof", b"rICC")
         width, height = max(width, wide), max(height, high)
-    return Container(width, height, max(frames, 1))
+    return Container(width, height, max(frames, 1), colours=None if profiled else colours)
 
 
 _INSIDE = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0}

@@ -15,11 +15,16 @@ _MOST_TAGS = 512
 
 def turn(block: bytes) -> int:
     """Return the orientation 1-8 of an EXIF block, with or without its `Exif` prefix; 1 where it cannot be read."""
+    return stated(block) or 1
+
+
+def stated(block: bytes) -> int:
+    """Return the orientation as `turn` does, but 0 where the block says none."""
     if block.startswith(PREFIX):
         block = block[len(PREFIX) :]
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None:
-        return 1
+        return 0
     try:
         (at,) = struct.unpack_from(order + "I", block, 4)
         (count,) = struct.unpack_from(order + "H", block, at)
@@ -29,4 +34,4 @@ def turn(block: bytes) -> int:
                 return value if 1 <= value <= 8 else 1
     except struct.error:
         pass
-    return 1
+    return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from struct import unpack_from
 
-from imgsearch.picture import exif
+from imgsearch.picture import exif, xmp
 from imgsearch.picture.codes import refusal
 from imgsearch.picture.container import Container
 
@@ -26,16 +26,18 @@ def jpeg(data: bytes, most_frames: int) -> Container:
 
     What is left out never reaches Pillow, whose EXIF reader can be made to copy a 64 KB segment 5,000 times.
     """
-    kept, frame, turn = [b"\xff\xd8"], -1, 1
+    kept, frame, turn, turn_of_xmp = [b"\xff\xd8"], -1, 0, 0
     for marker, start, end in _segments(data):
         if marker in _SOF:
             frame = start
         if marker == 0xDA:
             if frame < 0:
                 raise refusal("corrupt", "JPEG scan before its size")
-            return _container(data, frame, start, turn, kept)
+            return _container(data, frame, start, turn or turn_of_xmp or 1, kept)
         if marker == 0xE1 and data[start + 4 : start + 10] == exif.PREFIX:
-            turn = exif.turn(data[start + 4 : end])
+            turn = exif.stated(data[start + 4 : end]) or turn
+        elif marker == 0xE1 and data[start + 4 : start + 4 + len(xmp.PREFIX)] == xmp.PREFIX:
+            turn_of_xmp = xmp.turn(data[start + 4 : end]) or turn_of_xmp
         elif not _left_out(marker, data[start + 4 : start + 16]):
             kept.append(data[start:end])
     raise refusal("truncated", "JPEG without a scan")

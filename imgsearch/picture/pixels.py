@@ -25,7 +25,7 @@ from PIL import (
     TiffImagePlugin,
 )
 
-from imgsearch.picture import colour, exif
+from imgsearch.picture import colour, exif, xmp
 from imgsearch.picture.codes import refusal
 from imgsearch.picture.ending import missing
 from imgsearch.picture.header import walk
@@ -163,9 +163,15 @@ def _open(data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None) ->
         picture.load()
         if name == "JPEG" and not found.whole and missing(picture) > _MOST_MISSING:
             raise refusal("truncated", "much of the picture is missing")
-        turn = exif.turn(picture.info.get("exif", b"")) if name == "AVIF" else found.turn
+        turn = _turn_of_avif(picture) if name == "AVIF" else found.turn
         reduced, box = _reduced(picture, drafted[1] if drafted else (0, 0, *picture.size), goal)
-        return _Opened(colour.srgb(reduced, picture.info.get("icc_profile")), box, size, turn, found.whole)
+        seen = colour.srgb(reduced, picture.info.get("icc_profile"), found.colours)
+        return _Opened(seen, box, size, turn, found.whole)
+
+
+def _turn_of_avif(picture: ImageFile.ImageFile) -> int:
+    """Return what libavif makes of the boxes `irot` and `imir`; what Exif says against them does not count."""
+    return exif.stated(picture.info.get("exif", b"")) or xmp.turn(picture.info.get("xmp", b"")) or 1
 
 
 def _reduced(picture: Image.Image, box: Box, goal: Size) -> tuple[Image.Image, Box]:
