@@ -35,7 +35,7 @@ FILTERS: dict[str, tuple[Any, ...]] = {
     "min_price": (None, 20.0),
     "max_price": (None, 99.0),
     "in_stock": (None, True, False),
-    "attributes": (None, {"colour": "red"}),
+    "attributes": (None, {"colour": ["red"]}, {"colour": ["red"], "size": [0, 2]}),
 }
 ASKED = [dict(zip(FILTERS, values, strict=True)) for values in itertools.product(*FILTERS.values())]
 
@@ -61,7 +61,9 @@ def passes(row: Row, asked: dict[str, Any], *, but: str = "") -> bool:
         "min_price": lambda: price is not None and price >= wanted["min_price"],
         "max_price": lambda: price is not None and price <= wanted["max_price"],
         "in_stock": lambda: row.in_stock == wanted["in_stock"],
-        "attributes": lambda: wanted["attributes"].items() <= row.attributes.items(),
+        "attributes": lambda: all(
+            row.attributes.get(name) in values for name, values in wanted["attributes"].items() if name != but
+        ),
     }
     own = {"price": ("min_price", "max_price"), "category": ("categories",)}.get(but, (but,))
     return all(checks[name]() for name in wanted if name not in own)
@@ -81,8 +83,7 @@ def counted(asked: dict[str, Any]) -> dict[str, Counter[Any]]:
         ),
     }
     for name in ("colour", "size"):
-        own = "attributes" if asked["attributes"] and name in asked["attributes"] else ""
-        kept = (row.attributes[name] for row in ROWS if name in row.attributes and passes(row, asked, but=own))
+        kept = (row.attributes[name] for row in ROWS if name in row.attributes and passes(row, asked, but=name))
         found[f"attribute {name}"] = Counter(map(str, kept))
     return found
 

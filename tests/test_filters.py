@@ -183,7 +183,11 @@ def test_the_text_of_a_filter_does_not_grow_with_its_values(connection: Connecti
         return str(found[0])
 
     for one, many in (
-        (Filters(attributes={"colour": ["a"]}), Filters(attributes={"colour": [str(n) for n in range(100)]})),
+        (Filters(attributes={"colour": ["a"]}), Filters(attributes={"colour": [str(n) for n in range(10)]})),
+        (
+            Filters(attributes={"colour": [str(n) for n in range(11)]}),  # more are not looked up in the index
+            Filters(attributes={"colour": [str(n) for n in range(100)]}),
+        ),
         (Filters(product_ids=["a"]), Filters(product_ids=[str(n) for n in range(1000)])),
         (Filters(category=["a"]), Filters(category=[str(n) for n in range(100)])),
     ):

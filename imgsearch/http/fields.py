@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -49,29 +51,40 @@ def _short_lists(value: Any) -> Any:
     return value
 
 
+def within(largest: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return a check that JSON takes at most so many bytes."""
+
+    def check(value: dict[str, Any]) -> dict[str, Any]:
+        if (size := len(json.dumps(value, ensure_ascii=False).encode())) > largest:
+            raise ValueError(f"takes {size} bytes; at most {largest} are allowed")
+        return value
+
+    return check
+
+
 def _small_tree(value: dict[str, Any]) -> dict[str, Any]:
     """Return a `condition` of few levels and conditions. Raises ValueError."""
-    if (conditions := _conditions(value, 1)) > caps.CONDITIONS:
+    groups, conditions = _counted(value, 1)
+    if conditions > caps.CONDITIONS:
         raise ValueError(f"has {conditions} conditions; at most {caps.CONDITIONS} are allowed")
+    if groups > caps.GROUPS:
+        raise ValueError(f"has {groups} groups and conditions; at most {caps.GROUPS} are allowed")
     return value
 
 
-def _conditions(node: Any, level: int) -> int:
+def _counted(node: Any, level: int) -> tuple[int, int]:
+    """Return how many objects and how many conditions a tree has."""
     if not isinstance(node, dict):
-        return 1
+        return 0, 1
     if level > caps.LEVELS:
         raise ValueError(f"is nested deeper than {caps.LEVELS} levels")
-    count = 0
+    groups, conditions = 1, 0
     for name, inner in node.items():
-        if name in {"any", "all"} and isinstance(inner, list):
-            count += sum(_conditions(one, level + 1) for one in inner)
-        elif name == "not":
-            count += _conditions(inner, level + 1)
-        elif name == "attributes" and isinstance(inner, dict):
-            count += len(inner)
-        else:
-            count += 1
-    return count
+        parts = inner if name in {"any", "all"} and isinstance(inner, list) else [inner] if name == "not" else None
+        counts = [(0, 1)] if parts is None else [_counted(one, level + 1) for one in parts]
+        groups += sum(count for count, _ in counts)
+        conditions += sum(count for _, count in counts)
+    return groups, conditions
 
 
 class OneOrMany:
@@ -107,7 +120,12 @@ ProductIds = Annotated[list[Text], Field(max_length=caps.IDS)]
 Categories = Annotated[list[Text], Field(max_length=caps.CATEGORIES), OneOrMany()]
 Attributes = TypeAliasType(
     "Attributes",
-    Annotated[dict[str, Any], Field(description="Anything else to filter by: name → JSON."), AfterValidator(plain)],
+    Annotated[
+        dict[str, Any],
+        Field(description=f"Anything else to filter by: name → JSON, {caps.ATTRIBUTES_BYTES:,} bytes."),
+        AfterValidator(plain),
+        AfterValidator(within(caps.ATTRIBUTES_BYTES)),
+    ],
 )
 AttributeFilters = TypeAliasType(
     "AttributeFilters",
@@ -116,11 +134,12 @@ AttributeFilters = TypeAliasType(
         Field(
             max_length=caps.ATTRIBUTES,
             description=f"name → value, [one, of] (at most {caps.VALUES}), or {{operator: value}} with is, not, in, "
-            "not_in, has, min, max, above, below, exists.",
+            f"not_in, has, min, max, above, below, exists; {caps.FILTER_BYTES:,} bytes of JSON.",
             examples=[{"colour": "red", "size": {"min": 38}}],
         ),
         AfterValidator(plain),
         AfterValidator(_short_lists),
+        AfterValidator(within(caps.FILTER_BYTES)),
     ],
 )
 Condition = TypeAliasType(
@@ -129,11 +148,13 @@ Condition = TypeAliasType(
         dict[str, Any],
         Field(
             description='A tree of {"any": […]}, {"all": […]}, {"not": …} over columns and attributes: at most '
-            f"{caps.CONDITIONS} conditions on {caps.LEVELS} levels, {caps.VALUES} values in a list.",
+            f"{caps.CONDITIONS} conditions on {caps.LEVELS} levels, {caps.VALUES} values in a list, "
+            f"{caps.FILTER_BYTES:,} bytes of JSON.",
             examples=[{"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}],
         ),
         AfterValidator(plain),
         AfterValidator(_short_lists),
         AfterValidator(_small_tree),
+        AfterValidator(within(caps.FILTER_BYTES)),
     ],
 )

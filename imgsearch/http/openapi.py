@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -43,11 +44,16 @@ _HEADERS: dict[int, Json] = {
 
 
 class _Schemas(GenerateJsonSchema):
-    """Leaves out `default: null`: a field that is left out is left out, and not every type may be null."""
+    """Says in words what a field is that is left out.
+
+    `default: null` is no value of every type, and generators for TypeScript make a field with a default a required one.
+    """
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        made = super().default_schema(schema)
-        return {name: value for name, value in made.items() if name != "default" or value is not None}
+        made = dict(super().default_schema(schema))
+        if default := json.dumps(made.pop("default", None)).replace("null", "").replace("[]", ""):
+            made["description"] = f"{made.get('description', '')} Left out: {default}.".strip()
+        return made
 
 
 def mount(blueprint: Blueprint) -> None:
@@ -74,8 +80,9 @@ def document(prefix: str = "") -> Json:
             "description": "Image search inside Postgres: pictures in, the nearest images that match filters out. "
             "An API key belongs to one tenant and one scope (search, write, admin); `imgsearch key create` makes one. "
             "`imgsearch serve` on loopback needs no key. "
-            f"A JSON body has at most {caps.JSON_BYTES:,} bytes, one that adds images {caps.IMAGES_JSON_BYTES:,}; "
-            "a form as many as IMGSEARCH_HTTP_BODY says.",
+            f"A JSON body has at most {caps.JSON_BYTES:,} bytes and {caps.JSON_VALUES:,} values, one that adds images "
+            f"{caps.IMAGES_JSON_BYTES:,} and {caps.IMAGES_JSON_VALUES:,}; a form as many bytes as "
+            "IMGSEARCH_HTTP_BODY says.",
         },
         "servers": [{"url": prefix or "/"}],
         "tags": [{"name": name, "description": what} for name, what in _TAGS.items()],

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import SkipJsonSchema
 
 from imgsearch.http import caps, fields
-from imgsearch.http.problem import Problem
+from imgsearch.http.problem import Problem, bad_request
 from imgsearch.retrieval import filters
 from imgsearch.retrieval.filters import Filters
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="Body")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # to the end where it does not end: linear in any case
 
 
 class Body(BaseModel):
     """A JSON object; a misspelt field must not silently match everything."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    largest: ClassVar[int] = caps.JSON_VALUES
 
 
 # How each type of a field of `Filters` travels in JSON; the fields themselves are named there alone.
@@ -88,7 +91,7 @@ class Search(SearchFields):
         json_schema_extra={
             "not": {
                 "properties": {
-                    **dict.fromkeys(("text", "image_id", "vector", "picture_url"), {"type": "null"}),
+                    **{name: {"type": "null"} for name in ("text", "image_id", "vector", "picture_url")},
                     "more_like": {"maxItems": 0},
                 }
             }
@@ -126,12 +129,14 @@ class NewImage(ImageFields):
 class Add(Body):
     """Images whose pictures are fetched later."""
 
+    largest: ClassVar[int] = caps.IMAGES_JSON_VALUES
     images: Annotated[list[NewImage], Field(min_length=1, max_length=caps.IMAGES)]
 
 
 class AddFiles(Body):
     """What is stored beside the files `picture` of a form: one object per file, in the same order."""
 
+    largest: ClassVar[int] = caps.IMAGES_JSON_VALUES
     images: Annotated[list[ImageFields], Field(min_length=1, max_length=caps.IMAGES)]
 
 
@@ -150,6 +155,9 @@ def checked_filters(given: Mapping[str, Any]) -> Filters:
 
 def parse(model: type[Model], body: bytes) -> Model:
     """Return the JSON of a body as a model. Raises Problem."""
+    bare = _STRING.sub(b"", body)  # counted before it is parsed: a value of three bytes takes a hundred then
+    if (values := sum(map(bare.count, (b",", b"[", b"{")))) > model.largest:
+        raise bad_request(f"The JSON holds {values} values; at most {model.largest} are allowed.")
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

@@ -15,6 +15,7 @@ from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import checked_filters
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
+from imgsearch.page import size
 from imgsearch.retrieval.filters import Filters
 
 PAGE = 40  # images of one page
@@ -35,6 +36,7 @@ _PLAIN = {
 
 def read(state: AppState, args: MultiDict[str, str]) -> SearchRequest:
     """Return the search that an address asks for. Raises Problem."""
+    size.check(args)
     words = args.get("q", "").strip()
     photo = args.get("photo")
     digest = links.photo_in(state, photo) if photo else None

@@ -24,6 +24,7 @@ from imgsearch.query import cache
 from imgsearch.retrieval.by_filters import values_of
 from imgsearch.retrieval.filters import Filters
 
+MOST_LOOSER = 8  # filters that are tried without, one after the other, where nothing was found
 _FAILURES = (Problem, ImgsearchError, psycopg.Error)
 
 
@@ -178,7 +179,7 @@ def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
     with state.session(access.me().tenant) as connection:
         counted = [
             (Chip(kind="filter", label=label, without=urls.url_of(state, less)), facets.matches(connection, less))
-            for label, less in view_models.looser(view.asked)
+            for label, less in view_models.looser(view.asked)[:MOST_LOOSER]
         ]
     return sorted((one for one in counted if one[1]), key=lambda one: -one[1])
 

@@ -1,5 +1,5 @@
 -- What a page shows beside a search: how many images each further filter would leave, and the newest images when
--- nothing was asked. The conditions are those of every search, from filter_sql(); here $1 binds only filters.
+-- nothing was asked. The conditions are those of every search, from filter_sql(); here $1 binds nothing but what conditions ask.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.filters_in(f imgsearch.filters, pattern text, inside boolean) RETURNS imgsearch.filters LANGUAGE sql STABLE AS $$
     SELECT jsonb_populate_record(NULL::imgsearch.filters, (SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(to_jsonb(f)) e WHERE (e.key ~ pattern) = inside))
@@ -23,10 +23,10 @@ DECLARE
     made   imgsearch_internal.filter_text := imgsearch_internal.filter_sql(imgsearch_internal.filters_in(f, '^category$|price$|^in_stock$', false));
     asked  imgsearch_internal.bound;
 BEGIN
-    asked.f := f; asked.names := made.names; asked.vals := made.vals;
+    asked.names := made.names; asked.vals := made.vals;
     RETURN QUERY EXECUTE format($q$
         WITH cube AS MATERIALIZED (
-            SELECT i.tenant_id, i.category, i.in_stock, width_bucket(i.price, $2) AS band, %2$s AS g, %3$s AS p, %4$s AS s, count(*) AS n
+            SELECT i.tenant_id, i.category, i.in_stock, width_bucket(i.price, $3) AS band, %2$s AS g, %3$s AS p, %4$s AS s, count(*) AS n
             FROM imgsearch.image i
             WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s AND (%2$s)::int + (%3$s)::int + (%4$s)::int >= 2
             GROUP BY 1, 2, 3, 4, 5, 6, 7
@@ -35,47 +35,69 @@ BEGIN
         UNION ALL (SELECT 'tenant', NULL, tenant_id, NULL, NULL, sum(n)::bigint, false FROM cube WHERE g AND p AND s GROUP BY tenant_id ORDER BY 6 DESC, 3 LIMIT 50)
         UNION ALL (SELECT 'category', NULL, category, NULL, NULL, sum(n)::bigint, false FROM cube WHERE p AND s AND category IS NOT NULL GROUP BY category ORDER BY 6 DESC, 3 LIMIT 50)
         UNION ALL (SELECT 'in_stock', NULL, in_stock::text, NULL, NULL, sum(n)::bigint, false FROM cube WHERE g AND p GROUP BY in_stock ORDER BY in_stock DESC)
-        UNION ALL (SELECT 'price', NULL, NULL, $2[band], $2[band + 1], sum(n)::bigint, false FROM cube WHERE g AND s AND band > 0 GROUP BY band ORDER BY band)
+        UNION ALL (SELECT 'price', NULL, NULL, $3[band], $3[band + 1], sum(n)::bigint, false FROM cube WHERE g AND s AND band > 0 GROUP BY band ORDER BY band)
         $q$, made.condition, imgsearch_internal.facet_of(f, '^category$'), imgsearch_internal.facet_of(f, 'price$'), imgsearch_internal.facet_of(f, '^in_stock$'))
-    USING asked, bounds;
+    USING asked, f, bounds;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.column_facets(imgsearch.filters) IS 'The rows of imgsearch.facets() for columns: matches, tenant, category, in_stock, price.';
 
--- The values of attributes: of those nobody filtered by (attribute is null), or of one without its own filter.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_facets(f imgsearch.filters, attribute text, share double precision)
+-- The conditions on each attribute that is filtered by, apart; names and vals go on.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_conditions(attributes jsonb, INOUT made imgsearch_internal.filter_text, OUT chosen text[], OUT conditions text[])
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    name  text;
+    given jsonb;
+    own   imgsearch_internal.filter_text;
+BEGIN
+    chosen := '{}'; conditions := '{}';
+    FOR name, given IN SELECT e.key, e.value FROM jsonb_each(attributes) e LOOP
+        own := made;
+        own.condition := '';
+        own := imgsearch_internal.with_attributes(own, jsonb_build_object(name, given));
+        made.names := own.names; made.vals := own.vals;
+        chosen := chosen || name;
+        conditions := conditions || ('(true' || own.condition || ')');
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.attribute_conditions(jsonb, imgsearch_internal.filter_text) IS 'The condition on each attribute as a text of its own.';
+
+-- The values of attributes in one pass, however many are filtered by: an image counts for every attribute where it
+-- fails no filter, and where it fails one, for that one alone.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_facets(f imgsearch.filters, share double precision)
 RETURNS TABLE (facet text, name text, value text, low double precision, high double precision, count bigint, approximate boolean)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
-    named CONSTANT jsonb := coalesce(f.attributes, '{}');
-    made  imgsearch_internal.filter_text;
-    asked imgsearch_internal.bound;
+    made   imgsearch_internal.filter_text := imgsearch_internal.filter_sql(imgsearch_internal.filters_in(f, '^attributes$', false));
+    part   record := imgsearch_internal.attribute_conditions(f.attributes, made);
+    fails  text := (SELECT string_agg(format('CASE WHEN %s THEN NULL ELSE %s END', c.condition, c.place), ', ' ORDER BY c.place)
+                    FROM unnest(part.conditions) WITH ORDINALITY c (condition, place));
+    -- Who fails at most one of several passes one of the first two: that, an index can look up.
+    either text := CASE WHEN cardinality(part.chosen) > 1 THEN format(' AND (%s OR %s)', part.conditions[1], part.conditions[2]) ELSE '' END;
+    asked  imgsearch_internal.bound;
 BEGIN
-    IF attribute IS NOT NULL THEN
-        f.attributes := nullif(f.attributes - attribute, '{}');
-    END IF;
-    made := imgsearch_internal.filter_sql(f);
-    asked.f := f; asked.names := made.names; asked.vals := made.vals;
+    asked.names := (part.made).names; asked.vals := (part.made).vals;
     RETURN QUERY EXECUTE format($q$
         WITH counted AS (
             SELECT e.key, e.value #>> '{}' AS value, count(*) AS n
-            FROM imgsearch.image i %1$s, jsonb_each(i.attributes) e
-            WHERE imgsearch_internal.bits_of(i) IS NOT NULL%2$s AND jsonb_typeof(e.value) IN ('string', 'number', 'boolean')
-              AND CASE WHEN $2 IS NULL THEN NOT $3 ? e.key ELSE e.key = $2 END
+            FROM (SELECT i.attributes, array_remove(ARRAY[%3$s]::integer[], NULL) AS failed
+                  FROM imgsearch.image i %1$s WHERE imgsearch_internal.bits_of(i) IS NOT NULL%2$s OFFSET 0) i, jsonb_each(i.attributes) e
+            WHERE cardinality(i.failed) <= 1 AND jsonb_typeof(e.value) IN ('string', 'number', 'boolean')
+              AND (i.failed = '{}' OR e.key = $3[i.failed[1]])
             GROUP BY 1, 2
         ), ranked AS (
             -- A name with very many values (a title, a code) is nothing to choose from.
-            SELECT *, sum(n) OVER w AS together, count(*) OVER w AS different, row_number() OVER (PARTITION BY key ORDER BY n DESC, value) AS place
+            SELECT *, key = ANY ($3) AS chosen, sum(n) OVER w AS together, count(*) OVER w AS different, row_number() OVER (PARTITION BY key ORDER BY n DESC, value) AS place
             FROM counted WINDOW w AS (PARTITION BY key)
         )
         SELECT 'attribute', key, value, NULL::float8, NULL::float8, ceil(n * $4)::bigint, $4 > 1
-        FROM ranked WHERE place <= 12 AND (different <= 40 OR $2 IS NOT NULL) AND length(value) <= 60
-          AND key IN (SELECT key FROM ranked WHERE different <= 40 OR $2 IS NOT NULL GROUP BY key ORDER BY max(together) DESC, key LIMIT 8)
-        ORDER BY together DESC, key, n DESC, value
-        $q$, CASE WHEN share IS NULL THEN '' ELSE format('TABLESAMPLE SYSTEM (%s) REPEATABLE (1)', share) END, made.condition)
-    USING asked, attribute, named, coalesce(100.0 / share, 1.0);
+        FROM ranked WHERE place <= 12 AND (chosen OR different <= 40) AND length(value) <= 60
+          AND (chosen OR key IN (SELECT key FROM ranked WHERE NOT chosen AND different <= 40 GROUP BY key ORDER BY max(together) DESC, key LIMIT 8))
+        ORDER BY chosen, together DESC, key, n DESC, value
+        $q$, CASE WHEN share IS NULL THEN '' ELSE format('TABLESAMPLE SYSTEM (%s) REPEATABLE (1)', share) END, made.condition || either, fails)
+    USING asked, f, part.chosen, coalesce(100.0 / share, 1.0);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.attribute_facets(imgsearch.filters, text, double precision) IS 'The rows of imgsearch.facets() for attributes, from a share of the rows in percent (null: all).';
+COMMENT ON FUNCTION imgsearch_internal.attribute_facets(imgsearch.filters, double precision) IS 'The rows of imgsearch.facets() for attributes, from a share of the rows in percent (null: all).';
 
 -- One row per value of a facet. A facet's own filter does not count against its values (so that another category can be
 -- chosen after one was), every other filter does. `approximate` counts are scaled up from about `sample` rows.
@@ -95,8 +117,7 @@ BEGIN
         facet := row.facet; name := row.name; value := row.value; low := row.low; high := row.high; count := row.count; approximate := row.approximate;
         RETURN NEXT;
     END LOOP;
-    RETURN QUERY SELECT a.* FROM (SELECT NULL AS chosen UNION ALL SELECT jsonb_object_keys((facets.filters).attributes)) x,
-                 LATERAL imgsearch_internal.attribute_facets(facets.filters, x.chosen, share) a;
+    RETURN QUERY SELECT a.* FROM imgsearch_internal.attribute_facets(facets.filters, share) a;
 END $$;
 COMMENT ON FUNCTION imgsearch.facets(imgsearch.filters, integer) IS
 'How many images each further filter leaves: matches, tenant, category, in_stock, price (low ≤ price < high) and attribute rows. SELECT * FROM imgsearch.facets(imgsearch.filters_of(''{"tenant": "acme", "max_price": 50}''));';
@@ -110,10 +131,10 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', browse.k USING HINT = 'Page through more rows with before_image.', ERRCODE = 'IM008';
     END IF;
     PERFORM imgsearch_internal.active_space();
-    asked.f := browse.filters; asked.names := made.names; asked.vals := made.vals;
+    asked.names := made.names; asked.vals := made.vals;
     RETURN QUERY EXECUTE 'SELECT i.image_id FROM imgsearch.image i WHERE imgsearch_internal.bits_of(i) IS NOT NULL' || made.condition
-        || CASE WHEN browse.before_image IS NULL THEN '' ELSE ' AND i.image_id < $2' END || ' ORDER BY i.image_id DESC LIMIT $3'
-    USING asked, browse.before_image, browse.k;
+        || CASE WHEN browse.before_image IS NULL THEN '' ELSE ' AND i.image_id < $3' END || ' ORDER BY i.image_id DESC LIMIT $4'
+    USING asked, browse.filters, browse.before_image, browse.k;
 END $$;
 COMMENT ON FUNCTION imgsearch.browse(imgsearch.filters, integer, bigint) IS
 'The newest searchable images that match the filters; before_image continues behind a page. SELECT * FROM imgsearch.browse(imgsearch.filters_of(''{"category": ["shoes"]}''));';

@@ -29,7 +29,7 @@ BEGIN
     IF p.after_image IS NOT NULL THEN
         ctx.ef := 1000;  -- the rows of earlier pages are walked past
     END IF;
-    asked := ROW(f, made.names, made.vals, ctx.bits, p.after_distance, p.after_image);
+    asked := ROW(made.names, made.vals, ctx.bits, p.after_distance, p.after_image);
     plan.reason := 'few';
     IF p.skip <= 1000 THEN
         plan := imgsearch_internal.plan_walk(ctx, imgsearch_internal.estimate(ctx, made, asked));
@@ -117,7 +117,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.exact_distances(query halfvec, f i
 DECLARE
     ctx   imgsearch_internal.search_context := imgsearch_internal.search_context(query, k);
     made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(f);
-    asked imgsearch_internal.bound := ROW(f, made.names, made.vals, NULL, NULL, NULL);
+    asked imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);
 BEGIN
     RETURN (imgsearch_internal.exact_page(ctx, made, asked, imgsearch_internal.page_of(k))).distances;
 END $$;

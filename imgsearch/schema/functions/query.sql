@@ -101,6 +101,8 @@ DECLARE
 BEGIN
     IF imgsearch_internal.canonical(query) = '' THEN
         RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
+    ELSIF length(query) > 2000 THEN
+        RAISE EXCEPTION 'imgsearch: the query has % characters, the limit is 2000', length(query) USING HINT = 'Shorten it.', ERRCODE = 'IM003';
     END IF;
     PERFORM imgsearch_internal.require_asker();
     asked_key := imgsearch_internal.enqueue_query(query);

@@ -82,12 +82,12 @@ BEGIN
     WHILE wider IS NOT NULL LOOP
         plan.ef := wider;
         EXECUTE 'SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) FROM (
-                SELECT w.* FROM imgsearch_internal.hnsw_candidates($2, $3, $4) w'
+                SELECT w.* FROM imgsearch_internal.hnsw_candidates($3, $4, $5) w'
             || CASE WHEN made.condition = '' THEN '' ELSE ' JOIN imgsearch.image i ON i.tenant_id = w.tenant_id AND i.image_id = w.image_id' END
             || ' WHERE true' || made.condition
             || CASE WHEN deep THEN ' AND (w.d, w.image_id) > (($1).after_distance, ($1).after_image)' ELSE '' END
             || ' ORDER BY w.d, w.image_id) z'
-        INTO page.tenants, page.images, page.distances USING asked, ctx, plan.ef, plan.restricted;
+        INTO page.tenants, page.images, page.distances USING asked, made.f, ctx, plan.ef, plan.restricted;
         passed := coalesce(cardinality(page.distances), 0);
         IF imgsearch_internal.is_trusted(page.distances, ctx.page_end, p.max_distance) THEN
             page.strategy := 'hnsw'; page.more := true;
@@ -115,18 +115,18 @@ DECLARE
 BEGIN
     WHILE ctx.pool <= 20000 LOOP
         EXECUTE format('SELECT coalesce(array_agg(b.key), ''{}'') FROM (
-                SELECT %1$s AS key FROM imgsearch.image i WHERE i.bits_%2$s IS NOT NULL%3$s ORDER BY 1 LIMIT $2) b',
+                SELECT %1$s AS key FROM imgsearch.image i WHERE i.bits_%2$s IS NOT NULL%3$s ORDER BY 1 LIMIT $3) b',
             imgsearch_internal.key_sql(ctx.space_id), ctx.space_id, made.condition)
-        INTO keys USING asked, ctx.pool + 1;
+        INTO keys USING asked, made.f, ctx.pool + 1;
         answer.more := cardinality(keys) > ctx.pool;
         answer.matches := least(cardinality(keys), ctx.pool);
         SELECT r.* INTO answer.tenants, answer.images, answer.distances, answer.ranked
-        FROM imgsearch_internal.rerank(ctx, keys, (asked.f).tenant, p.after_distance, p.after_image) r;
+        FROM imgsearch_internal.rerank(ctx, keys, (made.f).tenant, p.after_distance, p.after_image) r;
         answer.strategy := CASE WHEN answer.ranked = answer.matches AND NOT answer.more THEN 'exact' ELSE 'bits' END;
         IF p.after_image IS NULL OR NOT answer.more THEN
             RETURN imgsearch_internal.cut(answer, p);
         END IF;
-        enough := usual * sqrt((imgsearch_internal.passed_by(ctx, keys[1:ctx.pool], (asked.f).tenant, p) + p.k) / ctx.page_end);
+        enough := usual * sqrt((imgsearch_internal.passed_by(ctx, keys[1:ctx.pool], (made.f).tenant, p) + p.k) / ctx.page_end);
         IF cardinality(answer.images) >= p.k AND ctx.pool >= enough THEN
             RETURN imgsearch_internal.cut(answer, p);
         END IF;
@@ -150,13 +150,13 @@ DECLARE
     answer imgsearch_internal.page;
 BEGIN
     EXECUTE 'WITH y AS MATERIALIZED (
-            SELECT v.tenant_id, v.image_id, (v.embedding <=> $2) + 0 AS d FROM imgsearch.vectors v'
+            SELECT v.tenant_id, v.image_id, (v.embedding <=> $3) + 0 AS d FROM imgsearch.vectors v'
         || CASE WHEN made.condition = '' THEN '' ELSE ' JOIN imgsearch.image i ON i.tenant_id = v.tenant_id AND i.image_id = v.image_id WHERE true' || made.condition END || ')
         SELECT coalesce(array_agg(x.tenant_id), ''{}''), coalesce(array_agg(x.image_id), ''{}''), coalesce(array_agg(x.d), ''{}''), (SELECT count(*) FROM y)
         FROM (SELECT y.* FROM y
-              WHERE (($1).after_image IS NULL OR (y.d, y.image_id) > (($1).after_distance, ($1).after_image)) AND ($3 IS NULL OR y.d <= $3)
-              ORDER BY y.d, y.image_id LIMIT $4 OFFSET $5) x'
-    INTO answer.tenants, answer.images, answer.distances, answer.matches USING asked, ctx.query, p.max_distance, p.k, p.skip;
+              WHERE (($1).after_image IS NULL OR (y.d, y.image_id) > (($1).after_distance, ($1).after_image)) AND ($4 IS NULL OR y.d <= $4)
+              ORDER BY y.d, y.image_id LIMIT $5 OFFSET $6) x'
+    INTO answer.tenants, answer.images, answer.distances, answer.matches USING asked, made.f, ctx.query, p.max_distance, p.k, p.skip;
     answer.strategy := 'exact'; answer.complete := true; answer.more := false; answer.ranked := answer.matches;
     RETURN answer;
 END $$;

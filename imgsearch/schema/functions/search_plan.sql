@@ -41,8 +41,8 @@ BEGIN
     ELSIF ctx.sampled > 0 THEN
         -- Where an index answers all of it, what it hands out is what matches: not asked twice.
         EXECUTE 'SELECT array_agg(i.bits <~> ($1).bits) FILTER (WHERE true' || made.condition || ')'
-            || CASE WHEN made.indexed = made.condition THEN ', NULL' ELSE ', count(*) FILTER (WHERE true' || made.indexed || ') / $2' END
-            || ' FROM imgsearch.image_sample i' INTO est.apart, est.reached USING asked, ctx.sampled;
+            || CASE WHEN made.indexed = made.condition THEN ', NULL' ELSE ', count(*) FILTER (WHERE true' || made.indexed || ') / $3' END
+            || ' FROM imgsearch.image_sample i' INTO est.apart, est.reached USING asked, made.f, ctx.sampled;
         est.reached := coalesce(est.reached, coalesce(cardinality(est.apart), 0) / ctx.sampled);
     END IF;
     est.share := coalesce(est.share, coalesce(cardinality(est.apart), 0) / nullif(ctx.sampled, 0));

@@ -11,7 +11,7 @@ CREATE TYPE imgsearch_internal.column_filter AS (shop text, groups text[], low d
 COMMENT ON TYPE imgsearch_internal.column_filter IS 'What static statements ask of an image: tenant, categories, prices, stock; null: any.';
 
 CREATE TYPE imgsearch_internal.filter_text AS (
-    condition text, indexed text, plain boolean, columns imgsearch_internal.column_filter, unpacked boolean, names text[], vals jsonb[]
+    condition text, indexed text, plain boolean, columns imgsearch_internal.column_filter, unpacked boolean, names text[], vals jsonb[], f imgsearch.filters
 );
 COMMENT ON TYPE imgsearch_internal.filter_text IS 'Filters as SQL over imgsearch.image i: all of it, the part an index answers; plain: columns say all of it, so a static statement can ask it; unpacked: rows are read for it; what it binds.';
 
@@ -21,9 +21,9 @@ CREATE TYPE imgsearch_internal.page_request AS (
 COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows behind skip rows, or behind (after_distance, after_image).';
 
 CREATE TYPE imgsearch_internal.bound AS (
-    f imgsearch.filters, names text[], vals jsonb[], bits bit varying, after_distance double precision, after_image bigint
+    names text[], vals jsonb[], bits bit varying, after_distance double precision, after_image bigint
 );
-COMMENT ON TYPE imgsearch_internal.bound IS 'What the dynamic statements of a search bind as $1.';
+COMMENT ON TYPE imgsearch_internal.bound IS 'What the dynamic statements of a search bind as $1; the filters are $2. Planning copies a bound value for each mention, so long lists stand apart from the many conditions.';
 
 CREATE TYPE imgsearch_internal.search_context AS (
     space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision, pictures double precision,

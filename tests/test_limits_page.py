@@ -1,0 +1,91 @@
+"""docs/limits.md says the numbers that the code holds, and the database refuses one step above each."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from imgsearch.errors import FilterError
+from imgsearch.http import caps
+from imgsearch.page.upload_form import MOST_AT_ONCE
+from imgsearch.query.resolution import MAX_TEXT
+from imgsearch.retrieval import search
+from imgsearch.retrieval.template import LARGEST_PAGE
+from imgsearch.spaces.space import Space
+from tests.http.largest import above, at_most
+
+PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
+LIMITS = {
+    "words": caps.TEXT,
+    "name": caps.NAME,
+    "category": caps.CATEGORIES,
+    "product_ids": caps.IDS,
+    "exclude_product_ids": caps.IDS,
+    "exclude_image_ids": caps.IDS,
+    "attributes": caps.ATTRIBUTES,
+    "values": caps.VALUES,
+    "filter bytes": caps.FILTER_BYTES,
+    "conditions": caps.CONDITIONS,
+    "groups": caps.GROUPS,
+    "levels": caps.LEVELS,
+    "depth": caps.DEPTH,
+    "k": caps.K,
+    "skip": caps.SKIP,
+    "after": caps.CURSOR,
+    "more_like": caps.EXAMPLES,
+    "less_like": caps.EXAMPLES,
+    "vector": caps.NUMBERS,
+    "url": caps.URL,
+    "images": caps.IMAGES,
+    "page upload": MOST_AT_ONCE,
+    "page address": caps.ADDRESS,
+    "page choices": caps.CHOICES,
+    "image attributes": caps.ATTRIBUTES_BYTES,
+    "text in attributes": caps.VALUE,
+    "JSON body": caps.JSON_BYTES,
+    "JSON values": caps.JSON_VALUES,
+    "JSON body that adds images": caps.IMAGES_JSON_BYTES,
+    "JSON values that add images": caps.IMAGES_JSON_VALUES,
+}
+
+
+def test_the_page_says_the_numbers_of_the_code() -> None:
+    table = PAGE.read_text().split("<!-- limits: begin -->")[1].split("<!-- limits: end -->")[0]
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", table, re.MULTILINE)
+    assert {name: int(number) for name, number in rows} == LIMITS
+    assert (caps.TEXT, caps.K) == (MAX_TEXT, LARGEST_PAGE)
+
+
+@pytest.mark.parametrize("name", sorted(at_most()))
+def test_sql_takes_the_largest_filter_and_nothing_above(
+    name: str, connection: psycopg.Connection[Any], space: Space
+) -> None:
+    def ask(filters: dict[str, Any]) -> None:
+        connection.execute(
+            "SELECT imgsearch_internal.filter_sql(imgsearch.filters_of(%s))", (json.dumps(filters),)
+        ).fetchall()
+
+    ask(at_most()[name])
+    for step in above().get(name, []):
+        with pytest.raises(psycopg.Error) as caught:
+            ask(step)
+        assert caught.value.sqlstate == "IM008", name
+
+
+def test_sql_refuses_longer_pages_and_texts(connection: psycopg.Connection[Any], space: Space) -> None:
+    vector = str([1.0] * 48)
+    for page in ({"k": caps.K + 1}, {"skip": caps.SKIP + 1}, {"after": "1" * 200}):
+        [(name, value)] = page.items()
+        with pytest.raises(psycopg.Error, match=name):
+            connection.execute(f"SELECT * FROM imgsearch.search(%s::halfvec, {name} => %s)", (vector, value))  # noqa: S608
+    with pytest.raises(FilterError, match="more than 1000 values"):
+        search(connection, [1.0] * 48, category=["x"] * (caps.CATEGORIES + 1))
+    with pytest.raises(psycopg.Error, match="the limit is 2000"):
+        connection.execute("CALL imgsearch.embed(%s)", ("x" * (caps.TEXT + 1),))
+    with pytest.raises(psycopg.Error, match="2097152 bytes"):
+        connection.execute("SELECT imgsearch.filters_of(%s)", (json.dumps({"product_ids": ["x" * 1000] * 2200}),))
