@@ -25,6 +25,7 @@ def bombs() -> Iterator[Bomb]:
     yield from _many_small_parts()
     yield from _tiff_directories()
     yield from _lying_containers()
+    yield from _lying_notes()
 
 
 def _other_kinds() -> Iterator[Bomb]:
@@ -165,6 +166,38 @@ def _lying_containers() -> Iterator[Bomb]:
     yield "AVIF larger inside than outside", large[:at] + struct.pack(">II", 16, 16) + large[at + 8 :], None
     frame = encoded(scene(900, 900), "WEBP")
     yield "WebP larger inside than outside", _webp_canvas(16, 16, frame[12:]), "corrupt"
+
+
+def _lying_notes() -> Iterator[Bomb]:
+    """XMP that a parser would expand, turns said a million times, profiles and heights that lie."""
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "lol"}">' for n in range(10))
+    laughs = f'<!DOCTYPE x [{entities}]><x tiff:Orientation="&e9;">&e9;</x>'.encode()
+    yield "JPEG with XMP of a billion laughs", encoded(scene(), "JPEG", xmp=laughs), None
+    yield "WebP with XMP of a billion laughs", encoded(scene(), "WEBP", xmp=laughs), None
+    yield "WebP with 10 MB of turns in XMP", encoded(scene(), "WEBP", xmp=b"tiff:Orientation=" * 600_000), None
+    yield (
+        "AVIF with 10 MB of spaces in XMP",
+        encoded(scene(), "AVIF", xmp=b"tiff:Orientation" + b" " * (10 << 20)),
+        None,
+    )
+    pixels, packed = bytes(28 * 9), zlib.compress(b"tiff:Orientation=" * (6 << 20), 9)
+    note = chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + packed)
+    yield "PNG with XMP of 100 MB", png(9, 9, 8, 2, note, data=pixels), "corrupt"
+    raw = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n9\n" + b"49" * (50 << 20), 9))
+    yield "PNG with EXIF of 100 MB in hexadecimal", png(9, 9, 8, 2, raw, data=pixels), "corrupt"
+    yield "PNG with many notes in hexadecimal", png(9, 9, 8, 2, raw * 40, data=pixels), "corrupt"
+    jpeg = encoded(scene(), "JPEG")
+    yield "JPEG whose height comes later", _patched_jpeg(300, 0)[:-2] + b"\xff\xdc\0\4\xff\xff\xff\xd9", "corrupt"
+    yield "JPEG with a second height", jpeg[:-2] + b"\xff\xdc\0\4\xff\xff\xff\xd9", None
+    at = jpeg.index(b"\xff\xc0")
+    yield "JPEG of 255 components", jpeg[: at + 9] + b"\xff" + jpeg[at + 10 :], "corrupt"
+    profile = (b"\0\x10\0\0" + bytes(124) + struct.pack(">I", 1 << 31)).ljust(1 << 20, b"\xff")
+    yield "JPEG whose profile claims 2**31 tags", encoded(scene(), "JPEG", icc_profile=profile), None
+    yield (
+        "PNG in no colours",
+        png(9, 9, 8, 2, chunk(b"cHRM", bytes(32)), chunk(b"gAMA", b"\0\0\0\1"), data=pixels),
+        None,
+    )
 
 
 def _gif_frame(width: int = 9, height: int = 9) -> bytes:

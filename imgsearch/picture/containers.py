@@ -107,6 +107,7 @@ def bmp(data: bytes, most_frames: int) -> Container:
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 
 
+_TIFF_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946, 34676, 34677, 34925, 50000, 50001}  # Pillow's
 _TIFF_TURNS = {274: 275, 700: 701}  # orientation, XMP: hidden from Pillow, which would turn a second copy
 
 
@@ -136,6 +137,8 @@ def tiff(data: bytes, most_frames: int) -> Container:
     tile = Container(values.get(322, 1), values.get(323, 1))
     if tile.width * tile.height > max(4_194_304, 4 * values[256] * values[257]):
         raise refusal("corrupt", "TIFF with tiles larger than itself")
+    if values.get(259, 1) not in _TIFF_COMPRESSIONS:
+        raise refusal("format_refused", f"TIFF of compression {values[259]}")
     turn = values.get(274, 0)
     turn = turn if 1 <= turn <= 8 else turn_of_xmp or 1
     if turn == 1:
