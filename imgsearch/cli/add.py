@@ -118,8 +118,10 @@ def add_entry(connection: psycopg.Connection[Any], entry: Entry, picture: Pictur
     )
 
 
-def wait_until_searchable(connection: psycopg.Connection[Any], images: list[int], bar: Progress) -> None:
-    """Follow the workers until none of `images` waits; say so and stop when nobody works."""
+def wait_until_searchable(
+    connection: psycopg.Connection[Any], images: list[int], bar: Progress, patience: float = 10
+) -> None:
+    """Follow the workers until none of `images` waits; say so and stop when nobody works for `patience` seconds."""
     task = bar.add_task("embedding", total=len(images))
     silent_since = time.monotonic()
     left = len(images)
@@ -130,7 +132,7 @@ def wait_until_searchable(connection: psycopg.Connection[Any], images: list[int]
             silent_since = time.monotonic()
         left = found["waiting"]
         bar.update(task, completed=len(images) - left)
-        if time.monotonic() - silent_since > 10:
+        if time.monotonic() - silent_since > patience:
             errors.print(f"No worker is running: {left:,} images wait. Start one with: imgsearch up --detach")
             return
         connection.commit()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from imgsearch.dev.demo.searches import Search
 
 MODEL = "demo"
+PATIENCE = 120.0  # seconds for a worker that we started to load its model, on a slow or busy machine
 
 
 def demo(
@@ -59,6 +60,8 @@ def demo(
             images = _fill(connection, settings, count, quiet=json)
             say(f"[dim]{images:,} images are searchable after {time.monotonic() - began:.1f} s[/]\n")
             answers = [_ask(connection, settings, wanted, quiet=json) for wanted in SEARCHES]
+            if not once:
+                _until_questions_are_answered(connection, began)
     finally:
         if once and not running:
             stop_detached(settings.home)
@@ -87,12 +90,22 @@ def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *
                 if number % 50 == 0:
                     connection.commit()
             connection.commit()
-            wait_until_searchable(connection, summary.waiting, bar)
+            wait_until_searchable(connection, summary.waiting, bar, PATIENCE)
     ready = int(sql.rows(connection, "status", "status")[0]["ready"])
     connection.commit()
     if ready < count:
         raise ImgsearchError(f"Only {ready} of {count} images are ready; see: imgsearch status")
     return ready
+
+
+def _until_questions_are_answered(connection: psycopg.Connection[Any], began: float) -> None:
+    """Wait for the query worker: a second run knows all its answers long before the model is loaded."""
+    deadline = time.monotonic() + PATIENCE
+    while (now := time.monotonic()) < deadline:
+        if sql.value(connection, "demo", "answers_questions", {"seconds": now - began}):
+            return
+        connection.commit()
+        time.sleep(0.1)
 
 
 def _drawn(items: list[Any]) -> Iterator[tuple[Entry, bytes]]:
