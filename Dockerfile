@@ -9,7 +9,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY imgsearch imgsearch
 COPY workers workers
 COPY migrations migrations
-RUN pip install --no-cache-dir --constraint constraints.txt '.[cli,flask,metrics,sqlalchemy,worker]' \
+RUN pip install --no-cache-dir --constraint constraints.txt '.[cli,flask,heif,jxl,metrics,sqlalchemy,worker]' \
     && useradd --create-home imgsearch && mkdir /pictures /models && chown imgsearch /pictures /models
 USER imgsearch
 # exec form in the compose file: the worker is process 1 and hears SIGTERM.

@@ -49,13 +49,16 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "SVG": (lambda: b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "format_refused"),
     "PDF": (lambda: b"%PDF-1.7\n", "format_refused"),
     "EPS": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n", "format_refused"),
-    "Photoshop": (lambda: b"8BPS\0\1" + bytes(20), "format_refused"),
-    "icon": (lambda: encoded(scene(32, 32), "ICO"), "format_refused"),
-    "JPEG 2000": (lambda: encoded(scene(), "JPEG2000"), "format_refused"),
-    "HEIC": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "format_refused"),
+    "Photoshop of no kind": (lambda: b"8BPS\0\1" + bytes(20), "format_refused"),
+    "cursor": (lambda: b"\0\0\2\0" + encoded(scene(32, 32), "ICO")[4:], "format_refused"),
+    "HEIC without a picture": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "corrupt"),
     "film": (lambda: b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "format_refused"),
-    "Netpbm": (lambda: encoded(scene(), "PPM"), "format_refused"),
-    "TGA": (lambda: encoded(scene(), "TGA"), "format_refused"),
+    "PAM": (lambda: b"P7\nWIDTH 1\nHEIGHT 1\nDEPTH 1\nMAXVAL 255\nENDHDR\n\0", "format_refused"),
+    "half a TGA": (lambda: _half("TGA"), "truncated"),
+    "half a JPEG 2000": (lambda: _half("JPEG2000"), "truncated"),
+    "half a QOI": (lambda: _half("QOI"), "truncated"),
+    "half a PPM": (lambda: _half("PPM"), "truncated"),
+    "half an icon": (lambda: _half("ICO"), "truncated"),
     "half a JPEG": (lambda: _half("JPEG"), "truncated"),
     "half a PNG": (lambda: _half("PNG"), "truncated"),
     "half a WebP": (lambda: _half("WEBP"), "truncated"),
@@ -96,8 +99,8 @@ def test_limits_are_the_callers() -> None:
     assert picture.decode(JPEG, SIZE, picture.Limits(len(JPEG), 60_000, 300, 1)).shape == (SIZE, SIZE, 3)
 
 
-def test_there_are_thirteen_codes_and_each_says_what_to_do() -> None:
-    assert len(CODES) == 13
+def test_there_are_fourteen_codes_and_each_says_what_to_do() -> None:
+    assert len(CODES) == 14
     for code, sentence in CODES.items():
         assert re.fullmatch(r"[a-z_]+", code)
         assert re.fullmatch(r"[A-Z][^;]+; [^;]+\.", sentence)

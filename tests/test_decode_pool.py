@@ -220,7 +220,7 @@ def test_a_child_knows_no_secret_and_no_model(evil: DecodePool, monkeypatch: pyt
         modules = json.loads(str(said(pool, "modules")))
     unsecret = {"PYTHONPATH", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH"}
     assert {name for name in environment if not name.startswith("MALLOC_")} <= unsecret
-    assert modules == ["PIL"]
+    assert modules in (["PIL"], ["PIL", "numpy"])  # numpy comes with the decoder of JPEG XL
 
 
 @LINUX

@@ -95,7 +95,7 @@ def create(values: Any, data: bytes) -> None:
 def photo(product_id: int) -> Response:
     """Show a product's photo."""
     data = images.store.get(sqlalchemy.get_or_abort(Product, product_id).photo)
-    kind = f"image/{picture.inspect(data).format.lower()}"
+    kind = picture.FORMATS[picture.inspect(data).format].media_types[0]
     return Response(data, mimetype=kind, headers={"X-Content-Type-Options": "nosniff"})
 
 

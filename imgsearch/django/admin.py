@@ -19,6 +19,7 @@ from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import models, site
 from imgsearch.django.similar import similar_for
 from imgsearch.errors import ImgsearchError, QueryError
+from imgsearch.picture.formats import ACCEPT
 from imgsearch.query import cache
 from imgsearch.query.resolution import MAX_TEXT, Resolved
 
@@ -59,6 +60,10 @@ class ImageSearchAdmin(admin.ModelAdmin):
 
     def get_list_display(self, request: Any) -> Sequence[Any]:
         return [*super().get_list_display(request), "picture_state"]
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        """Offer the files that searches by picture take."""
+        return super().changelist_view(request, {"accept": ACCEPT, **(extra_context or {})})
 
     def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """Show the nearest rows that this request may see below the form."""

@@ -15,6 +15,7 @@ from imgsearch import __version__
 from imgsearch.http import access, caps, examples, responses
 from imgsearch.http.operations import OPERATIONS, WHY, Form, Operation
 from imgsearch.http.state import app_state
+from imgsearch.picture.formats import ACCEPTED
 
 Json = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
@@ -25,7 +26,12 @@ _IMAGE_ID = {
     "schema": {"type": "integer", "minimum": 1, "maximum": caps.LARGEST_ID},
     "example": 42,
 }
-_FILE = {"type": "string", "format": "binary", "minLength": 1}  # binary: what every generator takes for a file
+_FILE = {  # binary: what every generator takes for a file
+    "type": "string",
+    "format": "binary",
+    "minLength": 1,
+    "description": f"A picture: {ACCEPTED}.",
+}
 _SCOPES = {
     "search": "search, embed, and look at images",
     "write": "what search may, and add and delete images",

@@ -11,8 +11,8 @@ from typing import Any
 
 from imgsearch.errors import CatalogueError, UsageError
 from imgsearch.ingest.upload import checked_price
+from imgsearch.picture.formats import SUFFIXES
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff", ".bmp"})
 KNOWN = ("path", "product_id", "tenant_id", "position", "category", "price", "in_stock")
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})

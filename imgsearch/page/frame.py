@@ -14,6 +14,7 @@ from imgsearch.http import access
 from imgsearch.http.problem import Problem
 from imgsearch.http.problem import response as as_document
 from imgsearch.http.state import AppState, app_state
+from imgsearch.picture.formats import ACCEPT, ACCEPTED
 
 
 def frame(state: AppState) -> dict[str, Any]:
@@ -28,6 +29,8 @@ def frame(state: AppState) -> dict[str, Any]:
         "signed_in": identity is not None and state.identify is None and not state.allow_anonymous,
         "tenant": None if identity is None else identity.tenant,
         "largest": state.settings.http_body,
+        "accept": ACCEPT,
+        "accepted": ACCEPTED,
         "own": own,
     }
 

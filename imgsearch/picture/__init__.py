@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from imgsearch.picture.codes import ACCEPTED, CODES, refusal
+from imgsearch.picture.codes import CODES, refusal
+from imgsearch.picture.formats import ACCEPT, ACCEPTED, FORMATS
 from imgsearch.picture.header import Header, inspect
 from imgsearch.picture.limits import DEFAULT_LIMITS, Limits
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from imgsearch.picture.pixels import decode, perceptual_hash, thumbnail, upright
 
 __all__ = [
+    "ACCEPT",
     "ACCEPTED",
     "CODES",
     "DEFAULT_LIMITS",
+    "FORMATS",
     "Header",
     "Limits",
     "decode",

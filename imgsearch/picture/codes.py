@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from imgsearch.errors import PictureError
-
-ACCEPTED = "JPEG, PNG, WebP, GIF, AVIF, TIFF or BMP"
+from imgsearch.picture.formats import ACCEPTED
 
 CODES: Mapping[str, str] = MappingProxyType(
     {
         "empty": "The file holds no bytes; upload it again.",
         "not_a_picture": f"This is not a supported picture; upload {ACCEPTED}.",
         "format_refused": f"This kind of picture is not accepted; save it as {ACCEPTED}.",
+        "decoder_missing": "This kind of picture cannot be decoded here; save it as JPEG or PNG and upload that.",
         "too_many_bytes": "The file is too large; compress the picture and upload it again.",
         "too_many_pixels": "The picture is too large or has too many frames; make it smaller and upload it again.",
         "too_much_memory": "The picture needs more memory than a decoder may use; make it smaller and upload it again.",

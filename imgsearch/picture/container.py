@@ -13,6 +13,10 @@ class Container:
 
     `need`: bytes of memory that decoding takes, 0 where the format's usual is right. `whole` is false where the file
     lacks its end; what is `cleaned` has one. `colours`: what goes before the file's profile, None: nothing.
+
+    `inner` names the format of `cleaned` if it is another; `profile` is an ICC profile that the decoder does not find;
+    `halvings` is how often a decoder can halve the picture; `depth` the bits of a value, 0 for floating point; `linear`
+    values count light, not shades.
     """
 
     width: int
@@ -23,3 +27,8 @@ class Container:
     need: int = 0
     whole: bool = True
     colours: Colours | None = None
+    inner: str | None = None
+    profile: bytes | None = None
+    halvings: int = 0
+    depth: int = 8
+    linear: bool = False

@@ -7,23 +7,17 @@ walk (and Pillow's own walk after it, which costs more per step) under the 200 m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from struct import pack_into, unpack_from
-from types import MappingProxyType
 
-from imgsearch.picture import exif, numbers, xmp
+from imgsearch.picture import exif, xmp
 from imgsearch.picture.codes import refusal
 from imgsearch.picture.container import Container
-from imgsearch.picture.jpeg import jpeg
-from imgsearch.picture.png import png
 
 _MOST_CHUNKS = 50_000  # WebP
 _MOST_BLOCKS = 400_000  # GIF sub-blocks of up to 255 bytes; 25 MiB has 103,000
 _MOST_TAGS = 4_096  # TIFF
 _MOST_STRIPS = 200_000  # TIFF; one per row and colour plane at most
 _MOST_RLE = 4_000_000  # pixels of a run-length BMP, which Pillow unpacks in Python
-_MOST_BOXES = 4_096  # AVIF
-_DEEPEST_BOX = 8
 
 
 def gif(data: bytes, most_frames: int) -> Container:
@@ -147,53 +141,3 @@ def tiff(data: bytes, most_frames: int) -> Container:
     for entry, tag in hidden:
         pack_into(order + "H", cleaned, entry, tag)
     return Container(values[256], values[257], turn=turn, cleaned=bytes(cleaned))
-
-
-def avif(data: bytes, most_frames: int) -> Container:
-    """Walk the boxes: the largest `ispe` or track size, the longest track; the turn stays with libavif."""
-    width = height = frames = 0
-    colours, profiled = None, False
-    for kind, start, end in _boxes(data, 0, len(data), [_MOST_BOXES], _DEEPEST_BOX):
-        wide = high = 0
-        if kind == b"ispe":
-            wide, high = unpack_from(">II", data, start + 4)
-        elif kind == b"tkhd":
-            wide, high = (side >> 16 for side in unpack_from(">II", data, end - 8))
-        elif kind == b"stsz":
-            frames = max(frames, unpack_from(">I", data, start + 8)[0])
-        elif kind == b"colr" and data[start : start + 4] == b"nclx" and colours is None:
-            colours = numbers.coded(*unpack_from(">HH", data, start + 4))
-        elif kind == b"colr":
-            profiled = profiled or data[start : start + 4] in (b"prof", b"rICC")
-        width, height = max(width, wide), max(height, high)
-    return Container(width, height, max(frames, 1), colours=None if profiled else colours)
-
-
-_INSIDE = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0}
-
-
-def _boxes(data: bytes, at: int, end: int, left: list[int], deeper: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (kind, start, end) of the content of every box, parents first; `left` counts down over all levels."""
-    while at + 8 <= end:
-        left[0] -= 1
-        if left[0] < 0 or deeper < 0:
-            raise refusal("corrupt", "AVIF with too many boxes")
-        size, kind = unpack_from(">I4s", data, at)
-        start = at + 8
-        if size == 1:
-            (size,) = unpack_from(">Q", data, start)
-            start += 8
-        close = at + size if size else end
-        if close > end:
-            raise refusal("truncated", "AVIF box")
-        if close < start:
-            raise refusal("corrupt", "AVIF box")
-        yield kind, start, close
-        if kind in _INSIDE:
-            yield from _boxes(data, start + _INSIDE[kind], close, left, deeper - 1)
-        at = close
-
-
-WALKERS: Mapping[str, Callable[[bytes, int], Container]] = MappingProxyType(
-    {"JPEG": jpeg, "PNG": png, "WEBP": webp, "GIF": gif, "AVIF": avif, "TIFF": tiff, "BMP": bmp}
-)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from imgsearch.picture import containers
 from imgsearch.picture.codes import refusal
 from imgsearch.picture.container import Container
 from imgsearch.picture.limits import DEFAULT_LIMITS, Limits, check
 from imgsearch.picture.sniff import sniff
+from imgsearch.picture.walkers import WALKERS
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def walk(data: bytes, limits: Limits) -> tuple[str, Container]:
         raise refusal("too_many_bytes", f"{len(data):,} bytes where {limits.max_bytes:,} are allowed")
     name = sniff(data)
     try:
-        found = containers.WALKERS[name](data, limits.max_frames)
+        found = WALKERS[name](data, limits.max_frames)
     except (struct.error, IndexError) as error:  # a field lies beyond the end of the file
         raise refusal("truncated", f"{name} header") from error
     check(name, found.width, found.height, limits, frames=found.frames, need=found.need)

@@ -18,15 +18,21 @@ from typing import TYPE_CHECKING
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
+    IcoImagePlugin,
     Image,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
+    PpmImagePlugin,
+    PsdImagePlugin,
+    QoiImagePlugin,
+    TgaImagePlugin,
     TiffImagePlugin,
 )
 
-from imgsearch.picture import colour, exif, xmp
+from imgsearch.picture import colour, exif, openers, xmp
 from imgsearch.picture.codes import refusal
+from imgsearch.picture.container import Container
 from imgsearch.picture.ending import missing
 from imgsearch.picture.header import walk
 from imgsearch.picture.lean import LeanAvif, LeanWebp
@@ -49,7 +55,13 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "AVIF": LeanAvif,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
+    "TGA": TgaImagePlugin.TgaImageFile,
+    "ICO": IcoImagePlugin.IcoImageFile,
+    "PSD": PsdImagePlugin.PsdImageFile,
+    "PNM": PpmImagePlugin.PpmImageFile,
+    "QOI": QoiImagePlugin.QoiImageFile,
 }
+_OPENERS = {"JPEG2000": openers.jpeg2000, "HEIF": openers.heif, "JXL": openers.jxl}
 
 _GAP = 2  # averaging stops at this many times the wanted size (PSNR 54 dB against full BICUBIC)
 # A JPEG is drafted to this many: half of 1,000 pixels, which shops like, is 1.95 times 256, and costs half to decode.
@@ -155,7 +167,7 @@ class _Opened:
 def _open(data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None) -> _Opened:
     """Decode to about `_GAP` times what `wanted` makes of the size as stored, or to the whole."""
     name, found = walk(data, limits)
-    with _PLUGINS[name](io.BytesIO(found.cleaned or data)) as picture:
+    with _picture(found.inner or name, found.cleaned or data, found) as picture:
         check(name, *picture.size, limits, need=found.need)  # Pillow may read another size than we did
         size = picture.size  # of a TIFF: already turned, as Pillow does while loading
         goal = wanted(size) if wanted else size
@@ -165,13 +177,17 @@ def _open(data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None) ->
             raise refusal("truncated", "much of the picture is missing")
         turn = _turn_of_avif(picture) if name == "AVIF" else found.turn
         reduced, box = _reduced(picture, drafted[1] if drafted else (0, 0, *picture.size), goal)
-        seen = colour.srgb(reduced, picture.info.get("icc_profile"), found.colours)
+        seen = colour.srgb(reduced, picture.info.get("icc_profile") or found.profile, found.colours)
         return _Opened(seen, box, size, turn, found.whole)
 
 
-def _turn_of_avif(picture: ImageFile.ImageFile) -> int:
+def _turn_of_avif(picture: Image.Image) -> int:
     """Return what libavif makes of the boxes `irot` and `imir`; what Exif says against them does not count."""
     return exif.stated(picture.info.get("exif", b"")) or xmp.turn(picture.info.get("xmp", b"")) or 1
+
+
+def _picture(name: str, data: bytes, found: Container) -> Image.Image:
+    return _OPENERS[name](data, found) if name in _OPENERS else _PLUGINS[name](io.BytesIO(data))
 
 
 def _reduced(picture: Image.Image, box: Box, goal: Size) -> tuple[Image.Image, Box]:
@@ -222,15 +238,6 @@ def _webp(opened: _Opened, size: Size) -> bytes:
     picture = opened.resized(size, Image.Resampling.HAMMING)  # half the cost of BICUBIC, as sharp
     picture.save(out, "WEBP", quality=80, method=0)  # method 1 takes a quarter longer for 3 % fewer bytes, 4 five times
     return out.getvalue()
-
-
-def samples() -> Iterator[bytes]:
-    """Yield a small picture in every format: decoding them once imports all that decoding imports."""
-    picture = Image.new("RGB", (16, 16), "white")
-    for name in _PLUGINS:
-        out = io.BytesIO()
-        picture.save(out, name)
-        yield out.getvalue()
 
 
 # What Pillow, zlib and struct raise on damaged files: its own fuzz target's list, and what 10,000 mutations added.

@@ -34,6 +34,9 @@ REPLY = struct.Struct("<BIIIIQ")
 WITH_THUMBNAIL = 1  # request flag
 PIXELS, REFUSAL, READY, PIXELS_OF_A_CUT_FILE = 0, 1, 2, 3  # kinds of answer
 
+# More threads than the machine has now that a child may see: others start some, and a child that was taken over may not
+# start thousands. A picture that gets no thread ends its child, and is given to a fresh one, which counts anew.
+_SPARE_THREADS = 256
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -73,9 +76,14 @@ def prepare(options: Options) -> Work:
     """Import the decoders and use each once, so that nothing is opened or imported later."""
     from PIL import AvifImagePlugin
 
-    from imgsearch.picture.pixels import samples, square
+    from imgsearch.picture.pixels import square
+    from imgsearch.picture.samples import is_installed, samples
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # threads would each reserve address space
+    if is_installed("HEIF"):
+        from pi_heif import options as heif
+
+        heif.DECODE_THREADS, heif.DEPTH_IMAGES, heif.THUMBNAILS = 1, False, False
     for sample in samples():
         square(sample, 8, with_thumbnail=True)
 
@@ -100,9 +108,17 @@ def confine(options: Options) -> None:
         _lower(resource.RLIMIT_AS, used + options.memory)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
-    _lower(resource.RLIMIT_NPROC, 0)
+    threads = "pi_heif" in sys.modules  # `prepare` has imported it, where it is installed
+    _lower(resource.RLIMIT_NPROC, _threads_now() + _SPARE_THREADS if threads else 0)
     _lower(resource.RLIMIT_NOFILE, 5)  # 0-2, and what `take_pipes` made
-    sandbox.allow_only_decoding()
+    sandbox.allow_only_decoding(threads=threads)
+
+
+def _threads_now() -> int:
+    """Return at least as many threads as our user runs now, which is what RLIMIT_NPROC counts: those of the machine."""
+    if sys.platform != "linux":
+        return 0
+    return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
 
 
 def _lower(which: int, value: int) -> None:
