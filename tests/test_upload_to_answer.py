@@ -62,6 +62,22 @@ def test_a_picture_is_searchable_soon_after_it_is_added(
         assert rows[0][1] < 0.01
 
 
+def test_a_file_without_its_last_bytes_is_searched_and_marked_until_it_is_replaced(
+    connection: Connection, store: Store, worker: WorkerProcess
+) -> None:
+    whole = jpeg((250, 10, 10))
+    upload.add(connection, whole[:-2], product_id="cut", tenant="acme", store=store)
+    eventually(lambda: ready(connection) == 1, what="the cut picture ready")
+    upload.add(connection, whole[:-2], product_id="same", tenant="acme", store=store)  # its vector is known by then
+    upload.add(connection, whole, product_id="whole", tenant="acme", store=store)
+    eventually(lambda: ready(connection) == 3, what="all ready")
+    marks = "SELECT product_id, incomplete FROM imgsearch.images ORDER BY product_id"
+    assert connection.execute(marks).fetchall() == [("cut", True), ("same", True), ("whole", False)]
+    upload.add(connection, whole, product_id="cut", tenant="acme", store=store)
+    eventually(lambda: ready(connection) == 3, what="the replaced picture ready")
+    assert connection.execute(marks).fetchall() == [("cut", False), ("same", True), ("whole", False)]
+
+
 def test_a_new_text_is_embedded_in_one_go_from_sql_and_remembered(
     connection: Connection, worker: WorkerProcess
 ) -> None:

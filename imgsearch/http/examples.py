@@ -58,6 +58,7 @@ RESPONSES: dict[str, Json] = {
         "state": "ready",
         "attempts": 1,
         "error": None,
+        "incomplete": False,
         "created_at": "2026-01-31T12:00:00Z",
         "updated_at": "2026-01-31T12:00:00Z",
         "thumbnail": None,

@@ -119,6 +119,7 @@ class Image(Sent):
     state: Literal["pending", "leased", "failed", "ready"]
     attempts: int
     error: Failure | None
+    incomplete: Annotated[bool, Field(description="The file lacks its last bytes; it is searched, upload it again.")]
     created_at: datetime
     updated_at: datetime
     thumbnail: str | None

@@ -59,6 +59,7 @@ class Delivery:
     sha256: bytes
     embedding: Sequence[float] | Array | str
     phash: str | None = None  # 64 characters 0 or 1
+    incomplete: bool = False  # the file lacks its last bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,7 @@ class Known:
 
     embedding: str
     phash: str | None
+    incomplete: bool = False
 
 
 def claim(
@@ -128,7 +130,12 @@ def known(
         "space_id": space_id,
     }
     found = sql.rows(connection, "queue", "known", values, space_id=space_id)
-    return {(row["tenant_id"], row["sha256"]): Known(embedding=row["embedding"], phash=row["phash"]) for row in found}
+    return {
+        (row["tenant_id"], row["sha256"]): Known(
+            embedding=row["embedding"], phash=row["phash"], incomplete=row["incomplete"]
+        )
+        for row in found
+    }
 
 
 def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Delivery]) -> set[Key]:
@@ -143,6 +150,7 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
         "sha256s": [d.sha256 for d in deliveries],
         **vector_array(connection, [d.embedding for d in deliveries]),
         "phashes": [d.phash for d in deliveries],
+        "incomplete": [d.incomplete for d in deliveries],
         "space_id": space_id,
     }
     return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))

@@ -72,6 +72,7 @@ class Image(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     attachment_id: Mapped[int | None]
+    incomplete: Mapped[bool] = mapped_column(Boolean, server_default=FetchedValue())
 
 
 class Job(Base):

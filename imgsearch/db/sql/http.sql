@@ -35,7 +35,7 @@ WHERE i.tenant_id = %(tenant)s AND i.sha256 = %(digest)s
 -- name: picture
 -- One picture and its state.
 SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i.in_stock, i.attributes, i.sha256,
-       i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
+       i.incomplete, i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
        CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready' ELSE 'pending' END AS state
 FROM imgsearch.image i
 LEFT JOIN imgsearch.job j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id

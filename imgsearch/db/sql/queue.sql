@@ -46,7 +46,7 @@ WHERE j.state = 'leased'
 
 -- name: known
 -- Vectors this tenant already has for the same bytes in the searched space: the same picture is embedded once.
-SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash
+SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash, i.incomplete
 FROM unnest(%(tenants)s::text[], %(sha256s)s::bytea[]) AS wanted (tenant_id, sha256)
 JOIN imgsearch.image i ON i.tenant_id = wanted.tenant_id AND i.sha256 = wanted.sha256
 JOIN {embedding} e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND e.sha256 = i.sha256
@@ -62,8 +62,8 @@ WITH input AS MATERIALIZED (
     -- All vectors come as one array of numbers, of which each row takes its slice.
     SELECT t.*, (%(reals)s::real[])[((n - 1) * %(dimension)s + 1)::int:(n * %(dimension)s)::int]::halfvec AS embedding
     FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
-                %(phashes)s::text[]) WITH ORDINALITY
-        AS t (tenant_id, image_id, token, sha256, phash, n)
+                %(phashes)s::text[], %(incomplete)s::boolean[]) WITH ORDINALITY
+        AS t (tenant_id, image_id, token, sha256, phash, incomplete, n)
 ), searched AS MATERIALIZED (
     SELECT mean FROM imgsearch.space WHERE space_id = %(space_id)s AND state = 'active' FOR SHARE
 ), locked AS MATERIALIZED (
@@ -74,14 +74,15 @@ WITH input AS MATERIALIZED (
 ), done AS (
     DELETE FROM imgsearch.job j USING locked l
     WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.state = 'leased' AND j.token = l.token
-    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.mean
+    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.incomplete, l.mean
 ), stored AS (
     INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
     SELECT tenant_id, image_id, sha256, embedding FROM done
     ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
 ), marked AS (
     UPDATE imgsearch.image i
-    SET {bits} = binary_quantize(d.embedding - d.mean), sha256 = d.sha256, phash = d.phash::bit(64)
+    SET {bits} = binary_quantize(d.embedding - d.mean), sha256 = d.sha256, phash = d.phash::bit(64),
+        incomplete = d.incomplete
     FROM done d
     WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id
 )

@@ -16,6 +16,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.image_replaced() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
     NEW.updated_at := now();
+    NEW.incomplete := false;
 %s
     INSERT INTO imgsearch.job AS j (tenant_id, image_id) VALUES (NEW.tenant_id, NEW.image_id)
     ON CONFLICT (tenant_id, image_id) DO UPDATE

@@ -51,6 +51,7 @@ CREATE TABLE imgsearch.image (
     sha256     bytea,
     phash      bit(64),
     attachment_id integer,
+    incomplete boolean          NOT NULL DEFAULT false,
     created_at timestamptz      NOT NULL DEFAULT now(),
     updated_at timestamptz      NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, image_id),
@@ -87,6 +88,7 @@ COMMENT ON COLUMN imgsearch.image.uri IS 'Where the bytes are: store:<key> in th
 COMMENT ON COLUMN imgsearch.image.sha256 IS 'Digest of the bytes; null until a worker has fetched an http(s) address.';
 COMMENT ON COLUMN imgsearch.image.phash IS 'dHash of the picture (64 bits), for near-duplicates.';
 COMMENT ON COLUMN imgsearch.image.attachment_id IS 'The attached table that this picture comes from; null: it was added by hand.';
+COMMENT ON COLUMN imgsearch.image.incomplete IS 'The file lacks its last bytes. It was embedded, for what is missing hardly shows; upload it again.';
 COMMENT ON COLUMN imgsearch.image.created_at IS 'When the picture was first added.';
 COMMENT ON COLUMN imgsearch.image.updated_at IS 'When the picture itself was last replaced.';
 

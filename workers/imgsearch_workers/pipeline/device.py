@@ -108,6 +108,7 @@ class Device:
                                 sha256=prepared.sha256,
                                 embedding=outcome,
                                 phash=prepared.phash,
+                                incomplete=prepared.incomplete,
                             )
                             for c in claims
                         ]

@@ -123,8 +123,17 @@ class ImageLoop(WorkLoop):
             if found is None or claim.sha256 is None:
                 rest.append(claim)
             else:
-                delivery = Delivery(claim=claim, sha256=claim.sha256, embedding=found.embedding, phash=found.phash)
-                self._completer.put([delivery])
+                self._completer.put(
+                    [
+                        Delivery(
+                            claim=claim,
+                            sha256=claim.sha256,
+                            embedding=found.embedding,
+                            phash=found.phash,
+                            incomplete=found.incomplete,
+                        )
+                    ]
+                )
         return rest
 
     def _settled(self, claims: Sequence[Claim]) -> None:

@@ -30,6 +30,7 @@ class Prepared:
     pixels: Pixels = field(repr=False)
     sha256: bytes
     phash: str
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ class Prefetcher:
             decoded = self._pool.decode(data, thumbnail=self._thumbnails)
         self._keep_thumbnail(digest, decoded)
         phash = f"{decoded.phash:064b}"
-        return Prepared(group=group, pixels=decoded.pixels, sha256=digest, phash=phash)
+        return Prepared(group=group, pixels=decoded.pixels, sha256=digest, phash=phash, incomplete=not decoded.whole)
 
     def _unavailable(self, group: Group, error: StoreError) -> Result:
         code = "store_denied" if isinstance(error, StoreDenied) else "store_unavailable"
