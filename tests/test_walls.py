@@ -14,14 +14,12 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from imgsearch import db, schema
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.errors import DatabaseRights
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
 from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Space
-from tests.answering import answering
 
 Connection = psycopg.Connection[Any]
 TENANTS = [f"tenant{n}" for n in range(50)]
@@ -164,50 +162,6 @@ def test_a_reader_asks_but_neither_writes_nor_reads_what_others_ask(shop: Connec
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute(forbidden)  # type: ignore[arg-type]
-
-
-def test_what_a_neighbour_asked_is_unknown_behind_the_wall(
-    shop: Connection, space: Space, settings: Settings, acting: As
-) -> None:
-    """vec() and embed() know a tenant's own questions; where none is set, a role of one tenant may not ask."""
-    walled = {
-        name: acting("imgsearch_reader", options=f"-c imgsearch.tenant={name}") for name in ("tenant1", "tenant2")
-    }
-    known = "SELECT imgsearch.vec('zebra') IS NOT NULL"
-    with answering(settings, space) as asked:
-        for number, reader in enumerate(walled.values(), 1):
-            with pytest.raises(psycopg.Error, match="no embedding is cached"):
-                reader.execute(known)
-            reader.execute("CALL imgsearch.embed('zebra')")
-            assert len(asked) == number, "each tenant's first question goes to the worker"
-            assert reader.execute(known).fetchone() == (True,)
-            assert reader.execute("SELECT count(*) FROM imgsearch.search('zebra', k => 3)").fetchone() == (3,)
-            reader.execute("CALL imgsearch.embed('zebra')")
-            assert len(asked) == number
-            assert tenants_of(reader, "SELECT tenant_id FROM imgsearch.query_vector") <= {f"tenant{number}"}
-        with pytest.raises(psycopg.Error, match="no embedding is cached"):
-            shop.execute("SELECT imgsearch.vec('zebra')")
-    nobody = acting("imgsearch_reader")
-    assert tenants_of(nobody, "SELECT tenant_id FROM imgsearch.query_vector") == set()
-    with pytest.raises(psycopg.Error, match="none is set"):
-        nobody.execute("CALL imgsearch.embed('zebra')")
-    with pytest.raises(DatabaseRights, match="none is set"):
-        cache.ask(nobody, cache.of_text("zebra"))
-
-
-def test_who_listens_hears_nothing_of_what_is_asked(shop: Connection, space: Space, acting: As) -> None:
-    """Everybody may LISTEN; what is said there is a random number that only the asker can read."""
-    ear = acting("imgsearch_reader", options="-c imgsearch.tenant=tenant2")
-    ear.execute("LISTEN imgsearch_answer; LISTEN imgsearch_query")
-    cache.speak_for(shop, "tenant1")
-    question = cache.of_text("zebra")
-    cache.ask(shop, question)
-    cache.answer(shop, space.space_id, question, FakeEncoder().embed_texts(["zebra"])[0])
-    heard = [one.payload for one in ear.notifies(timeout=5, stop_after=2)]
-    found = cache.look_up(shop, question)
-    assert found is not None
-    assert heard == ["", found.ticket]
-    assert ear.execute("SELECT count(*) FROM imgsearch.query_vector").fetchone() == (0,)
 
 
 def test_a_writer_writes_for_its_tenant_only_and_the_queue_follows(shop: Connection, acting: As) -> None:

@@ -4,7 +4,7 @@
 SELECT s.space_id, s.dimension, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket,
        CASE WHEN s.space_id = (%(known)s::jsonb ->> a.tenant)::integer THEN NULL ELSE q.embedding::text END AS embedding
 FROM imgsearch.space s
-CROSS JOIN (SELECT coalesce(imgsearch.current_tenant(), '') AS tenant) a
+CROSS JOIN (SELECT coalesce(current_setting('imgsearch.tenant', true), '') AS tenant) a  -- written out: inlining current_tenant() costs 0.07 ms
 LEFT JOIN imgsearch.query_vector q ON q.tenant_id = a.tenant AND q.space_id = s.space_id AND q.kind = %(kind)s AND q.key = %(key)s
 WHERE s.state = 'active'
 
