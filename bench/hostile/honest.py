@@ -92,14 +92,14 @@ def new_words(customer: Customer) -> tuple[int, bytes]:
 def photo(customer: Customer) -> tuple[int, bytes]:
     """Search by a photo."""
     body, kind = form({"request": b'{"k": 10}'}, drawn(customer.numbers.randrange(10**6)))
-    return customer.ask("POST", "/v1/search", body, kind)
+    return customer.ask("POST", "/v1/search/upload", body, kind)
 
 
 def upload(customer: Customer) -> tuple[int, bytes]:
     """Add a picture."""
     number = customer.numbers.randrange(10**9)
     body, kind = form({"request": json.dumps({"images": [{"product_id": f"load-{number}"}]}).encode()}, drawn(number))
-    return customer.ask("POST", "/v1/images", body, kind)
+    return customer.ask("POST", "/v1/images/upload", body, kind)
 
 
 def drawn(number: int) -> bytes:

@@ -120,7 +120,7 @@ def _damaged(shop: Shop) -> str:
     customer = Customer(shop, shop.keys["acme write"])
     whole = honest.drawn(int(time.time() * 1000) % 10**9)
     body, kind = honest.form({"request": b'{"images": [{"product_id": "bad"}]}'}, whole[: len(whole) // 2])
-    return str(customer.ask("POST", "/v1/images", body, kind)[0])
+    return str(customer.ask("POST", "/v1/images/upload", body, kind)[0])
 
 
 def _slow(shop: Shop) -> str:
