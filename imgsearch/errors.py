@@ -9,6 +9,8 @@
     │   │   └── UnknownImage               4   404   no such image, or it has no vector yet
     │   ├── FilterError                    2   400   a filter that cannot be understood
     │   ├── AttachmentError                2   400   a table that cannot be attached, or not so
+    │   ├── UnknownKey                     4   404   no API key has this handle
+    │   ├── KeyEnded                       2   401   an API key that was revoked, replaced or has expired
     │   └── CatalogueError                 2   400   a CSV/JSONL catalogue with bad rows
     ├── PictureError                       3   422   this picture will never be embedded (has a code)
     ├── StoreError                         5   503   the picture store is missing something or unreachable
@@ -87,6 +89,19 @@ class FilterError(UsageError):
 
 class AttachmentError(UsageError):
     """The table cannot be attached like this; look at imgsearch.attachments."""
+
+
+class UnknownKey(UsageError):
+    """There is no such API key; see `imgsearch key list`."""
+
+    exit_code = 4
+    http_status = 404
+
+
+class KeyEnded(UsageError):
+    """The API key was revoked, replaced or has expired; make a new one with `imgsearch key create`."""
+
+    http_status = 401
 
 
 class CatalogueError(UsageError):

@@ -148,6 +148,12 @@ class Settings(BaseModel):
         le=720,
         description="addresses of thumbnails work for so many hours at least, and twice as many at most",
     )
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="number of reverse proxies before `imgsearch serve` whose X-Forwarded-For and -Proto are believed",
+    )
     http_cors: Names = Field(
         frozenset(), description="comma-separated origins (https://shop.example) whose pages may call the HTTP API"
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import typer
 
 from imgsearch import db
+from imgsearch.cli import moments
 from imgsearch.cli.console import as_json, errors, output, table
-from imgsearch.errors import UsageError
+from imgsearch.errors import UnknownKey
 from imgsearch.ops import api_keys as keys
 from imgsearch.settings import load_settings
 
-app = typer.Typer(help="Keys of the HTTP API: create, list, revoke.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Keys of the HTTP API: create, rotate, list, revoke.", no_args_is_help=True, rich_markup_mode=None
+)
+EXPIRES = "When it stops working: 90d, 24h, or a date as 2027-01-31 (UTC)."
 
 
 @app.command()
@@ -18,16 +22,33 @@ def create(
     tenant: str = typer.Option(..., help="Whose images the key reaches, and no other's."),
     scope: str = typer.Option("search", help="search, write (also adds and deletes) or admin (also status, metrics)."),
     name: str = typer.Option("", help="What it is for, in your words."),
+    expires: str = typer.Option(None, help=f"{EXPIRES} Without it, never."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Make a key and print it: it is shown this once and kept nowhere."""
+    until = moments.moment(expires) if expires else None
     with db.connect(load_settings(), autocommit=True) as connection:
-        key = keys.create(connection, tenant=tenant, scope=scope, name=name)
-    if json:
-        as_json({"key": key, "handle": key.split("_")[1], "tenant": tenant, "scope": scope})
-        return
-    output.print(key, soft_wrap=True)
-    errors.print("[dim]Keep it: it is not shown again. Send it as: Authorization: Bearer <key>[/]")
+        key = keys.create(connection, tenant=tenant, scope=scope, name=name, expires_at=until)
+        [made] = keys.listed(connection, handle=keys.handle_of(key))
+    _print(key, made, json=json)
+
+
+@app.command()
+def rotate(
+    handle: str = typer.Argument(..., help="The key's handle, as `imgsearch key list` shows it."),
+    grace: str = typer.Option(
+        "24h", help="How long the old key works beside the new one: 30m, 24h, 7d; 0h: not at all."
+    ),
+    expires: str = typer.Option(None, help=f"{EXPIRES} Without it, it lives as long as the old key was to."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Make a new key of the same tenant, scope and name, and let the old one expire after a grace."""
+    beside, until = moments.span(grace), moments.moment(expires) if expires else None
+    with db.connect(load_settings(), autocommit=True) as connection:
+        key = keys.rotate(connection, handle, grace=beside, expires_at=until)
+        [made] = keys.listed(connection, handle=keys.handle_of(key))
+        [old] = keys.listed(connection, handle=keys.handle_of(handle))
+    _print(key, made, json=json, old=old)
 
 
 @app.command("list")
@@ -41,8 +62,18 @@ def list_(
     if json:
         as_json([vars(key) for key in found])
         return
-    rows = [(k.handle, k.tenant_id, k.scope, k.name, f"{k.created_at:%Y-%m-%d}", _ended(k)) for k in found]
-    output.print(table(["handle", "tenant", "scope", "name", "made", "revoked"], rows))
+    rows = [
+        (
+            k.handle,
+            k.tenant_id,
+            k.scope,
+            k.name,
+            _state(k),
+            *map(moments.shown, (k.created_at, k.expires_at, k.last_used_at)),
+        )
+        for k in found
+    ]
+    output.print(table(["handle", "tenant", "scope", "name", "state", "created", "expires", "last used"], rows))
 
 
 @app.command()
@@ -50,16 +81,30 @@ def revoke(
     handle: str = typer.Argument(..., help="The key's handle, as `imgsearch key list` shows it."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
-    """End a key; the next request with it is refused."""
+    """End a key, and every browser that signed in with it; the next request with either is refused."""
     with db.connect(load_settings(), autocommit=True) as connection:
         found = keys.revoke(connection, handle)
     if not found:
-        raise UsageError(f"There is no key {handle!r}; see `imgsearch key list`.")
+        raise UnknownKey(f"There is no key {handle!r}; see `imgsearch key list`.")
     if json:
         as_json({"revoked": handle})
     else:
         output.print("Revoked.")
 
 
-def _ended(key: keys.Listed) -> str:
-    return f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else "–"
+def _print(key: str, made: keys.Listed, *, json: bool, old: keys.Listed | None = None) -> None:
+    if json:
+        document = {"key": key, "handle": made.handle, "tenant": made.tenant_id, "scope": made.scope}
+        replaced = {"replaced": old.handle, "replaced_until": old.expires_at} if old else {}
+        as_json({**document, "expires_at": made.expires_at, **replaced})
+        return
+    output.print(key, soft_wrap=True)
+    errors.print("[dim]Keep it: it is not shown again. Send it as: Authorization: Bearer <key>[/]")
+    ends = f"It expires at {moments.shown(made.expires_at)} UTC." if made.expires_at else "It never expires."
+    errors.print(f"[dim]{ends}[/]")
+    if old:
+        errors.print(f"[dim]The old key {old.handle} works until {moments.shown(old.expires_at)} UTC.[/]")
+
+
+def _state(key: keys.Listed) -> str:
+    return f"replaced by {key.replaced_by}" if key.state == "replaced" else key.state

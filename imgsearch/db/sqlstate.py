@@ -23,6 +23,7 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
     "IM010": errors.AttachmentError,
     "IM020": errors.UsageError,
     "IM021": errors.DatabaseRights,
+    "25006": errors.DatabaseError,
     "42501": errors.DatabaseRights,
     "3F000": errors.SchemaBehind,
     "42P01": errors.SchemaBehind,
@@ -47,6 +48,8 @@ def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
         hint = "Run `imgsearch db upgrade`."
     elif kind is errors.DatabaseRights and not hint:
         hint = "Ask the owner of the database to grant it, or connect as a role that has it."
+    elif error.sqlstate == "25006":
+        hint = "This database only reads, as a standby does; connect to the primary."
     return kind(f"{message}. {hint}" if hint else message)
 
 

@@ -6,13 +6,13 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
 from imgsearch.flask.parser import StrictParser
+from imgsearch.http.limiter import origin
 from imgsearch.http.problem import CONTENT_TYPE, Problem, document
 
 _CODES = {
@@ -32,14 +32,6 @@ class Patience:
     rate: float = 16_000
     idle: float = 60  # seconds between two requests
     farewell: float = 3  # seconds to read on after a refusal: whoever still sends would not see it otherwise
-
-
-def origin(address: str) -> str:
-    """Return whom an address counts as: a customer with IPv6 has 2^64 of them."""
-    if ":" not in address:
-        return address
-    found = IPv6Address(address)
-    return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]

@@ -120,7 +120,12 @@ def create_app(given: Mapping[str, str] | None = None, *, allow_anonymous: bool 
     app = Flask("imgsearch", static_folder=None, template_folder=None)
     app.config.update({f"IMGSEARCH_{key.removeprefix('IMGSEARCH_')}": value for key, value in (given or {}).items()})
     ImageSearch(app, url_prefix="")
-    app.extensions[EXTENSION].allow_anonymous = allow_anonymous
+    state: AppState = app.extensions[EXTENSION]
+    state.allow_anonymous = allow_anonymous
+    if proxies := state.settings.trusted_proxies:
+        from werkzeug.middleware.proxy_fix import ProxyFix
+
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     from imgsearch.page import blueprint as page
 
     app.register_error_handler(Exception, page.failed_anywhere)  # also where no route was found

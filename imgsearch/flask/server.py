@@ -17,7 +17,8 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.wasyncore import close_all
 
-from imgsearch.flask.channel import Channel, Patience, origin
+from imgsearch.flask.channel import Channel, Patience
+from imgsearch.http.limiter import origin
 
 SHARE = 8  # one address may have the eighth part of all connections
 FILES = 3  # that a connection may need: its socket, a long request, a long response
@@ -56,6 +57,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             inbuf_overflow=MEMORY_BYTES,
             asyncore_use_poll=True,  # select() ends at 1,024 files
             ident=None,
+            # Whom to believe is decided in the app, which also refuses an open site to whoever comes by a proxy.
+            clear_untrusted_proxy_headers=False,
         )
         family = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(application, {}, True, listening, adj=adjustments, bind_socket=False, sockinfo=family)

@@ -18,7 +18,7 @@ from imgsearch.db import sql
 from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.flask.extension import create_app
 from imgsearch.flask.server import Server
-from imgsearch.http.access import is_loopback
+from imgsearch.http.cross_site import is_loopback
 from imgsearch.http.state import AppState
 from imgsearch.ops import api_keys as keys
 from imgsearch.settings import Settings, load_settings
@@ -59,7 +59,7 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
 def guard(settings: Settings, host: str) -> bool:
     """Return whether to serve without keys. Raises UsageError for an address that others reach where no key exists."""
     if is_loopback(host):
-        return settings.http_keys == "auto"
+        return settings.http_keys == "auto" and not settings.trusted_proxies  # a proxy brings strangers
     if not _may_have_keys(settings):
         raise UsageError(
             f"{host} can be reached from other machines, and there is no key yet. "
@@ -86,7 +86,7 @@ def _may_have_keys(settings: Settings) -> bool:
     """Return whether a key works; a role that may only look keys up cannot tell: each request then needs one."""
     try:
         with db.connect(settings, autocommit=True) as connection:
-            return any(key.revoked_at is None for key in keys.listed(connection))
+            return any(key.works for key in keys.listed(connection))
     except DatabaseRights:
         return True
 

@@ -1,25 +1,26 @@
-"""Authentication and authorisation: API keys, anonymous use on loopback, cross-site requests, rate limits."""
+"""Authentication and authorisation: API keys, browsers that signed in, anonymous use on loopback, rate limits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from ipaddress import ip_address
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from flask import Response, current_app, g, request
+from psycopg import Connection
 
+from imgsearch.errors import KeyEnded
+from imgsearch.http import cookie, cross_site
 from imgsearch.http.identity import EVERYBODY, Identity
+from imgsearch.http.limiter import origin
 from imgsearch.http.problem import Problem, TooMany, Unauthorized
 from imgsearch.http.state import AppState, app_state
 from imgsearch.ops import api_keys as keys
-from imgsearch.ops.api_keys import Scope
+from imgsearch.ops import page_sessions
+from imgsearch.ops.api_keys import Grant, Scope
 
-COOKIE = "imgsearch_key"
 MISSING_KEY = "Missing API key. Send Authorization: Bearer imgs_…; `imgsearch key create` makes a key."
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+INVALID_KEY = "Invalid API key: it is unknown or was revoked."
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 
@@ -52,19 +53,33 @@ def admit() -> Response | None:
     if request.method == "OPTIONS":
         return None  # a browser asks beforehand, without credentials; flask-cors answers it
     if state.allow_anonymous:
-        _from_this_machine()
+        cross_site.refuse_others_machines()
     if getattr(current_app.view_functions.get(request.endpoint or ""), "imgsearch_public", False) or _is_static():
         return None
-    bearer = request.authorization if request.authorization and request.authorization.type == "bearer" else None
-    if bearer is None and request.method not in _SAFE:
-        from_our_own_page()
-    found = _identify(state, bearer.token if bearer else None)
-    wait = 0.0 if state.allow_anonymous else state.limiter.take(f"{found.tenant or ''}/{found.name}")
-    if wait:
-        raise TooMany(wait)
+    sent = request.authorization
+    key = sent.token if sent and sent.type == "bearer" else None
+    if not key:  # with a key it is a program, or a page that was given one
+        cross_site.refuse(state)
+    found = _identify(state, key)
+    if not state.allow_anonymous:
+        count(state, found)
     g.imgsearch_identity = found
     _ = state.secret  # read once, before a connection is held
     return None
+
+
+def count(state: AppState, who: Identity) -> None:
+    """Count a request of somebody. Raises TooMany."""
+    wait = state.limiter.take(f"{who.tenant or ''}/{who.name}")
+    if wait:
+        raise TooMany(wait)
+
+
+def count_address(state: AppState, what: str) -> None:
+    """Count a request of nobody we know, by where it comes from; in this process alone. Raises TooMany."""
+    wait = state.by_address.take(f"{what}/{_origin()}")
+    if wait:
+        raise TooMany(wait, "Too many requests from this address")
 
 
 def me() -> Identity:
@@ -85,7 +100,7 @@ def tenant_of(wanted: str | None) -> str | None:
     return mine
 
 
-def _identify(state: AppState, token: str | None) -> Identity:
+def _identify(state: AppState, key: str | None) -> Identity:
     if state.allow_anonymous:
         return EVERYBODY
     if state.identify is not None:
@@ -93,59 +108,58 @@ def _identify(state: AppState, token: str | None) -> Identity:
         if found is None:
             raise Unauthorized("Not signed in: the application did not identify you.")
         return found
-    key = token or (None if _is_api() else request.cookies.get(COOKIE))
-    if not key:
+    session = None
+    if key:
+        grant = grant_of(state, key)
+    elif not _is_api() and (session := cookie.token()):
+        grant = signed_in(state, session)
+    else:
+        count_address(state, "nobody")
         raise Unauthorized(MISSING_KEY)
-    grant = grant_of(state, key)
-    if grant is None:
-        raise Unauthorized("Invalid API key: it is unknown or was revoked.")
+    g.imgsearch_used = (grant.handle, page_sessions.digest_of(session) if session else None)
+    return identity_of(grant)
+
+
+def identity_of(grant: Grant) -> Identity:
+    """Return who holds a key: browsers that signed in with it are limited together with it."""
     return Identity(tenant=grant.tenant_id, scope=grant.scope, name=grant.handle)
 
 
-def grant_of(state: AppState, key: str) -> keys.Grant | None:
-    """Return what a key is worth, None for a wrong one. Raises TooMany for an address that tries many wrong ones."""
-    address = request.remote_addr or ""
-    wait = state.limiter.may_try(address, key)
+def grant_of(state: AppState, key: str) -> Grant:
+    """Return what a key is worth. Raises Unauthorized, TooMany for an address that tries many wrong ones."""
+    look = (lambda connection: keys.check(connection, key)) if keys.parts(key) else None
+    return _looked_up(state, key, look, INVALID_KEY)
+
+
+def signed_in(state: AppState, token: str) -> Grant:
+    """Return what a browser's session is worth. Raises Unauthorized, TooMany."""
+    known = page_sessions.is_well_formed(token)
+    look = (lambda connection: page_sessions.find(connection, token)) if known else None
+    return _looked_up(state, token, look, "Your session has ended; sign in again.")
+
+
+def _looked_up(
+    state: AppState, secret: str, look: Callable[[Connection[Any]], Grant | None] | None, wrong: str
+) -> Grant:
+    """Return what a secret is worth; the database is asked only for what could be one, and not for too many."""
+    here = _origin()
+    wait = state.limiter.may_try(here, secret)
     if wait:
         raise TooMany(wait, "Too many invalid API keys from this address")
-    grant = state.sessions.ask(lambda connection: keys.check(connection, key)) if keys.is_well_formed(key) else None
-    state.limiter.tried(address, key, worked=grant is not None)
+    grant: Grant | None = None
+    refusal = Unauthorized(wrong)
+    try:
+        grant = state.sessions.ask(look) if look else None
+    except KeyEnded as ended:  # said to nobody but who has the right secret
+        refusal = Unauthorized(str(ended), "key_expired")
+    state.limiter.tried(here, secret, worked=grant is not None)
+    if grant is None:
+        raise refusal
     return grant
 
 
-def _from_this_machine() -> None:
-    """Refuse requests through a proxy or by another host name (DNS rebinding)."""
-    if any(name in request.headers for name in _FORWARDED):
-        detail = "Without API keys only this machine is served; behind a proxy set IMGSEARCH_HTTP_KEYS=required."
-        raise Problem(403, "not_local", detail)
-    try:
-        host = urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        host = ""
-    if not is_loopback(host):
-        raise Problem(403, "not_local", "Without API keys only this machine is served; open it as http://127.0.0.1.")
-
-
-def from_our_own_page() -> None:
-    """Refuse forms of other web sites (CSRF)."""
-    fetch_site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if fetch_site is not None:
-        good = fetch_site in {"same-origin", "none"}
-    else:
-        good = origin is None or urlsplit(origin).netloc == request.host
-    if not good:
-        raise Problem(403, "cross_site", "Cross-site request refused; use the page itself, or send an API key.")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def _origin() -> str:
+    return origin(request.remote_addr or "")  # a Unix socket has none
 
 
 def _is_static() -> bool:

@@ -65,7 +65,11 @@ def after(response: Response) -> Response:
         response.headers.setdefault(name, value)
     response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers.setdefault("Cache-Control", "no-store")
-    app_state().metrics.ended(request.endpoint, response.status_code, g.pop("imgsearch_began", None))
+    state = app_state()
+    state.metrics.ended(request.endpoint, response.status_code, g.pop("imgsearch_began", None))
+    used: tuple[str, bytes | None] | None = g.pop("imgsearch_used", None)
+    if used and state.last_use.is_due(*used):
+        response.call_on_close(lambda: state.last_use.note(*used))  # the answer is under way by then
     return response
 
 

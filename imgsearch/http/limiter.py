@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
+from ipaddress import IPv6Address
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,18 @@ class Limiter:
                     ) from error
                 self._shared = SlidingWindowCounterRateLimiter(store)
             return self._shared
+
+
+def origin(address: str) -> str:
+    """Return whom an address counts as: a customer with IPv6 has 2^64 of them."""
+    host = address.partition(":")[0] if address.count(":") == 1 else address  # some proxies write the port too
+    if ":" not in host:
+        return host
+    try:
+        found = IPv6Address(host)
+    except ValueError:  # a proxy's word, whatever it is
+        return host
+    return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
 
 
 def _requests(per_second: float) -> RateLimitItem:

@@ -121,7 +121,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         name="get_health", summary="Whether this process is alive.", tag="operation", response=responses.Alive
     ),
     ("/readyz", "get"): Operation(
-        name="get_readiness", summary="Whether searches can be served.", tag="operation", response=responses.Ready
+        name="get_readiness",
+        summary="Whether searches can be served.",
+        tag="operation",
+        response=responses.Ready,
+        problems=(429,),
     ),
     ("/metrics", "get"): Operation(
         name="get_metrics", summary="The same as status, for Prometheus.", tag="operation", scope="admin"
@@ -129,7 +133,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
 }
 WHY = {
     400: "The request is invalid; code, detail and errors say where.",
-    401: "Missing or invalid API key.",
+    401: "Missing, invalid or expired API key.",
     403: "The API key lacks the scope, or reaches another tenant.",
     404: "Image not found.",
     405: "Method not allowed.",

@@ -46,8 +46,8 @@ class Problem(Exception):
 class Unauthorized(Problem):
     """Missing or invalid API key."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(401, "unauthorized", detail)
+    def __init__(self, detail: str, code: str = "unauthorized") -> None:
+        super().__init__(401, code, detail)
         self.headers["WWW-Authenticate"] = "Bearer"
 
 

@@ -69,7 +69,7 @@ class Sessions:
             finally:
                 _give_back(pool, connection)
 
-    def ask(self, question: Callable[[Connection[Any]], T]) -> T:
+    def ask(self, question: Callable[[Connection[Any]], T], *, patience: float = PATIENCE) -> T:
         """Return what one statement outside any transaction finds. Raises DatabaseUnreachable, DatabaseError."""
 
         def alone(connection: Connection[Any]) -> T:
@@ -77,7 +77,7 @@ class Sessions:
             return question(connection)
 
         with translated():
-            pool, connection, found = self._lend(alone, PATIENCE)
+            pool, connection, found = self._lend(alone, patience)
             _give_back(pool, connection)
             return found
 

@@ -12,8 +12,10 @@ from flask import current_app
 from imgsearch.db import sql
 from imgsearch.errors import SettingsError
 from imgsearch.http.identity import Identity
+from imgsearch.http.last_use import LastUse
 from imgsearch.http.limiter import Limiter
 from imgsearch.http.metrics import RequestMetrics
+from imgsearch.http.recent import Recent
 from imgsearch.http.sessions import PATIENCE, Sessions
 from imgsearch.ingest import upload, wakeup
 from imgsearch.servers import database_url, redis_url
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 EXTENSION = "imgsearch"
+READINESS_SECONDS = 1.0  # how long an answer of /readyz is repeated
 
 
 @dataclass
@@ -35,14 +38,20 @@ class AppState:
     url_prefix: str = ""
     allow_anonymous: bool = False
     limiter: Limiter = field(init=False)
+    by_address: Limiter = field(init=False)
     metrics: RequestMetrics = field(default_factory=RequestMetrics)
     sessions: Sessions = field(init=False)
+    last_use: LastUse = field(init=False)
+    readiness: Recent[dict[str, bool]] = field(init=False)
     _secret: bytes = field(default=b"", init=False)
 
     def __post_init__(self) -> None:
         shared = self.settings.http_rate_store == "redis"
         self.limiter = Limiter(self.settings.http_rate, lambda: redis_url(self.settings) if shared else "")
+        self.by_address = Limiter(self.settings.http_rate)  # strangers cost Redis nothing either
         self.sessions = Sessions(lambda: database_url(self.settings))
+        self.last_use = LastUse(self.sessions.ask)
+        self.readiness = Recent(READINESS_SECONDS)
 
     @property
     def store(self) -> Store:

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, render_template, url_for
 
 from imgsearch.errors import ImgsearchError
-from imgsearch.http import access
+from imgsearch.http import access, cookie, cross_site
 from imgsearch.http.problem import Problem
 from imgsearch.http.problem import response as as_document
 from imgsearch.http.state import AppState, app_state
@@ -48,11 +48,17 @@ def _version(name: str) -> str:
 def failed(found: Problem) -> Response:
     """Return an error as a page; whoever is not known is asked for a key."""
     state = app_state()
+    if found.code == cross_site.CODE and not cross_site.is_navigation():
+        return as_document(found)  # a part of another site's page: nobody would see a page of ours
     signed_out = found.status == 401 and state.identify is None
+    ended = signed_out and cookie.token() is not None
+    shown = {"problem": found, "signed_out": signed_out, "wrong": found.detail if ended else None}
     try:
-        html = render_template("imgsearch/error.html", **frame(state), problem=found, signed_out=signed_out)
+        html = render_template("imgsearch/error.html", **frame(state), **shown)
     except ImgsearchError:  # not even the frame can be made: say it plainly
         return as_document(found)
     made = Response(html, found.status)
     made.headers.update({name: value for name, value in found.headers.items() if name != "WWW-Authenticate"})
+    if ended:
+        cookie.drop(made)
     return made

@@ -1,4 +1,4 @@
-"""Signing in to the page with a key, kept in a cookie that no script reads and no other site sends along."""
+"""Signing in to the page: a key is exchanged for a session, and the browser keeps that one's token, never the key."""
 
 from __future__ import annotations
 
@@ -7,38 +7,58 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
-from imgsearch.http import access
+from imgsearch.http import access, cookie, cross_site
+from imgsearch.http.problem import Problem, Unauthorized
 from imgsearch.http.state import AppState, app_state
+from imgsearch.ops import page_sessions
 from imgsearch.page.frame import frame
 
 
 def mount(blueprint: Blueprint) -> None:
     """Add the routes."""
 
-    @access.public
-    def enter() -> Any:
-        state, key = app_state(), request.form.get("key", "").strip()
-        access.from_our_own_page()
-        onward = _inside(state, request.form.get("next", ""))
+    blueprint.add_url_rule("/sign-in", "sign_in", access.public(enter), methods=["POST"])
+    blueprint.add_url_rule("/sign-out", "sign_out", access.public(leave), methods=["POST"])
+
+
+def enter() -> Any:
+    """Exchange a key for a session, and go on to where the browser was."""
+    state, key = app_state(), request.form.get("key", "").strip()
+    cross_site.refuse(state)
+    onward = _inside(state, request.form.get("next", ""))
+    try:
         grant = access.grant_of(state, key)
-        if grant is None:
-            wrong = "Invalid API key: it is unknown or was revoked."
-            html = render_template("imgsearch/error.html", **frame(state), signed_out=True, wrong=wrong, next=onward)
-            return Response(html, 401)
-        left = redirect(onward, 303)
-        path = state.url_prefix or "/"
-        left.set_cookie(access.COOKIE, key, httponly=True, samesite="Lax", secure=request.is_secure, path=path)
-        return left
+        access.count(state, access.identity_of(grant))
+        token = state.sessions.ask(lambda connection: page_sessions.begin(connection, key))
+        if token is None:  # it ended just now
+            raise Unauthorized(access.INVALID_KEY)
+    except Unauthorized as refused:
+        shown = {"signed_out": True, "wrong": refused.detail, "next": onward}
+        return Response(render_template("imgsearch/error.html", **frame(state), **shown), 401)
+    _end_session(state)  # one that this browser had before
+    left = redirect(onward, 303)
+    cookie.keep(left, token)
+    return left
 
-    @access.public
-    def leave() -> Any:
-        access.from_our_own_page()
-        left = redirect(url_for("imgsearch_page.show"), 303)
-        left.delete_cookie(access.COOKIE, path=app_state().url_prefix or "/")
-        return left
 
-    blueprint.add_url_rule("/sign-in", "sign_in", enter, methods=["POST"])
-    blueprint.add_url_rule("/sign-out", "sign_out", leave, methods=["POST"])
+def leave() -> Any:
+    """End the session: the token is worth nothing any more, wherever else it was kept."""
+    state = app_state()
+    cross_site.refuse(state)
+    _end_session(state)
+    left = redirect(url_for("imgsearch_page.show"), 303)
+    cookie.drop(left)
+    return left
+
+
+def _end_session(state: AppState) -> None:
+    token = cookie.token()
+    if token and state.identify is None and not state.allow_anonymous:
+        try:
+            access.signed_in(state, token)
+        except Problem:
+            return
+        state.sessions.ask(lambda connection: page_sessions.end(connection, token))
 
 
 def _inside(state: AppState, wanted: str) -> str:

@@ -16,7 +16,6 @@ from flask.testing import FlaskClient
 
 from imgsearch.errors import UsageError
 from imgsearch.flask import Identity, ImageSearch, create_app
-from imgsearch.http import access
 from imgsearch.ops import api_keys as keys
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
@@ -48,7 +47,8 @@ def test_without_a_key_or_with_a_wrong_one_nothing_is_answered(
         answer = client.post("/v1/search", json={"text": "red shoe"}, headers=headers)
         problem(answer, 401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
-    client.set_cookie("imgsearch_key", good)
+    client.post("/sign-in", data={"key": good})
+    assert client.get("/").status_code == 200
     problem(client.post("/v1/search", json={"text": "red shoe"}), 401, "unauthorized")
     assert client.post("/v1/search", json={"text": "red shoe"}, headers=with_key(good)).status_code == 200
 
@@ -168,7 +168,7 @@ def test_ten_thousand_attempts_reach_no_other_tenant(
             leaks += len(shown - seen)
 
     visitor = client.application.test_client()
-    visitor.set_cookie(access.COOKIE, headers["Authorization"].removeprefix("Bearer "))
+    visitor.post("/sign-in", data={"key": headers["Authorization"].removeprefix("Bearer ")})
     total = int(os.environ.get("TENANT_ATTEMPTS", "400"))
     while attempts < total:
         dice.choice([search, image, thumbnail, thumbnail, guess, page])()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Event, Thread
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from flask import Flask
 from imgsearch.errors import SettingsError, UsageError
 from imgsearch.flask import Identity, ImageSearch, create_app
 from imgsearch.http.limiter import GUESSES, Limiter
+from imgsearch.http.recent import Recent
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
 from tests.http.conftest import problem, with_key
@@ -72,6 +74,96 @@ def test_wrong_keys_stop_costing_look_ups_and_shut_out_nobody_else(
         assert other.status_code == 200
         assert client.post("/sign-in", data={"key": f"imgs_{1:012x}_{'C' * 43}"}).status_code == 429
         app.extensions["imgsearch"].close()
+
+
+def test_what_could_not_be_a_key_is_not_looked_up_and_counts_all_the_same(settings: Settings, shop: list[int]) -> None:
+    with through_proxy(settings.database_url) as wire:
+        app = create_app(with_settings(settings, DATABASE_URL=wire.url, HTTP_RATE="3").environment())
+        client = app.test_client()
+        codes = [client.get("/v1/status", headers=with_key(f"nonsense{n}")).status_code for n in range(GUESSES + 5)]
+        assert codes == [401] * GUESSES + [429] * 5
+        codes = [client.get("/v1/status", environ_base={"REMOTE_ADDR": "10.0.0.1"}).status_code for _ in range(9)]
+        assert codes == [401] * 6 + [429] * 3, "no key at all: twice the rate of a key in one go"
+        visitor = {"environ_base": {"REMOTE_ADDR": "10.0.0.2"}, "headers": {"Accept": "text/html"}}
+        codes = [client.get("/", **visitor).status_code for _ in range(9)]  # type: ignore[arg-type]
+        assert codes == [401] * 6 + [429] * 3, "the page too"
+        client.set_cookie("imgsearch_session", "nonsense")
+        other = {**visitor, "environ_base": {"REMOTE_ADDR": "10.0.0.3"}}
+        assert client.get("/", **other).status_code == 401  # type: ignore[arg-type]
+        assert wire.trips == 0
+        app.extensions["imgsearch"].close()
+
+
+def test_guessed_sessions_stop_costing_look_ups(settings: Settings, shop: list[int]) -> None:
+    with through_proxy(settings.database_url) as wire:
+        app = create_app(with_settings(settings, DATABASE_URL=wire.url).environment())
+        codes = []
+        for n in range(GUESSES + 3):
+            client = app.test_client()
+            client.set_cookie("imgsearch_session", f"{n:043d}")
+            codes.append(client.get("/").status_code)
+        assert codes == [401] * GUESSES + [429] * 3
+        before = wire.trips
+        client.set_cookie("imgsearch_session", "A" * 43)
+        assert client.get("/").status_code == 429
+        client.post("/sign-out")
+        assert wire.trips == before
+        app.extensions["imgsearch"].close()
+
+
+def test_addresses_of_one_customer_are_counted_together(settings: Settings) -> None:
+    app = create_app(with_settings(settings, HTTP_RATE="1").environment())
+    client = app.test_client()
+
+    def ask(address: str) -> int:
+        return client.get("/v1/status", environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert [ask(f"2001:db8::{n}") for n in range(1, 4)] == [401, 401, 429], "the network that one customer has"
+    assert ask("2001:db8:0:1::1") == 401
+    assert [ask("::ffff:10.0.0.9"), ask("10.0.0.9"), ask("10.0.0.9")] == [401, 401, 429]
+    assert ask("") == 401
+
+
+def test_readiness_costs_one_look_a_second_whoever_asks(settings: Settings, shop: list[int]) -> None:
+    with through_proxy(settings.database_url) as wire:
+        app = create_app(with_settings(settings, DATABASE_URL=wire.url, HTTP_RATE="20").environment())
+
+        def ask(address: str) -> int:
+            return app.test_client().get("/readyz", environ_base={"REMOTE_ADDR": address}).status_code
+
+        assert ask("10.0.0.1") in {200, 503}
+        app.extensions["imgsearch"].readiness = Recent(60.0)
+        ask("10.0.0.1")
+        before = wire.trips
+        codes = [ask("10.0.0.1") for _ in range(50)]
+        assert 429 in codes
+        assert ask("10.0.0.2") != 429
+        assert wire.trips == before
+        app.extensions["imgsearch"].close()
+
+
+def test_while_one_looks_the_others_are_told_what_was_seen_last() -> None:
+    looks: list[int] = []
+    going, ended = Event(), Event()
+    recent: Recent[int] = Recent(0.0)
+
+    def slowly() -> int:
+        going.set()
+        assert ended.wait(30)
+        looks.append(2)
+        return 2
+
+    assert recent.get(lambda: 1) == 1
+    slow = Thread(target=recent.get, args=(slowly,))
+    slow.start()
+    assert going.wait(30)
+    assert recent.get(lambda: looks.append(3) or 3) == 1
+    ended.set()
+    slow.join()
+    assert looks == [2]
+    with pytest.raises(ZeroDivisionError):
+        recent.get(lambda: 1 // 0)
+    assert recent.get(lambda: 4) == 4, "a look that failed holds nobody up"
 
 
 def test_a_limit_is_shared_through_redis_and_outlives_its_failure(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from statistics import median
 
 import pytest
 from flask import Flask
@@ -39,6 +40,26 @@ def test_a_cached_text_query_waits_five_times_for_the_database(
     for _ in range(10):
         assert client.post("/v1/search", json=asked, headers=headers).get_json()["rows"]
     assert (wire.trips - before) / 10 <= 5
+
+
+def test_a_signed_in_browser_waits_once_more_than_anybody_on_an_open_page(
+    far: Flask, settings: Settings, wire: Wire, shop: list[int], key_of: Callable[..., str]
+) -> None:
+    """The session is one look-up, as a key is: what the page asks beside it does not grow."""
+    open_page = create_app(with_settings(settings, DATABASE_URL=wire.url).environment(), allow_anonymous=True)
+    cost = []
+    for app in (open_page, far):
+        client = app.test_client()
+        client.post("/sign-in", data={"key": key_of("acme")})
+        trips = []
+        for _ in range(15):
+            before = wire.trips
+            with client.get("/?q=red+shoe&tenant=acme") as answer:
+                assert answer.status_code == 200
+            trips.append(wire.trips - before)
+        cost.append(median(trips))  # the first are dearer: statements are prepared, the use of the key is noted
+    open_page.extensions["imgsearch"].close()
+    assert cost[1] == cost[0] + 1
 
 
 def test_a_restarted_database_costs_no_request(

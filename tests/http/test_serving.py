@@ -1,4 +1,4 @@
-"""Where the service listens and for whom, and how keys are made, as a person at a terminal meets it."""
+"""Where the service listens and for whom, as a person at a terminal meets it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -32,8 +33,13 @@ def test_another_address_than_loopback_needs_keys_and_a_wall(
     for host in ("0.0.0.0", "::", "192.168.1.5", "shop.example"):  # noqa: S104
         with pytest.raises(UsageError, match="imgsearch key create"):
             serving.guard(settings, host)
+    ended = keys.rotate(connection, key_of("acme"), grace=timedelta())
+    keys.revoke(connection, ended)
+    with pytest.raises(UsageError, match="imgsearch key create"):
+        serving.guard(settings, "0.0.0.0")  # noqa: S104  # there are keys, and none works
     key_of("acme")
     assert serving.guard(settings, "0.0.0.0") is False  # noqa: S104
+    assert serving.guard(with_settings(settings, TRUSTED_PROXIES="1"), "127.0.0.1") is False, "a proxy brings strangers"
     connection.execute("DROP ROLE IF EXISTS alone")
     connection.execute("CREATE ROLE alone LOGIN IN ROLE imgsearch_admin")
     alone = with_settings(settings, DATABASE_URL=settings.database_url.replace("postgres@", "alone@"))
@@ -71,22 +77,3 @@ def test_serve_listens_says_so_and_leaves_when_asked(environment: dict[str, str]
         process.terminate()
         assert process.wait(10) == 0
     assert not (settings.home / "page.url").exists()
-
-
-@pytest.mark.slow
-def test_the_command_line_makes_lists_and_ends_keys(environment: dict[str, str], connection: Connection) -> None:
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "imgsearch", "key", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    made = run("create", "--tenant", "acme", "--scope", "write", "--name", "shop")
-    key = made.stdout.strip()
-    grant = keys.check(connection, key)
-    assert grant is not None
-    assert (grant.tenant_id, grant.scope, grant.name) == ("acme", "write", "shop")
-    shown = run("list").stdout
-    assert grant.handle in shown
-    assert key.split("_", 2)[2] not in shown
-    assert run("revoke", grant.handle).stdout.strip() == "Revoked."
-    assert keys.check(connection, key) is None
-    assert run("revoke", "nobody").returncode == 2

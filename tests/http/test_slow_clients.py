@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from imgsearch.flask.channel import Patience, origin
+from imgsearch.flask.channel import Patience
 from tests.http.conftest import Address, on_a_socket
 from tests.processes import eventually
 

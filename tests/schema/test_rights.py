@@ -29,6 +29,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "schema_version": (READ, READ, READ),
     "attachment": (set(), set(), READ),
     "api_key": (set(), set(), set()),
+    "page_session": (set(), set(), set()),
     "http_secret": (set(), set(), set()),
 }
 PRIVILEGED: dict[str, set[str]] = {
@@ -36,8 +37,13 @@ PRIVILEGED: dict[str, set[str]] = {
     "activate_space": {"imgsearch_worker"},
     "requeue": {"imgsearch_worker"},
     "refetch": {"imgsearch_worker"},
-    "find_api_key": {"imgsearch_reader", "imgsearch_writer"},
+    "check_api_key": {"imgsearch_reader", "imgsearch_writer"},
+    "note_key_use": {"imgsearch_reader", "imgsearch_writer"},
+    "begin_session": {"imgsearch_reader", "imgsearch_writer"},
+    "find_session": {"imgsearch_reader", "imgsearch_writer"},
+    "end_session": {"imgsearch_reader", "imgsearch_writer"},
     "link_secret": {"imgsearch_reader", "imgsearch_writer"},
+    "sweep_sessions": {"imgsearch_worker"},
     "repair_violations": set(),
     "promote_attribute": set(),
     "demote_attribute": set(),

@@ -13,7 +13,7 @@ from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError
 from imgsearch.ingest import queue, upload
 from imgsearch.ingest.wakeup import TASKS
-from imgsearch.ops import metrics
+from imgsearch.ops import metrics, page_sessions
 from imgsearch.settings import process_settings
 from imgsearch_workers.process.listener import Listener
 
@@ -48,13 +48,14 @@ def wake_queries() -> None:
 
 
 def sweep() -> None:
-    """Catch what every net above let through: lost jobs, silent workers, old questions, a sample grown old."""
+    """Catch what every net above let through: lost jobs, silent workers, old questions and sessions, an old sample."""
     settings = process_settings()
     try:
         with db.connect(settings, autocommit=True) as connection:
             queue.rescue(connection, max_attempts=settings.max_attempts)
             queue.enqueue_missing(connection)
             sql.run(connection, "query_cache", "forget", {"days": FORGET_DAYS})
+            page_sessions.sweep(connection)
             sql.run(connection, "maintenance", "refresh_sample")
     except (psycopg.Error, ImgsearchError) as error:
         log.warning("the sweep comes again in a minute: %s", error)
