@@ -1,4 +1,4 @@
-"""Signing in: a browser keeps a session and never the key, the session ends when it should, and TLS alone carries it."""
+"""Signing in: a browser keeps a session, never the key; it ends when it should; where TLS is, TLS alone carries it."""
 
 from __future__ import annotations
 
