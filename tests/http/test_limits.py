@@ -12,7 +12,7 @@ from flask import Flask
 
 from imgsearch.errors import SettingsError, UsageError
 from imgsearch.flask import Identity, ImageSearch, create_app
-from imgsearch.http.limiter import GUESSES, Limiter
+from imgsearch.http.limiter import GUESSES, Limiter, origin
 from imgsearch.http.recent import Recent
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
@@ -109,6 +109,14 @@ def test_guessed_sessions_stop_costing_look_ups(settings: Settings, shop: list[i
         client.post("/sign-out")
         assert wire.trips == before
         app.extensions["imgsearch"].close()
+
+
+def test_an_ipv6_customer_is_one_address() -> None:
+    assert origin("2001:db8::1:2:3:4") == origin("2001:db8::ffff:1:2:3") != origin("2001:db8:0:1::1")
+    assert origin("::ffff:192.0.2.1") == origin("192.0.2.1") == "192.0.2.1"
+    assert origin("fe80::1%eth0") == "fe80::"
+    for given, counted in (("192.0.2.1:80", "192.0.2.1"), ("unknown", "unknown"), ("a::b::c", "a::b::c"), ("", "")):
+        assert origin(given) == counted
 
 
 def test_addresses_of_one_customer_are_counted_together(settings: Settings) -> None:

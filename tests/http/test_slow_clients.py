@@ -141,9 +141,3 @@ def test_one_address_has_its_share_and_a_full_house_makes_room() -> None:
         assert eventually(lambda: not any(is_cut(one) for one in others))
         assert get(place) == 200, "sixteen are there, and one more"
         assert eventually(lambda: is_cut(greedy[0])), "the one that was there for longest made room"
-
-
-def test_an_ipv6_customer_is_one_address() -> None:
-    assert origin("2001:db8::1:2:3:4") == origin("2001:db8::ffff:1:2:3") != origin("2001:db8:0:1::1")
-    assert origin("::ffff:192.0.2.1") == origin("192.0.2.1") == "192.0.2.1"
-    assert origin("fe80::1%eth0") == "fe80::"
