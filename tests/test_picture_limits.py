@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from imgsearch.errors import PictureError
 from imgsearch.picture import DEFAULT_LIMITS, Header, Limits, inspect
+from imgsearch.picture.limits import STATED
 from tests.drawn import encoded, png, scene
 
 SIZE = 64
@@ -107,3 +109,9 @@ def test_an_animation_costs_its_first_frame_only(width: int, height: int, frames
     assert inspect(data) == Header("GIF", width, height, frames)
     assert pool.decode(data).pixels[5, 5].tolist() == list(WARM)
     assert refused(start + frame * 1_000 + end).code == "too_many_pixels"
+
+
+def test_the_documents_state_the_limits() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "pictures.md").read_text()
+    assert STATED in text
+    assert "At most 25 MiB; a JPEG of at most 120 million pixels, others of 64 million or less" in STATED

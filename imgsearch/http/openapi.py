@@ -16,6 +16,7 @@ from imgsearch.http import access, caps, examples, responses
 from imgsearch.http.operations import OPERATIONS, WHY, Form, Operation
 from imgsearch.http.state import app_state
 from imgsearch.picture.formats import ACCEPTED
+from imgsearch.picture.limits import STATED
 
 Json = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
@@ -30,7 +31,7 @@ _FILE = {  # binary: what every generator takes for a file
     "type": "string",
     "format": "binary",
     "minLength": 1,
-    "description": f"A picture: {ACCEPTED}.",
+    "description": f"A picture: {ACCEPTED}. {STATED}.",
 }
 _SCOPES = {
     "search": "search, embed, and look at images",

@@ -33,6 +33,11 @@ DEFAULT_LIMITS = Limits()
 # A JPEG is decoded to a fraction of its size and may have all that the default allows; others are decoded whole.
 MOST_PIXELS = 64_000_000
 _MOST_PIXELS: Mapping[str, int] = MappingProxyType({"JPEG": DEFAULT_LIMITS.max_pixels})
+STATED = (
+    f"At most {DEFAULT_LIMITS.max_bytes >> 20} MiB; a JPEG of at most {DEFAULT_LIMITS.max_pixels // 1_000_000} million "
+    f"pixels, others of {MOST_PIXELS // 1_000_000} million or less; sides to {DEFAULT_LIMITS.max_side:,} pixels; "
+    f"animations of {DEFAULT_LIMITS.max_frames:,} frames"
+)
 _LONGEST_SIDE: Mapping[str, int] = MappingProxyType({"WEBP": 16_383, "AVIF": 32_768})  # what the formats or codecs hold
 
 # Bytes per pixel at the worst moment of decoding (`python -m bench.large_pictures`). A JPEG reckons its own.
