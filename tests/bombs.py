@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from tests.drawn import chunk, encoded, png, scene
+from tests.rare_bombs import rare_bombs
 
 MANY = 10_000
 Bomb = tuple[str, bytes, str | None]
@@ -25,6 +26,7 @@ def bombs() -> Iterator[Bomb]:
     yield from _many_small_parts()
     yield from _tiff_directories()
     yield from _lying_containers()
+    yield from rare_bombs()
     yield from _lying_notes()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import platform
 import signal
 import socket
 import sys
@@ -25,6 +26,30 @@ def _spin() -> object:
         pass
 
 
+def _clone(number: int, flags: int) -> int:
+    pid = ctypes.CDLL(None, use_errno=True).syscall(number, flags, 0, 0, 0, 0)
+    if pid == 0:
+        os._exit(0)
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), "clone")
+    return int(pid)
+
+
+def _threads() -> int:
+    """Start threads that stay, until no more are to be had."""
+    import threading
+
+    stay, count = threading.Event(), 0
+    threading.stack_size(32_768)
+    try:
+        while True:
+            threading.Thread(target=stay.wait, daemon=True).start()
+            count += 1
+    except RuntimeError:
+        stay.set()
+    return count
+
+
 HEAVY = ("PIL", "torch", "numpy", "psycopg", "redis", "celery", "sqlalchemy", "httpx")
 
 TRICKS: dict[str, Callable[[], object]] = {
@@ -41,8 +66,11 @@ TRICKS: dict[str, Callable[[], object]] = {
     "remove a file": lambda: Path("/tmp/imgsearch-evil-victim").unlink(),
     "open a socket": lambda: socket.socket(),
     "fork": os.fork,
+    "clone like a fork": lambda: _clone(56 if platform.machine() == "x86_64" else 220, 17),
+    "clone3": lambda: _clone(435, 0),
     "run a program": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606
     "signal the parent": lambda: os.kill(os.getppid(), signal.SIGTERM),
+    "threads without end": lambda: _threads(),
     "list a folder": lambda: len(list(Path("/").iterdir())),
 }
 

@@ -6,14 +6,19 @@ import random
 import struct
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 from PIL import Image
 
+from bench import written
+from bench.kinds import jxl
 from tests.drawn import P3, encoded, profile, scene, turned
+
+HEIC = Path(__file__).parent / "pictures"
 
 
 def healthy() -> list[bytes]:
-    """Some forty pictures: every format in the modes it knows, with EXIF, profiles, animation, interlacing."""
+    """Some sixty pictures: every format in the modes it knows, with EXIF, profiles, animation, interlacing."""
     small, grey = scene(48, 32), scene(40, 24).convert("L")
     frames = [Image.new("RGB", (20, 16), colour) for colour in ("red", "lime", "blue")]
     clear = small.convert("RGBA")
@@ -52,6 +57,14 @@ def healthy() -> list[bytes]:
     ]
     files += [encoded(small, "TIFF", compression=f"tiff_{kind}") for kind in ("lzw", "adobe_deflate", "jpeg")]
     files += [encoded(grey.convert("1"), "TIFF", compression=kind) for kind in ("group3", "group4", "packbits")]
+    files += [encoded(small, kind) for kind in ("JPEG2000", "TGA", "ICO", "PPM", "QOI")]
+    files += [
+        encoded(small.quantize(16), "TGA", compression="tga_rle"),
+        written.psd(clear),
+        written.psd(small, packed=True),
+    ]
+    files += [written.icon(small), written.text_ppm(small), jxl(clear), jxl(small, level=90, usecontainer=True)]
+    files += [(HEIC / f"{name}.heic").read_bytes() for name in ("alpha", "turn6", "ten_bits", "burst")]
     files += [turned(small, 6, kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")]
     return files
 

@@ -49,7 +49,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             ("image/jxl",),
             "FF 0A, or box `JXL `",
             "imagecodecs (libjxl)",
-            "24 million pixels; first frame",
+            "first frame",
             extra="jxl",
         ),
         "TIFF": Format("TIFF", (".tif", ".tiff"), ("image/tiff",), "`II*`, `MM*`", "Pillow (libtiff)", "first page"),

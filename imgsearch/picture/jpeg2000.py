@@ -5,6 +5,7 @@ Of the boxes only those that say how to show the picture are kept; Pillow walks 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from struct import unpack_from
 
 from imgsearch.picture.boxes import boxes
@@ -14,6 +15,8 @@ from imgsearch.picture.container import Container
 _MOST_TILES = 4_096  # each costs OpenJPEG tables of its own
 _MOST_MARKERS = 1_000
 _MOST_HEADER = 8 * 1024 * 1024  # bytes of the box that holds palette and profile
+_LARGEST_GOAL = 1_000  # pixels that a square of 500 is drafted to
+_PER_PIXEL = 20  # bytes
 _SIZ, _COD, _COC, _SOT = 0xFF51, 0xFF52, 0xFF53, 0xFF90
 
 
@@ -43,7 +46,7 @@ def _boxed(data: bytes, kept: dict[bytes, bytes], at: int, start: int) -> Contai
     if said != (found.height, found.width):
         raise refusal("corrupt", "JPEG 2000 of two sizes")
     cleaned = b"".join((*(kept.get(kind, b"") for kind in (b"jP  ", b"ftyp", b"jp2h")), data[at:]))
-    return Container(found.width, found.height, profile=profile, halvings=found.halvings, cleaned=cleaned)
+    return replace(found, profile=profile, cleaned=cleaned)
 
 
 def _codestream(data: bytes, start: int) -> Container:
@@ -52,7 +55,7 @@ def _codestream(data: bytes, start: int) -> Container:
     for _ in range(_MOST_MARKERS):
         marker, length = unpack_from(">HH", data, at)
         if marker == _SOT:
-            return Container(*size, halvings=halvings)
+            return Container(*size, halvings=halvings, need=_need(*size, halvings))
         if marker == _SIZ:
             size = _size(data, at)
         elif marker == _COD:
@@ -63,6 +66,12 @@ def _codestream(data: bytes, start: int) -> Container:
             break
         at += 2 + length
     raise refusal("corrupt", "JPEG 2000 header")
+
+
+def _need(width: int, height: int, halvings: int) -> int:
+    """Return the bytes that decoding takes at the resolution which a worker asks for, up to squares of 500 pixels."""
+    times = min(halvings, max(0, (min(width, height) // _LARGEST_GOAL).bit_length() - 2))
+    return _PER_PIXEL * (width * height >> 2 * times)
 
 
 def _size(data: bytes, at: int) -> tuple[int, int]:

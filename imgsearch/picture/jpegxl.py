@@ -14,7 +14,7 @@ from imgsearch.picture.container import Container
 from imgsearch.picture.numbers import Colours
 
 _MOST_LOOKED_AT = 65_536  # bytes of the codestream; its header has some hundred
-_MOST_PIXELS = 24_000_000  # libjxl works in floating point: what a decoder's memory holds
+_DEEP_NEED = 24  # bytes per pixel of more than eight bits: as decoded, as float, and as eight
 _MOST_CHANNELS = 64
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _ALPHA, _SPOT, _CFA = 0, 2, 5  # kinds of extra channel
@@ -51,12 +51,11 @@ def jxl(data: bytes, most_frames: int) -> Container:
     """Read size, depth and colours of the codestream's header; the frames of an animation are not counted."""
     bits = _Bits(_codestream(data)[2:1_026])
     width, height = _size(bits)
-    if width * height > _MOST_PIXELS:
-        raise refusal("too_many_pixels", f"JPEG XL of {width} x {height}, where {_MOST_PIXELS:,} pixels are allowed")
     if bits.u(1):
         return Container(width, height)
     depth, (colours, linear) = _metadata(bits)
-    return Container(width, height, colours=colours, depth=depth, linear=linear)
+    need = 0 if depth == 8 and not linear else _DEEP_NEED * width * height
+    return Container(width, height, colours=colours, depth=depth, linear=linear, need=need)
 
 
 def _codestream(data: bytes) -> bytes:

@@ -37,7 +37,7 @@ class HalvedJpeg2000(Jpeg2KImagePlugin.Jpeg2KImageFile):
         if size is None:
             return None
         scale = min(self.size[0] // max(1, size[0]), self.size[1] // max(1, size[1]))
-        self._times = min(self.halvings, max(0, scale.bit_length() - 1))
+        self._times = min(self.halvings, max(0, scale.bit_length() - 2))
         return self.mode, (0, 0, self.size[0] / (1 << self._times), self.size[1] / (1 << self._times))
 
     def load(self) -> Any:
