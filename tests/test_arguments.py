@@ -34,7 +34,7 @@ BESIDE = {
     "SQL search": {"query"},
     "Python search": {"connection", "query", "filters", "timeout"},
     "Flask search": {"self", "query", "filters", "timeout"},
-    "command line search": {"picture", "image-id", "explain", "json", "help"},
+    "command line search": {"picture", "image-id", "more-like", "less-like", "explain", "json", "help"},
     "HTTP search": {"text", "image_id", "more_like", "less_like", "vector", "picture_url"},
     "Python add": {"connection", "picture", "store", "settings"},
     "command line add": {"wait", "json", "help"},

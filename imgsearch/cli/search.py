@@ -14,7 +14,7 @@ from imgsearch.cli.console import as_json, nearness, output, table
 from imgsearch.cli.filters import with_filters
 from imgsearch.errors import UsageError
 from imgsearch.ingest.wakeup import notify_workers
-from imgsearch.query import ImageId, Query, Resolved, resolve
+from imgsearch.query import ImageId, Query, Resolved, Thing, resolve
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import explain as found_how
 from imgsearch.retrieval import search as find
@@ -26,6 +26,10 @@ def search(
     text: str = typer.Argument(None, help='Words, for example "red canvas shoes".'),
     picture: Path = typer.Option(None, "--picture", help="A picture file to search by."),
     image_id: int = typer.Option(None, "--image-id", help="A stored image to search by."),
+    more_like: list[int] = typer.Option(None, "--more-like", help="Also like this stored image; repeat for several."),
+    less_like: list[int] = typer.Option(
+        None, "--less-like", help="Not this stored image: it and what looks like it give way; repeat for several."
+    ),
     filters: Filters = Filters(),
     k: int = typer.Option(10, "--k", "-k", help="How many, from 1 to 1000."),
     skip: int = typer.Option(0, "--skip", help="Skip this many of the nearest."),
@@ -35,7 +39,7 @@ def search(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Search by words, a picture or a stored image, with filters, in one SQL statement."""
-    query = _query(text, picture, image_id)
+    query = _query(text, picture, image_id, more_like or [], less_like or [])
     settings = load_settings()
     page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
     began = time.perf_counter()
@@ -109,12 +113,14 @@ def show(hits: Hits, resolved: Resolved) -> None:
     )
 
 
-def _query(text: str | None, picture: Path | None, image_id: int | None) -> Query:
-    given = [value for value in (text, picture, image_id) if value is not None]
-    if len(given) != 1:
+def _query(text: str | None, picture: Path | None, image_id: int | None, more: list[int], less: list[int]) -> Query:
+    things: list[Thing] = [thing for thing in (text, picture) if thing is not None]
+    things += [ImageId(one) for one in ([] if image_id is None else [image_id])]
+    if len(things) > 1 or not (things or more):
         raise UsageError(
             'Ask with words, or --picture FILE, or --image-id NUMBER; for example imgsearch search "red shoes".'
         )
-    if image_id is not None:
-        return ImageId(image_id)
-    return picture if picture is not None else str(text)
+    things += [ImageId(one) for one in more]
+    if len(things) == 1 and not less:
+        return things[0]
+    return [*((thing, 1.0) for thing in things), *((ImageId(one), -1.0) for one in less)]

@@ -20,8 +20,8 @@ from imgsearch.django import models, site
 from imgsearch.django.similar import similar_for
 from imgsearch.errors import ImgsearchError, QueryError
 from imgsearch.picture.formats import ACCEPT
-from imgsearch.query import cache
-from imgsearch.query.resolution import MAX_TEXT, Resolved
+from imgsearch.query import Resolved, cache
+from imgsearch.query.resolution import MAX_TEXT
 
 BY_PICTURE = "picture:"  # a search for a picture asked before, by its digest: a changelist has an address for it
 SIMILAR = 6

@@ -96,6 +96,7 @@ class NearestCompiler(SQLCompiler):
         parts = {
             "candidates": self._candidates(),
             "vector": Part("%s::halfvec", (resolved.vector,)),
+            "kept": _kept(resolved),
             **_joins(self.query.model, self.connection, similar.searchable),
         }
         ranked = fill("every", parts)
@@ -157,6 +158,13 @@ def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
         "from_image": fill(_KEYS[kind], {"key": named}) if kind else Part("true", ()),
         "key": Part(f"{named.sql}::{field.cast_db_type(connection)}", named.params),
     }
+
+
+def _kept(resolved: Resolved) -> Part:
+    """Return the condition that leaves out what was rejected."""
+    if not resolved.rejected:
+        return Part("true", ())
+    return Part("i.image_id <> ALL (%s::bigint[])", (list(resolved.rejected),))
 
 
 def _found(parts: dict[str, Part], resolved: Resolved, last: int, max_distance: float | None) -> Part:

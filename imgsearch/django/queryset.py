@@ -22,9 +22,10 @@ class ImageSearchQuerySet(QuerySet):
         """Return the rows that have a picture, nearest to `query` first, each with `.distance` (cosine, 0 to 2).
 
         query: a text, a picture (bytes, Path, open or uploaded file), ImageId, a saved instance (which is then left
-        out), or a vector of the active space. Filters before and after it are the candidates, slices are the page;
-        a page holds `min(k, matches)` rows and each row once, with its nearest picture. `tenant` in place of the
-        one that `@searchable` names. The query is embedded when the queryset is evaluated, before its statement.
+        out), a vector of the active space, or a list of (one of these, weight), below 0 for "not this". Filters before
+        and after it are the candidates, slices are the page; a page holds `min(k, matches)` rows and each row once,
+        with its nearest picture. `tenant` in place of the one that `@searchable` names. The query is embedded when the
+        queryset is evaluated, before its statement.
 
         Raises UsageError for a queryset that cannot be ranked; when evaluated also QueryError, PictureError,
         UnknownImage, NoSpace, QueryTimeout.
@@ -33,9 +34,8 @@ class ImageSearchQuerySet(QuerySet):
             raise UsageError("similar_to() ranks a whole queryset; call it before slicing, union() and distinct().")
         if _ranked(self):
             raise UsageError("This queryset is ranked already; call similar_to() once, with one query.")
-        rows = self
-        if isinstance(query, self.model):
-            rows = rows.exclude(pk=query.pk)
+        asked = [one.pk for one in similar.instances(query) if isinstance(one, self.model)]
+        rows = self.exclude(pk__in=asked) if asked else self
         ranked = rows.annotate(distance=Distance())
         ranked.query = ranked.query.chain(klass=NearestQuery)
         ranked.query.similar = similar.similar_for(self.model, query, tenant, max_distance)

@@ -31,12 +31,15 @@ class Similar:
     def resolve(self) -> Resolved:
         """Return the vector, asking a worker if need be. Asks the primary: a replica cannot take a question."""
         connection = connections[site.alias()]
-        if isinstance(self.question, Model):
-            return _of_instance(connection, self.question)
+        question = self.question
+        if isinstance(question, Model):
+            return _of_instance(connection, question)
+        if is_several(question):
+            question = [(_of_instance(connection, x) if isinstance(x, Model) else x, weight) for x, weight in question]
         settings = site.settings()
         return questions.resolve(
             connection,
-            self.question,
+            question,
             timeout=settings.query_timeout,
             tenant=self.tenant,
             notify=site.notify_query_workers,
@@ -46,6 +49,9 @@ class Similar:
 def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance: float | None) -> Similar:
     """Return the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
     asked = Similar(question=query, searchable=mapping_for(model), tenant=tenant, max_distance=max_distance)
+    if is_several(query):
+        things = [(similar_for(model, thing, tenant, max_distance).question, weight) for thing, weight in query]
+        return replace(asked, question=things)
     if isinstance(query, Model):
         if query.pk is None:
             raise QueryError("This instance was not saved yet, so it has no image; save it first.")
@@ -60,6 +66,17 @@ def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance
         f"{type(query).__name__} is not a query; use a text, a picture, an uploaded file, ImageId, a saved instance "
         "or a vector."
     )
+
+
+def is_several(query: Any) -> bool:
+    """Return whether this is a list of (thing, weight)."""
+    return isinstance(query, list | tuple) and bool(query) and isinstance(query[0], tuple)
+
+
+def instances(query: Any) -> list[Model]:
+    """Return the instances among what is asked for."""
+    things = [thing for thing, _ in query] if is_several(query) else [query]
+    return [thing for thing in things if isinstance(thing, Model)]
 
 
 def _of_instance(connection: Connectable, instance: Model) -> Resolved:

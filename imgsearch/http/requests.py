@@ -60,7 +60,8 @@ FilterFields = create_model("FilterFields", __base__=Body, **_filter_fields())
 class SearchFields(FilterFields):  # type: ignore[valid-type,misc]
     """What to search by beside a file, which page, and filters that narrow what is found.
 
-    Several together make one query; less_like leads away.
+    Several together make one query. less_like means "not this": these images do not come back, and what looks like them
+    comes later; what was asked for is still found.
     """
 
     text: fields.Words | None = None

@@ -30,6 +30,11 @@ class SearchRequest:
         return any((self.text, self.more, self.photo, self.picture, self.picture_url, self.vector is not None))
 
     @property
+    def matching(self) -> Filters:
+        """The filters, and none of the images that were rejected."""
+        return self.filters.without_images(self.less)
+
+    @property
     def examples(self) -> int:
         """How many pictures and vectors to be near to or far from."""
         return len(self.more) + len(self.less) + sum(x is not None for x in (self.photo, self.picture, self.vector))

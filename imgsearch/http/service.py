@@ -18,9 +18,9 @@ from imgsearch.http.state import AppState
 from imgsearch.picture import DEFAULT_LIMITS
 from imgsearch.query import ImageId, Query, Resolved, cache, resolve
 from imgsearch.query.cache import Entry
+from imgsearch.query.combine import combine
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
-from imgsearch.retrieval.combine import combine
 from imgsearch.storage import FetchPolicy
 
 NEAR, FAR = 1.0, -1.0

@@ -55,7 +55,7 @@ class Facets:
 
 def facets(state: AppState, connection: Connection[Any], asked: SearchRequest, *, tenants: bool) -> Facets:
     """Count the choices of a search, under the same conditions as the search itself."""
-    rows = sql.rows(connection, "http", "facets", bound(asked.filters))
+    rows = sql.rows(connection, "http", "facets", bound(asked.matching if asked.likes else asked.filters))
     found = _Panel(state, asked, rows)
     groups = [found.categories(), found.stock(), *found.attributes()]
     if tenants:

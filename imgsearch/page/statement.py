@@ -21,6 +21,8 @@ def statement_of(asked: SearchRequest, before: int | None = None) -> str:
     """Return the statement: what it finds is what the page shows, in the same order."""
     arguments = [_query(asked)] if asked.likes else []
     arguments += _named(asked.filters) if asked.likes else _packed(asked.filters)
+    if asked.likes and asked.less:
+        arguments.append(f"exclude_image_ids => ARRAY[{', '.join(map(_id, asked.less))}]")
     arguments.append(f"k => {asked.k}")
     if asked.likes and asked.after is not None:
         arguments.append(f"after => {_literal(asked.after) if _sees_table() else ':after'}")
@@ -49,8 +51,9 @@ def _query(asked: SearchRequest) -> str:
     far = [f"imgsearch.vec_of({_id(image_id)})" for image_id in asked.less]
     if len(near) == 1 and not far:
         return near[0]
-    lines = "\n        + ".join(near) + "".join(f"\n        - {one}" for one in far)
-    return f"l2_normalize(\n        {lines}\n    )"
+    vectors = ",\n        ".join([*near, *far])
+    weights = ", ".join(["1"] * len(near) + ["-1"] * len(far))
+    return f"imgsearch.combine(ARRAY[\n        {vectors}\n    ], ARRAY[{weights}])"
 
 
 def _packed(filters: Filters) -> list[str]:

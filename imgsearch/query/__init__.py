@@ -1,5 +1,6 @@
 """Anything → vector: resolve a question, and remember what was asked."""
 
-from imgsearch.query.resolution import ImageId, Query, Resolved, resolve
+from imgsearch.query.question import ImageId, Query, Resolved, Thing
+from imgsearch.query.resolution import resolve
 
-__all__ = ["ImageId", "Query", "Resolved", "resolve"]
+__all__ = ["ImageId", "Query", "Resolved", "Thing", "resolve"]

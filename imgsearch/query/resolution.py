@@ -12,10 +12,10 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import psycopg
 
@@ -26,33 +26,13 @@ from imgsearch.db.run_blocking import run_blocking
 from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryError, QueryTimeout, UnknownImage, VectorError
 from imgsearch.query import cache
 from imgsearch.query.cache import Entry
+from imgsearch.query.combine import combine
+from imgsearch.query.question import ImageId, Query, Resolved, Source, Thing
 from imgsearch.spaces import space
 
 MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
 REMEMBERED = 1024  # vectors kept in this process: 768 dimensions as text are 8 kB each
 
-Source = Literal["memory", "database", "worker", "image", "given"]
-
-
-@dataclass(frozen=True)
-class ImageId:
-    """Means "like this image" where a query is expected."""
-
-    image_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resolved:
-    """A query that is a vector now: `vector` in pgvector's text form, comparable within `space_id` only."""
-
-    vector: str
-    space_id: int
-    source: Source
-    took_ms: float
-    kind: Literal["text", "picture", "image", "vector"]
-
-
-Query = str | bytes | Path | ImageId | Sequence[float] | Resolved
 _memory: OrderedDict[tuple[str, str, bytes, str], tuple[int, str]] = OrderedDict()  # the last part is the tenant
 _memory_lock = Lock()
 
@@ -68,12 +48,23 @@ def resolve(
     """Return the vector of a query.
 
     A str is a text; bytes and Path are a picture; ImageId an image already here (of `tenant`, if given); a sequence
-    of numbers a vector of the active space. `timeout` in seconds bounds the wait for a query worker; `notify` wakes
-    one. Reads on the caller's connection, as the tenant that is set there (imgsearch.tenant; none: above tenants); a
+    of numbers a vector of the active space. Several are a list of (thing, weight): above 0 to be near to, below 0 "not
+    this" (see `imgsearch.query.combine`). `timeout` in seconds bounds the wait for a query worker; `notify` wakes one.
+    Reads on the caller's connection, as the tenant that is set there (imgsearch.tenant; none: above tenants); a
     question is asked on a connection of its own, which commits at once.
 
     Raises QueryError, VectorError, UnknownImage, PictureError, NoSpace, QueryTimeout.
     """
+    if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
+        several = cast("Sequence[tuple[Thing, float]]", query)
+        asked = [(_one(connection, thing, timeout, tenant, notify), weight) for thing, weight in several]
+        return combine(connection, asked)
+    return _one(connection, cast("Thing", query), timeout, tenant, notify)
+
+
+def _one(
+    connection: Connectable, query: Thing, timeout: float, tenant: str | None, notify: Callable[[], Any] | None
+) -> Resolved:
     began = time.perf_counter()
     if isinstance(query, Resolved):
         return query
@@ -82,11 +73,12 @@ def resolve(
         found = sql.rows(lent, "query", "vector_of", {"image_id": query.image_id, "tenant": tenant})
         if not found:
             raise UnknownImage(f"Image {query.image_id} does not exist or has no vector yet; look at imgsearch.status.")
-        return _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
+        found_as = _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
+        return replace(found_as, image_id=query.image_id)
     if isinstance(query, str | bytes | Path):
-        asked = _entry(query)
-        space_id, vector, source = _answer(lent, asked, tenant or "", timeout, notify)
-        return _resolved(space_id, vector, source, asked.kind, began)
+        entry = _entry(query)
+        space_id, vector, source = _answer(lent, entry, tenant or "", timeout, notify)
+        return _resolved(space_id, vector, source, entry.kind, began)
     active = space.require(lent)
     return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
 

@@ -29,8 +29,9 @@ def search(
 ) -> Hits:
     """Return the `k` (1 to 1000) nearest images that match, on the caller's connection and in its transaction.
 
-    connection: psycopg, SQLAlchemy or Django. query: see `imgsearch.resolve`; `timeout` in seconds bounds the wait for
-    a query worker. Filters come as one value (`filters`), by name (`max_price=50`), or both: see `Filters`.
+    connection: psycopg, SQLAlchemy or Django. query: see `imgsearch.resolve`; an image whose weight is below zero does
+    not come back. `timeout` in seconds bounds the wait for a query worker. Filters come as one value (`filters`), by
+    name (`max_price=50`), or both: see `Filters`.
     Pages: `after=hits.after` continues behind a page and never repeats an image, also while others write; `skip` skips.
 
     Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
@@ -62,6 +63,6 @@ def values_of(
     after: str | None = None,
     max_distance: float | None = None,
 ) -> dict[str, Any]:
-    """Return what the statements of search.sql and explain.sql bind."""
+    """Return what the statements of search.sql and explain.sql bind; what was rejected is left out."""
     page = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
-    return {"vector": resolved.vector, "filters": filters.as_json(), **page}
+    return {"vector": resolved.vector, "filters": filters.without_images(resolved.rejected).as_json(), **page}

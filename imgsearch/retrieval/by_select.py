@@ -52,6 +52,8 @@ def nearest(
     _refuse(statement)
     froms = _froms(statement)
     tenant_id, image_id = _keys(froms)
+    if isinstance(query, Resolved) and query.rejected:
+        statement = statement.where(image_id.not_in(query.rejected))
     candidates = _candidates(statement, tenant_id, image_id)
     pictures = found(
         candidates,

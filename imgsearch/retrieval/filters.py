@@ -56,6 +56,12 @@ class Filters:
         """Return the same filters within `tenant`."""
         return replace(self, tenant=tenant)
 
+    def without_images(self, images: Sequence[int]) -> Filters:
+        """Return the same filters that leave out these images too."""
+        if not images:
+            return self
+        return replace(self, exclude_image_ids=list(dict.fromkeys((*(self.exclude_image_ids or ()), *images))))
+
     def given(self) -> dict[str, Any]:
         """Return {name: value} of the filters that are given."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}

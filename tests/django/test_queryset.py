@@ -155,6 +155,15 @@ class Ranked(TestCase):
         with pytest.raises(VectorError):
             list(Product.objects.similar_to([1.0, 2.0])[:3])
 
+    def test_not_this_leaves_it_out_and_keeps_the_question(self) -> None:
+        third = self.products[3]
+        asked = Product.objects.similar_to([(HERE, 1), (third, -1), (self.products[5], -1)])
+        assert not {"n3", "n5"} & set(self.names(asked[:20]))
+        image = Image.objects.get(product_id=str(self.products[4].pk), position=0)
+        assert "n4" not in self.names(Product.objects.similar_to([(HERE, 1), (ImageId(image.image_id), -1)])[:59])
+        near, far = (Product.objects.similar_to([(HERE, 1), (third, weight)]).count() for weight in (1, -1))
+        assert near == far
+
     def test_pictures_themselves(self) -> None:
         with CaptureQueriesContext(connection) as queries:
             found = list(Image.objects.filter(tenant_id="acme", price__lt=30).similar_to(HERE)[:8])

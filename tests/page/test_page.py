@@ -103,7 +103,9 @@ def test_each_count_beside_a_filter_is_what_choosing_it_gives(anyone: FlaskClien
     assert len(bands) >= 2
 
 
-def test_more_and_not_like_this_combine_with_words(anyone: FlaskClient, shop: list[int]) -> None:
+def test_more_and_not_like_this_combine_with_words(
+    anyone: FlaskClient, connection: Connection, shop: list[int]
+) -> None:
     text = anyone.get("/?q=red+shoe&category=shoes").get_data(as_text=True)
     [more, *_] = links(text, "Like this")
     assert f"like={images(text)[0]}" in more
@@ -111,8 +113,14 @@ def test_more_and_not_like_this_combine_with_words(anyone: FlaskClient, shop: li
     assert "category=shoes" in more
     text = anyone.get(more).get_data(as_text=True)
     less = links(text, "Not this")[3]
+    rejected = images(text)[3]
     text = anyone.get(less).get_data(as_text=True)
-    assert "l2_normalize" in shown_statement(text)
+    assert rejected not in images(text)
+    assert "imgsearch.combine(" in shown_statement(text)
+    answered = connection.execute(shown_statement(text).replace("%", "%%")).fetchall()
+    assert [row[0] for row in answered] == images(text)
+    assert f"exclude_image_ids => ARRAY[{rejected}]" in shown_statement(text)
+    assert f"{len(images(text))} pictures match" in text
     assert text.count('class="chip more"') == 1
     assert text.count('class="chip less"') == 1
 

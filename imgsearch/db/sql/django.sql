@@ -43,7 +43,7 @@ c.key = {key}
 -- All candidates that have a picture, each with its nearest.
 SELECT c.key, min(v.embedding <=> {vector}) AS distance
 FROM ({candidates}) c
-JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate}
+JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate} AND {kept}
 JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
 GROUP BY c.key
 
@@ -51,12 +51,12 @@ GROUP BY c.key
 -- The pictures of the candidates, as the statement behind every nearest() takes them. The join is written both ways, so
 -- that a product finds its pictures, and a picture its product, through an index.
 SELECT i.tenant_id, i.image_id, imgsearch_internal.bits_of(i) AS bits
-FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image}
+FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image} AND {kept}
 
 -- name: sampled
 -- The same of the sampled pictures.
 SELECT i.image_id, i.bits
-FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image}
+FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image} AND {kept}
 
 -- name: page
 -- The nearest candidates, each once with its nearest picture. The search itself (found) returns the pictures of a few

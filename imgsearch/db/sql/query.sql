@@ -7,10 +7,7 @@ JOIN imgsearch.space s ON s.state = 'active'
 WHERE i.image_id = %(image_id)s AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
 
 -- name: combine
--- The normalised weighted sum of vectors of the searched space, and whether they cancel out.
-SELECT s.space_id, l2_normalize(m.total)::text AS vector, l2_norm(m.total) < 0.01 AS zero
-FROM imgsearch.space s CROSS JOIN LATERAL (
-    SELECT sum(g.vector * array_fill(g.weight, ARRAY[s.dimension])::halfvec) AS total
-    FROM unnest(%(vectors)s::halfvec[], %(weights)s::real[]) WITH ORDINALITY AS g (vector, weight, place)
-) m
+-- The vector of weighted examples in the searched space; null where those to be near to cancel out.
+SELECT s.space_id, imgsearch_internal.combined(%(vectors)s::halfvec[], %(weights)s::double precision[])::text AS vector
+FROM imgsearch.space s
 WHERE s.state = 'active'

@@ -1,0 +1,66 @@
+"""Several examples → one vector: things to be near to, and things that are "not this".
+
+What is rejected turns the question a little and never round. With q the normalised weighted sum of what is near, and
+n that of what is rejected:
+
+    q' = q - strength · min(q·n / 2, 1/4) · n        where q·n > 0, else q
+
+Taking (q·n) n away would be Widdows' orthogonal negation (2003), n is Rocchio's mean of what does not fit (1971); half
+of it, and at most a quarter of the question's length, was measured: docs/decisions/0011-not-this.md. The cosine of q'
+to q is at least 0.97, whatever is rejected. The formula stands in SQL, imgsearch.combine(), for every door alike.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import Connectable, driver
+from imgsearch.errors import NoSpace, QueryError, SpaceMismatch, VectorError
+from imgsearch.query.question import Resolved
+
+FLOOR = 0.97  # of the cosine between a question and the same with things rejected
+MOST = 64  # examples of one question; imgsearch.combine() refuses more
+
+
+def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]]) -> Resolved:
+    """Return the vector of resolved examples; a weight below zero means "not this", -1 or less in full strength.
+
+    One example with a positive weight is answered as it is. Raises QueryError without one to be near to, VectorError
+    when those cancel out, SpaceMismatch when the active space changed between them.
+    """
+    if not any(weight > 0 for _, weight in examples):
+        raise QueryError("A search needs something to look for; add words, a picture or an image in more_like.")
+    if len(examples) > MOST or not all(weight and math.isfinite(weight) for _, weight in examples):
+        raise QueryError(
+            f"A search takes at most {MOST} examples, with weights that are finite and not 0; leave some out."
+        )
+    if len(examples) == 1:
+        return examples[0][0]
+    if len({resolved.space_id for resolved, _ in examples}) > 1:
+        raise SpaceMismatch("The model was changed while this was asked; ask again.")
+    began = time.perf_counter()
+    vectors, weights = [resolved.vector for resolved, _ in examples], [float(weight) for _, weight in examples]
+    row = sql.run(driver(connection), "query", "combine", {"vectors": vectors, "weights": weights}).fetchone()
+    if row is None:
+        raise NoSpace
+    if row["vector"] is None:
+        raise VectorError("These examples cancel each other out; leave one of them out.")
+    took_ms = (time.perf_counter() - began) * 1000
+    return Resolved(
+        vector=row["vector"],
+        space_id=row["space_id"],
+        source="given",
+        took_ms=took_ms + sum(resolved.took_ms for resolved, _ in examples),
+        kind="vector",
+        rejected=_rejected(examples),
+    )
+
+
+def _rejected(examples: Sequence[tuple[Resolved, float]]) -> tuple[int, ...]:
+    """Return the images that must not come back."""
+    here = (one.image_id for one, weight in examples if weight < 0 and one.image_id is not None)
+    before = (image for one, _ in examples for image in one.rejected)
+    return tuple(dict.fromkeys((*before, *here)))
