@@ -67,7 +67,7 @@ _GAP = 2  # averaging stops at this many times the wanted size (PSNR 54 dB again
 # A JPEG is drafted to this many: half of 1,000 pixels, which shops like, is 1.95 times 256, and costs half to decode.
 _DRAFT = 1.9
 _BAND = 1_000_000  # pixels flattened at a time
-_MOST_MISSING = 0.1  # of a JPEG that lacks its end: the cosine to the whole is then
+_MOST_MISSING = 0.1  # of a JPEG that lacks its end; more is a picture that was cut
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
