@@ -22,7 +22,8 @@ from typing import Any
 
 from imgsearch.flask.channel import Patience
 from imgsearch.flask.server import Server
-from imgsearch.flask.serving import THREADS, listen
+from imgsearch.flask.serving import listen
+from imgsearch.http.waiting import THREADS
 
 
 def app(environ: dict[str, Any], start: Any) -> list[bytes]:

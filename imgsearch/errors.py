@@ -16,7 +16,8 @@
     ├── StoreError                         5   503   the picture store is missing something or unreachable
     │   ├── ObjectMissing                  5   404   the store answers that the object does not exist
     │   ├── StoreDenied                    5   503   the store refuses our rights
-    │   └── FetchRefused                   3   422   an address or answer that must not be fetched
+    │   ├── FetchRefused                   3   422   an address or answer that must not be fetched
+    │   └── FetchFailed                    5   424   the address that a user gave did not give a picture
     ├── DatabaseError                      5   503   the database cannot be used as it is
     │   ├── DatabaseUnreachable            5   503
     │   ├── DatabaseRights                 5   503   the role lacks a right
@@ -28,6 +29,8 @@
     │   └── SpaceMismatch                  5   503   this model is not the one the space was made with
     ├── ModelError                         5   503   the model cannot be loaded or answers nonsense
     ├── QueryTimeout                       6   504   nobody embedded the query in time
+    │   └── NoQueryWorker                  6   503   nobody is there who could
+    ├── Busy                               6   503   as many requests wait as may
     └── EmbeddedError                      5   500   an embedded server cannot be started
 
 The class docstring is the default message; every message ends with what to do next.
@@ -44,6 +47,7 @@ class ImgsearchError(Exception):
 
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
+    retry_after: float | None = None  # seconds after which it is worth trying again, where that is known
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -148,10 +152,23 @@ class StoreDenied(StoreError):
 
 
 class FetchRefused(StoreError):
-    """This address must not be fetched; see IMGSEARCH_FETCH_ALLOW for intranet hosts."""
+    """This address must not be fetched; use another.
+
+    `advice` is for the operator: it may name addresses and settings, so whoever gave the address never reads it.
+    """
 
     exit_code = 3
     http_status = 422
+
+    def __init__(self, message: str | None = None, *, advice: str = "") -> None:
+        super().__init__(message or "This address must not be fetched; use another.")
+        self.advice = advice
+
+
+class FetchFailed(StoreError):
+    """The address of the picture did not give one; check it and try again later."""
+
+    http_status = 424
 
 
 class DatabaseError(ImgsearchError):
@@ -208,6 +225,21 @@ class QueryTimeout(ImgsearchError):
 
     exit_code = 6
     http_status = 504
+
+
+class NoQueryWorker(QueryTimeout):
+    """No query worker responds; ask again in a minute. The operator starts one: `imgsearch worker --queue queries`."""
+
+    http_status = 503
+    retry_after = 5
+
+
+class Busy(ImgsearchError):
+    """As many requests are waiting as may; try again in a second."""
+
+    exit_code = 6
+    http_status = 503
+    retry_after = 1
 
 
 class EmbeddedError(ImgsearchError):

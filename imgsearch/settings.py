@@ -130,6 +130,13 @@ class Settings(BaseModel):
         "auto", description="`required`, or `auto`: required unless `imgsearch serve` listens on loopback"
     )
     http_body: int = Field(33554432, ge=1024, le=2**31, description="most bytes of one HTTP request")
+    http_threads: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="threads of one server process; a half of them may wait for query workers, a quarter for pictures "
+        "from the web; 0: 32 in `imgsearch serve`, 8 are assumed in an app of yours",
+    )
     http_connections: int = Field(
         4096,
         ge=16,

@@ -16,12 +16,12 @@ from imgsearch.extras import install
 
 def serve(
     bind: str = typer.Option(None, "--bind", help="host:port; else IMGSEARCH_HTTP_BIND."),
-    threads: int = typer.Option(8, "--threads", help="Requests worked on at once."),
+    threads: int = typer.Option(None, "--threads", help="Requests worked on at once; else IMGSEARCH_HTTP_THREADS."),
 ) -> None:
     """Serve the page and the HTTP API. On loopback without keys; any other address needs `imgsearch key create`."""
     if not installed():
         raise ExtraMissing(f"The page needs Flask; run: {install('flask')}")
-    arguments = [*command(), "--threads", str(threads), *(["--bind", bind] if bind else [])]
+    arguments = [*command(), *(["--threads", str(threads)] if threads else []), *(["--bind", bind] if bind else [])]
     os.execv(sys.executable, arguments)  # noqa: S606 - the doors do not import one another
 
 

@@ -6,14 +6,14 @@ import argparse
 import sys
 
 from imgsearch.errors import ImgsearchError
-from imgsearch.flask.serving import THREADS, serve
+from imgsearch.flask.serving import serve
 
 
 def main() -> None:
     """Serve; an error of ours is one line and its exit code."""
     parser = argparse.ArgumentParser(prog="imgsearch serve", description="Serve the page and the HTTP API.")
     parser.add_argument("--bind", help="host:port; else IMGSEARCH_HTTP_BIND")
-    parser.add_argument("--threads", type=int, default=THREADS, help="requests worked on at once")
+    parser.add_argument("--threads", type=int, help="requests worked on at once; else IMGSEARCH_HTTP_THREADS")
     given = parser.parse_args()
     try:
         serve(given.bind, given.threads)

@@ -14,9 +14,11 @@ from imgsearch.http.identity import Identity
 from imgsearch.http.state import EXTENSION, AppState, app_state
 from imgsearch.ingest import upload
 from imgsearch.ingest.upload import Added, ImageFields, Picture, Which
-from imgsearch.query import Query
+from imgsearch.query import Query, Resolved
+from imgsearch.query.question import Thing
+from imgsearch.query.resolution import look_up
 from imgsearch.retrieval import Filters, Hits
-from imgsearch.retrieval.filters import FilterArguments
+from imgsearch.retrieval.filters import FilterArguments, merged
 from imgsearch.settings import load_settings
 from imgsearch.storage import Store
 
@@ -98,10 +100,23 @@ class ImageSearch:
         timeout: float | None = None,
         **named: Unpack[FilterArguments],
     ) -> Hits:
-        """Search on the request's connection; see `imgsearch.search`. `timeout`: IMGSEARCH_QUERY_TIMEOUT."""
+        """Search on the request's connection; see `imgsearch.search`. `timeout`: IMGSEARCH_QUERY_TIMEOUT.
+
+        Raises Busy as well, where as many threads of yours wait for a query worker as may, and NoQueryWorker.
+        """
         page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
-        page["timeout"] = app_state().settings.query_timeout if timeout is None else timeout
+        tenant = merged(filters, named).tenant
+        if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
+            query = [
+                (self._resolved(cast("Thing", one[0]), tenant, timeout), one[1]) for one in cast("list[Any]", query)
+            ]
+        else:
+            query = self._resolved(cast("Thing", query), tenant, timeout)
         return searching.search(self.connection, query, filters=filters, **page, **named)
+
+    def _resolved(self, thing: Thing, tenant: str | None, timeout: float | None) -> Resolved:
+        found = look_up(self.connection, thing, tenant=tenant)
+        return found if isinstance(found, Resolved) else app_state().waiting.ask(found, timeout)
 
     def add(self, picture: Picture, **fields: Unpack[ImageFields]) -> Added:
         """Add an image on the request's connection, in its transaction; see `imgsearch.add`."""

@@ -44,10 +44,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         largest_body: int,
         connections: int,
         patience: Patience | None = None,
+        behind_proxy: bool = False,
     ) -> None:
         self.patience = patience or Patience()
         self.connections = min(connections, _allowed(connections))
-        self.of_one_address = max(1, self.connections // SHARE)
+        self.of_one_address = self.connections if behind_proxy else max(1, self.connections // SHARE)
         self.addresses: Counter[str] = Counter()
         adjustments = Adjustments(
             sockets=[listening],

@@ -20,16 +20,18 @@ from imgsearch.flask.extension import create_app
 from imgsearch.flask.server import Server
 from imgsearch.http.cross_site import is_loopback
 from imgsearch.http.state import AppState
+from imgsearch.http.waiting import THREADS
 from imgsearch.ops import api_keys as keys
 from imgsearch.settings import Settings, load_settings
 
-THREADS = 8
 NEARBY = 20  # ports tried one after the other where nobody chose one
 
 
-def serve(bind: str | None = None, threads: int = THREADS) -> None:
+def serve(bind: str | None = None, threads: int | None = None) -> None:
     """Serve until SIGTERM. `bind` is host:port. Raises UsageError, SettingsError and the database's typed errors."""
-    settings = load_settings({"HTTP_BIND": bind} if bind else None)
+    given = {name: str(value) for name, value in (("HTTP_BIND", bind), ("HTTP_THREADS", threads)) if value}
+    settings = load_settings(given)
+    given["HTTP_THREADS"] = str(settings.http_threads or THREADS)
     host, port = settings.http_bind
     allow_anonymous = guard(settings, host)
     listening = listen(host, port, nearby=bind is None and "IMGSEARCH_HTTP_BIND" not in settings.environment())
@@ -37,13 +39,14 @@ def serve(bind: str | None = None, threads: int = THREADS) -> None:
     note = settings.home / "page.url"
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is no fault
-    app = create_app({"HTTP_BIND": bind} if bind else None, allow_anonymous=allow_anonymous)
+    app = create_app(given, allow_anonymous=allow_anonymous)
     server = Server(
         app,
         listening,
-        threads=threads,
+        threads=int(given["HTTP_THREADS"]),
         largest_body=settings.http_body,
         connections=settings.http_connections,
+        behind_proxy=settings.trusted_proxies > 0,
     )
     signal.signal(signal.SIGTERM, _end)
     _leave_note(note, where)

@@ -46,9 +46,8 @@ def search_upload() -> Response:
 def _searched(asked: SearchRequest) -> Response:
     state = app_state()
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
-    image = service.picture_of(state, asked)
-    with state.session(access.me().tenant) as connection:
-        found = service.search(state, connection, asked, image)
+    with service.session(state, asked) as (connection, given):
+        found = service.search(connection, asked, given)
     return sent(service.page(state, found))
 
 
@@ -64,9 +63,8 @@ def embed_upload() -> Response:
 
 def _embedded(asked: SearchRequest) -> Response:
     state, asked = app_state(), asked.of_tenant(access.me().tenant)
-    image = service.picture_of(state, asked)
-    with state.session(access.me().tenant) as connection:
-        resolved = service.vector_of(state, connection, asked, image)
+    with service.session(state, asked) as (connection, given):
+        resolved = service.vector_of(connection, asked, given)
         made_by = space.require(connection)
     return sent(
         responses.Vector(

@@ -45,6 +45,7 @@ _TAGS = {
 }
 _HEADERS: dict[int, Json] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}},
+    424: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds, where known."}},
     429: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds.", "required": True}},
     503: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds, where known."}},
 }

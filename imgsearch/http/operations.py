@@ -41,7 +41,7 @@ class Operation:
 
 
 _SENT = (413, 415)
-_EMBEDDED = (422, 504)
+_EMBEDDED = (422, 424, 504)
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("/v1/search", "post"): Operation(
         name="search_images",
@@ -140,7 +140,9 @@ WHY = {
     413: "The request is too large.",
     415: "Unsupported media type.",
     422: "A picture cannot be used, or its address must not be fetched.",
+    424: "The host of picture_url did not give a picture.",
     429: "Too many requests; see Retry-After.",
-    503: "The database, the store or a model is not available; see Retry-After where it is sent.",
+    503: "The database, the store, a model or a query worker is not available, or too many requests wait already; "
+    "see Retry-After where it is sent.",
     504: "No worker embedded the query, or the database did not respond, in time.",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +18,12 @@ from flask import Response, g
 from werkzeug.exceptions import HTTPException
 
 from imgsearch.db.sqlstate import translate
-from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryTimeout
+from imgsearch.errors import Busy, ImgsearchError, NoSpace, PictureError, QueryTimeout
+from imgsearch.http.identity import Identity
 
 log = logging.getLogger("imgsearch.http")
 CONTENT_TYPE = "application/problem+json"
-_SPEAKS_TO_STRANGERS = (QueryTimeout, NoSpace)  # 5xx whose messages name nothing of ours
+_SPEAKS_TO_STRANGERS = (QueryTimeout, NoSpace, Busy)  # 5xx whose messages name nothing of ours
 _OVERRUN = "The database did not respond in time; ask for fewer rows or a narrower filter, or try again later."
 _REFUSED = (
     "The database rejected a value of this request; send plain text without control characters, and numbers in range."
@@ -121,12 +123,23 @@ def _of_database(error: psycopg.Error) -> BaseException:
 
 def _typed(error: ImgsearchError) -> Problem:
     code = error.code if isinstance(error, PictureError) else _snake(type(error).__name__)
-    if error.http_status < 500:
-        return Problem(error.http_status, code, str(error))
-    if isinstance(error, _SPEAKS_TO_STRANGERS):
-        return Problem(error.http_status, code, str(error))
-    log.warning("request %s: %s: %s", g.get("imgsearch_request", "?"), type(error).__name__, error)
-    return Problem(error.http_status, code, (type(error).__doc__ or "").strip().partition("\n")[0])
+    number, advice = g.get("imgsearch_request", "?"), getattr(error, "advice", "")
+    if error.http_status < 500 or isinstance(error, _SPEAKS_TO_STRANGERS):
+        if advice:
+            log.warning("request %s: %s %s", number, error, advice)
+        found = Problem(error.http_status, code, f"{error} {advice}" if advice and _is_operator() else str(error))
+    else:
+        log.warning("request %s: %s: %s", number, type(error).__name__, error)
+        found = Problem(error.http_status, code, (type(error).__doc__ or "").strip().partition("\n")[0])
+    if error.retry_after is not None:
+        found.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    return found
+
+
+def _is_operator() -> bool:
+    """Return whether whoever asks may read what a setting has to do with it: an administrator of all tenants."""
+    found = g.get("imgsearch_identity")
+    return isinstance(found, Identity) and found.tenant is None and found.may("admin")
 
 
 def _snake(name: str) -> str:

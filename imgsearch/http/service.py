@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +12,17 @@ from psycopg import Connection
 
 from imgsearch import storage
 from imgsearch.db import sql
-from imgsearch.errors import FetchRefused, ObjectMissing, QueryError, StoreDenied, UnknownImage
+from imgsearch.errors import FetchFailed, FetchRefused, QueryError, StoreError, UnknownImage
 from imgsearch.http import access, ids, links, responses
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
+from imgsearch.http.waiting import asker
 from imgsearch.picture import DEFAULT_LIMITS
 from imgsearch.query import ImageId, Query, Resolved, cache, resolve
 from imgsearch.query.cache import Entry
 from imgsearch.query.combine import combine
+from imgsearch.query.question import Thing
+from imgsearch.query.resolution import look_up
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
 from imgsearch.storage import FetchPolicy
@@ -36,26 +40,44 @@ class Found:
     resolve_ms: float
 
 
-def picture_of(state: AppState, asked: SearchRequest) -> bytes | None:
-    """Return the query's picture: its bytes, or what its address holds. No connection is held meanwhile.
+@contextmanager
+def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[Any], list[Resolved]]]:
+    """Lend a connection, and the vectors of a search's text and picture.
 
-    Raises FetchRefused, StoreError.
+    While a host or a worker is waited for, no connection is held: it is given back, and another one lent.
+    Raises FetchRefused, FetchFailed, Busy, NoQueryWorker, and what `imgsearch.resolve` raises.
     """
+    queries: list[Thing] = [query for query in (asked.text, picture_of(state, asked)) if query is not None]
+    while True:
+        with state.session(access.me().tenant) as connection:
+            found = [look_up(connection, query, tenant=asked.filters.tenant) for query in queries]
+            known = [one for one in found if isinstance(one, Resolved)]
+            if len(known) == len(found):
+                yield connection, known
+                return
+        queries = [one if isinstance(one, Resolved) else state.waiting.ask(one) for one in found]
+
+
+def picture_of(state: AppState, asked: SearchRequest) -> bytes | None:
+    """Return the query's picture: its bytes, or what its address holds. Raises FetchRefused, FetchFailed, Busy."""
     if asked.picture_url is None:
         return asked.picture
     policy = FetchPolicy(allow_hosts=state.settings.fetch_allow)
-    try:
-        found = storage.read(asked.picture_url, state.store, policy, DEFAULT_LIMITS.max_bytes)
-    except (ObjectMissing, StoreDenied) as error:
-        raise FetchRefused(str(error)) from error  # their address is at fault, not our store
+    with state.waiting.fetches.turn(asker()):
+        try:
+            found = storage.read(asked.picture_url, state.store, policy, DEFAULT_LIMITS.max_bytes)
+        except FetchRefused:
+            raise
+        except StoreError as error:  # an address of theirs, not our store
+            raise FetchFailed(str(error), retry_after=error.retry_after) from error
     return found.data or b""
 
 
-def search(state: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None) -> Found:
-    """Run a search on `connection`. Raises what `resolve`, `combine` and `search` raise."""
+def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Found:
+    """Run a search in its `session`. Raises what `resolve`, `combine` and `search` raise."""
     began = time.perf_counter()
-    resolved = vector_of(state, connection, asked, picture)
-    resolve_ms = (time.perf_counter() - began) * 1000
+    resolved = vector_of(connection, asked, given)
+    resolve_ms = (time.perf_counter() - began) * 1000 + sum(one.took_ms for one in given)
     hits = nearest_images(
         connection,
         resolved,
@@ -68,20 +90,14 @@ def search(state: AppState, connection: Connection[Any], asked: SearchRequest, p
     return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms)
 
 
-def vector_of(
-    state: AppState, connection: Connection[Any], asked: SearchRequest, picture: bytes | None = None
-) -> Resolved:
-    """Return the one vector that words, pictures and vectors of a search make together."""
-    tenant = asked.filters.tenant
-    near: list[Query] = [query for query in (asked.text, picture, asked.vector) if query is not None]
+def vector_of(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Resolved:
+    """Return the one vector that words and pictures (`given`), vectors and images of a search make together."""
+    near: list[Query] = [*given, *(query for query in (asked.vector,) if query is not None)]
     near += [ImageId(image_id) for image_id in asked.more]
 
     def ask(query: Query) -> Resolved:
-        timeout = state.settings.query_timeout
         try:
-            return resolve(
-                connection, query, timeout=timeout, tenant=tenant, notify=lambda: state.notify_workers("queries")
-            )
+            return resolve(connection, query, tenant=asked.filters.tenant)
         except UnknownImage as error:
             if isinstance(query, ImageId):
                 raise ids.unknown(query.image_id) from error

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
 T = TypeVar("T")
-CONNECTIONS = 16  # most at once per process: one per thread of a usual server
+CONNECTIONS = 16  # most at once per process; a thread that waits for a worker or the web has none
 PATIENCE = 5.0  # seconds to wait for a free connection before the answer is 503
 
 

@@ -17,6 +17,7 @@ from imgsearch.http.limiter import Limiter
 from imgsearch.http.metrics import RequestMetrics
 from imgsearch.http.recent import Recent
 from imgsearch.http.sessions import PATIENCE, Sessions
+from imgsearch.http.waiting import ASSUMED, Waiting
 from imgsearch.ingest import upload, wakeup
 from imgsearch.servers import database_url, redis_url
 from imgsearch.settings import Settings
@@ -43,6 +44,7 @@ class AppState:
     sessions: Sessions = field(init=False)
     last_use: LastUse = field(init=False)
     readiness: Recent[dict[str, bool]] = field(init=False)
+    waiting: Waiting = field(init=False)
     _secret: bytes = field(default=b"", init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +54,12 @@ class AppState:
         self.sessions = Sessions(lambda: database_url(self.settings))
         self.last_use = LastUse(self.sessions.ask)
         self.readiness = Recent(READINESS_SECONDS)
+        self.waiting = Waiting(
+            self.settings.http_threads or ASSUMED,
+            self.sessions,
+            self.settings.query_timeout,
+            lambda: self.notify_workers("queries"),
+        )
 
     @property
     def store(self) -> Store:

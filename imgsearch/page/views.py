@@ -71,8 +71,8 @@ def photo() -> Any:
         if not data:
             raise bad_request("No photo was sent; choose one first.", "no_photo")
         picture.inspect(data)
-        with state.session(access.me().tenant) as connection:
-            service.vector_of(state, connection, SearchRequest(filters=asked.filters), data)
+        with service.session(state, SearchRequest(filters=asked.filters, picture=data)):
+            pass  # it is remembered from now on
     except _FAILURES as error:
         return _page(state, View(asked=asked, problem=from_exception(error)))
     asked = replace(asked, photo=cache.of_picture(data).key, after=None)
@@ -91,11 +91,10 @@ def explain() -> Response:
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     plan: dict[str, Any] = {}
     if asked.likes:
-        with state.session(access.me().tenant) as connection:
-            resolved = service.vector_of(state, connection, asked)
-            given = values_of(resolved, asked.filters, k=asked.k)
-            plan = dict(sql.rows(connection, "http", "weighed", given)[0])
-            plan["plan"] = sql.plan(connection, "search", "search", given)
+        with service.session(state, asked) as (connection, given):
+            values = values_of(service.vector_of(connection, asked, given), asked.filters, k=asked.k)
+            plan = dict(sql.rows(connection, "http", "weighed", values)[0])
+            plan["plan"] = sql.plan(connection, "search", "search", values)
     return Response(render_template("imgsearch/explain.html", **frame(state), asked=asked, plan=plan))
 
 
@@ -103,9 +102,9 @@ def _look(state: AppState, asked: SearchRequest) -> View:
     """Search, or list the newest; then count what else there is, also where the search itself failed."""
     view = View(asked=asked)
     try:
-        with state.session(access.me().tenant) as connection:
+        with service.session(state, asked) as (connection, given):
             if asked.likes:
-                found = service.search(state, connection, asked)
+                found = service.search(connection, asked, given)
                 view = replace(view, found=found, cards=tuple(view_models.found(state, asked, found)))
             else:
                 rows = service.browse(connection, asked.filters, asked.k, urls.before(request.args))

@@ -12,7 +12,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, cast
@@ -33,7 +33,20 @@ from imgsearch.spaces import space
 MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
 REMEMBERED = 1024  # vectors kept in this process: 768 dimensions as text are 8 kB each
 
-_memory: OrderedDict[tuple[str, str, bytes, str], tuple[int, str]] = OrderedDict()  # the last part is the tenant
+Key = tuple[str, str, bytes, str]  # database, kind, digest, tenant
+
+
+@dataclass(frozen=True)
+class Question:
+    """A text or a picture that no worker has embedded yet, and where it is to be asked."""
+
+    entry: Entry
+    key: Key
+    password: str = field(repr=False)
+    began: float  # time.perf_counter()
+
+
+_memory: OrderedDict[Key, tuple[int, str]] = OrderedDict()
 _memory_lock = Lock()
 
 
@@ -65,6 +78,18 @@ def resolve(
 def _one(
     connection: Connectable, query: Thing, timeout: float, tenant: str | None, notify: Callable[[], Any] | None
 ) -> Resolved:
+    found = look_up(connection, query, tenant=tenant)
+    if isinstance(found, Resolved):
+        return found
+    # The caller's transaction must not be committed, nor its event loop be held up.
+    return run_blocking(driver(connection), lambda lent: ask(found, timeout, notify))
+
+
+def look_up(connection: Connectable, query: Thing, *, tenant: str | None = None) -> Resolved | Question:
+    """Return the vector of a query, or the question that a query worker has to answer first; waits for nobody.
+
+    Raises what `resolve` raises but QueryTimeout.
+    """
     began = time.perf_counter()
     if isinstance(query, Resolved):
         return query
@@ -76,11 +101,18 @@ def _one(
         found_as = _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
         return replace(found_as, image_id=query.image_id)
     if isinstance(query, str | bytes | Path):
-        entry = _entry(query)
-        space_id, vector, source = _answer(lent, entry, tenant or "", timeout, notify)
-        return _resolved(space_id, vector, source, entry.kind, began)
+        return _known(lent, _entry(query), tenant or "", began)
     active = space.require(lent)
     return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
+
+
+def ask(question: Question, timeout: float = 10, notify: Callable[[], Any] | None = None) -> Resolved:
+    """Have a query worker answer a question. Raises QueryTimeout, QueryError, PictureError, NoSpace."""
+    found = _wait(question, timeout, notify)
+    if found.embedding is None:
+        raise _refusal(question.entry, found)
+    _remember(question.key, found.space_id, found.embedding)
+    return _resolved(found.space_id, found.embedding, "worker", question.entry.kind, question.began)
 
 
 def checked(vector: Sequence[float], dimension: int) -> str:
@@ -118,40 +150,38 @@ def _read(path: Path) -> bytes:
         raise QueryError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
 
 
-def _answer(
-    lent: psycopg.Connection[Any], asked: Entry, tenant: str, timeout: float, notify: Callable[[], Any] | None
-) -> tuple[int, str, Source]:
-    question = (lent.info.dsn, asked.kind, asked.key)
+def _known(lent: psycopg.Connection[Any], asked: Entry, tenant: str, began: float) -> Resolved | Question:
+    about = (lent.info.dsn, asked.kind, asked.key)
     # Only the database knows as whom this connection asks; with the answer it says so. It is `tenant`, or nobody.
     with _memory_lock:
-        remembered = {one: kept for one in (tenant, "") if (kept := _memory.get((*question, one)))}
+        remembered = {one: kept for one in (tenant, "") if (kept := _memory.get((*about, one)))}
     found = cache.look_up(lent, asked, {one: space_id for one, (space_id, _) in remembered.items()})
     if found is None:
         raise NoSpace
+    key: Key = (*about, found.tenant)
     kept = remembered.get(found.tenant)
     if kept and kept[0] == found.space_id:
-        return found.space_id, kept[1], "memory"
-    source: Source = "database"
+        _remember(key, *kept)
+        return _resolved(found.space_id, kept[1], "memory", asked.kind, began)
     if found.embedding is None:
-        found, source = run_blocking(lent, _wait, asked, found.tenant, timeout, notify), "worker"
-    vector = found.embedding
-    if vector is None:
-        raise _refusal(asked, found)
+        return Question(asked, key, lent.info.password, began)
+    _remember(key, found.space_id, found.embedding)
+    return _resolved(found.space_id, found.embedding, "database", asked.kind, began)
+
+
+def _remember(key: Key, space_id: int, vector: str) -> None:
     with _memory_lock:
-        _memory[*question, found.tenant] = (found.space_id, vector)
-        _memory.move_to_end((*question, found.tenant))
+        _memory[key] = (space_id, vector)
+        _memory.move_to_end(key)
         while len(_memory) > REMEMBERED:
             _memory.popitem(last=False)
-    return found.space_id, vector, source
 
 
-def _wait(
-    lent: psycopg.Connection[Any], asked: Entry, tenant: str, timeout: float, notify: Callable[[], Any] | None
-) -> cache.Cached:
-    """Ask on a connection of our own and wait for the answer: the caller's transaction must not be committed."""
+def _wait(question: Question, timeout: float, notify: Callable[[], Any] | None) -> cache.Cached:
     deadline = time.monotonic() + timeout
-    options: dict[str, Any] = {"password": lent.info.password} if lent.info.password else {}
-    with psycopg.connect(lent.info.dsn, autocommit=True, application_name="imgsearch query", **options) as side:
+    asked, (dsn, _, _, tenant) = question.entry, question.key
+    options: dict[str, Any] = {"password": question.password} if question.password else {}
+    with psycopg.connect(dsn, autocommit=True, application_name="imgsearch query", **options) as side:
         side.execute("LISTEN imgsearch_answer")
         cache.speak_for(side, tenant)
         cache.ask(side, asked)

@@ -75,7 +75,8 @@ class Dialler(httpcore.NetworkBackend):
             peer = ip_address(stream.get_extra_info("server_addr")[0])
             if peer != address:
                 stream.close()
-                raise FetchRefused(f"{host} led to {peer} instead of {address}; check this machine's network.")
+                message = f"{host} cannot be fetched from; use another address."
+                raise FetchRefused(message, advice=f"It led to {peer} instead of {address}: check this network.")
             return Metered(stream, self._allowance)
         raise StoreError(f"{host} has no address; check the name and try again.")
 
@@ -92,8 +93,8 @@ class Dialler(httpcore.NetworkBackend):
             reason = refuse_address(text)
             if reason and not (known and is_intranet(text)):
                 raise FetchRefused(
-                    f"{host} has the address {text}, which must not be fetched from ({reason}); "
-                    "name intranet hosts in IMGSEARCH_FETCH_ALLOW."
+                    f"{host} has an address that must not be fetched from ({reason}); use a public one.",
+                    advice=f"The address is {text}; intranet hosts are named in IMGSEARCH_FETCH_ALLOW.",
                 )
             found.append(ip_address(text))
         return found

@@ -153,7 +153,8 @@ def _checked(url: str, policy: FetchPolicy) -> httpx.URL:
     host = place.raw_host.decode("ascii").lower()
     port = port or (443 if place.scheme == "https" else 80)
     if not policy.allows_port(host, port):
-        raise FetchRefused(f"Port {port} of {host[:100]} is not fetched from; use 80 or 443, or allow it.")
+        message = f"Port {port} of {host[:100]} is not fetched from; use 80 or 443."
+        raise FetchRefused(message, advice=f"{host[:100]}:{port} in IMGSEARCH_FETCH_ALLOW allows it.")
     if ":" not in host:
         _check_name(host)
     elif "%" in host:

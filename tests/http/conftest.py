@@ -21,6 +21,7 @@ from imgsearch.ops import api_keys as keys
 from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from tests.answering import seen
 from tests.shop import Row, fill
 
 Connection = psycopg.Connection[Any]
@@ -85,6 +86,12 @@ def teach(connection: Connection, space: Space) -> Teach:
         return [float(number) for number in vector]
 
     return learn
+
+
+@pytest.fixture
+def seen_worker(connection: Connection, space: Space) -> None:
+    """A query worker by its sign of life alone; it answers nothing."""
+    seen(connection, space)
 
 
 @pytest.fixture

@@ -183,7 +183,13 @@ def searches(images: list[int]) -> list[dict[str, Any]]:
 
 
 def test_what_a_neighbour_does_changes_nothing_that_others_read(
-    client: FlaskClient, connection: Any, space: Space, settings: Settings, shop: list[int], key_of: KeyOf
+    seen_worker: None,
+    client: FlaskClient,
+    connection: Any,
+    space: Space,
+    settings: Settings,
+    shop: list[int],
+    key_of: KeyOf,
 ) -> None:
     """Ours is read before and after the neighbour adds, deletes, fails and asks, also with our own pictures."""
     mine, theirs = key_of("acme", "admin"), key_of("bolt", "write")

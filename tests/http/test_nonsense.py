@@ -55,7 +55,7 @@ NONSENSE: list[tuple[dict[str, Any], int, str]] = [
     ({"picture_url": "file:///etc/passwd"}, 400, "bad_request"),
     ({"picture_url": "http://127.0.0.1:9/x.jpg"}, 422, "fetch_refused"),
     ({"picture_url": "http://169.254.169.254/latest"}, 422, "fetch_refused"),
-    ({"text": "nobody asked this"}, 504, "query_timeout"),
+    ({"text": "nobody asked this"}, 503, "no_query_worker"),
 ]
 BODIES = [
     (b"{", "application/json", 400, "not_json"),

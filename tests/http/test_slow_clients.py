@@ -128,6 +128,13 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
         assert eventually(lambda: is_cut(connection), what="the unread answer is given up")
 
 
+def test_a_proxy_is_one_address_and_has_all_connections() -> None:
+    with on_a_socket(short, connections=16, behind_proxy=True) as place, contextlib.ExitStack() as opened:
+        many = [opened.enter_context(socket.create_connection(place, timeout=30)) for _ in range(10)]
+        assert get(place) == 200
+        assert not any(is_cut(one) for one in many)
+
+
 def test_one_address_has_its_share_and_a_full_house_makes_room() -> None:
     with on_a_socket(short, connections=16, patience=Patience(header=60)) as place, contextlib.ExitStack() as opened:
 

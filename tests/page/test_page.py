@@ -155,7 +155,7 @@ PROBLEMS = [
     ("/?q=" + "x" * 2001, 400, "bad_request"),
     ("/?photo=" + "0" * 64 + "-" + "A" * 22, 400, "unknown_photo"),
     ("/?q=red+shoe&after=1", 400, "filter_error"),
-    ("/?q=nobody+asked+this", 504, "query_timeout"),
+    ("/?q=nobody+asked+this", 503, "no_query_worker"),
     ("/nothing-here", 404, "not_found"),
     ("/?a.x%00=1", 400, "bad_request"),
 ]

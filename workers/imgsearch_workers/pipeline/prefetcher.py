@@ -113,6 +113,8 @@ class Prefetcher:
         except ObjectMissing as error:
             return _failed(group, "missing", error, permanent=False)
         except FetchRefused as error:
+            if error.advice:
+                log.warning("image %s: %s %s", first.image_id, error, error.advice, extra=first.names())
             return _failed(group, "fetch_refused", error, permanent=True)
         except StoreError as error:
             return self._unavailable(group, error)
@@ -130,6 +132,8 @@ class Prefetcher:
 
     def _unavailable(self, group: Group, error: StoreError) -> Result:
         code = "store_denied" if isinstance(error, StoreDenied) else "store_unavailable"
+        if not group.claims[0].uri.startswith("store:"):
+            code = "fetch_failed"  # an address of theirs, not our store
         seconds = self.breaker.noticed(group.claims[0].uri, error)
         if seconds is not None:
             return Deferred(group=group, delay=seconds)
