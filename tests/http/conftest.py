@@ -34,6 +34,12 @@ def with_key(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
+def sign_in(client: FlaskClient, key: str) -> None:
+    """Sign a browser in to the page with a key."""
+    entered = client.post("/sign-in", data={"key": key})
+    assert entered.status_code == 303, entered.get_data(as_text=True)
+
+
 @pytest.fixture
 def open_app(settings: Settings) -> Iterator[Flask]:
     """The app as `imgsearch serve` makes it on loopback."""

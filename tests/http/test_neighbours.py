@@ -14,14 +14,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.http import access
 from imgsearch.ingest import upload
 from imgsearch.query.cache import Entry
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from imgsearch.storage import open_store
 from tests.answering import answering
-from tests.http.conftest import shown_to, with_key
+from tests.http.conftest import shown_to, sign_in, with_key
 from tests.shop import Row, fill
 from tests.test_upload_to_answer import jpeg
 
@@ -77,7 +76,7 @@ def test_what_could_not_be_embedded_is_a_secret_too(
 
 def photo_of(client: FlaskClient, key: str, picture: bytes) -> str:
     """Search by a photo on the page as a key's owner; return what stands for it in the address."""
-    client.set_cookie(access.COOKIE, key)
+    sign_in(client, key)
     sent = client.post("/photo", data={"photo": (io.BytesIO(picture), "p.jpg")})
     assert sent.status_code == 303
     return parse_qs(urlsplit(sent.headers["Location"]).query)["photo"][0]
@@ -91,14 +90,14 @@ def test_a_photo_in_an_address_opens_for_its_tenant_only(
     token = photo_of(client, mine, picture)
     assert sha256(picture).hexdigest() not in token
     assert client.get("/", query_string={"photo": token}).status_code == 200
-    client.set_cookie(access.COOKIE, theirs)
+    sign_in(client, theirs)
     refused = client.get("/", query_string={"photo": token})
     assert refused.status_code == 400
     assert 'data-code="unknown_photo"' in refused.get_data(as_text=True)
     assert photo_of(client, theirs, picture) != token, "nor can two tenants compare what they asked"
-    client.set_cookie(access.COOKIE, theirs)
+    sign_in(client, theirs)
     assert client.get("/", query_string={"photo": token}).status_code == 400, "also when it asked the same picture"
-    client.set_cookie(access.COOKIE, mine)
+    sign_in(client, mine)
     page = client.get("/", query_string={"photo": token, "q": "red shoe"}).get_data(as_text=True)
     assert re.findall(r"photo=([\w-]+)", page)[:1] == [token]
     connection.execute("DELETE FROM imgsearch.query_vector WHERE kind = 'picture' AND tenant_id = 'acme'")
@@ -133,7 +132,7 @@ def test_a_photo_is_forgotten_with_its_picture(
         keys["acme"] = key_of("acme")
     found = {}
     for tenant, key in keys.items():
-        client.set_cookie(access.COOKIE, key)
+        sign_in(client, key)
         found[tenant] = client.get("/", query_string={"photo": tokens[tenant]}).status_code
     assert found == {"acme": 400, "bolt": 200}
 
@@ -147,7 +146,7 @@ VOLATILE = re.compile(
 def everything(client: FlaskClient, key: str, images: list[int]) -> dict[str, str]:
     """Return all that a key's owner can read, without times and what expires."""
     headers = with_key(key)
-    client.set_cookie(access.COOKIE, key)
+    sign_in(client, key)
     calls: list[tuple[str, str, Any]] = [
         *(("POST", "/v1/search", body) for body in searches(images)),
         ("POST", "/v1/embed", {"text": "red shoe"}),

@@ -15,13 +15,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from imgsearch.flask import create_app
-from imgsearch.http import access, links
+from imgsearch.http import links
 from imgsearch.http.thumbnails import placeholder
 from imgsearch.ingest import upload
 from imgsearch.settings import Settings
 from imgsearch.storage import open_store
 from tests.conftest import with_settings
-from tests.http.conftest import Connection, with_key
+from tests.http.conftest import Connection, sign_in, with_key
 from tests.shop import digest
 from tests.test_upload_to_answer import jpeg
 
@@ -109,7 +109,7 @@ def test_a_neighbours_thumbnail_is_not_shown_before_ones_own_is_made(
     form = {"picture": (io.BytesIO(picture), "1.jpg"), "request": '{"images": [{"product_id": "same"}]}'}
     [made] = client.post("/v1/images/upload", data=form, headers=with_key(key)).get_json()["images"]
     assert client.get(made["url"], headers=with_key(key)).get_json()["thumbnail"] is None
-    client.set_cookie(access.COOKIE, key)
+    sign_in(client, key)
     page = client.get("/").get_data(as_text=True)
     address = re.findall(r'"(/thumbnail/[^"]+)"', page)[0]  # the newest comes first
     shown = client.get(address)
