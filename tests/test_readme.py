@@ -82,12 +82,11 @@ def test_every_sql_block_runs(shop: Connection) -> None:
                     assert cursor.fetchall() == []
 
 
-@pytest.mark.parametrize("name", DOCS)
+@pytest.mark.parametrize("name", [name for name, text in DOCS.items() if blocks("sql", text)])
 def test_every_sql_block_of_the_documentation_runs(name: str, connection: Connection, space: Space) -> None:
     cache.ask(connection, cache.of_text("red canvas shoe"))
     [asked] = cache.claim(connection, space.space_id, 1)
     cache.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["red canvas shoe"])[0])
-    assert blocks("sql", DOCS[name])
     for block in blocks("sql", DOCS[name]):
         for statement in re.split(r";\s*(?:--.*)?\n", block):
             if statement.strip():

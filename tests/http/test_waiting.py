@@ -182,8 +182,9 @@ def test_the_search_of_a_host_has_the_same_bounds(settings: Settings, shop: list
     images = ImageSearch(app, identify=lambda: Identity(name="ann", tenant="acme"))
     with app.test_request_context("/"):
         assert images.search("red shoe", tenant="acme")
-        with app.extensions["imgsearch"].waiting.questions.turn("somebody"), pytest.raises(Busy):
-            images.search("never asked", tenant="acme")
+        for query in ("never asked", [("never asked", 1.0), ("red shoe", 1.0)]):
+            with app.extensions["imgsearch"].waiting.questions.turn("somebody"), pytest.raises(Busy):
+                images.search(query, tenant="acme")
         for _ in range(3):
             with pytest.raises(QueryTimeout, match="within"):
                 images.search("never asked", tenant="acme")
