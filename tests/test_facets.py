@@ -99,3 +99,29 @@ def test_every_facet_counts_what_is_there(connection: psycopg.Connection[Any], a
         assert not approximate
         found[f"{facet} {name}" if name else facet][low if facet == "price" else value] += count
     assert found == counted(asked)
+
+
+@pytest.mark.parametrize("asked", ASKED[::7], ids=str)
+def test_a_list_of_one_facet_holds_all_its_values(connection: psycopg.Connection[Any], asked: dict[str, Any]) -> None:
+    filters = json.dumps({"category" if name == "categories" else name: value for name, value in asked.items()})
+    listed = {"tenant": ("tenant", None), "category": ("category", None)}
+    listed |= {f"attribute {name}": ("attribute", name) for name in ("colour", "size")}
+    for facet, (kind, name) in listed.items():
+        rows = connection.execute(
+            "SELECT value, count, different FROM imgsearch.choices(%s, %s, imgsearch.filters_of(%s))",
+            (kind, name, filters),
+        ).fetchall()
+        assert {value: count for value, count, _ in rows} == counted(asked)[facet]
+        assert all(different == len(rows) for *_, different in rows)
+
+
+def test_a_list_of_one_facet_is_searched_in_and_bounded(connection: psycopg.Connection[Any]) -> None:
+    found = connection.execute("SELECT value, different FROM imgsearch.choices('category', contains => 'AG')").fetchall()
+    assert found == [("bags", 1)]
+    assert connection.execute("SELECT value, different FROM imgsearch.choices('category', k => 1)").fetchall() == [
+        ("shoes", 2)
+    ]
+    for wrong in ("'price'", "'attribute'", "'category', 'colour'", "'category', k => 1001"):
+        with pytest.raises(psycopg.Error) as refused:
+            connection.execute(f"SELECT * FROM imgsearch.choices({wrong})".encode())
+        assert refused.value.sqlstate == "IM008"

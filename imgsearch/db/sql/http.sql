@@ -65,6 +65,11 @@ FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
 -- How many images each further filter would leave.
 SELECT facet, name, value, low, high, count, approximate FROM imgsearch.facets(imgsearch.filters_of(%(filters)s::jsonb))
 
+-- name: choices
+-- All values of one facet that contain a text.
+SELECT value, count, false AS approximate, different
+FROM imgsearch.choices(%(facet)s, %(name)s, imgsearch.filters_of(%(filters)s::jsonb), %(contains)s)
+
 -- name: browse
 -- The newest images that match, when nothing was asked.
 SELECT i.image_id, i.product_id, i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256

@@ -122,6 +122,42 @@ END $$;
 COMMENT ON FUNCTION imgsearch.facets(imgsearch.filters, integer) IS
 'How many images each further filter leaves: matches, tenant, category, in_stock, price (low ≤ price < high) and attribute rows. SELECT * FROM imgsearch.facets(imgsearch.filters_of(''{"tenant": "acme", "max_price": 50}''));';
 
+-- The values of one facet in a list that people search in: all of them, counted exactly. Its own filter does not count,
+-- but that of a tenant does: nobody lists the neighbours. Costs a pass over the images that match.
+CREATE OR REPLACE FUNCTION imgsearch.choices(facet text, name text DEFAULT NULL, filters imgsearch.filters DEFAULT NULL, contains text DEFAULT NULL, k integer DEFAULT 1000)
+RETURNS TABLE (value text, count bigint, different bigint)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    f     imgsearch.filters := choices.filters;
+    made  imgsearch_internal.filter_text;
+    asked imgsearch_internal.bound;
+BEGIN
+    IF choices.k IS NULL OR choices.k < 1 OR choices.k > 1000 THEN
+        RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', choices.k USING HINT = 'Narrow the list with contains.', ERRCODE = 'IM008';
+    ELSIF choices.facet IS NULL OR choices.facet NOT IN ('tenant', 'category', 'attribute') OR (choices.facet = 'attribute') <> (choices.name IS NOT NULL) THEN
+        RAISE EXCEPTION 'imgsearch: no list of facet % and name %', choices.facet, choices.name
+            USING HINT = 'Ask for (''category''), (''tenant'') or (''attribute'', ''colour'').', ERRCODE = 'IM008';
+    ELSIF choices.facet = 'category' THEN
+        f.category := NULL;
+    ELSIF choices.facet = 'attribute' THEN
+        f.attributes := nullif(f.attributes - choices.name, '{}');
+    END IF;
+    PERFORM imgsearch_internal.active_space();
+    made := imgsearch_internal.filter_sql(f);
+    asked.f := f; asked.names := made.names; asked.vals := made.vals;
+    RETURN QUERY EXECUTE format($q$
+        SELECT x.value, count(*), count(*) OVER ()
+        FROM imgsearch.image i, LATERAL (SELECT %2$s AS value) x
+        WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s AND x.value <> '' AND ($3 IS NULL OR strpos(lower(x.value), lower($3)) > 0)
+        GROUP BY x.value ORDER BY count(*) DESC, x.value LIMIT $4
+        $q$, made.condition, CASE choices.facet WHEN 'tenant' THEN 'i.tenant_id' WHEN 'category' THEN 'i.category'
+                                  ELSE $v$CASE WHEN jsonb_typeof(i.attributes -> $2) IN ('string', 'number', 'boolean') THEN i.attributes ->> $2 END$v$ END)
+    USING asked, choices.name, choices.contains, choices.k;
+END $$;
+COMMENT ON FUNCTION imgsearch.choices(text, text, imgsearch.filters, text, integer) IS
+'The values of one facet that contain a text, the most frequent first, and how many different ones there are. SELECT * FROM imgsearch.choices(''attribute'', ''colour'', imgsearch.filters_of(''{"tenant": "acme"}''));';
+
 CREATE OR REPLACE FUNCTION imgsearch.browse(filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, before_image bigint DEFAULT NULL) RETURNS SETOF bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
     made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(browse.filters);
