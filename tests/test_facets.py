@@ -116,12 +116,15 @@ def test_a_list_of_one_facet_holds_all_its_values(connection: psycopg.Connection
 
 
 def test_a_list_of_one_facet_is_searched_in_and_bounded(connection: psycopg.Connection[Any]) -> None:
-    found = connection.execute("SELECT value, different FROM imgsearch.choices('category', contains => 'AG')").fetchall()
+    found = connection.execute(
+        "SELECT value, different FROM imgsearch.choices('category', contains => 'AG')"
+    ).fetchall()
     assert found == [("bags", 1)]
     assert connection.execute("SELECT value, different FROM imgsearch.choices('category', k => 1)").fetchall() == [
         ("shoes", 2)
     ]
-    for wrong in ("'price'", "'attribute'", "'category', 'colour'", "'category', k => 1001"):
+    wrong = [("price", None, 1), ("attribute", None, 1), ("category", "colour", 1), ("category", None, 1001)]
+    for arguments in wrong:
         with pytest.raises(psycopg.Error) as refused:
-            connection.execute(f"SELECT * FROM imgsearch.choices({wrong})".encode())
+            connection.execute("SELECT * FROM imgsearch.choices(%s, %s, k => %s::integer)", arguments)
         assert refused.value.sqlstate == "IM008"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import psycopg
 from flask import Blueprint, Response, request
 
-from imgsearch.http import problem
+from imgsearch.errors import ImgsearchError
+from imgsearch.http import access, problem
 from imgsearch.http.blueprint import guard
+from imgsearch.http.problem import Problem
 from imgsearch.http.state import app_state
-from imgsearch.page import frame, sign_in, upload_form, views
+from imgsearch.page import choices, frame, sign_in, upload_form, views
 
 NAME = "imgsearch_page"
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -23,7 +28,7 @@ def make() -> Blueprint:
     made = Blueprint(NAME, __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     guard(made, failed)
     made.after_request(after)
-    for part in (views, upload_form, sign_in):
+    for part in (views, choices, upload_form, sign_in):
         part.mount(made)
     return made
 
@@ -39,7 +44,11 @@ def failed_anywhere(error: Exception) -> Response:
     accepts = request.accept_mimetypes
     is_api = request.path.startswith(f"{app_state().url_prefix}/v1/") or request.blueprint == "imgsearch"
     if not is_api and accepts.accept_html and accepts.best != "*/*":
-        return after(frame.failed(found))
+        with suppress(
+            Problem, ImgsearchError, psycopg.Error
+        ):  # no route, so nobody was asked who they are: their menu stays
+            access.admit()
+        return after(frame.failed(found, nowhere=True))
     return problem.response(found)
 
 

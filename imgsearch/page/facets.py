@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection
@@ -18,6 +20,7 @@ from imgsearch.page import urls
 _COLOURS = """black white grey gray red maroon crimson orange gold yellow olive lime green teal turquoise cyan aqua blue
 navy indigo violet purple magenta pink brown beige ivory khaki tan salmon coral silver"""
 SWATCHES = frozenset(_COLOURS.split())
+SHOWN = 8  # of one facet in the panel; all others are in its list, see `choices`
 _SAYS_NOTHING = frozenset({"title", "caption", "description"})  # words about one product, nothing to choose from
 
 
@@ -36,12 +39,18 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One heading of the filter panel. `several`: choices add up, else one replaces the other."""
+    """One heading of the filter panel. `several`: choices add up, else one replaces the other.
 
+    `different` is how many values there are, `more` whether some of them are not among `choices`.
+    """
+
+    name: str
     title: str
     choices: tuple[Choice, ...]
     several: bool = True
     colours: bool = False
+    more: bool = False
+    different: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +76,26 @@ def facets(state: AppState, connection: Connection[Any], asked: SearchRequest, *
     )
 
 
+def listed(
+    state: AppState, connection: Connection[Any], asked: SearchRequest, name: str, contains: str | None
+) -> Group:
+    """Return all values of the facet that a form calls `name`, those that contain a text; sorted as people read."""
+    facet, attribute = ("attribute", name[2:]) if name.startswith("a.") else (name, None)
+    given = {**bound(asked.filters), "facet": facet, "name": attribute, "contains": contains}
+    rows = sql.rows(connection, "http", "choices", given)
+    panel = _Panel(state, asked, [{**row, "facet": facet, "name": attribute} for row in rows], shown=sys.maxsize)
+    made = panel.attribute(attribute) if attribute else {"category": panel.categories, "tenant": panel.tenants}[name]()
+    found = {row["value"] for row in rows}
+    choices = sorted((one for one in made.choices if one.value in found), key=_as_read)
+    return replace(made, choices=tuple(choices), different=rows[0]["different"] if rows else 0, more=False)
+
+
+def _as_read(choice: Choice) -> list[tuple[int, float, str]]:
+    """Return the order of people: 9 before 10, a before B."""
+    parts = re.split(r"(\d+)", choice.label.casefold())
+    return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in parts if part]
+
+
 def matches(connection: Connection[Any], asked: SearchRequest) -> int:
     """Return how many pictures match the filters of a search."""
     rows = sql.rows(connection, "http", "facets", bound(asked.filters))
@@ -78,6 +107,7 @@ class _Panel:
     state: AppState
     asked: SearchRequest
     rows: Iterable[Mapping[str, Any]]
+    shown: int = SHOWN
 
     def tenants(self) -> Group:
         """Whose pictures; one at a time."""
@@ -96,7 +126,12 @@ class _Panel:
             chosen = taken is not None and taken == (row["value"] == "true")
             wanted = urls.with_filters(self.asked, in_stock=None if chosen else row["value"] == "true")
             made.append(self._choice("in_stock", value, label, row["count"], chosen, wanted))
-        return Group(title="Stock", choices=tuple(made) if len(made) > 1 or taken is not None else (), several=False)
+        return Group(
+            name="in_stock",
+            title="Stock",
+            choices=tuple(made) if len(made) > 1 or taken is not None else (),
+            several=False,
+        )
 
     def prices(self) -> list[Choice]:
         """Bands of prices, as addresses; exact bounds are typed."""
@@ -113,19 +148,22 @@ class _Panel:
 
     def attributes(self) -> list[Group]:
         names = dict.fromkeys([*urls.attributes(self.asked.filters), *(row["name"] for row in self._of("attribute"))])
-        return [self._attribute(name) for name in names if name not in _SAYS_NOTHING]
+        found = [self.attribute(name) for name in names if name not in _SAYS_NOTHING]
+        # Where every picture has its own, it is a code and not a choice.
+        return [group for group in found if any(choice.chosen or choice.count > 1 for choice in group.choices)]
 
-    def _attribute(self, name: str) -> Group:
+    def attribute(self, name: str) -> Group:
+        """The values of one attribute."""
+
         def change(wanted: list[str]) -> SearchRequest:
             return urls.with_attribute(self.asked, name, wanted)
 
         rows = [row for row in self._of("attribute") if row["name"] == name]
         taken = urls.chosen(self.asked.filters, name)
         made = self._choices(f"a.{name}", rows, taken, change)
-        if not taken and all(choice.count <= 1 for choice in made):
-            made = []  # every picture has its own: a code, not a choice
         colours = name.lower().replace("_", " ").endswith(("colour", "color"))
-        return Group(title=name.replace("_", " ").capitalize(), choices=tuple(made), colours=colours)
+        title = name.replace("_", " ").capitalize()
+        return Group(name=f"a.{name}", title=title, choices=tuple(made), colours=colours, more=len(rows) > len(made))
 
     def _group(
         self,
@@ -136,8 +174,9 @@ class _Panel:
         *,
         several: bool = True,
     ) -> Group:
-        made = self._choices(name, list(self._of(name)), taken, change, several=several)
-        return Group(title=title, choices=tuple(made), several=several)
+        rows = list(self._of(name))
+        made = self._choices(name, rows, taken, change, several=several)
+        return Group(name=name, title=title, choices=tuple(made), several=several, more=len(rows) > len(made))
 
     def _choices(
         self,
@@ -149,8 +188,10 @@ class _Panel:
         several: bool = True,
     ) -> list[Choice]:
         counted = {row["value"]: row for row in rows}
+        taken = list(dict.fromkeys(taken))
         made = []
-        for value in [*counted, *(value for value in taken if value not in counted)]:
+        shown = [*taken, *(value for value in counted if value not in taken)][: max(self.shown, len(taken))]
+        for value in shown:
             chosen = value in taken
             others = [one for one in taken if one != value] if several else []
             row = counted.get(value, {"count": 0, "approximate": False})

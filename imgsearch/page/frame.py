@@ -45,8 +45,8 @@ def _version(name: str) -> str:
     return sha256(files(__package__).joinpath("static", name).read_bytes()).hexdigest()[:12]
 
 
-def failed(found: Problem) -> Response:
-    """Return an error as a page; whoever is not known is asked for a key."""
+def failed(found: Problem, *, nowhere: bool = False) -> Response:
+    """Return an error as a page; whoever is not known is asked for a key. `nowhere`: no view was asked for it."""
     state = app_state()
     if found.code == cross_site.CODE and not cross_site.is_navigation():
         return as_document(found)  # a part of another site's page: nobody would see a page of ours
@@ -54,7 +54,7 @@ def failed(found: Problem) -> Response:
     ended = signed_out and cookie.token() is not None
     shown = {"problem": found, "signed_out": signed_out, "wrong": found.detail if ended else None}
     try:
-        html = render_template("imgsearch/error.html", **frame(state), **shown)
+        html = render_template("imgsearch/error.html", **frame(state), **shown, nowhere=nowhere)
     except ImgsearchError:  # not even the frame can be made: say it plainly
         return as_document(found)
     made = Response(html, found.status)

@@ -1,76 +1,29 @@
-"""A search as an address, and back: every state of the page is one link that can be sent to somebody else."""
+"""A search as an address: every state of the page is one link that can be sent to somebody else. `reading` reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 from urllib.parse import urlencode
 
 from flask import url_for
-from werkzeug.datastructures import MultiDict
 
-from imgsearch.http import caps, ids, links, values
-from imgsearch.http.problem import Problem, bad_request
-from imgsearch.http.requests import checked_filters
+from imgsearch.http import ids, links, values
+from imgsearch.http.problem import Problem
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
-from imgsearch.page import size
 from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.template import LARGEST_PAGE
 
 PAGE = 40  # images of one page
-
-
-def _price(name: str, written: str) -> float:
-    return values.number(name, written, 0, caps.PRICE)
-
-
+MOST_PAGES = LARGEST_PAGE // PAGE  # shown at once; behind them a list begins anew
 # Filters of one plain value are written in an address by their own names; lists and trees have their own way.
-_READ: dict[type, Callable[[str, str], Any]] = {str: values.text, float: _price, bool: values.truth}
-_PLAIN = {
-    name: next(_READ[kind] for kind in get_args(hint) if kind in _READ)
+PLAIN: dict[str, type] = {
+    name: next(kind for kind in get_args(hint) if kind in {str, float, bool})
     for name, hint in get_type_hints(Filters).items()
-    if set(get_args(hint)) & {*_READ} and name != "category"
+    if set(get_args(hint)) & {str, float, bool} and name != "category"
 }
-
-
-def read(state: AppState, args: MultiDict[str, str]) -> SearchRequest:
-    """Return the search that an address asks for. Raises Problem."""
-    size.check(args)
-    words = args.get("q", "").strip()
-    photo = args.get("photo")
-    digest = links.photo_in(state, photo) if photo else None
-    if photo and digest is None:
-        raise bad_request("Unknown photo in this link; choose the photo again.", "unknown_photo")
-    asked = SearchRequest(
-        text=values.text("What you ask", words, caps.TEXT) if words else None,
-        more=_ids("like", args),
-        less=_ids("unlike", args),
-        photo=digest,
-        filters=read_filters(args),
-        k=PAGE,
-        after=args.get("after") or None,
-    )
-    return ids.taken_request(asked)
-
-
-def read_filters(args: MultiDict[str, str]) -> Filters:
-    """Return the filters of an address: category (repeated), …, and `a.colour=red` (repeated). Raises Problem."""
-    wanted: dict[str, Any] = {}
-    for name in args:
-        if name.startswith("a.") and len(name) > 2:
-            chosen = [values.text("An attribute", value) for value in args.getlist(name) if value]
-            if chosen:
-                wanted[values.text("An attribute", name[2:])] = {"in": spellings(chosen)}
-    given = {name: read(name, args[name]) for name, read in _PLAIN.items() if args.get(name, "").strip()}
-    categories = list(dict.fromkeys(value for value in args.getlist("category") if value))
-    return checked_filters({**given, "category": categories or None, "attributes": wanted or None})
-
-
-def before(args: MultiDict[str, str]) -> int | None:
-    """Return behind which image the newest ones go on."""
-    written = args.get("before")
-    return ids.taken(values.whole("before", written, 1, caps.LARGEST_ID)) if written else None
 
 
 def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
@@ -82,7 +35,7 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
     found += [("like", str(ids.shown(image_id))) for image_id in asked.more]
     found += [("unlike", str(ids.shown(image_id))) for image_id in asked.less]
     found += [("category", category) for category in categories(filters)]
-    found += [(name, _written(value)) for name, value in filters.given().items() if name in _PLAIN]
+    found += [(name, _written(value)) for name, value in filters.given().items() if name in PLAIN]
     for name in attributes(filters):
         found += [(f"a.{name}", value) for value in chosen(filters, name)]
     return found
@@ -158,10 +111,3 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.15g}" if isinstance(value, float) else str(value)
-
-
-def _ids(name: str, args: MultiDict[str, str]) -> tuple[int, ...]:
-    written = [value for value in args.getlist(name) if value]
-    if len(written) > caps.EXAMPLES:
-        raise bad_request(f"A search has at most {caps.EXAMPLES} examples; leave some out.")
-    return tuple(dict.fromkeys(values.whole(name, value, 1, caps.LARGEST_ID) for value in written))

@@ -154,7 +154,7 @@ def looser(asked: SearchRequest) -> list[tuple[str, SearchRequest]]:
 
 def ideas(state: AppState, asked: SearchRequest, panel: Facets) -> list[tuple[str, str]]:
     """Return a few searches worth trying, made of what there is: (words, address)."""
-    categories = [choice.value for group in panel.groups if group.title == "Category" for choice in group.choices]
+    categories = [choice.value for group in panel.groups if group.name == "category" for choice in group.choices]
     colours = [choice.value for group in panel.groups if group.colours for choice in group.choices]
     words = [
         f"{colours[n % len(colours)]} {category}" if colours else category for n, category in enumerate(categories[:5])

@@ -11,14 +11,15 @@ from flask import Blueprint, Response, redirect, render_template, request
 
 from imgsearch import picture
 from imgsearch.db import sql
-from imgsearch.errors import ImgsearchError, NoSpace
-from imgsearch.http import access, ids, service
+from imgsearch.errors import ImgsearchError, NoSpace, QueryError, UnknownImage
+from imgsearch.http import access, service
 from imgsearch.http.problem import Problem, bad_request, from_exception
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
-from imgsearch.page import facets, statement, urls, view_models
+from imgsearch.page import choices, facets, paging, reading, statement, urls, view_models
 from imgsearch.page.facets import Facets
 from imgsearch.page.frame import frame
+from imgsearch.page.reading import Wrong
 from imgsearch.page.view_models import Card, Chip
 from imgsearch.query import cache
 from imgsearch.retrieval.by_filters import values_of
@@ -34,12 +35,18 @@ class View:
 
     asked: SearchRequest
     problem: Problem | None = None
+    wrong: tuple[Wrong, ...] = ()
     found: service.Found | None = None
     cards: tuple[Card, ...] = ()
     examples: tuple[Chip, ...] = ()
     panel: Facets = field(default_factory=Facets)
     facets_ms: float = 0.0
     empty_site: bool = False
+
+    @property
+    def at_fields(self) -> dict[str, Wrong]:
+        """What is said beside the field it came from; the rest of `wrong` stands above the results."""
+        return {one.name: one for one in self.wrong if one.name in {"min_price", "max_price"}}
 
 
 def mount(blueprint: Blueprint) -> None:
@@ -53,20 +60,19 @@ def show() -> Response:
     """Return the page of a search, or the newest images when nothing is asked."""
     state = app_state()
     try:
-        asked = urls.read(state, request.args)
+        asked, wrong = reading.understood(state, request.args)
         asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     except Problem as problem:
         return _page(state, View(asked=SearchRequest(filters=Filters(tenant=access.me().tenant)), problem=problem))
-    return _page(state, _look(state, asked))
+    return _page(state, _look(state, View(asked=asked, wrong=wrong)))
 
 
 def photo() -> Any:
-    """Take a photo to search by: answer the address of the search near to it."""
+    """Take a photo to search by: answer the address of the search near to it, or the search without it."""
     state = app_state()
-    asked = SearchRequest(filters=Filters(tenant=access.me().tenant))
+    asked, wrong = reading.understood(state, request.form)
+    asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     try:
-        asked = urls.read(state, request.form)
-        asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
         data = b"".join(file.read() for file in request.files.getlist("photo")[:1])
         if not data:
             raise bad_request("No photo was sent; choose one first.", "no_photo")
@@ -74,7 +80,8 @@ def photo() -> Any:
         with service.session(state, SearchRequest(filters=asked.filters, picture=data)):
             pass  # it is remembered from now on
     except _FAILURES as error:
-        return _page(state, View(asked=asked, problem=from_exception(error)))
+        unusable = Wrong("photo", "", from_exception(error))
+        return _page(state, _look(state, View(asked=asked, wrong=(unusable, *wrong))))
     asked = replace(asked, photo=cache.of_picture(data).key, after=None)
     return redirect(urls.url_of(state, asked), 303)
 
@@ -87,7 +94,7 @@ def explain() -> Response:
             403, "forbidden", "A plan counts the rows of all tenants; run it in SQL: imgsearch.explain_search()."
         )
     state = app_state()
-    asked = urls.read(state, request.args)
+    asked, _ = reading.understood(state, request.args)
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     plan: dict[str, Any] = {}
     if asked.likes:
@@ -98,24 +105,47 @@ def explain() -> Response:
     return Response(render_template("imgsearch/explain.html", **frame(state), asked=asked, plan=plan))
 
 
-def _look(state: AppState, asked: SearchRequest) -> View:
+def _look(state: AppState, view: View) -> View:
     """Search, or list the newest; then count what else there is, also where the search itself failed."""
-    view = View(asked=asked)
+    asked = view.asked
     try:
         with service.session(state, asked) as (connection, given):
             if asked.likes:
                 found = service.search(connection, asked, given)
                 view = replace(view, found=found, cards=tuple(view_models.found(state, asked, found)))
             else:
-                rows = service.browse(connection, asked.filters, asked.k, urls.before(request.args))
+                rows = service.browse(connection, asked.filters, asked.k, reading.before(request.args))
                 view = replace(view, cards=tuple(view_models.newest(state, asked, rows)))
                 if asked.less:
                     raise bad_request("Add words, a photo or an image to search for.", "query_error")
     except NoSpace:
         return replace(view, empty_site=True)
     except _FAILURES as error:
+        rest = _without_lost_examples(state, asked, error)
+        if rest is not None:
+            lost = Wrong("like", "", from_exception(error))
+            return _look(state, replace(view, asked=rest, wrong=(*view.wrong, lost)))
         view = replace(view, problem=from_exception(error))
     return _count(state, view)
+
+
+def _without_lost_examples(state: AppState, asked: SearchRequest, error: Exception) -> SearchRequest | None:
+    """Return the search without the pictures that are gone; None where they were not what went wrong."""
+    if isinstance(error, UnknownImage):
+        with state.session(access.me().tenant) as connection:
+            rows = service.images(connection, [*asked.more, *asked.less], asked.filters.tenant)
+        here = {row["image_id"] for row in rows if row["state"] == "ready"}
+        rest = replace(asked, more=_among(asked.more, here), less=_among(asked.less, here), after=None)
+        if not rest.likes:
+            rest = replace(rest, less=())
+    else:
+        forgotten = isinstance(error, QueryError) and str(error) == service.FORGOTTEN
+        rest = replace(asked, photo=None, after=None) if forgotten else asked
+    return rest if rest != asked else None
+
+
+def _among(ids: tuple[int, ...], here: set[int]) -> tuple[int, ...]:
+    return tuple(one for one in ids if one in here)
 
 
 def _count(state: AppState, view: View) -> View:
@@ -144,36 +174,26 @@ def _page(state: AppState, view: View) -> Response:
         without_words=urls.url_of(state, SearchRequest(filters=asked.filters)),
         relaxed=_relaxed(state, view),
         ideas=view_models.ideas(state, asked, view.panel),
-        statement=(written := statement.statement_of(asked, urls.before(request.args))),
+        statement=(written := statement.statement_of(asked, reading.before(request.args))),
         statement_line=statement.on_one_line(written),
         explain=_beside(state, asked, "explain"),
-        onward=_onward(state, view),
+        onward=paging.onward(state, asked, view.cards, found, view.panel.matches),
         swatches=facets.SWATCHES,
+        is_behind=bool(asked.after or reading.before(request.args)),
+        most_pages=urls.MOST_PAGES,
+        all_of=choices.address(state, asked),
     )
-    made = Response(html, view.problem.status if view.problem else 200)
-    if request.headers.get("HX-Request"):
-        goes_on = request.method == "POST" or "after" in request.args or "before" in request.args
-        if goes_on or not view.problem:  # the address bar keeps what can be opened again
-            made.headers["HX-Push-Url"] = "false" if goes_on else urls.url_of(state, asked)
+    said = [one for one in (view.problem, *(wrong.problem for wrong in view.wrong)) if one is not None]
+    made = Response(html, said[0].status if said else 200)
     if found is not None:
         parts = (("resolve", found.resolve_ms), ("sql", found.hits.took_ms), ("facets", view.facets_ms))
         made.headers["Server-Timing"] = ", ".join(f"{name};dur={took:.1f}" for name, took in parts)
     return made
 
 
-def _onward(state: AppState, view: View) -> str | None:
-    """Return where the page goes on; None at the end."""
-    if len(view.cards) < view.asked.k:
-        return None
-    if view.found is not None:
-        hits = view.found.hits
-        return None if hits.after is None else urls.url_of(state, view.asked, ("after", ids.shown_after(hits.after)))
-    return urls.url_of(state, view.asked, ("before", view.cards[-1].image_id))  # as it is shown
-
-
 def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
     """Nothing was found: answer which filter alone to leave out, and how many pictures that gives."""
-    if view.cards or view.problem or view.empty_site or view.asked.after:
+    if view.cards or view.problem or view.empty_site or view.asked.after or reading.before(request.args):
         return []
     with state.session(access.me().tenant) as connection:
         counted = [

@@ -43,7 +43,7 @@ ARGUMENTS = [
 
 
 @dataclass(frozen=True)
-class Shop:
+class Site:
     """Where it is, what it sells, and its worker."""
 
     url: str
@@ -62,7 +62,7 @@ class Shop:
 
 
 @contextmanager
-def opened(servers: embedded.Servers, template: str, folder: Path, count: int = 200) -> Iterator[Shop]:
+def opened(servers: embedded.Servers, template: str, folder: Path, count: int = 200) -> Iterator[Site]:
     """Open a shop of `count` drawn pictures."""
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE page TEMPLATE {} STRATEGY file_copy").format(Identifier(template)))
@@ -85,7 +85,7 @@ def opened(servers: embedded.Servers, template: str, folder: Path, count: int = 
         worker.ready(180)  # it loads a real model, perhaps on a busy machine
         _fill(settings, items)
         with _served(environment, folder / "web.log") as url:
-            yield Shop(url, items, settings, worker)
+            yield Site(url, items, settings, worker)
     finally:
         worker.end()
         with psycopg.connect(servers.database_url, autocommit=True) as admin:

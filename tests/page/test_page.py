@@ -19,7 +19,7 @@ from imgsearch.cli import servers
 from imgsearch.flask import create_app
 from imgsearch.http.identity import EVERYBODY
 from imgsearch.http.search_request import SearchRequest
-from imgsearch.page import statement, urls
+from imgsearch.page import reading, statement, urls
 from imgsearch.retrieval.filters import Filters
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
@@ -73,8 +73,8 @@ def test_every_state_is_an_address_and_back(anyone: FlaskClient, shop: list[int]
     with app.test_request_context("/"):
         here, g.imgsearch_identity = app.extensions["imgsearch"], EVERYBODY
         for where in STATES:
-            asked = urls.read(here, MultiDict(parse_qs_multi(where)))
-            again = urls.read(here, MultiDict(parse_qs_multi(urls.url_of(here, asked))))
+            asked = reading.read(here, MultiDict(parse_qs_multi(where)))
+            again = reading.read(here, MultiDict(parse_qs_multi(urls.url_of(here, asked))))
             assert SearchRequest(**{**vars(again), "after": asked.after}) == asked
 
 
@@ -96,7 +96,9 @@ def test_each_count_beside_a_filter_is_what_choosing_it_gives(anyone: FlaskClien
         found = anyone.get(f"{only}&{name}={value}").get_data(as_text=True)
         assert f"{int(count)} picture" in found if int(count) else "No picture matches" in found, (name, value, count)
         tried += 1
-    bands = re.findall(r'<li><a href="([^"]+)">\s*<svg class="share".*?class="count">(\d+)</span>', text, re.DOTALL)
+    bands = re.findall(
+        r'<li data-key="[^"]+"><a href="([^"]+)">\s*<svg class="share".*?class="count">(\d+)</span>', text, re.DOTALL
+    )
     for where, count in bands:
         assert f"{count} picture" in anyone.get(html.unescape(where)).get_data(as_text=True)
     assert tried >= 6
@@ -133,9 +135,15 @@ def test_pages_go_on_and_end(anyone: FlaskClient, shop: list[int], monkeypatch: 
         while where:
             text = anyone.get(where).get_data(as_text=True)
             seen += images(text)
-            onward = re.search(r'id="onward"><a [^>]*href="([^"]+)"', text)
+            onward = re.search(r'id="onward">\s*<a [^>]*data-next="([^"]+)"', text)
             where = html.unescape(onward[1]) if onward else ""
         assert len(seen) == len(set(seen)) == (24 if "stock" in start else 30)
+        assert "The end of the list" in text or "No more results" in text
+        # The address that a browser keeps shows all of them at once; a page too many is the end again.
+        assert images(anyone.get(f"{start}{'&' if '?' in start else '?'}pages=4").get_data(as_text=True)) == seen
+        more = re.search(r'href="([^"]+)" data-next', anyone.get(start).get_data(as_text=True))
+        assert more
+        assert images(anyone.get(html.unescape(more[1])).get_data(as_text=True)) == seen[:16]
 
 
 def test_nothing_found_says_which_filter_to_leave_out(anyone: FlaskClient, shop: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -10,7 +11,7 @@ from tests.processes import eventually
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "tests/artefacts"
-WAIT = 40_000  # ms; the machine may be busy
+WAIT = int(os.environ.get("PAGE_WAIT", "40000"))  # ms; the machine may be busy
 
 
 def picture(name: str, page: Page) -> None:

@@ -145,15 +145,15 @@ BEGIN
     END IF;
     PERFORM imgsearch_internal.active_space();
     made := imgsearch_internal.filter_sql(f);
-    asked.f := f; asked.names := made.names; asked.vals := made.vals;
+    asked.names := made.names; asked.vals := made.vals;
     RETURN QUERY EXECUTE format($q$
         SELECT x.value, count(*), count(*) OVER ()
         FROM imgsearch.image i, LATERAL (SELECT %2$s AS value) x
-        WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s AND x.value <> '' AND ($3 IS NULL OR strpos(lower(x.value), lower($3)) > 0)
-        GROUP BY x.value ORDER BY count(*) DESC, x.value LIMIT $4
+        WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s AND x.value <> '' AND ($4 IS NULL OR strpos(lower(x.value), lower($4)) > 0)
+        GROUP BY x.value ORDER BY count(*) DESC, x.value LIMIT $5
         $q$, made.condition, CASE choices.facet WHEN 'tenant' THEN 'i.tenant_id' WHEN 'category' THEN 'i.category'
-                                  ELSE $v$CASE WHEN jsonb_typeof(i.attributes -> $2) IN ('string', 'number', 'boolean') THEN i.attributes ->> $2 END$v$ END)
-    USING asked, choices.name, choices.contains, choices.k;
+                                  ELSE $v$CASE WHEN jsonb_typeof(i.attributes -> $3) IN ('string', 'number', 'boolean') THEN i.attributes ->> $3 END$v$ END)
+    USING asked, f, choices.name, choices.contains, choices.k;
 END $$;
 COMMENT ON FUNCTION imgsearch.choices(text, text, imgsearch.filters, text, integer) IS
 'The values of one facet that contain a text, the most frequent first, and how many different ones there are. SELECT * FROM imgsearch.choices(''attribute'', ''colour'', imgsearch.filters_of(''{"tenant": "acme"}''));';
