@@ -31,8 +31,11 @@ def place(servers: embedded.Servers, template: str, tmp_path_factory: pytest.Tem
 def browser() -> Iterator[Browser]:
     if site.CHROMIUM is None:
         pytest.skip("there is no chromium here (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    from tests.page.window import WAIT
+
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=site.CHROMIUM, args=site.ARGUMENTS)
         yield started
@@ -42,8 +45,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visit(place: Site, browser: Browser) -> Iterator[Open]:
     """Open a page of the shop in a browser window of its own; no script may fail on it."""
-    from playwright.sync_api import expect
-
     from tests.page.window import WAIT
 
     contexts, failures = [], []
@@ -58,7 +59,6 @@ def visit(place: Site, browser: Browser) -> Iterator[Open]:
         page.goto(place.url + path)
         return page
 
-    expect.set_options(timeout=WAIT)
     yield open_
     for context in contexts:
         context.close()

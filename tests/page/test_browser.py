@@ -104,7 +104,7 @@ def test_more_and_not_like_this_and_the_address_is_the_search(visit: Open) -> No
     page.locator(".card .picture").nth(6).hover()
     page.locator(".card").nth(6).get_by_text("Not this").click()
     expect(page.locator(".chip.less")).to_have_count(1)
-    expect(page.locator("#statement")).to_contain_text("l2_normalize")
+    expect(page.locator("#statement")).to_contain_text("imgsearch.combine")
     picture("like-and-unlike", page)
     found = titles(page)
     other = visit(page.url.removeprefix(page.url.partition("/?")[0]))

@@ -20,21 +20,12 @@ from tests.processes import eventually
 if site.CHROMIUM is None:
     pytest.skip("there is no chromium here (apt-get install chromium)", allow_module_level=True)
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.page.window import WAIT, picture
 
 Connection = psycopg.Connection[Any]
 KeyOf = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=WAIT)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=site.CHROMIUM, args=site.ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
