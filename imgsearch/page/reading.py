@@ -20,7 +20,7 @@ from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import place_of
 
 _T = TypeVar("_T")
-_PRICES = {"min_price": "The lowest price", "max_price": "The highest price"}
+_PRICES = dict(zip(urls.PRICES, ("The lowest price", "The highest price"), strict=True))
 
 
 def _price(name: str, written: str) -> float:
@@ -94,11 +94,12 @@ class _Reader:
             written = self.args.get(name, "").strip()
             if written:
                 given[name] = self.part(name, written, lambda r=_READ[kind], n=name, w=written: r(n, w), None)  # type: ignore[misc]
-        low, high = given.get("min_price"), given.get("max_price")
+        low, high = (given.get(name) for name in urls.PRICES)
         if low is not None and high is not None and low > high:
             detail = f"The highest price is below the lowest, {low:g}; it was left out."
-            self.wrong.append(Wrong("max_price", self.args["max_price"], bad_request(detail)))
-            given["max_price"] = None
+            highest = urls.PRICES[1]
+            self.wrong.append(Wrong(highest, self.args[highest], bad_request(detail)))
+            given[highest] = None
         return self._checked(given)
 
     def _checked(self, given: Mapping[str, Any]) -> Filters:

@@ -17,6 +17,7 @@ from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.template import LARGEST_PAGE
 
 PAGE = 40  # images of one page
+PRICES = ("min_price", "max_price")  # the two ends of the one filter that the page shows as a range
 MOST_PAGES = LARGEST_PAGE // PAGE  # shown at once; behind them a list begins anew
 # Filters of one plain value are written in an address by their own names; lists and trees have their own way.
 PLAIN: dict[str, type] = {
@@ -60,7 +61,8 @@ def attributes(filters: Filters) -> Mapping[str, Any]:
 
 def prices(filters: Filters) -> tuple[float | None, float | None]:
     """Return the lowest and the highest price that are filtered by."""
-    return filters.min_price, filters.max_price
+    low, high = (getattr(filters, name) for name in PRICES)
+    return low, high
 
 
 def chosen(filters: Filters, name: str) -> list[str]:
@@ -81,7 +83,7 @@ def with_categories(asked: SearchRequest, wanted: list[str]) -> SearchRequest:
 
 def with_prices(asked: SearchRequest, low: float | None, high: float | None) -> SearchRequest:
     """Return the same search with other prices."""
-    return with_filters(asked, min_price=low, max_price=high)
+    return with_filters(asked, **dict(zip(PRICES, (low, high), strict=True)))
 
 
 def with_attribute(asked: SearchRequest, name: str, wanted: list[str]) -> SearchRequest:

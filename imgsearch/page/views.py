@@ -46,7 +46,14 @@ class View:
     @property
     def at_fields(self) -> dict[str, Wrong]:
         """What is said beside the field it came from; the rest of `wrong` stands above the results."""
-        return {one.name: one for one in self.wrong if one.name in {"min_price", "max_price"}}
+        return {one.name: one for one in self.wrong if one.name in urls.PRICES}
+
+    @property
+    def prices(self) -> list[tuple[str, str, str, float | None, Wrong | None]]:
+        """The two fields of the price: name, title, hint, value, and what is wrong with it."""
+        said = (("Lowest price", "from"), ("Highest price", "to"))
+        fields = zip(urls.PRICES, said, urls.prices(self.asked.filters), strict=True)
+        return [(name, title, hint, value, self.at_fields.get(name)) for name, (title, hint), value in fields]
 
 
 def mount(blueprint: Blueprint) -> None:
