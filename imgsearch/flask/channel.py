@@ -6,6 +6,7 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -17,10 +18,14 @@ from imgsearch.http.problem import CONTENT_TYPE, Problem, document
 
 _CODES = {
     400: ("bad_request", ""),
-    413: ("request_entity_too_large", "The request is too large."),
+    413: ("request_entity_too_large", "The request is too large; send fewer or smaller files."),
     431: ("request_header_fields_too_large", "The headers are too large; send fewer or shorter ones."),
     501: ("not_implemented", ""),
 }
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<h1>{title}</h1><p>{detail}</p><p>Go back, and try it another way.</p></html>
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +45,13 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
         code, detail = _CODES.get(error.code, ("internal", "Internal error."))
-        body = document(Problem(error.code, code, detail or error.body), secrets.token_hex(6)).encode()
+        problem = Problem(error.code, code, detail or error.body)
+        kind, said = CONTENT_TYPE, document(problem, secrets.token_hex(6))
+        if "text/html" in getattr(self.request, "headers", {}).get("ACCEPT", ""):  # somebody who looks at it
+            kind, said = "text/html; charset=utf-8", _PAGE.format(title=error.reason, detail=escape(problem.detail))
+        body = said.encode()
         self.status = f"{error.code} {error.reason}"
-        self.response_headers += [("Content-Type", CONTENT_TYPE), ("X-Content-Type-Options", "nosniff")]
+        self.response_headers += [("Content-Type", kind), ("X-Content-Type-Options", "nosniff")]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.channel.refused = True

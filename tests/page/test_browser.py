@@ -196,7 +196,7 @@ def test_what_goes_wrong_is_said(visit: Open, place: Site) -> None:
         {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": bytes(LARGEST + 1)}
     )
     plain.get_by_role("button", name="Add").click()
-    expect(plain.locator("body")).to_contain_text("too large", ignore_case=True)
+    expect(plain.get_by_role("heading")).to_contain_text("Too Large")
     with place.worker_away():
         page = visit()
         page.get_by_role("searchbox").fill("words that nobody asked before")
