@@ -9,6 +9,7 @@ from imgsearch_workers.decoding import child as decoder_child
 from imgsearch_workers.decoding.child import Options
 
 from imgsearch.dev.testing.poison import COLOURS
+from imgsearch.picture.pixels import Square
 
 _COLOUR = COLOURS["crashes_decoder"]
 
@@ -24,11 +25,10 @@ def main() -> int:
     source, sink = decoder_child.take_pipes()
     honest = decoder_child.prepare(options)
 
-    def work(data: bytes, with_thumbnail: bool) -> tuple[bytes, bytes, int, int, int]:
+    def work(data: bytes, with_thumbnail: bool) -> Square:
         done = honest(data, with_thumbnail)
-        if all(
-            abs(is_ - poison) <= 6 for is_, poison in zip(done[0][::97], _repeated(len(done[0]))[::97], strict=True)
-        ):
+        poison = _repeated(len(done.pixels))
+        if all(abs(is_ - wanted) <= 6 for is_, wanted in zip(done.pixels[::97], poison[::97], strict=True)):
             ctypes.string_at(0)
         return done
 
