@@ -172,7 +172,7 @@ def test_pictures_of_every_kind_are_added_or_refused_each_for_itself(
     whole = io.BytesIO()
     base.save(whole, "JPEG")
     (folder / "truncated.jpg").write_bytes(whole.getvalue()[:700])
-    Image.new("1", (10_000, 6_000)).save(folder / "bomb.png")
+    Image.new("1", (10_000, 7_000)).save(folder / "bomb.png")
     found = run("add", folder, "--tenant", "acme", "--json")
     assert found.code == 3
     assert found.document["failed"] == 2, found.document

