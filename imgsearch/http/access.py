@@ -126,7 +126,7 @@ def identity_of(grant: Grant) -> Identity:
 
 
 def grant_of(state: AppState, key: str) -> Grant:
-    """Return what a key is worth. Raises Unauthorized, TooMany for an address that tries many wrong ones."""
+    """Return what a key is worth. Raises Unauthorized, TooMany (wrong ones count by address)."""
     look = (lambda connection: keys.check(connection, key)) if keys.parts(key) else None
     return _looked_up(state, key, look, INVALID_KEY)
 
@@ -145,7 +145,7 @@ def _looked_up(
     here = _origin()
     wait = state.limiter.may_try(here, secret)
     if wait:
-        raise TooMany(wait, "Too many invalid API keys from this address")
+        raise TooMany(wait, "Too many invalid API keys or ended sessions")
     grant: Grant | None = None
     refusal = Unauthorized(wrong)
     try:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from limits.strategies import RateLimiter
 
 GUESSES = 20  # wrong keys that one address may send in a minute; each costs a look-up in the database
-REMEMBERED = 1024  # keys that worked lately: whoever shares an address with a guesser is not shut out
+REMEMBERED = (
+    1024  # keys that worked lately, and that no longer do: whoever shares an address with a guesser is not shut out
+)
 SULK = 10.0  # seconds to count without Redis after it failed
 PATIENCE = 0.2  # seconds to wait for Redis
 
@@ -40,6 +42,7 @@ class Limiter:
         self._shared: RateLimiter | None = None
         self._without_redis_until = 0.0
         self._worked: OrderedDict[bytes, None] = OrderedDict()
+        self._ended: OrderedDict[bytes, None] = OrderedDict()
 
     def take(self, who: str) -> float:
         """Count one request of `who`; return 0, or in how many seconds the next is welcome."""
@@ -47,19 +50,27 @@ class Limiter:
 
     def may_try(self, address: str, key: str) -> float:
         """Return 0 where a key may be looked up, or in how many seconds; asked before the database is."""
-        if not self._per_second or sha256(key.encode()).digest() in self._worked:
+        digest = _digest(key)
+        if not self._per_second or digest in self._worked:
             return 0.0
-        return self._ask(lambda counts: 0.0 if counts.test(_guesses(), address) else _wait(counts, _guesses(), address))
+        who = self._guesser(address, digest)
+        return self._ask(lambda counts: 0.0 if counts.test(_guesses(), who) else _wait(counts, _guesses(), who))
 
     def tried(self, address: str, key: str, *, worked: bool) -> None:
-        """Note whether a key worked."""
-        if worked:
-            with self._lock:
-                self._worked[sha256(key.encode()).digest()] = None
-                while len(self._worked) > REMEMBERED:
-                    self._worked.popitem(last=False)
-        elif self._per_second:
-            self._hit(_guesses(), address)
+        """Note whether a key worked. One that no longer does is nobody's guess: it has an allowance of its own."""
+        digest = _digest(key)
+        with self._lock:
+            before, now = (self._ended, self._worked) if worked else (self._worked, self._ended)
+            if worked or digest in before:
+                before.pop(digest, None)
+                now[digest] = None
+                while len(now) > REMEMBERED:
+                    now.popitem(last=False)
+        if not worked and self._per_second:
+            self._hit(_guesses(), self._guesser(address, digest))
+
+    def _guesser(self, address: str, digest: bytes) -> str:
+        return f"ended/{digest.hex()}" if digest in self._ended else address
 
     def _hit(self, item: RateLimitItem, who: str) -> float:
         return self._ask(lambda counts: 0.0 if counts.hit(item, who) else _wait(counts, item, who))
@@ -119,6 +130,10 @@ def origin(address: str) -> str:
     except ValueError:  # a proxy's word, whatever it is
         return host
     return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
+
+
+def _digest(key: str) -> bytes:
+    return sha256(key.encode()).digest()
 
 
 def _requests(per_second: float) -> RateLimitItem:

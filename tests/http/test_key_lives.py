@@ -14,10 +14,12 @@ from flask.testing import FlaskClient
 from imgsearch import db
 from imgsearch.errors import KeyEnded, UnknownKey, UsageError
 from imgsearch.flask import create_app
+from imgsearch.http.limiter import GUESSES
 from imgsearch.ops import api_keys as keys
 from imgsearch.settings import Settings
 from tests.conftest import with_settings
 from tests.http.conftest import problem, with_key
+from tests.http.wire import through_proxy
 from tests.terminal import Run
 
 Connection = psycopg.Connection[Any]
@@ -61,6 +63,34 @@ def test_an_expired_key_is_told_so_and_nobody_else_is(
     )
     keys.revoke(connection, key)
     problem(client.post("/v1/search", json=ASKED, headers=with_key(key)), 401, "unauthorized")
+
+
+def test_what_no_longer_works_stops_costing_look_ups_and_shuts_out_nobody_else(
+    settings: Settings, connection: Connection, shop: list[int], key_of: KeyOf
+) -> None:
+    """A program that goes on with its revoked key, and a browser whose session has ended."""
+    revoked, late = key_of("acme"), key_of("acme")
+    with through_proxy(settings.database_url) as wire:
+        app = create_app(with_settings(settings, DATABASE_URL=wire.url, HTTP_RATE="100").environment())
+        program, browser = app.test_client(), app.test_client()
+        assert search(program, revoked) == 200
+        assert browser.post("/sign-in", data={"key": revoked}).status_code == 303
+        cookie = browser.get_cookie("imgsearch_session")
+        assert cookie
+
+        def look() -> int:
+            browser.set_cookie("imgsearch_session", cookie.value)  # which the page takes away once the session is over
+            return browser.get("/?q=red+shoe").status_code
+
+        assert look() == 200
+        keys.revoke(connection, revoked)
+        for ask in (lambda: search(program, revoked), look):
+            assert [ask() for _ in range(GUESSES + 3)] == [401] * GUESSES + [429] * 3
+            before = wire.trips
+            assert {ask() for _ in range(20)} == {429}
+            assert wire.trips == before, "refused before the database was asked"
+        assert search(program, late) == 200, "another key from the same address, never seen before"
+        app.extensions["imgsearch"].close()
 
 
 def test_a_key_expires_at_a_time_to_come(connection: Connection) -> None:
