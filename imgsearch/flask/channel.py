@@ -10,7 +10,8 @@ from html import escape
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import BadRequest
 
 from imgsearch.flask.parser import StrictParser
 from imgsearch.http.limiter import origin
@@ -22,6 +23,7 @@ _CODES = {
     431: ("request_header_fields_too_large", "The headers are too large; send fewer or shorter ones."),
     501: ("not_implemented", ""),
 }
+AT_ONCE = 8  # requests sent before the first is answered: their answers wait in memory while nobody reads them
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
 <h1>{title}</h1><p>{detail}</p><p>Go back, and try it another way.</p></html>
@@ -35,7 +37,7 @@ class Patience:
     header: float = 10  # seconds for the whole header of a request
     grace: float = 20
     rate: float = 16_000
-    idle: float = 60  # seconds between two requests
+    idle: float = 75  # seconds between two requests; proxies keep connections for 60, and end them before we do
     farewell: float = 3  # seconds to read on after a refusal: whoever still sends would not see it otherwise
 
 
@@ -58,17 +60,28 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
         self.write(body)
 
 
+class Task(WSGITask):  # type: ignore[misc]
+    """A request that our app answers; files are read at once: an answer that nobody reads would keep one open."""
+
+    def get_environment(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_environment()
+        found.pop("wsgi.file_wrapper", None)
+        return found
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that knows how long the request takes that arrives now."""
 
     parser_class = StrictParser
+    task_class = Task
     error_task_class = ProblemTask
     is_new = True  # no request has arrived yet
     refused = False
     close_when_flushed: bool = False
     leaves_at = 0.0  # when to stop reading on after a refusal
     body_began = 0.0  # 0: the header still arrives, or nothing does
-    unread: tuple[float, int] | None = None  # since when a response waits to be read, and how much of it did then
+    sent = 0  # bytes
+    unread: tuple[float, int] | None = None  # since when a response waits to be read, and what had been sent then
 
     def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:  # noqa: A002
         self.began = time.time()  # the request that arrives now; the first one begins with the connection
@@ -81,6 +94,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if self.request is None and not self.is_new:
             self.began = now
         taken: bool = super().received(data)
+        with self.requests_lock:
+            if len(self.requests) > AT_ONCE:
+                for one in self.requests[AT_ONCE + 1 :]:
+                    one.close()
+                del self.requests[AT_ONCE + 1 :]
+                self.requests[AT_ONCE].error = BadRequest(
+                    "Too many requests at once; wait for an answer before the next."
+                )
         arriving = self.request
         if arriving is None:
             self.is_new, self.body_began = False, 0.0
@@ -92,19 +113,35 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Return whether the client was too slow. The time in which we work is not counted."""
         if self.leaves_at:
             return now > self.leaves_at
-        if self.requests:
+        if self.total_outbufs_len:  # also while a thread works for it: one that waits for the reader is held by it
+            since, sent = self.unread = self.unread or (now, self.sent)
+            if now - since > patience.grace + (self.sent - sent) / patience.rate:
+                return True
+        else:
+            self.unread = None
+        if self.requests or self.total_outbufs_len:
             self.began = now
             self.body_began = now if self.body_began else 0.0
             return False
-        if self.total_outbufs_len:
-            since, length = self.unread = self.unread or (now, self.total_outbufs_len)
-            return bool(now - since > patience.grace + (length - self.total_outbufs_len) / patience.rate)
-        self.unread = None
         if self.body_began:
             return bool(now - self.body_began > patience.grace + self.request.body_bytes_received / patience.rate)
         if self.is_new or self.request is not None:
             return now - self.began > patience.header
         return bool(now - self.last_activity > patience.idle)
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send what the client takes; return how many bytes."""
+        taken: int = super().send(data, do_close=do_close)
+        self.sent += taken
+        return taken
+
+    def lags(self, now: float, patience: Patience) -> bool:
+        """Return whether no request is under way that keeps a decent pace: whoever lags makes room for others."""
+        if self.total_outbufs_len:
+            return False
+        if self.request is None or not self.body_began:
+            return True
+        return bool(self.request.body_bytes_received < patience.rate * (now - self.body_began))
 
     def readable(self) -> bool:
         return not self.will_close if self.leaves_at else bool(super().readable())

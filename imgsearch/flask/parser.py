@@ -26,6 +26,8 @@ class StrictParser(HTTPRequestParser):  # type: ignore[misc]
         """Take what arrived; return how many bytes of it were ours."""
         consumed: int = super().received(data)
         body = self.body_rcv
+        if self.error or body is None:  # "100 Continue" would take a refusal back, or wait for a body that never comes
+            self.expect_continue = False
         if isinstance(body, ChunkedReceiver) and not self.completed:
             if len(body.control_line) > LONGEST_CHUNK_LINE:
                 self._refuse("A line that begins a chunk is too long.")

@@ -120,10 +120,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             del self.addresses[channel.origin]
 
     def _make_room(self) -> bool:
-        """End the connection that has kept us waiting for longest, a body after all others."""
+        """End the connection that has kept us waiting for longest; one that keeps a decent pace after all others."""
+        now = time.time()
         waiting = [channel for channel in self.active_channels.values() if not channel.requests]
         if waiting:
-            min(waiting, key=lambda channel: (channel.body_began > 0, channel.began)).handle_close()
+            min(waiting, key=lambda one: (not one.lags(now, self.patience), one.began)).handle_close()
         return bool(waiting)
 
 
