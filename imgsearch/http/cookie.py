@@ -1,8 +1,8 @@
 """The cookie of a browser that signed in: a session's token, which no script reads and no other site sends along.
 
-Where the request came by TLS, the browser is told to send it by TLS alone, and its name (`__Host-`, below a prefix
-`__Secure-`) keeps a neighbouring host from planting one. SameSite is Lax, not Strict: a search that a colleague sends
-by mail opens without signing in again; what Strict would hold back beside that, `cross_site` refuses.
+Where the request came by TLS, the browser is told to send it by TLS alone, and its name (`__Host-`, below a prefix or
+a mount `__Secure-`) keeps a neighbouring host from planting one. SameSite is Lax, not Strict: a search that a
+colleague sends by mail opens without signing in again; what Strict would hold back beside that, `cross_site` refuses.
 """
 
 from __future__ import annotations
@@ -44,4 +44,4 @@ def _attributes() -> dict[str, Any]:
 
 
 def _path() -> str:
-    return app_state().url_prefix or "/"
+    return request.script_root + (app_state().url_prefix or "/")

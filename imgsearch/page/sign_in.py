@@ -64,7 +64,8 @@ def _end_session(state: AppState) -> None:
 def _inside(state: AppState, wanted: str) -> str:
     """Return where to go on: an address of this page and of no other site."""
     parts = urlsplit(wanted)
-    ours = wanted.startswith(f"{state.url_prefix}/") and not wanted.startswith("//") and "\\" not in wanted
+    here = f"{request.script_root}{state.url_prefix}/"  # also where a host or a proxy mounts the app below a path
+    ours = wanted.startswith(here) and not wanted.startswith("//") and "\\" not in wanted
     return (
         wanted
         if ours and not parts.scheme and not parts.netloc and wanted.isprintable()

@@ -15,6 +15,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from imgsearch_workers.process import tasks
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client
 
 from imgsearch.flask import ImageSearch, create_app
 from imgsearch.http import cookie
@@ -199,6 +202,33 @@ def test_by_tls_the_cookie_is_for_tls_alone_and_nobody_plants_one(
     below = entered.headers["Set-Cookie"]
     assert below.startswith("__Secure-imgsearch_session=")
     assert "Path=/images;" in below
+    host.extensions["imgsearch"].close()
+
+
+@pytest.mark.parametrize(("prefix", "path"), [("", "/shop/"), ("/images", "/shop/images")])
+def test_signing_in_works_where_the_app_is_mounted_below_another(
+    prefix: str, path: str, settings: Settings, shop: list[int], key_of: KeyOf
+) -> None:
+    host = Flask("host")
+    host.config.update(settings.environment())
+    ImageSearch(host, url_prefix=prefix)
+    browser = Client(DispatcherMiddleware(NotFound(), {"/shop": host.wsgi_app}))
+    wanted = f"/shop{prefix}/?q=red+shoe"
+    form = browser.get(wanted, headers=HTML).get_data(as_text=True)
+    [onward] = re.findall(r'name="next" value="([^"]+)"', form)
+    entered = browser.post(f"/shop{prefix}/sign-in", data={"key": key_of("acme"), "next": onward})
+    assert f"Path={path};" in f"{entered.headers['Set-Cookie']};"
+    assert entered.headers["Location"] == wanted
+    there = browser.get(entered.headers["Location"], headers=HTML)
+    assert there.status_code == 200
+    assert 'class="card"' in there.get_data(as_text=True)
+    for outside in ("/elsewhere", f"{prefix}/?q=red+shoe", "//evil.example/shop/"):
+        again = browser.post(f"/shop{prefix}/sign-in", data={"key": key_of("acme"), "next": outside})
+        assert again.headers["Location"] == f"/shop{prefix}/"
+    tls = browser.post(f"/shop{prefix}/sign-in", data={"key": key_of("acme")}, base_url="https://search.example")
+    assert tls.headers["Set-Cookie"].startswith(f"__Secure-{cookie.NAME}="), "__Host- would need the path /"
+    browser.post(f"/shop{prefix}/sign-out")
+    assert browser.get(wanted, headers=HTML).status_code == 401
     host.extensions["imgsearch"].close()
 
 
