@@ -1,10 +1,10 @@
-"""What else can be filtered by, and how many pictures that would leave: groups of choices, each with its address."""
+"""What else can be filtered by, and how many pictures that would leave: groups of choices."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,14 +26,14 @@ _SAYS_NOTHING = frozenset({"title", "caption", "description"})  # words about on
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One value: `name` and `value` are a form's, `address` is the search with this choice taken or given back."""
+    """One value: `name` and `value` are a form's; `address`, of a band of prices alone, is where it leads."""
 
     name: str
     value: str
     label: str
     count: int
     chosen: bool
-    address: str
+    address: str = ""
     approximate: bool = False
 
 
@@ -112,10 +112,10 @@ class _Panel:
     def tenants(self) -> Group:
         """Whose pictures; one at a time."""
         taken = self.asked.filters.tenant
-        return self._group("Shop", "tenant", [taken] if taken else [], self._tenant, several=False)
+        return self._group("Shop", "tenant", [taken] if taken else [], several=False)
 
     def categories(self) -> Group:
-        return self._group("Category", "category", urls.categories(self.asked.filters), self._categories)
+        return self._group("Category", "category", urls.categories(self.asked.filters))
 
     def stock(self) -> Group:
         labels = {"true": ("yes", "In stock"), "false": ("no", "Sold out")}
@@ -124,8 +124,7 @@ class _Panel:
         for row in self._of("in_stock"):
             value, label = labels[row["value"]]
             chosen = taken is not None and taken == (row["value"] == "true")
-            wanted = urls.with_filters(self.asked, in_stock=None if chosen else row["value"] == "true")
-            made.append(self._choice("in_stock", value, label, row["count"], chosen, wanted))
+            made.append(Choice(name="in_stock", value=value, label=label, count=row["count"], chosen=chosen))
         return Group(
             name="in_stock",
             title="Stock",
@@ -143,7 +142,8 @@ class _Panel:
             chosen = taken == (low, last)
             label = f"{low:g} – {high:g}" if high is not None else f"{low:g} and more"
             found = urls.with_prices(self.asked, *((None, None) if chosen else (low, last)))
-            made.append(self._choice("", "", label, row["count"], chosen, found))
+            where = urls.url_of(self.state, found)
+            made.append(Choice(name="", value="", label=label, count=row["count"], chosen=chosen, address=where))
         return made if len(made) > 1 or taken[0] is not None else []
 
     def attributes(self) -> list[Group]:
@@ -154,81 +154,34 @@ class _Panel:
 
     def attribute(self, name: str) -> Group:
         """The values of one attribute."""
-
-        def change(wanted: list[str]) -> SearchRequest:
-            return urls.with_attribute(self.asked, name, wanted)
-
         rows = [row for row in self._of("attribute") if row["name"] == name]
         taken = urls.chosen(self.asked.filters, name)
-        made = self._choices(f"a.{name}", rows, taken, change)
+        made = self._choices(f"a.{name}", rows, taken)
         colours = name.lower().replace("_", " ").endswith(("colour", "color"))
         title = name.replace("_", " ").capitalize()
         return Group(name=f"a.{name}", title=title, choices=tuple(made), colours=colours, more=len(rows) > len(made))
 
-    def _group(
-        self,
-        title: str,
-        name: str,
-        taken: list[str],
-        change: Callable[[list[str]], SearchRequest],
-        *,
-        several: bool = True,
-    ) -> Group:
+    def _group(self, title: str, name: str, taken: list[str], *, several: bool = True) -> Group:
         rows = list(self._of(name))
-        made = self._choices(name, rows, taken, change, several=several)
+        made = self._choices(name, rows, taken)
         return Group(name=name, title=title, choices=tuple(made), several=several, more=len(rows) > len(made))
 
-    def _choices(
-        self,
-        name: str,
-        rows: list[Mapping[str, Any]],
-        taken: list[str],
-        change: Callable[[list[str]], SearchRequest],
-        *,
-        several: bool = True,
-    ) -> list[Choice]:
+    def _choices(self, name: str, rows: list[Mapping[str, Any]], taken: list[str]) -> list[Choice]:
         counted = {row["value"]: row for row in rows}
         taken = list(dict.fromkeys(taken))
-        made = []
         shown = [*taken, *(value for value in counted if value not in taken)][: max(self.shown, len(taken))]
-        for value in shown:
-            chosen = value in taken
-            others = [one for one in taken if one != value] if several else []
-            row = counted.get(value, {"count": 0, "approximate": False})
-            made.append(
-                self._choice(
-                    name,
-                    value,
-                    value,
-                    row["count"],
-                    chosen,
-                    change(others if chosen else [*others, value]),
-                    approximate=row["approximate"],
-                )
+        found = ((value, counted.get(value, {"count": 0, "approximate": False})) for value in shown)
+        return [
+            Choice(
+                name=name,
+                value=value,
+                label=value,
+                count=row["count"],
+                chosen=value in taken,
+                approximate=row["approximate"],
             )
-        return made
-
-    def _choice(
-        self,
-        name: str,
-        value: str,
-        label: str,
-        count: int,
-        chosen: bool,
-        wanted: SearchRequest,
-        *,
-        approximate: bool = False,
-    ) -> Choice:
-        where = urls.url_of(self.state, wanted)
-        return Choice(
-            name=name, value=value, label=label, count=count, chosen=chosen, address=where, approximate=approximate
-        )
+            for value, row in found
+        ]
 
     def _of(self, facet: str) -> Iterable[Mapping[str, Any]]:
         return (row for row in self.rows if row["facet"] == facet)
-
-    def _tenant(self, wanted: list[str]) -> SearchRequest:
-        return urls.with_filters(self.asked, tenant=wanted[0] if wanted else None)
-
-    def _categories(self, wanted: list[str]) -> SearchRequest:
-        return urls.with_categories(self.asked, wanted)

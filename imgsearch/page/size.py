@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from werkzeug.datastructures import MultiDict
 
 from imgsearch.http import caps
@@ -13,5 +15,7 @@ def check(args: MultiDict[str, str]) -> None:
     said = list(args.items(multi=True))
     if len(said) > caps.CHOICES:
         raise bad_request(f"This search has {len(said)} parts; at most {caps.CHOICES} are allowed. Leave some out.")
-    if (size := sum(len(name) + len(value) + 2 for name, value in said)) > caps.ADDRESS:
-        raise bad_request(f"This search has {size} characters; at most {caps.ADDRESS} are allowed. Leave some out.")
+    if (size := len(urlencode(said))) > caps.ADDRESS:  # as browsers write it: an emoji has twelve bytes
+        raise bad_request(
+            f"This search's address has {size} bytes; at most {caps.ADDRESS} are allowed. Leave some out."
+        )

@@ -6,9 +6,12 @@ import html
 import io
 import re
 from collections.abc import Callable
+from urllib.parse import urlencode
 
+import pytest
 from flask.testing import FlaskClient
 
+from imgsearch.page import urls
 from tests.http.test_api import jpeg
 
 KeyOf = Callable[..., str]
@@ -80,6 +83,24 @@ def test_a_list_of_choices_leads_back_with_all_that_was_chosen(anyone: FlaskClie
     assert ("max_price", "120") in kept
     assert "evil" not in html.unescape(page)
     assert 'data-code="not_found"' in text_of(anyone, "/choices?facet=price", 404)
+
+
+def test_a_list_of_choices_makes_an_address_for_none_of_them(
+    anyone: FlaskClient, shop: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = [], urls.url_of
+    monkeypatch.setattr(urls, "url_of", lambda *given: made.append(given) or real(*given))  # type: ignore[func-returns-value]
+    assert text_of(anyone, "/choices?facet=a.title").count('type="checkbox"') == 30
+    assert len(made) == 1, "the way back alone"
+
+
+def test_an_address_is_as_long_as_a_browser_writes_it(anyone: FlaskClient, shop: list[int]) -> None:
+    """An emoji is one character and twelve bytes; each address on a page has all of them."""
+    emoji = "\N{HIGH-HEELED SHOE}"
+    fits = [("a.c", emoji * 150)] * 4
+    for where in ("/?", "/choices?facet=a.c&"):
+        text_of(anyone, where + urlencode(fits))
+        assert "8192 are allowed" in text_of(anyone, where + urlencode([*fits, ("a.d", emoji * 150)]), 400)
 
 
 def test_a_tenants_key_lists_its_own_values_alone(client: FlaskClient, shop: list[int], key_of: KeyOf) -> None:
