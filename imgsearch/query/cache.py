@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -88,12 +88,14 @@ def speak_for(connection: Connection[Any], tenant: str) -> None:
     sql.run(connection, "query_cache", "speak_for", {"tenant": tenant})
 
 
-def ask(connection: Connection[Any], entry: Entry) -> None:
+def ask(connection: Connection[Any], entry: Entry) -> Entry:
     """Queue a question of the connection's tenant for a query worker; takes effect when `connection` commits.
 
+    Return it under the key that the database gave it: its Unicode may know letters that Python's does not.
     Raises DatabaseRights where the role is limited to one tenant and none is set.
     """
-    sql.run(connection, "query_cache", "ask", {"query": entry.query, "picture": entry.picture})
+    values = {"query": entry.query, "picture": entry.picture}
+    return replace(entry, key=sql.rows(connection, "query_cache", "ask", values)[0]["key"])
 
 
 def claim(connection: Connection[Any], space_id: int, limit: int) -> list[Entry]:

@@ -184,15 +184,15 @@ def _wait(question: Question, timeout: float, notify: Callable[[], Any] | None) 
     with psycopg.connect(dsn, autocommit=True, application_name="imgsearch query", **options) as side:
         side.execute("LISTEN imgsearch_answer")
         cache.speak_for(side, tenant)
-        cache.ask(side, asked)
-        if notify is not None:
-            notify()
+        asked = _put(side, asked, notify)
         while True:
             found = cache.look_up(side, asked)
             if found is None:
                 raise NoSpace
             if found.answered:
                 return found
+            if found.ticket is None:  # forgotten with an image of these bytes, or another space is searched now
+                asked = _put(side, asked, notify)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise QueryTimeout(
@@ -203,6 +203,13 @@ def _wait(question: Question, timeout: float, notify: Callable[[], Any] | None) 
             for heard in side.notifies(timeout=min(left, 0.5), stop_after=1):
                 if heard.payload == found.ticket:
                     break
+
+
+def _put(side: psycopg.Connection[Any], asked: Entry, notify: Callable[[], Any] | None) -> Entry:
+    asked = cache.ask(side, asked)
+    if notify is not None:
+        notify()
+    return asked
 
 
 def _refusal(asked: Entry, found: cache.Cached) -> ImgsearchError:

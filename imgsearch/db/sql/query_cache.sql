@@ -14,7 +14,7 @@ SELECT set_config('imgsearch.tenant', %(tenant)s, false)
 
 -- name: ask
 -- Queue a question of the tenant that is set; visible to workers at commit.
-SELECT imgsearch_internal.require_asker(), imgsearch_internal.enqueue_query(%(query)s, %(picture)s)
+SELECT imgsearch_internal.require_asker(), imgsearch_internal.enqueue_query(%(query)s, %(picture)s) AS key
 
 -- name: claim
 -- Take waiting questions of the searched space, of all tenants; another worker may take them again after ten seconds.
