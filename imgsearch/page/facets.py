@@ -96,10 +96,10 @@ def _as_read(choice: Choice) -> list[tuple[int, float, str]]:
     return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in parts if part]
 
 
-def matches(connection: Connection[Any], asked: SearchRequest) -> int:
-    """Return how many pictures match the filters of a search."""
-    rows = sql.rows(connection, "http", "facets", bound(asked.filters))
-    return next((row["count"] for row in rows if row["facet"] == "matches"), 0)
+def matches(connection: Connection[Any], asked: SearchRequest, seconds: float) -> int:
+    """Return how many pictures match the filters of a search. Raises QueryCanceled when that takes longer."""
+    sql.run(connection, "http", "hurry", {"milliseconds": str(max(1, round(seconds * 1000)))})
+    return int(sql.value(connection, "http", "matches", bound(asked.filters)))
 
 
 @dataclass(frozen=True)

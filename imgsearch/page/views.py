@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from imgsearch.retrieval.by_filters import values_of
 from imgsearch.retrieval.filters import Filters
 
 MOST_LOOSER = 8  # filters that are tried without, one after the other, where nothing was found
+LOOSER_SECONDS = 0.2  # for all of these: they are a hint, and the page waits for them
 _FAILURES = (Problem, ImgsearchError, psycopg.Error)
 
 
@@ -199,15 +201,22 @@ def _page(state: AppState, view: View) -> Response:
 
 
 def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
-    """Nothing was found: answer which filter alone to leave out, and how many pictures that gives."""
+    """Nothing was found: answer which filter alone to leave out, and how many pictures that gives.
+
+    What could not be counted in time, or at all, is no part of the answer: the page is ready without it.
+    """
     if view.cards or view.problem or view.empty_site or view.asked.after or reading.before(request.args):
         return []
-    with state.session(access.me().tenant) as connection:
-        counted = [
-            (Chip(kind="filter", label=label, without=urls.url_of(state, less)), facets.matches(connection, less))
-            for label, less in view_models.looser(view.asked)[:MOST_LOOSER]
-        ]
-    return sorted((one for one in counted if one[1]), key=lambda one: -one[1])
+    found: list[tuple[Chip, int]] = []
+    ends = time.perf_counter() + LOOSER_SECONDS
+    with suppress(*_FAILURES), state.session(access.me().tenant, patience=LOOSER_SECONDS) as connection:
+        for label, less in view_models.looser(view.asked)[:MOST_LOOSER]:
+            left = ends - time.perf_counter()
+            if left <= 0:
+                break
+            if count := facets.matches(connection, less, left):
+                found.append((Chip(kind="filter", label=label, without=urls.url_of(state, less)), count))
+    return sorted(found, key=lambda one: -one[1])
 
 
 def _beside(state: AppState, asked: SearchRequest, place: str) -> str:

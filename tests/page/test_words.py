@@ -6,14 +6,17 @@ import html
 import io
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 
 from imgsearch.page import urls
 from tests.http.test_api import jpeg
 
+Connection = psycopg.Connection[Any]
 KeyOf = Callable[..., str]
 
 
@@ -73,6 +76,28 @@ def test_what_cannot_be_read_in_an_address_is_left_out_alone(anyone: FlaskClient
         assert 'class="card"' in text, wrong
         assert "up to 120" in text, wrong
         assert 'role="alert"' in text, wrong
+
+
+# Counting takes for ever where no price is asked for.
+SLOW = """
+ALTER FUNCTION imgsearch_internal.column_facets RENAME TO quick_facets;
+CREATE FUNCTION imgsearch_internal.column_facets(f imgsearch.filters) RETURNS TABLE (facet text, name text, value text,
+    low double precision, high double precision, count bigint, approximate boolean) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF f.max_price IS NULL THEN PERFORM pg_sleep(600); END IF;
+    RETURN QUERY SELECT * FROM imgsearch_internal.quick_facets(f);
+END $$"""
+
+
+def test_what_to_leave_out_is_left_out_itself_where_counting_takes_long(
+    anyone: FlaskClient, connection: Connection, shop: list[int]
+) -> None:
+    nothing = "/?q=red+shoe&category=shoes&max_price=0.5&a.colour=red"
+    connection.execute(SLOW)
+    text = text_of(anyone, nothing)
+    assert "Nothing matches all of these" in text
+    assert "without the price" not in text
+    assert 'role="alert"' not in text
 
 
 def test_a_list_of_choices_leads_back_with_all_that_was_chosen(anyone: FlaskClient, shop: list[int]) -> None:

@@ -65,6 +65,14 @@ FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
 -- How many images each further filter would leave.
 SELECT facet, name, value, low, high, count, approximate FROM imgsearch.facets(imgsearch.filters_of(%(filters)s::jsonb))
 
+-- name: hurry
+-- How long each further statement of this transaction may take.
+SELECT set_config('statement_timeout', %(milliseconds)s, true)
+
+-- name: matches
+-- How many images match: of the facets, the one row that is asked for, without the pass over attributes.
+SELECT count FROM imgsearch_internal.column_facets(imgsearch.filters_of(%(filters)s::jsonb)) WHERE facet = 'matches'
+
 -- name: choices
 -- All values of one facet that contain a text.
 SELECT value, count, false AS approximate, different
