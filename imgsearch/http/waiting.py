@@ -6,7 +6,6 @@ one more is told at once to come again. Searches whose words were asked before w
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 THREADS = 32  # of `imgsearch serve`: most of them sleep
 ASSUMED = 8  # threads of a server that is not ours
 TIMEOUTS = 3  # in a row, after which workers count as away
-PROBE = 5.0  # seconds between requests that may look whether they are back
+PROBE = 5.0  # seconds between requests that may look whether they are back; who looked last waits twice as long
 
 
 class Turns:
@@ -58,23 +57,26 @@ class Turns:
 
 
 class Breaker:
-    """Notices that workers no longer answer; then one request at a time may try, every few seconds."""
+    """Notices that workers no longer answer: to one asker, or to several and so to all; then few may try.
+
+    One whose questions nobody can answer is refused alone; a wait in vain beside an answer says nothing of workers.
+    """
 
     def __init__(self, timeouts: int = TIMEOUTS, probe: float = PROBE) -> None:
         self._timeouts, self._probe = timeouts, probe
         self._lock = Lock()
+        self._answers = 0
         self._in_a_row = 0
+        self._unanswered: set[str] = set()  # who waited in vain since the last answer
         self._next_probe = 0.0
+        self._prober = ""
 
     @contextmanager
-    def trying(self) -> Iterator[None]:
+    def trying(self, who: str) -> Iterator[None]:
         """Run a wait for a worker. Raises NoQueryWorker at once where that would be in vain."""
         with self._lock:
-            is_probe = self._in_a_row >= self._timeouts
-            if is_probe and time.monotonic() < self._next_probe:
-                raise NoQueryWorker
-            if is_probe:
-                self._next_probe = math.inf  # this one alone, until it is done
+            self._begin(who)
+            answers = self._answers
         in_vain: bool | None = None  # the database failed, say: nothing is known of workers
         try:
             yield
@@ -86,14 +88,29 @@ class Breaker:
             in_vain = False  # a refusal is an answer, too
             raise
         finally:
-            self._ended(is_probe, in_vain)
+            self._ended(who, answers, in_vain)
 
-    def _ended(self, is_probe: bool, in_vain: bool | None) -> None:
+    def _begin(self, who: str) -> None:
+        several = len(self._unanswered) > 1
+        if self._in_a_row < self._timeouts or not (several or who in self._unanswered):
+            return
+        now = time.monotonic()
+        # The next one need not wait until this one is done, and who looked last lets others go first.
+        if now < self._next_probe + (self._probe if several and who == self._prober else 0.0):
+            raise NoQueryWorker
+        self._prober, self._next_probe = who, now + self._probe
+
+    def _ended(self, who: str, answers: int, in_vain: bool | None) -> None:
         with self._lock:
-            if in_vain is not None:
-                self._in_a_row = self._in_a_row + 1 if in_vain else 0
-            if is_probe or self._in_a_row == self._timeouts:
-                self._next_probe = time.monotonic() + self._probe
+            if in_vain is False:
+                self._answers += 1
+                self._in_a_row = 0
+                self._unanswered.clear()
+            elif in_vain and answers == self._answers:
+                self._in_a_row += 1
+                if self._in_a_row == self._timeouts or who not in self._unanswered:
+                    self._next_probe = time.monotonic() + self._probe
+                self._unanswered.add(who)
 
 
 class Waiting:
@@ -110,7 +127,7 @@ class Waiting:
         with self.questions.turn(asker()):
             if not self._sessions.ask(_is_anybody_there):
                 raise NoQueryWorker
-            with self._breaker.trying():
+            with self._breaker.trying(_tenant() or asker()):
                 return ask(question, self._timeout if timeout is None else timeout, self._notify)
 
 
@@ -120,6 +137,11 @@ def asker() -> str:
     if isinstance(found, Identity) and found != EVERYBODY:
         return f"{found.tenant or ''}/{found.name}"
     return (request.remote_addr or "") if has_request_context() else ""
+
+
+def _tenant() -> str | None:
+    found = g.get("imgsearch_identity")
+    return found.tenant if isinstance(found, Identity) else None
 
 
 def _is_anybody_there(connection: Connection[object]) -> bool:

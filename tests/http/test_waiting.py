@@ -117,15 +117,15 @@ def test_after_three_waits_in_vain_one_at_a_time_looks_whether_workers_are_back(
 ) -> None:
     app = create_app(with_settings(settings, QUERY_TIMEOUT="0.3").environment(), allow_anonymous=True)
     client = app.test_client()
-    app.extensions["imgsearch"].waiting._breaker = Breaker(probe=1)
+    breaker = app.extensions["imgsearch"].waiting._breaker = Breaker(probe=60)
 
     def search(text: str) -> int:
         return int(client.post("/v1/search", json={"text": text}).status_code)
 
     assert [search(f"text {n}") for n in range(5)] == [504, 504, 504, 503, 503]
-    time.sleep(1.1)
+    breaker._next_probe = 0.0
     assert [search("a probe"), search("another")] == [504, 503]
-    time.sleep(1.1)
+    breaker._next_probe = 0.0
     waits = "SELECT 1 FROM imgsearch.query_vector WHERE query = 'an answer' AND answered_at IS NULL"
 
     def come_back() -> None:
@@ -160,7 +160,7 @@ def test_a_breaker_counts_what_is_in_vain_and_nothing_else() -> None:
     breaker = Breaker(timeouts=2, probe=60)
 
     def attempt(error: Exception | None) -> None:
-        with breaker.trying():
+        with breaker.trying("one"):
             if error:
                 raise error
 
@@ -173,6 +173,54 @@ def test_a_breaker_counts_what_is_in_vain_and_nothing_else() -> None:
             attempt(QueryTimeout())
     with pytest.raises(NoQueryWorker):
         attempt(None)
+
+
+def test_one_whose_questions_nobody_can_answer_is_refused_alone() -> None:
+    breaker = Breaker(timeouts=2, probe=60)
+
+    def waits(who: str) -> bool:
+        """Time out; return whether one was let in at all."""
+        is_in = False
+        with pytest.raises(QueryTimeout), breaker.trying(who):
+            is_in = True
+            raise QueryTimeout
+        return is_in
+
+    def wait_together(how_many: int) -> None:
+        """Time out one after the other; the last one to begin sees another's answer."""
+        with pytest.raises(QueryTimeout), breaker.trying("one"):
+            if how_many > 1:
+                wait_together(how_many - 1)
+            else:
+                with breaker.trying("other"):
+                    pass
+            raise QueryTimeout
+
+    wait_together(4)
+    assert [waits("one") for _ in range(3)] == [True, True, False]
+    with breaker.trying("other"):
+        pass
+    assert [waits(who) for who in ("one", "one", "one", "other")] == [True, True, False, True]
+    assert not any(waits(who) for who in ("one", "other", "third")), "several wait in vain: it is the workers"
+
+
+def test_who_looks_in_vain_keeps_nobody_from_looking() -> None:
+    breaker = Breaker(timeouts=2, probe=60)
+    for who in ("one", "other"):
+        with pytest.raises(QueryTimeout), breaker.trying(who):
+            raise QueryTimeout
+    breaker._next_probe = 0.0
+    with pytest.raises(QueryTimeout), breaker.trying("one"):
+        with pytest.raises(NoQueryWorker), breaker.trying("other"):
+            pass
+        breaker._next_probe -= 60  # a minute goes by, and the first still waits
+        with pytest.raises(NoQueryWorker), breaker.trying("one"):
+            pass
+        with breaker.trying("other"):
+            pass
+        raise QueryTimeout
+    with breaker.trying("one"):
+        pass
 
 
 def test_the_search_of_a_host_has_the_same_bounds(settings: Settings, shop: list[int], seen_worker: None) -> None:
