@@ -30,7 +30,7 @@ def heif(data: bytes, most_frames: int) -> Container:
 
 def _pictures(data: bytes, label: str) -> Container:
     width = height = frames = 0
-    colours, profiled = None, False
+    colours, numbered, profiled = None, False, False
     for kind, start, end in _tree(data, 0, len(data), [_MOST_BOXES], _DEEPEST_BOX, label):
         wide = high = 0
         if kind == b"ispe":
@@ -39,8 +39,9 @@ def _pictures(data: bytes, label: str) -> Container:
             wide, high = (side >> 16 for side in unpack_from(">II", data, end - 8))
         elif kind == b"stsz":
             frames = max(frames, unpack_from(">I", data, start + 8)[0])
-        elif kind == b"colr" and data[start : start + 4] == b"nclx" and colours is None:
-            colours = numbers.coded(*unpack_from(">HH", data, start + 4))
+        elif kind == b"colr" and data[start : start + 4] == b"nclx":
+            if not numbered:  # a second one is of another item, such as the HDR picture that a gain map makes
+                colours, numbered = numbers.coded(*unpack_from(">HH", data, start + 4)), True
         elif kind == b"colr":
             profiled = profiled or data[start : start + 4] in (b"prof", b"rICC")
         width, height = max(width, wide), max(height, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from struct import unpack_from
 
@@ -13,12 +14,14 @@ _MOST_SEGMENTS = 10_000
 _MOST_JUNK = 65_536  # bytes between segments
 _MOST_SCANNED = 1_500_000_000  # pixels x scans of a progressive JPEG; each scan passes over the whole picture
 _MOST_SCANS = 100  # usual are 6 (grey) to 17 (CMYK)
+_COUNTED = 2_000  # scans; what has more is refused without counting on
 _DRAFTED_TO = 1_024  # pixels; a side is never decoded to less than half of this, twice what any model wants
 
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 _EOI = b"\xff\xd9"
+_MARK = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # in coded data: neither a stuffed byte nor a restart
 
 
 def jpeg(data: bytes, most_frames: int) -> Container:
@@ -46,18 +49,35 @@ def jpeg(data: bytes, most_frames: int) -> Container:
 def _container(data: bytes, frame: int, scan: int, turn: int, kept: list[bytes]) -> Container:
     """Return what the frame header and the scans say; a file without its last bytes is given an end."""
     high, wide = unpack_from(">HH", data, frame + 5)
-    scans = data.count(b"\xff\xda", scan)
-    if scans > 4 and wide * high * scans > _MOST_SCANNED:
+    scans, end = _scans(data, scan)
+    if scans > _COUNTED or (scans > 4 and wide * high * scans > _MOST_SCANNED):
         raise refusal(
             "corrupt" if scans > _MOST_SCANS else "too_many_pixels", f"{wide} x {high} pixels in {scans} scans"
         )
     need = _need(data, frame, scan)
-    if data.find(_EOI, scan) >= 0:
-        return Container(wide, high, turn=turn, cleaned=b"".join((*kept, data[scan:])), need=need)
+    if end:
+        return Container(wide, high, turn=turn, cleaned=b"".join((*kept, data[scan:end])), need=need)
     if not _all_begun(data, frame, scan):
         raise refusal("truncated", "JPEG without its last scans")
     ended = b"".join((*kept, data[scan:].removesuffix(b"\xff"), _EOI))
     return Container(wide, high, turn=turn, cleaned=ended, need=need, whole=False)
+
+
+def _scans(data: bytes, at: int) -> tuple[int, int]:
+    """Return how many scans the picture has and where it ends (0: it lacks its end).
+
+    What stands behind is another thing (a phone's film, further pictures), and its bytes count for nothing.
+    """
+    scans = 0
+    while at + 4 <= len(data) and scans <= _COUNTED:
+        scans += data[at + 1] == 0xDA
+        mark = _MARK.search(data, at + 2 + unpack_from(">H", data, at + 2)[0])
+        if mark is None:
+            break
+        at = mark.end() - 2
+        if data[at + 1] == 0xD9:
+            return scans, at + 2
+    return scans, 0
 
 
 def _need(data: bytes, frame: int, scan: int) -> int:

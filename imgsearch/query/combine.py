@@ -12,7 +12,6 @@ to q is at least 0.97, whatever is rejected. The formula stands in SQL, imgsearc
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 
@@ -22,6 +21,7 @@ from imgsearch.errors import NoSpace, QueryError, SpaceMismatch, VectorError
 from imgsearch.query.question import Resolved
 
 FLOOR = 0.97  # of the cosine between a question and the same with things rejected
+HEAVIEST = 1_000_000  # what single precision holds beside its inverse; the same in imgsearch.combine()
 MOST = 64  # examples of one question; imgsearch.combine() refuses more
 
 
@@ -33,9 +33,10 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
     """
     if not any(weight > 0 for _, weight in examples):
         raise QueryError("A search needs something to look for; add words, a picture or an image in more_like.")
-    if len(examples) > MOST or not all(weight and math.isfinite(weight) for _, weight in examples):
+    if len(examples) > MOST or not all(1 / HEAVIEST <= abs(weight) <= HEAVIEST for _, weight in examples):
         raise QueryError(
-            f"A search takes at most {MOST} examples, with weights that are finite and not 0; leave some out."
+            f"A search takes at most {MOST} examples, with weights from {1 / HEAVIEST:g} to {HEAVIEST:g} or their "
+            "negatives; leave some out."
         )
     if len(examples) == 1:
         return examples[0][0]

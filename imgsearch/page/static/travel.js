@@ -7,6 +7,7 @@
   const isHere = (address) => home && address.origin === location.origin && address.pathname === new URL(home).pathname;
   const stage = () => document.getElementById("stage");
   let under = null; // the request under way
+  let asking = false; // and whether it still is
   let shown = location.href;
 
   page.busy = (is) => stage()?.setAttribute("aria-busy", String(is));
@@ -31,17 +32,20 @@
     const mine = (under = new AbortController());
     const since = page.now();
     if (how === "push") remember();
+    asking = true;
     page.busy(true);
     let answer, found;
     try {
       [answer, found] = await page.read(address, { signal: mine.signal, ...(body && { method: "POST", body }) });
     } catch (error) {
       if (mine.signal.aborted) return;
+      asking = false;
       page.busy(false);
       page.complain("The server does not answer. Is it still running? Try again in a moment.");
       return;
     }
     if (mine.signal.aborted) return;
+    asking = false;
     page.busy(false);
     if (!found.getElementById("ask")) { // not a search: a sign-in, or an error of its own
       if (answer.status === 401) location.assign(address);
@@ -91,7 +95,9 @@
     link.setAttribute("aria-disabled", "true");
     page.busy(true);
     try {
-      const [, found] = await page.read(link.dataset.next);
+      const [answer, found] = await page.read(link.dataset.next);
+      if (answer.status === 401) { location.assign(link.href); return; }
+      if (!answer.ok) throw new Error(answer.statusText); // no end of the list
       if (!link.isConnected || under !== mine) return; // another search took its place
       const fresh = [...found.querySelectorAll("#cards > li")];
       if (!fresh.length) { end(link.closest("li")); return; }
@@ -142,13 +148,13 @@
     window.addEventListener("popstate", (event) => {
       clearTimeout(soon);
       const to = event.state?.y ?? 0;
-      if (location.href.split("#")[0] === shown.split("#")[0]) { under?.abort(); page.busy(false); window.scrollTo(0, to); return; }
+      if (location.href.split("#")[0] === shown.split("#")[0]) { under?.abort(); asking = false; page.busy(false); window.scrollTo(0, to); return; }
       page.go(location.href, { history: "keep", to });
     });
     // Pictures have addresses for a while only; a page that stood open longer asks for new ones, at most once a minute.
     let renewed = 0;
     document.addEventListener("error", (event) => {
-      if (event.target.localName !== "img" || !event.target.closest("#cards") || Date.now() - renewed < 60_000) return;
+      if (event.target.localName !== "img" || !event.target.closest("#cards") || Date.now() - renewed < 60_000 || asking) return;
       renewed = Date.now();
       page.go(location.href, { history: "keep" });
     }, true);

@@ -26,8 +26,8 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: there are % vectors and % weights', coalesce(cardinality(vectors), 0), coalesce(cardinality(weights), 0)
             USING HINT = 'Give each vector one weight, at most 64 of them.', ERRCODE = 'IM003';
     ELSIF array_position(vectors, NULL) IS NOT NULL OR EXISTS (
-        SELECT 1 FROM unnest(weights) w (w) WHERE (w.w = 0 OR w.w IN ('NaN', 'Infinity', '-Infinity')) IS NOT FALSE) THEN
-        RAISE EXCEPTION 'imgsearch: a vector is null, or a weight is null, 0 or not finite' USING HINT = 'Leave that example out.', ERRCODE = 'IM003';
+        SELECT 1 FROM unnest(weights) w (w) WHERE (abs(w.w) BETWEEN 1e-6 AND 1e6) IS NOT TRUE) THEN
+        RAISE EXCEPTION 'imgsearch: a vector is null, or a weight is null, 0, not finite or beyond a million' USING HINT = 'Leave that example out.', ERRCODE = 'IM003';
     ELSIF NOT EXISTS (SELECT 1 FROM unnest(weights) w (w) WHERE w.w > 0) THEN
         RAISE EXCEPTION 'imgsearch: there is nothing to look for' USING HINT = 'Give at least one vector a weight above 0.', ERRCODE = 'IM003';
     END IF;
