@@ -36,6 +36,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=200_000, help="pictures (default 200000)")
     parser.add_argument("--dim", type=int, default=768, help="numbers per vector (default 768)")
+    parser.add_argument("--alike", action="store_true", help="products of 1, 5 and 20 near-alike pictures")
     parser.add_argument("--queries", type=int, default=100, help="questions per cell (default 100)")
     parser.add_argument("--k", default="10,100", help="page sizes (default 10,100)")
     parser.add_argument("--cells", default=".", metavar="REGEX", help="only cells whose name matches")
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; return the exit status."""
     chosen = options(arguments)
     console = Console(width=None if sys.stdout.isatty() else 260, log_path=False)
-    data = dataset(chosen.rows, chosen.dim)
+    data = dataset(chosen.rows, chosen.dim, alike=chosen.alike)
     wanted = [cell for cell in cells(data) if re.search(chosen.cells, cell.name)]
     if chosen.list:
         console.print("\n".join(cell.name for cell in wanted), highlight=False)

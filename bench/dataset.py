@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from bench import shop, vectors
 from bench.vectors import Floats, Whole
 
 OUT = Path(__file__).resolve().parent / "out"
+SIZES = np.array([1, 5, 20])  # pictures per product where they are alike
+ALIKE = 0.36  # their spread: cosines of 0.89 to 0.97 within a product
 POOL = 3000  # queries of each kind to choose from
 FORMAT = 3  # raise it when the drawing changes: older files are then drawn anew
 
@@ -67,18 +69,21 @@ class Dataset:
         return self.image_queries if kind == "image" else self.text_queries
 
 
-def folder_of(rows: int, dim: int, seed: int) -> Path:
+def folder_of(rows: int, dim: int, seed: int, *, alike: bool = False) -> Path:
     """Return where everything about one dataset is kept, its database included."""
-    return OUT / f"{rows}x{dim}-{seed}"
+    return OUT / f"{rows}x{dim}-{seed}{'-alike' if alike else ''}"
 
 
-def dataset(rows: int, dim: int, seed: int = 7) -> Dataset:
-    """Return the dataset, drawn now or read from an earlier run's files."""
-    folder = folder_of(rows, dim, seed)
+def dataset(rows: int, dim: int, seed: int = 7, *, alike: bool = False) -> Dataset:
+    """Return the dataset, drawn now or read from an earlier run's files.
+
+    alike: a third of the pictures each belong to products of 1, 5 and 20 near-alike ones, the size one per category.
+    """
+    folder = folder_of(rows, dim, seed, alike=alike)
     stamp = folder / "format"
     if not stamp.exists() or stamp.read_text() != str(FORMAT):
         folder.mkdir(parents=True, exist_ok=True)
-        _draw(folder, rows, dim, seed)
+        _draw(folder, rows, dim, seed, alike=alike)
         stamp.write_text(str(FORMAT))
     with np.load(folder / "shop.npz") as kept:
         arrays = dict(kept)
@@ -100,21 +105,30 @@ def _goods(arrays: dict[str, Any], prefix: str) -> shop.Goods:
     return shop.Goods(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(shop.Goods)})
 
 
-def _draw(folder: Path, rows: int, dim: int, seed: int) -> None:
+def _draw(folder: Path, rows: int, dim: int, seed: int, *, alike: bool) -> None:
     made = vectors.world(seed, rows, dim)
     rng = np.random.default_rng((seed, 3))
-    many = rng.choice(3, rows, p=(0.6, 0.3, 0.1)) + 1  # pictures per product
+    if alike:
+        made = replace(made, weight=made.weight / SIZES[made.category_of % 3])
+        made = replace(made, weight=made.weight / made.weight.sum())
+        products, latent = shop.goods(made, rows // 2, seed)
+        many = SIZES[products.category % 3]
+    else:
+        many = rng.choice(3, rows, p=(0.6, 0.3, 0.1)) + 1  # pictures per product
     many = many[: int(np.searchsorted(np.cumsum(many), rows)) + 1]
+    if alike:
+        products, latent = products.first(len(many)), latent[: len(many)]
+    else:
+        products, latent = shop.goods(made, len(many), seed)
     product_of = np.repeat(np.arange(len(many), dtype=np.int32), many)[:rows]
     position = (np.arange(rows) - np.searchsorted(product_of, product_of)).astype(np.int32)
     # Heap order says nothing about a product, as after months of uploads.
     shuffled = rng.permutation(rows)
     product_of, position = product_of[shuffled], position[shuffled]
-    products, latent = shop.goods(made, len(many), seed)
     asked, asked_latent = shop.goods(made, POOL, seed + 1, level=0.5)
     writer = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float16, shape=(rows, dim))
     start = 0
-    for chunk in vectors.halves(made, latent, product_of, seed):
+    for chunk in vectors.halves(made, latent, product_of, seed, ALIKE if alike else vectors.PICTURE):
         writer[start : start + len(chunk)] = chunk
         start += len(chunk)
     writer.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,10 @@ class Goods:
     on_sale: NDArray[np.bool_]
     tenant: Whole
     supplier: Whole
+
+    def first(self, many: int) -> Goods:
+        """Return the first `many` of them."""
+        return Goods(**{field.name: getattr(self, field.name)[:many] for field in fields(self)})
 
 
 def tenant_names() -> list[str]:

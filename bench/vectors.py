@@ -93,10 +93,10 @@ def products(made: World, clusters: Whole, rng: np.random.Generator) -> Floats:
     return made.centres[clusters] + PRODUCT * noise
 
 
-def pictures(made: World, product: Floats, rng: np.random.Generator) -> Floats:
+def pictures(made: World, product: Floats, rng: np.random.Generator, spread: float = PICTURE) -> Floats:
     """Return a picture vector (n, dim) of each product."""
     noise = rng.standard_normal(product.shape, dtype=np.float32)
-    return vectors(made, product + PICTURE * noise, made.offset, COMMON, rng)
+    return vectors(made, product + spread * noise, made.offset, COMMON, rng)
 
 
 def texts(made: World, clusters: Whole, rng: np.random.Generator) -> Floats:
@@ -105,11 +105,13 @@ def texts(made: World, clusters: Whole, rng: np.random.Generator) -> Floats:
     return vectors(made, made.centres[clusters] + TEXT_SPREAD * noise, made.text_offset, TEXT_COMMON, rng)
 
 
-def halves(made: World, product: Floats, product_of: Whole, seed: int) -> Iterator[NDArray[np.float16]]:
+def halves(
+    made: World, product: Floats, product_of: Whole, seed: int, spread: float = PICTURE
+) -> Iterator[NDArray[np.float16]]:
     """Yield the vectors of all pictures as float16 in chunks of CHUNK rows; the rounding is halfvec's."""
     for start in range(0, len(product_of), CHUNK):
         rng = np.random.default_rng((seed, start))
-        yield pictures(made, product[product_of[start : start + CHUNK]], rng).astype(np.float16)
+        yield pictures(made, product[product_of[start : start + CHUNK]], rng, spread).astype(np.float16)
 
 
 def shape_of(sample: Floats, queries: Floats, near: int = 20) -> dict[str, float]:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from imgsearch.retrieval.explain import explain
     from imgsearch.retrieval.filters import Filters
     from imgsearch.retrieval.hits import Hit, Hits
+    from imgsearch.retrieval.ranking import Ranking
     from imgsearch.settings import Settings
     from imgsearch.sqlalchemy.models import Image, pictures_of
 
@@ -93,6 +94,7 @@ _HOMES = {
     "Query": "query",
     "QueryError": "errors",
     "QueryTimeout": "errors",
+    "Ranking": "retrieval.ranking",
     "Resolved": "query",
     "SchemaAhead": "errors",
     "SchemaBehind": "errors",
@@ -155,6 +157,7 @@ __all__ = [
     "Query",
     "QueryError",
     "QueryTimeout",
+    "Ranking",
     "Resolved",
     "SchemaAhead",
     "SchemaBehind",

@@ -19,7 +19,9 @@ from imgsearch.cli.app import app
 from imgsearch.flask import ImageSearch
 from imgsearch.http import requests
 from imgsearch.ingest.upload import ImageFields
-from imgsearch.retrieval.filters import NAMES, FilterArguments
+from imgsearch.retrieval import ranking
+from imgsearch.retrieval.by_filters import SearchArguments
+from imgsearch.retrieval.filters import NAMES
 
 PAGE = Path(__file__).parent.parent / "docs" / "arguments.md"
 # A door may spell a name otherwise only where this says so.
@@ -27,13 +29,13 @@ SPELLINGS = {
     "category": ("categories",),  # SQL has no argument that takes one or several
     "tenant": ("tenant_id",),  # the column
 }
-SEARCH = (*NAMES, "k", "skip", "after", "max_distance")
+SEARCH = (*NAMES, *ranking.NAMES, "k", "skip", "after", "max_distance")
 ADD = tuple(get_type_hints(ImageFields))
 # What stands beside them, at one door: how the query is given, and what concerns the door alone.
 BESIDE = {
     "SQL search": {"query"},
-    "Python search": {"connection", "query", "filters", "timeout"},
-    "Flask search": {"self", "query", "filters", "timeout"},
+    "Python search": {"connection", "query", "filters", "ranking", "timeout"},
+    "Flask search": {"self", "query", "filters", "ranking", "timeout"},
     "command line search": {"picture", "image-id", "more-like", "less-like", "explain", "json", "help"},
     "HTTP search": {"text", "image_id", "more_like", "less_like", "vector", "picture_url"},
     "Python add": {"connection", "picture", "store", "settings"},
@@ -59,8 +61,8 @@ def doors(sql: set[str], columns: set[str]) -> dict[str, dict[str, set[str]]]:
     found = {
         "search": {
             "SQL": sql,
-            "Python": signature(imgsearch.search, FilterArguments),
-            "Flask": signature(ImageSearch.search, FilterArguments),
+            "Python": signature(imgsearch.search, SearchArguments),
+            "Flask": signature(ImageSearch.search, SearchArguments),
             "command line": options("search"),
             "HTTP": set(requests.Search.model_json_schema()["properties"]),
         },

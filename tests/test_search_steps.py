@@ -58,13 +58,13 @@ def test_a_walk_is_believed_only_where_it_holds_the_whole_page(
 @pytest.mark.parametrize(
     ("strategy", "request_", "images", "complete"),
     [
-        ("hnsw", "(2,0,,,,)", [1, 2], True),
-        ("hnsw", "(2,1,,,,)", [2, 3], True),
-        ("bits", "(2,0,,,0.15,)", [1], False),  # one more within max_distance may have been misjudged
-        ("bits", "(9,0,,,,)", [1, 2, 3], True),
-        ("bits", "(9,0,0.05,7,,)", [1, 2, 3], False),
-        ("exact", "(2,0,,,0.15,)", [1], True),
-        ("exact", "(2,5,,,,)", [], True),
+        ("hnsw", "(2,0,,,,,,,,)", [1, 2], True),
+        ("hnsw", "(2,1,,,,,,,,)", [2, 3], True),
+        ("bits", "(2,0,,,0.15,,,,,)", [1], False),  # one more within max_distance may have been misjudged
+        ("bits", "(9,0,,,,,,,,)", [1, 2, 3], True),
+        ("bits", "(9,0,0.05,7,,,,,,)", [1, 2, 3], False),
+        ("exact", "(2,0,,,0.15,,,,,)", [1], True),
+        ("exact", "(2,5,,,,,,,,)", [], True),
     ],
 )
 def test_a_page_is_cut_out_of_what_was_ranked(
@@ -72,7 +72,8 @@ def test_a_page_is_cut_out_of_what_was_ranked(
 ) -> None:
     found = connection.execute(
         """SELECT (c).images, (c).complete FROM imgsearch_internal.cut(
-               ROW('{a,a,a}', '{1,2,3}', '{0.1,0.2,0.3}', %s, NULL, 3, false, 3)::imgsearch_internal.page,
+               ROW('{a,a,a}', '{1,2,3}', '{0.1,0.2,0.3}', %s, NULL, 3, false, 3, NULL, NULL, NULL
+               )::imgsearch_internal.page,
                %s::imgsearch_internal.page_request) c""",
         (strategy, request_),
     ).fetchone()

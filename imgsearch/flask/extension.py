@@ -17,8 +17,8 @@ from imgsearch.ingest.upload import Added, ImageFields, Picture, Which
 from imgsearch.query import Query, Resolved
 from imgsearch.query.question import Thing
 from imgsearch.query.resolution import look_up
-from imgsearch.retrieval import Filters, Hits
-from imgsearch.retrieval.filters import FilterArguments, merged
+from imgsearch.retrieval import Filters, Hits, Ranking
+from imgsearch.retrieval.by_filters import SearchArguments
 from imgsearch.settings import load_settings
 from imgsearch.storage import Store
 
@@ -93,26 +93,27 @@ class ImageSearch:
         query: Query,
         *,
         filters: Filters | None = None,
+        ranking: Ranking | None = None,
         k: int = 10,
         skip: int = 0,
         after: str | None = None,
         max_distance: float | None = None,
         timeout: float | None = None,
-        **named: Unpack[FilterArguments],
+        **named: Unpack[SearchArguments],
     ) -> Hits:
         """Search on the request's connection; see `imgsearch.search`. `timeout`: IMGSEARCH_QUERY_TIMEOUT.
 
         Raises Busy as well, where as many threads of yours wait for a query worker as may, and NoQueryWorker.
         """
         page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
-        tenant = merged(filters, named).tenant
+        tenant = named.get("tenant") or (filters.tenant if filters else None)
         if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
             query = [
                 (self._resolved(cast("Thing", one[0]), tenant, timeout), one[1]) for one in cast("list[Any]", query)
             ]
         else:
             query = self._resolved(cast("Thing", query), tenant, timeout)
-        return searching.search(self.connection, query, filters=filters, **page, **named)
+        return searching.search(self.connection, query, filters=filters, ranking=ranking, **page, **named)
 
     def _resolved(self, thing: Thing, tenant: str | None, timeout: float | None) -> Resolved:
         found = look_up(self.connection, thing, tenant=tenant)

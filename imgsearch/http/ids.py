@@ -97,7 +97,7 @@ def _turned(turn: Callable[[bytes, int], int], number: int) -> int:
 
 def _turned_after(turn: Callable[[int], int], after: str | None) -> str | None:
     place = place_of(after)
-    return None if place is None else f"{place[0]!r},{turn(place[1])}"
+    return None if place is None else f"{place[0]!r},{turn(place[1])}{place[2]}"
 
 
 def _speaks_of_ids(node: Any) -> bool:

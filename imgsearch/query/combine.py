@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from hashlib import sha256
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
@@ -57,7 +58,15 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
         took_ms=took_ms + sum(resolved.took_ms for resolved, _ in examples),
         kind="vector",
         rejected=_rejected(examples),
+        words=" ".join(one.words for one, weight in examples if one.words and weight > 0) or None,
+        key=_key(examples),
     )
+
+
+def _key(examples: Sequence[tuple[Resolved, float]]) -> str:
+    """Return what tells these examples from others."""
+    parts = (f"{one.kind}:{one.key or one.image_id or one.vector}:{float(weight)!r}" for one, weight in examples)
+    return sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _rejected(examples: Sequence[tuple[Resolved, float]]) -> tuple[int, ...]:

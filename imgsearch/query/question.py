@@ -22,6 +22,8 @@ class Resolved:
     """A query that is a vector now: `vector` in pgvector's text form, comparable within `space_id` only.
 
     image_id: the image here that it is the vector of. rejected: images that were "not this"; a search leaves them out.
+    words: the text it was made of. key: what tells the question from others, where its vector alone may differ in the
+    last bits from one time to the next.
     """
 
     vector: str
@@ -31,6 +33,8 @@ class Resolved:
     kind: Literal["text", "picture", "image", "vector"]
     image_id: int | None = None
     rejected: tuple[int, ...] = ()
+    words: str | None = None
+    key: str | None = None
 
 
 Thing = str | bytes | Path | ImageId | Sequence[float] | Resolved

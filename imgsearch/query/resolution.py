@@ -44,6 +44,7 @@ class Question:
     key: Key
     password: str = field(repr=False)
     began: float  # time.perf_counter()
+    words: str | None = None  # of a text, as it was asked
 
 
 _memory: OrderedDict[Key, tuple[int, str]] = OrderedDict()
@@ -101,7 +102,11 @@ def look_up(connection: Connectable, query: Thing, *, tenant: str | None = None)
         found_as = _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
         return replace(found_as, image_id=query.image_id)
     if isinstance(query, str | bytes | Path):
-        return _known(lent, _entry(query), tenant or "", began)
+        known = _known(lent, _entry(query), tenant or "", began)
+        words = query if isinstance(query, str) else None
+        if isinstance(known, Question):
+            return replace(known, words=words)
+        return replace(known, words=words, key=_key(query))
     active = space.require(lent)
     return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
 
@@ -112,7 +117,14 @@ def ask(question: Question, timeout: float = 10, notify: Callable[[], Any] | Non
     if found.embedding is None:
         raise _refusal(question.entry, found)
     _remember(question.key, found.space_id, found.embedding)
-    return _resolved(found.space_id, found.embedding, "worker", question.entry.kind, question.began)
+    resolved = _resolved(found.space_id, found.embedding, "worker", question.entry.kind, question.began)
+    key = cache.canonical(question.words) if question.words is not None else question.entry.key.hex()
+    return replace(resolved, words=question.words, key=key)
+
+
+def _key(query: str | bytes | Path) -> str:
+    """Return what tells a text or a picture from another: the same as imgsearch.search(text) says of a text."""
+    return cache.canonical(query) if isinstance(query, str) else _entry(query).key.hex()
 
 
 def checked(vector: Sequence[float], dimension: int) -> str:

@@ -9,11 +9,12 @@ from imgsearch.retrieval.by_filters import search
 from imgsearch.retrieval.explain import explain
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import Hit, Hits
+from imgsearch.retrieval.ranking import Ranking
 
 if TYPE_CHECKING:
     from imgsearch.retrieval.by_select import nearest
 
-__all__ = ["Filters", "Hit", "Hits", "explain", "nearest", "search"]
+__all__ = ["Filters", "Hit", "Hits", "Ranking", "explain", "nearest", "search"]
 
 
 def __getattr__(name: str) -> Any:

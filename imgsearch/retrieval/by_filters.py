@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any, Unpack
 
@@ -9,10 +10,20 @@ from imgsearch import query as questions
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.query import Query, Resolved
-from imgsearch.retrieval.filters import FilterArguments, Filters, merged
+from imgsearch.retrieval import filters as filtering
+from imgsearch.retrieval import ranking as ranked
+from imgsearch.retrieval.filters import FilterArguments, Filters
 from imgsearch.retrieval.hits import Hit, Hits
+from imgsearch.retrieval.ranking import Ranking, RankingArguments
 
-_HIT = ("image_id", "product_id", "tenant_id", "category", "price", "in_stock", "attributes", "distance", "sha256")
+_HIT = (
+    "image_id", "product_id", "tenant_id", "category", "price", "in_stock", "attributes", "distance", "sha256",
+    "match", "pictures", "after",
+)  # fmt: skip
+
+
+class SearchArguments(FilterArguments, RankingArguments, total=False):
+    """Filters and ranking as named arguments."""
 
 
 def search(
@@ -20,43 +31,57 @@ def search(
     query: Query,
     *,
     filters: Filters | None = None,
+    ranking: Ranking | None = None,
     k: int = 10,
     skip: int = 0,
     after: str | None = None,
     max_distance: float | None = None,
     timeout: float = 10,
-    **named: Unpack[FilterArguments],
+    **named: Unpack[SearchArguments],
 ) -> Hits:
-    """Return the `k` (1 to 1000) nearest images that match, on the caller's connection and in its transaction.
+    """Return the `k` (1 to 1000) best products that match, each by its nearest picture; `per="image"`: images.
 
-    connection: psycopg, SQLAlchemy or Django. query: see `imgsearch.resolve`; an image whose weight is below zero does
-    not come back. `timeout` in seconds bounds the wait for a query worker. Filters come as one value (`filters`), by
-    name (`max_price=50`), or both: see `Filters`.
-    Pages: `after=hits.after` continues behind a page and never repeats an image, also while others write; `skip` skips.
+    connection: psycopg, SQLAlchemy or Django; the search joins its transaction. query: see `imgsearch.resolve`; an
+    image whose weight is below zero does not come back. `timeout` in seconds bounds the wait for a query worker.
+    Filters come as one value (`filters`), by name (`max_price=50`), or both: see `Filters`; so does how what matches
+    is ranked and cut: see `Ranking`.
+    Pages: `after=hits.after` continues behind a page and never repeats a row, also while others write; `skip` skips.
 
     Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
     """
-    wanted = merged(filters, named)
+    wanted, order = split(filters, ranking, named)
     resolved = questions.resolve(connection, query, timeout=timeout, tenant=wanted.tenant)
-    values = values_of(resolved, wanted, k=k, skip=skip, after=after, max_distance=max_distance)
+    values = values_of(resolved, wanted, order, k=k, skip=skip, after=after, max_distance=max_distance)
     began = time.perf_counter()
     rows = sql.rows(driver(connection), "search", "search", values)
     took_ms = (time.perf_counter() - began) * 1000
     first = rows[0]
+    found = (row for row in rows if row["image_id"] is not None)
     return Hits(
-        (Hit(**{name: row[name] for name in _HIT}) for row in rows if row["image_id"] is not None),
+        (Hit(**{name: row[name] for name in _HIT}, others=tuple(row["others"] or ())) for row in found),
         strategy=first["strategy"],
         complete=first["complete"],
         matches=first["matches"],
+        matching_images=first["matching_images"],
         more=first["more"],
         took_ms=took_ms,
         sql=sql.statements("search")["search"],
     )
 
 
+def split(
+    filters: Filters | None, ranking: Ranking | None, named: SearchArguments | dict[str, Any]
+) -> tuple[Filters, Ranking]:
+    """Return filters and ranking, each with the named arguments that are its own. Raises FilterError."""
+    own = {name: value for name, value in named.items() if name in ranked.NAMES}
+    others = {name: value for name, value in named.items() if name not in ranked.NAMES}
+    return filtering.merged(filters, others), ranked.merged(ranking, own)
+
+
 def values_of(
     resolved: Resolved,
     filters: Filters,
+    ranking: Ranking | None = None,
     *,
     k: int = 10,
     skip: int = 0,
@@ -64,5 +89,14 @@ def values_of(
     max_distance: float | None = None,
 ) -> dict[str, Any]:
     """Return what the statements of search.sql and explain.sql bind; what was rejected is left out."""
-    page = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
-    return {"vector": resolved.vector, "filters": filters.without_images(resolved.rejected).as_json(), **page}
+    asked = {"kind": resolved.kind, "words": resolved.words, "key": resolved.key}
+    return {
+        "vector": resolved.vector,
+        "filters": filters.without_images(resolved.rejected).as_json(),
+        "ranking": (ranking or Ranking()).as_json(),
+        "question": json.dumps({name: value for name, value in asked.items() if value is not None}),
+        "k": k,
+        "skip": skip,
+        "after": after,
+        "max_distance": max_distance,
+    }

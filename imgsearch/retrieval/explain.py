@@ -10,8 +10,9 @@ from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
 from imgsearch.query import Query
 from imgsearch.retrieval import plan
-from imgsearch.retrieval.by_filters import values_of
-from imgsearch.retrieval.filters import Filters, merged
+from imgsearch.retrieval.by_filters import split, values_of
+from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.ranking import Ranking
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -26,6 +27,7 @@ def explain(
     *,
     timeout: float = 10,
     filters: Filters | None = None,
+    ranking: Ranking | None = None,
     **named: Any,
 ) -> list[str]:
     """Return in lines of words how `search()` with the same arguments is answered, by running it.
@@ -34,14 +36,14 @@ def explain(
     filters. Raises what `search()` raises, and UsageError for filters beside a SELECT.
     """
     if hasattr(query, "get_final_froms"):
-        if filters or named:
+        if filters or ranking or named:
             raise UsageError("A select brings its own filters; leave the others out.")
         lines = plan.words(plan.of_select(cast("Session", connection), cast("Select[Any]", query)))
         return lines + [row["explanation"] for row in sql.rows(driver(connection), "explain", "slows")]
     lent = driver(connection)
     page = {name: named.pop(name) for name in _PAGE if name in named}
-    wanted = merged(filters, named)
+    wanted, order = split(filters, ranking, named)
     resolved = questions.resolve(connection, query, timeout=timeout, tenant=wanted.tenant)
-    values = values_of(resolved, wanted, **page)
+    values = values_of(resolved, wanted, order, **page)
     lines = [row["explanation"] for row in sql.rows(lent, "explain", "explain", values)]
     return [*lines[:1], plan.pages(sql.value(lent, "explain", "pages", values)[0]["Plan"]), *lines[1:]]

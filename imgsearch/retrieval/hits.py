@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,7 +15,7 @@ Strategy = Literal["hnsw", "bits", "exact"]
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """One picture. `distance` is the cosine distance to the query, from 0 (the same) to 2."""
+    """One product by its best picture, or one picture. `distance` is cosine, to the query: 0 (the same) to 2."""
 
     image_id: int
     product_id: str
@@ -25,6 +26,10 @@ class Hit:
     attributes: Mapping[str, Any]
     distance: float
     sha256: bytes | None = None  # of the picture's bytes; None until a worker has fetched an address
+    match: float | None = None  # the probability that it fits, from 0 to 1, where the space can tell
+    pictures: int | None = None  # how many pictures its product has; None where a row is an image
+    others: tuple[int, ...] = ()  # the next best of them, at most four image ids
+    after: str | None = None  # what continues behind this row
 
     @property
     def title(self) -> str | None:
@@ -37,8 +42,9 @@ class Hits(list[Hit]):
     """One page, nearest first; equal distances by image_id.
 
     `strategy` says which arm found it: hnsw, bits or exact. `complete` is False only where the page is short because
-    of `max_distance` and the search cannot rule out that one more picture lies within it. `matches` pictures match
-    the filters; where `more` is True there are more than that. `took_ms` is the statement alone, `sql` its text.
+    of `max_distance` and the search cannot rule out that one more picture lies within it. `matches` products (or
+    images) match the filters, `matching_images` images; where `more` is True there are more than that. `took_ms` is the
+    statement alone, `sql` its text.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Hits(list[Hit]):
         strategy: Strategy = "exact",
         complete: bool = True,
         matches: int = 0,
+        matching_images: int | None = None,
         more: bool = False,
         took_ms: float = 0.0,
         sql: str = "",
@@ -56,6 +63,7 @@ class Hits(list[Hit]):
         self.strategy: Strategy = strategy
         self.complete = complete
         self.matches = matches
+        self.matching_images = matches if matching_images is None else matching_images
         self.more = more
         self.took_ms = took_ms
         self.sql = sql
@@ -63,18 +71,21 @@ class Hits(list[Hit]):
     @property
     def after(self) -> str | None:
         """What to pass as `after` for the next page; None when this page is empty."""
-        return f"{self[-1].distance!r},{self[-1].image_id}" if self else None
+        return self[-1].after if self else None
 
 
-def place_of(after: str | None) -> tuple[float, int] | None:
-    """Return the (distance, image_id) of a page's `after`. Raises FilterError when no page gave it."""
+_PLACE = re.compile(r"(-?[0-9][0-9.e+-]*),([0-9]{1,18})((?:,[0-9A-Za-z_.-]*){0,3})")
+
+
+def place_of(after: str | None) -> tuple[float, int, str] | None:
+    """Return the (distance, image_id, rest) of a page's `after`. Raises FilterError when no page gave it."""
     if after is None:
         return None
-    distance, comma, image_id = after.partition(",")
+    found = _PLACE.fullmatch(after)
     try:
-        place = float(distance), int(image_id)
+        place = (float(found[1]), int(found[2]), found[3]) if found else None
     except ValueError:
-        place = math.nan, 0
-    if not comma or not math.isfinite(place[0]) or not 0 <= place[1] < 2**63:
+        place = None
+    if place is None or not math.isfinite(place[0]):
         raise FilterError(f"after is {after[:100]!r}; pass the `after` of the page before, as it is.")
     return place

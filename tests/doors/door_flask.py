@@ -52,7 +52,7 @@ def _client(place: Place) -> FlaskClient:
             hits = images.search(query, **filters)
         found = [(hit.image_id, hit.distance) for hit in hits]
         return jsonify(
-            found=found, strategy=hits.strategy, statements=sum("imgsearch_internal.find" in text for text in seen)
+            found=found, strategy=hits.strategy, statements=sum("imgsearch_internal.answer" in text for text in seen)
         )
 
     return app.test_client()

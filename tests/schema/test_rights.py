@@ -25,6 +25,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "space": (READ, READ, WORK),
     "worker": (READ, READ, WORK),
     "query_vector": (set(), set(), WORK),
+    "product": (READ, READ | WRITE, WORK),
     "promoted_attribute": (READ, READ, READ),
     "schema_version": (READ, READ, READ),
     "attachment": (set(), set(), READ),

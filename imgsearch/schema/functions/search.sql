@@ -1,18 +1,6 @@
 -- The complete answer in one statement: the nearest images that match the filters.
 -- find(): check → few? → context → estimate → plan → walk, wider walk, bits, exact. Each step is a function of its own.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.check_page(p imgsearch_internal.page_request) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    IF p.k IS NULL OR p.k < 1 OR p.k > 1000 THEN
-        RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', p.k USING HINT = 'Page through more rows with several searches.', ERRCODE = 'IM008';
-    ELSIF p.skip IS NULL OR p.skip < 0 OR p.skip > 100000 THEN
-        RAISE EXCEPTION 'imgsearch: skip is %, it must be from 0 to 100000', p.skip USING HINT = 'Continue behind the last row instead: after.', ERRCODE = 'IM008';
-    ELSIF (p.after_distance IS NULL) <> (p.after_image IS NULL) THEN
-        RAISE EXCEPTION 'imgsearch: after is not the place of a row' USING HINT = 'Pass the distance and the image_id of the last row of the page before: after => ''0.25,42''.', ERRCODE = 'IM008';
-    END IF;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.check_page(imgsearch_internal.page_request) IS 'Raises what is wrong with the page that is asked for.';
-
 -- A tenant of at most 500 images is compared exactly, out of the primary key: planned once per session.
 CREATE OR REPLACE FUNCTION imgsearch_internal.small_tenant_page(query halfvec, f imgsearch_internal.column_filter, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page
 LANGUAGE plpgsql STABLE AS $$

@@ -15,10 +15,20 @@ CREATE TYPE imgsearch_internal.filter_text AS (
 );
 COMMENT ON TYPE imgsearch_internal.filter_text IS 'Filters as SQL over imgsearch.image i: all of it, the part an index answers; plain: columns say all of it, so a static statement can ask it; unpacked: rows are read for it; what it binds.';
 
-CREATE TYPE imgsearch_internal.page_request AS (
-    k integer, skip integer, after_distance double precision, after_image bigint, max_distance double precision, space integer
+CREATE TYPE imgsearch.ranking AS (
+    per text, words text, word_weight double precision, look_weight double precision, expand boolean,
+    cutoff text, min_match double precision, sort text, boost jsonb, diversity double precision
 );
-COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows behind skip rows, or behind (after_distance, after_image).';
+COMMENT ON TYPE imgsearch.ranking IS 'How what matches is ranked and cut, one value for every function: made by imgsearch.ranking_of(), or by the named arguments of imgsearch.search().';
+
+CREATE TYPE imgsearch_internal.question AS (kind text, words text, key text);
+COMMENT ON TYPE imgsearch_internal.question IS 'What was asked: kind (text, picture, image, vector), its words where it has some, and what tells it from other questions; null: only its vector is known.';
+
+CREATE TYPE imgsearch_internal.page_request AS (
+    k integer, skip integer, after_distance double precision, after_image bigint, max_distance double precision, space integer,
+    per_product boolean, passed integer, check_ text, place text
+);
+COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows (one per product, or per image) behind skip rows, or behind the row at (after_distance, after_image), behind which lie passed rows; check_ tells the question it belongs to, place where a window that was ranked anew goes on.';
 
 CREATE TYPE imgsearch_internal.bound AS (
     names text[], vals jsonb[], bits bit varying, after_distance double precision, after_image bigint
@@ -40,6 +50,7 @@ CREATE TYPE imgsearch_internal.walk_plan AS (
 COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (one small tenant, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), tried (too few matched near its centre).';
 
 CREATE TYPE imgsearch_internal.page AS (
-    tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint
+    tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint,
+    products text[], pictures bigint, cursors text[]
 );
-COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, nearest first, and how it was found.';
+COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, best first, and how it was found. One per product: products holds whose, matches counts products, pictures the images that match. cursors: what continues behind each row.';

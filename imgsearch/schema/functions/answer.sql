@@ -1,0 +1,85 @@
+-- The answer to a question: find() finds what is nearest, the ranking orders and cuts it, rows are made of it.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.answer(
+    query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question,
+    OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    check_ text := imgsearch_internal.question_check(query, f, r, q);
+    page   record;
+BEGIN
+    PERFORM imgsearch_internal.check_page(p);
+    PERFORM imgsearch_internal.check_ranking(r);
+    PERFORM imgsearch_internal.require_same_question(p, check_);
+    p.per_product := coalesce(r.per, 'product') = 'product';
+    page := imgsearch_internal.find(query, f, p);
+    answer := imgsearch_internal.with_cursors(page.answer, p, check_);
+    plan := page.plan;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.answer IS 'One page of an answer as arrays, and how it was found; unfold() makes rows of it.';
+
+-- others: the next best pictures of the same product, whatever the filters are, at most 4 of its first 100.
+CREATE OR REPLACE FUNCTION imgsearch_internal.unfold(answer imgsearch_internal.page, query halfvec, q imgsearch_internal.question)
+RETURNS TABLE (tenant_id text, image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[], after text)
+LANGUAGE plpgsql STABLE ROWS 10
+SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    IF answer.products IS NULL THEN
+        RETURN QUERY SELECT h.tenant_id, h.image_id, i.product_id, h.distance, NULL::double precision, NULL::integer, NULL::bigint[], h.after
+            FROM unnest(answer.tenants, answer.images, answer.distances, answer.cursors) WITH ORDINALITY AS h (tenant_id, image_id, distance, after, place)
+            JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id ORDER BY h.place;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT h.tenant_id, h.image_id, h.product_id, h.distance, NULL::double precision, 1 + x.many, x.others, h.after
+        FROM unnest(answer.tenants, answer.images, answer.products, answer.distances, answer.cursors) WITH ORDINALITY AS h (tenant_id, image_id, product_id, distance, after, place),
+             LATERAL (SELECT count(*)::integer AS many, coalesce((array_agg(o.image_id ORDER BY o.d, o.image_id))[1:4], '{}') AS others
+                      FROM (SELECT i.image_id, v.embedding <=> unfold.query AS d FROM imgsearch.image i
+                            JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+                            WHERE i.tenant_id = h.tenant_id AND i.product_id = h.product_id AND i.image_id <> h.image_id
+                            ORDER BY i.position LIMIT 100) o) x
+        ORDER BY h.place;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.unfold(imgsearch_internal.page, halfvec, imgsearch_internal.question) IS 'The rows of a page, in its order.';
+
+-- search() stands once and is created twice: the query is a vector, or words.
+DO $do$
+DECLARE
+    spelling text[];
+BEGIN
+    FOREACH spelling SLICE 1 IN ARRAY ARRAY[
+        ['halfvec', 'query', 'NULL', 'Best products (per => ''image'': images) for a vector that match the filters. SELECT * FROM imgsearch.search(imgsearch.vec_of(42), tenant => ''acme'', max_price => 50);'],
+        ['text', 'imgsearch.vec(query)', 'ROW(''text'', query, imgsearch_internal.canonical(query))', 'Best products (per => ''image'': images) for a text that match the filters. '
+            || 'SELECT * FROM imgsearch.search(''red canvas shoe'', tenant => ''acme'', category => ''shoes'', max_price => 50, k => 10);']
+    ] LOOP
+        EXECUTE format($create$
+CREATE OR REPLACE FUNCTION imgsearch.search(
+    query %1$s, tenant text DEFAULT NULL, category text DEFAULT NULL, min_price double precision DEFAULT NULL, max_price double precision DEFAULT NULL,
+    in_stock boolean DEFAULT NULL, attributes jsonb DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
+    categories text[] DEFAULT NULL, product_ids text[] DEFAULT NULL, exclude_product_ids text[] DEFAULT NULL, exclude_image_ids bigint[] DEFAULT NULL,
+    created_after timestamptz DEFAULT NULL, created_before timestamptz DEFAULT NULL, condition jsonb DEFAULT NULL,
+    skip integer DEFAULT 0, after text DEFAULT NULL,
+    per text DEFAULT NULL, words text DEFAULT NULL, word_weight double precision DEFAULT NULL, look_weight double precision DEFAULT NULL, expand boolean DEFAULT NULL,
+    cutoff text DEFAULT NULL, min_match double precision DEFAULT NULL, sort text DEFAULT NULL, boost jsonb DEFAULT NULL, diversity double precision DEFAULT NULL
+) RETURNS TABLE (image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[],
+                 strategy text, complete boolean, matches bigint, more boolean, after_this text)
+LANGUAGE plpgsql STABLE ROWS 10 AS $$
+#variable_conflict use_variable
+DECLARE
+    f imgsearch.filters := ROW(tenant, CASE WHEN category IS NOT NULL THEN array_append(categories, category) ELSE categories END, min_price, max_price,
+        in_stock, attributes, product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before, condition);
+    p imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
+    r imgsearch.ranking := ROW(per, words, word_weight, look_weight, expand, cutoff, min_match, sort, boost, diversity);
+    q imgsearch_internal.question := %3$s;
+    page imgsearch_internal.page;
+    asked halfvec := %2$s;
+BEGIN
+    page := (imgsearch_internal.answer(asked, f, p, r, q)).answer;
+    RETURN QUERY SELECT u.image_id, u.product_id, u.distance, u.match, u.pictures, u.others, page.strategy, page.complete, page.matches, page.more, u.after
+    FROM imgsearch_internal.unfold(page, asked, q) u;
+END $$;
+COMMENT ON FUNCTION imgsearch.search(%1$s, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], text[], text[], bigint[],
+    timestamptz, timestamptz, jsonb, integer, text, text, text, double precision, double precision, boolean, text, double precision, text, jsonb, double precision) IS %4$L;
+        $create$, spelling[1], spelling[2], spelling[3], spelling[4]);
+    END LOOP;
+END $do$;

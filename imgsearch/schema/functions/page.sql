@@ -1,0 +1,61 @@
+-- Which page of a search is asked for, and the text that continues behind a row.
+--
+-- after: '<distance>,<image_id>[,<passed>,<check>[,<place>]]', the place of a row: its distance and image_id, how many rows
+-- lie up to it, which question it belongs to, and where a window that was ranked anew goes on. The first two alone,
+-- written by hand, are a place too.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.check_page(p imgsearch_internal.page_request) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF p.k IS NULL OR p.k < 1 OR p.k > 1000 THEN
+        RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', p.k USING HINT = 'Page through more rows with several searches.', ERRCODE = 'IM008';
+    ELSIF p.skip IS NULL OR p.skip < 0 OR p.skip > 100000 THEN
+        RAISE EXCEPTION 'imgsearch: skip is %, it must be from 0 to 100000', p.skip USING HINT = 'Continue behind the last row instead: after.', ERRCODE = 'IM008';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.check_page(imgsearch_internal.page_request) IS 'Raises what is wrong with the page that is asked for.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.page_of(
+    k integer, skip integer DEFAULT 0, after text DEFAULT NULL, max_distance double precision DEFAULT NULL, space integer DEFAULT NULL
+) RETURNS imgsearch_internal.page_request LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    p    imgsearch_internal.page_request := ROW(k, skip, NULL, NULL, max_distance, space, false, NULL, NULL, NULL);
+    part text[];
+BEGIN
+    IF after IS NULL THEN
+        RETURN p;
+    END IF;
+    part := regexp_match(after, '^(-?[0-9]{1,3}(?:\.[0-9]{1,25})?(?:e-?[0-9]{1,3})?),([0-9]{1,18})(?:,([0-9]{1,9}),([0-9a-f]{8})(?:,([0-9A-Za-z_.-]+))?)?$');
+    IF part IS NULL OR length(after) > 4000 THEN
+        RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100)
+            USING HINT = 'Pass the `after` of the last row of the page before, as it is; written by hand, its distance and image_id: ''0.25,42''.', ERRCODE = 'IM008';
+    END IF;
+    p.after_distance := part[1]; p.after_image := part[2]; p.passed := part[3]; p.check_ := part[4]; p.place := part[5];
+    RETURN p;
+EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100) USING HINT = 'Pass the `after` of the page before, as it is.', ERRCODE = 'IM008';
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.page_of(integer, integer, text, double precision, integer) IS 'Which page is asked for, as one value.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.question_check(query halfvec, f imgsearch.filters, r imgsearch.ranking, q imgsearch_internal.question) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET timezone = 'UTC' AS $$
+BEGIN
+    -- A text is told by its words: embedded once more, perhaps elsewhere, its vector differs in the last bits.
+    RETURN left(md5(concat_ws(E'\x01', coalesce(q.key, md5(halfvec_send(query))), f::text, r::text)), 8);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.question_check(halfvec, imgsearch.filters, imgsearch.ranking, imgsearch_internal.question) IS 'Eight letters that tell a question with its filters and ranking from another.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.require_same_question(p imgsearch_internal.page_request, check_ text) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF p.check_ <> check_ THEN
+        RAISE EXCEPTION 'imgsearch: this `after` belongs to another question' USING HINT = 'Ask again without `after`, and continue with what that page gives.', ERRCODE = 'IM008';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.require_same_question(imgsearch_internal.page_request, text) IS 'Refuses to continue behind a page of another question.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.with_cursors(answer imgsearch_internal.page, p imgsearch_internal.page_request, check_ text) RETURNS imgsearch_internal.page LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    answer.cursors := ARRAY(SELECT concat_ws(',', h.distance, h.image_id, coalesce(p.passed, 0) + p.skip + h.place, check_)
+                            FROM unnest(answer.distances, answer.images) WITH ORDINALITY h (distance, image_id, place) ORDER BY h.place);
+    RETURN answer;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.with_cursors(imgsearch_internal.page, imgsearch_internal.page_request, text) IS 'A page with what continues behind each of its rows.';

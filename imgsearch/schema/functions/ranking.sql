@@ -1,0 +1,44 @@
+-- How what matches is ranked and cut: one value, made and checked here. What each part does stands in a file of its own:
+-- words.sql, cut.sql, arrange.sql (sort, boost, diversity), expand.sql, merchandise.sql.
+
+CREATE OR REPLACE FUNCTION imgsearch.ranking_of(given jsonb) RETURNS imgsearch.ranking LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    r       imgsearch.ranking;
+    unknown text;
+BEGIN
+    IF jsonb_typeof(given) <> 'object' THEN
+        RAISE EXCEPTION 'imgsearch: a ranking is a JSON object, not a JSON %', jsonb_typeof(given) USING HINT = 'For example {"per": "image", "sort": "price"}.', ERRCODE = 'IM008';
+    END IF;
+    r := jsonb_populate_record(NULL::imgsearch.ranking, given);
+    IF NOT to_jsonb(r) ?& ARRAY(SELECT jsonb_object_keys(given)) THEN
+        SELECT k INTO unknown FROM jsonb_object_keys(given) k WHERE NOT to_jsonb(r) ? k LIMIT 1;
+        RAISE EXCEPTION 'imgsearch: there is no way of ranking called %', left(unknown, 100)
+            USING HINT = 'There are: ' || (SELECT string_agg(k, ', ') FROM json_object_keys(row_to_json(r)) k) || '.', ERRCODE = 'IM008';
+    END IF;
+    RETURN r;
+EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'imgsearch: a ranking has a value of the wrong type: %', left(SQLERRM, 200) USING HINT = 'per, words, cutoff and sort are texts, weights numbers.', ERRCODE = 'IM008';
+END $$;
+COMMENT ON FUNCTION imgsearch.ranking_of(jsonb) IS 'A ranking out of JSON: imgsearch.ranking_of(''{"per": "image", "diversity": 0.3}'').';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.check_ranking(r imgsearch.ranking) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF r.per NOT IN ('product', 'image') THEN
+        RAISE EXCEPTION 'imgsearch: per is "%"', left(r.per, 100) USING HINT = 'One row per => ''product'' (the default) or per => ''image''.', ERRCODE = 'IM008';
+    ELSIF r.cutoff <> 'auto' THEN
+        RAISE EXCEPTION 'imgsearch: cutoff is "%"', left(r.cutoff, 100) USING HINT = 'cutoff => ''auto'', or leave it out; for a fixed one min_match or max_distance.', ERRCODE = 'IM008';
+    ELSIF (r.min_match BETWEEN 0 AND 1) IS FALSE OR (r.diversity BETWEEN 0 AND 1) IS FALSE THEN
+        RAISE EXCEPTION 'imgsearch: % lies outside of 0 to 1', CASE WHEN (r.min_match BETWEEN 0 AND 1) IS FALSE THEN 'min_match' ELSE 'diversity' END
+            USING HINT = 'For example min_match => 0.5, diversity => 0.3.', ERRCODE = 'IM008';
+    ELSIF (r.word_weight BETWEEN 0 AND 100) IS FALSE OR (r.look_weight BETWEEN 0 AND 100) IS FALSE OR r.word_weight = 0 AND r.look_weight = 0 THEN
+        RAISE EXCEPTION 'imgsearch: word_weight and look_weight are numbers from 0 to 100, and not both 0' USING HINT = 'look_weight => 0 searches by words alone, word_weight => 0 by looks alone.', ERRCODE = 'IM008';
+    ELSIF length(r.words) > 2000 THEN
+        RAISE EXCEPTION 'imgsearch: words has % characters, the limit is 2000', length(r.words) USING HINT = 'Shorten it.', ERRCODE = 'IM008';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.check_ranking(imgsearch.ranking) IS 'Raises what is wrong with a ranking.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.question_of(given jsonb) RETURNS imgsearch_internal.question LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_populate_record(NULL::imgsearch_internal.question, given)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.question_of(jsonb) IS 'What a door was asked: {"kind": "text", "words": "red shoe", "key": "red shoe"}.';

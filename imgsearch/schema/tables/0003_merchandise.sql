@@ -1,0 +1,1 @@
+-- What a shop pins to the top of an answer, and what it hides.

@@ -1,0 +1,1 @@
+-- What turns a distance into the probability that it fits.

@@ -1,0 +1,1 @@
+-- Keys for browsers: filters that are part of a key.
