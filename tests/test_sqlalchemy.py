@@ -41,6 +41,7 @@ class Product(Base):
     store: Mapped[str] = mapped_column(ForeignKey("store.id"))
     price: Mapped[float] = mapped_column(Float(53))
     photo: Mapped[str | None]
+    image: Mapped[str | None]  # a column of that name is no picture of ours
     images: Mapped[list[Image]] = pictures_of(lambda: Product.id, tenant=lambda: Product.store)
 
 

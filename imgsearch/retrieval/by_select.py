@@ -13,7 +13,7 @@ from sqlalchemy.types import NullType
 
 from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
 from imgsearch.query import ImageId, Resolved
-from imgsearch.retrieval.cte import found
+from imgsearch.retrieval.cte import BitsOf, found
 from imgsearch.retrieval.sample import is_image, plain, sampled
 from imgsearch.retrieval.template import LARGEST_OFFSET, LARGEST_PAGE
 from imgsearch.spaces.space import vector_literal
@@ -131,9 +131,9 @@ def _candidates(
     if not is_image(pictures):  # a sub-select: its rows have lost their bits
         pictures = Image.__table__.alias()
         reduced = statement.where(and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id))
-    bits = func.imgsearch_internal.bits_of(pictures.table_valued())
+    bits = BitsOf(pictures.c.image_id).label("bits")
     reduced = reduced.with_only_columns(
-        tenant_id.label("tenant_id"), image_id.label("image_id"), bits.label("bits"), maintain_column_froms=True
+        tenant_id.label("tenant_id"), image_id.label("image_id"), bits, maintain_column_froms=True
     )
     reduced._for_update_arg = None  # noqa: SLF001  # a lock on all candidates would be meant for the page alone
     return reduced

@@ -21,6 +21,28 @@ _COLUMNS: list[ColumnElement[Any]] = [
 ]
 
 
+class BitsOf(ColumnElement[str]):
+    """`imgsearch_internal.bits_of(<row of imgsearch.image>)`, the row named by `table.*`.
+
+    The bare name of a table is its row only where no table of the SELECT has a column of that name; many a shop has a
+    column `image`.
+    """
+
+    __visit_name__ = "imgsearch_bits_of"
+    inherit_cache = True
+    type = Text()
+    _traverse_internals = [("column", InternalTraversal.dp_clauseelement)]  # noqa: RUF012  # SQLAlchemy's own protocol
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        self.column = column
+
+
+@compiles(BitsOf)
+def _compile_bits(element: BitsOf, compiler: Any, **options: Any) -> str:
+    table, _, _ = compiler.process(element.column).rpartition(".")
+    return f"imgsearch_internal.bits_of({table}.*)"
+
+
 class _Nearest(TextClause):
     """The shared statement with the caller's candidates in it."""
 
