@@ -39,6 +39,7 @@ LIMITS = {
     "after": caps.CURSOR,
     "more_like": caps.EXAMPLES,
     "less_like": caps.EXAMPLES,
+    "boost": caps.BOOSTS,
     "vector": caps.NUMBERS,
     "url": caps.URL,
     "images": caps.IMAGES,

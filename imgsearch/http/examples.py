@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 Json = Any
-_CURSOR = "0.4817634,42"
+_CURSOR = "0.4817634,42,10,5d41402a"
 _TOOK = {"resolve": 0.4, "sql": 3.1}
 _SHOE: Json = {
     "image_id": 42,
@@ -20,12 +20,24 @@ _PAGE: Json = {
     "strategy": "bits",
     "complete": True,
     "matches": 453,
+    "matching_images": 1204,
     "more": True,
     "took_ms": _TOOK,
     "resolved": {"kind": "text", "source": "memory"},
     "after": _CURSOR,
     "thumbnails_expire_at": "2026-01-31T14:00:00Z",
-    "rows": [{**_SHOE, "distance": 0.4817634, "title": "Canvas shoe", "thumbnail": None}],
+    "rows": [
+        {
+            **_SHOE,
+            "distance": 0.4817634,
+            "title": "Canvas shoe",
+            "thumbnail": None,
+            "match": 0.83,
+            "pictures": 3,
+            "others": [{"image_id": 43, "thumbnail": None}],
+            "after": _CURSOR,
+        }
+    ],
 }
 _VECTOR: Json = {
     "vector": [0.6, -0.8],
@@ -39,7 +51,7 @@ _ADDED: Json = {"images": [{"image_id": 42, "outcome": "added", "waits": True, "
 
 # Of a form: its field `request`.
 REQUESTS: dict[str, Json] = {
-    "search_images": {"text": "red canvas shoe", "category": ["shoes"], "max_price": 50, "k": 10},
+    "search_images": {"text": "red canvas shoe", "category": ["shoes"], "max_price": 50, "k": 10, "sort": "price"},
     "search_images_by_upload": {"in_stock": True, "k": 10},
     "embed": {"text": "red canvas shoe"},
     "add_images": {"images": [{**_FIELDS, "url": "https://shop.example/1.jpg"}]},

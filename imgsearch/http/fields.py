@@ -113,6 +113,20 @@ Distance = Annotated[float, Field(ge=0, le=2)]
 Cursor = TypeAliasType(
     "Cursor", Annotated[str, Field(max_length=caps.CURSOR, description="Where a page ended; opaque. Send it as it is.")]
 )
+Weight = Annotated[float, Field(ge=0, le=caps.WEIGHT)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Boosts = TypeAliasType(
+    "Boosts",
+    Annotated[
+        dict[str, float],
+        Field(
+            max_length=caps.BOOSTS,
+            description="name → how far it may move a row: in_stock, or attributes.NAME.",
+            examples=[{"in_stock": 0.05, "attributes.popularity": 0.1}],
+        ),
+        AfterValidator(plain),
+    ],
+)
 Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
 Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]
 Ids = Annotated[list[Id], Field(max_length=caps.IDS)]

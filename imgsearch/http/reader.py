@@ -75,6 +75,7 @@ def _asked(given: requests.SearchFields, picture: bytes | None = None) -> Search
         picture_url=given.picture_url,
         vector=None if given.vector is None else tuple(given.vector),
         filters=given.filters,
+        ranking=given.ranking,
         k=given.k,
         skip=given.skip,
         after=given.after,

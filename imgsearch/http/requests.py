@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import SkipJsonSchema
 
 from imgsearch.http import caps, fields
 from imgsearch.http.problem import Problem, bad_request
-from imgsearch.retrieval import filters
+from imgsearch.retrieval import filters, ranking
 from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.ranking import Ranking
 
 Model = TypeVar("Model", bound="Body")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # to the end where it does not end: linear in any case
@@ -26,7 +27,7 @@ class Body(BaseModel):
     largest: ClassVar[int] = caps.JSON_VALUES
 
 
-# How each type of a field of `Filters` travels in JSON; the fields themselves are named there alone.
+# How each type of a field of `Filters` and `Ranking` travels in JSON; the fields themselves are named there alone.
 _TYPES: dict[Any, Any] = {
     str: fields.Text,
     bool: bool,
@@ -39,26 +40,31 @@ _OWN_TYPES: dict[str, Any] = {
     "category": fields.Categories,
     "attributes": fields.AttributeFilters,
     "condition": fields.Condition,
+    "words": fields.Words,
+    "word_weight": fields.Weight,
+    "look_weight": fields.Weight,
+    "min_match": fields.Fraction,
+    "boost": fields.Boosts,
+    "diversity": fields.Fraction,
 }
 
 
-def _filter_fields() -> dict[str, Any]:
-    """Return the fields of `Filters` as those of a model."""
-    hints = get_type_hints(Filters)
-    return {
-        name: (
-            (_OWN_TYPES.get(name) or next(_TYPES[one] for one in get_args(hints[name]) if one in _TYPES)) | None,
-            Field(default=None, description=filters.HELP[name]),
-        )
-        for name in filters.NAMES
-    }
+def _fields_of(value: type[Filters | Ranking], helps: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a value's dataclass as those of a model."""
+    found = {}
+    for name, hint in get_type_hints(value).items():
+        kinds = (_TYPES.get(one) or (one if get_origin(one) is Literal else None) for one in get_args(hint))
+        kind = _OWN_TYPES.get(name) or next(filter(None, kinds))
+        found[name] = (kind | None, Field(default=None, description=helps[name]))
+    return found
 
 
-FilterFields = create_model("FilterFields", __base__=Body, **_filter_fields())
+FilterFields = create_model("FilterFields", __base__=Body, **_fields_of(Filters, filters.HELP))
+RankingFields = create_model("RankingFields", __base__=Body, **_fields_of(Ranking, ranking.HELP))
 
 
-class SearchFields(FilterFields):  # type: ignore[valid-type,misc]
-    """What to search by beside a file, which page, and filters that narrow what is found.
+class SearchFields(FilterFields, RankingFields):  # type: ignore[valid-type,misc]
+    """What to search by beside a file, which page, filters that narrow what is found, and how that is ranked and cut.
 
     Several together make one query. less_like means "not this": these images do not come back, and what looks like them
     comes later; what was asked for is still found.
@@ -79,6 +85,11 @@ class SearchFields(FilterFields):  # type: ignore[valid-type,misc]
     def filters(self) -> Filters:
         """The filters alone."""
         return filters_of(self)
+
+    @property
+    def ranking(self) -> Ranking:
+        """How what matches is ranked and cut."""
+        return Ranking(**{name: getattr(self, name) for name in ranking.NAMES})
 
 
 class Search(SearchFields):

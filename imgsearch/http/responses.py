@@ -20,8 +20,20 @@ class Sent(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
+Thumbnail = Annotated[
+    str | None, Field(description="Address of a WebP of at most 320 pixels; it works for an hour or two.")
+]
+
+
+class OtherPicture(Sent):
+    """Another picture of the same product."""
+
+    image_id: ImageId
+    thumbnail: Thumbnail
+
+
 class Match(Sent):
-    """One image that was found."""
+    """One product by its nearest picture that matches; with `per` "image": one image."""
 
     image_id: ImageId
     product_id: str
@@ -32,9 +44,13 @@ class Match(Sent):
     price: float | None
     in_stock: bool
     attributes: dict[str, Any]
-    thumbnail: Annotated[
-        str | None, Field(description="Address of a WebP of at most 320 pixels; it works for an hour or two.")
+    thumbnail: Thumbnail
+    match: Annotated[float | None, Field(description="The probability that it fits, where the model can tell.")]
+    pictures: Annotated[
+        int | None, Field(description="How many pictures the product has; null where a row is an image.")
     ]
+    others: Annotated[list[OtherPicture], Field(description="The next best of them, whatever the filters are.")]
+    after: Annotated[Cursor | None, Field(description="Send it as `after` to go on behind this row.")]
 
 
 class Took(Sent):
@@ -52,18 +68,19 @@ class Question(Sent):
 
 
 class Page(Sent):
-    """The nearest images that match, nearest first. `complete` is false only where max_distance cut the page."""
+    """The products (or images) that match, the best first. `complete` is false only where max_distance cut the page."""
 
     strategy: Literal["hnsw", "bits", "exact"]
     complete: bool
     matches: Annotated[
         int,
         Field(
-            description="Images that match the filters. Exact where `more` is false; where it is true this is a floor, "
-            "and says nothing of how many there are."
+            description="Products (or images) that match the filters. Exact where `more` is false; where it is true "
+            "this is a floor, and says nothing of how many there are."
         ),
     ]
-    more: Annotated[bool, Field(description="Whether more than `matches` images may match.")]
+    matching_images: Annotated[int, Field(description="The same in images.")]
+    more: Annotated[bool, Field(description="Whether more than `matches` may match.")]
     took_ms: Took
     resolved: Question
     after: Annotated[Cursor | None, Field(description="Send it as `after` for the next page; null behind the last.")]

@@ -1,10 +1,11 @@
-"""One search as a value: words, examples and filters; `reader` makes it of JSON, the page of an address."""
+"""One search as a value: words, examples, filters and ranking; `reader` makes it of JSON, the page of an address."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
 from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.ranking import Ranking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class SearchRequest:
     picture_url: str | None = None
     vector: tuple[float, ...] | None = None
     filters: Filters = field(default_factory=Filters)
+    ranking: Ranking = field(default_factory=Ranking)
     k: int = 10
     skip: int = 0
     after: str | None = None

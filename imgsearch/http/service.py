@@ -33,11 +33,12 @@ FORGOTTEN = "This photo is no longer cached; choose it again."
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A page of hits, and how the query became a vector."""
+    """A page of hits, and how the query became a vector. `others`: tenant and digest of the hits' other pictures."""
 
     hits: Hits
     resolved: Resolved
     resolve_ms: float
+    others: Mapping[int, tuple[str, bytes]]
 
 
 @contextmanager
@@ -82,12 +83,14 @@ def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Re
         connection,
         resolved,
         filters=asked.filters,
+        ranking=asked.ranking,
         k=asked.k,
         skip=asked.skip,
         after=asked.after,
         max_distance=asked.max_distance,
     )
-    return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms)
+    others = details(connection, [one for hit in hits for one in hit.others], asked.filters.tenant)
+    return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms, others=others)
 
 
 def vector_of(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Resolved:
@@ -144,14 +147,20 @@ def page(state: AppState, found: Found) -> responses.Page:
             in_stock=hit.in_stock,
             attributes=dict(hit.attributes),
             thumbnail=links.thumbnail(state, hit.tenant_id, hit.sha256),
+            match=hit.match,
+            pictures=hit.pictures,
+            others=[_other(state, one, found.others) for one in hit.others],
+            after=ids.shown_after(hit.after),
         )
         for hit in hits
     ]
+    # How far a search looked follows from how many images there are of all tenants: a floor would measure that.
+    hidden = hits.more and access.me().tenant is not None
     return responses.Page(
         strategy=hits.strategy,
         complete=hits.complete,
-        # How far a search looked follows from how many images there are of all tenants: a floor would measure that.
-        matches=len(rows) if hits.more and access.me().tenant is not None else hits.matches,
+        matches=len(rows) if hidden else hits.matches,
+        matching_images=len(rows) if hidden else hits.matching_images,
         more=hits.more,
         took_ms=responses.Took(resolve=round(found.resolve_ms, 3), sql=round(hits.took_ms, 3)),
         resolved=responses.Question(kind=resolved.kind, source=resolved.source),
@@ -159,6 +168,11 @@ def page(state: AppState, found: Found) -> responses.Page:
         thumbnails_expire_at=links.expires_at(state),
         rows=rows,
     )
+
+
+def _other(state: AppState, image_id: int, known: Mapping[int, tuple[str, bytes]]) -> responses.OtherPicture:
+    thumbnail = links.thumbnail(state, *known[image_id]) if image_id in known else None
+    return responses.OtherPicture(image_id=ids.shown(image_id), thumbnail=thumbnail)
 
 
 def image(state: AppState, row: Mapping[str, Any]) -> responses.Image:
