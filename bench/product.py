@@ -6,9 +6,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+import psycopg
 import sqlalchemy
+from numpy.typing import NDArray
 from sqlalchemy import Select, cast, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
@@ -39,6 +43,16 @@ def named(wanted: Filter) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
+def search_sql(columns: str, vector: NDArray[np.float16], wanted: Filter, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Return a SELECT of `columns` from the SQL function, and what it binds; `more` are other named arguments."""
+    values = named(wanted) | {name: value for name, value in more.items() if value is not None}
+    casts = {"attributes": "::jsonb", "categories": "::text[]", "boost": "::jsonb"}
+    given = "".join(f", {name} => %({name})s{casts.get(name, '')}" for name in values)
+    for name in {"attributes", "boost"} & set(values):
+        values[name] = json.dumps(values[name])
+    return f"SELECT {columns} FROM imgsearch.search(%(q)s{given})", values | {"q": Halfvec(vector)}
+
+
 @dataclass
 class SearchSql:
     """The SQL function, prepared, with the vector bound in binary form."""
@@ -48,14 +62,16 @@ class SearchSql:
     name: str = "search-sql"
     family: str = "product"
 
+    @cached_property
+    def _per(self) -> dict[str, Any]:
+        """Pictures are what is judged here; a release before 0.4 knows nothing else."""
+        with psycopg.connect(self.sessions.url) as connection:
+            knows = "SELECT 1 FROM pg_proc WHERE proname = 'search' AND 'per' = ANY(proargnames)"
+            return {"per": "image"} if connection.execute(knows).fetchone() else {}
+
     def _statement(self, cell: Cell, ask: Ask, k: int) -> tuple[str, dict[str, Any]]:
-        values = named(ask.filter)
-        casts = {"attributes": "::jsonb", "categories": "::text[]"}
-        given = "".join(f", {name} => %({name})s{casts.get(name, '')}" for name in values)
-        if "attributes" in values:
-            values["attributes"] = json.dumps(values["attributes"])
-        values["q"] = Halfvec(self.data.queries(cell.kind)[ask.query])
-        return f"SELECT image_id, strategy, complete FROM imgsearch.search(%(q)s{given}, k => {k})", values
+        vector = self.data.queries(cell.kind)[ask.query]
+        return search_sql("image_id, strategy, complete", vector, ask.filter, k=k, **self._per)
 
     def ready(self, cell: Cell, ask: Ask, k: int) -> Callable[[], Answer]:
         text, values = self._statement(cell, ask, k)
@@ -98,7 +114,7 @@ class SearchPython:
             values["category"] = values.pop("categories")
 
         def run() -> Answer:
-            hits = search(connection, vector, k=k, **values)
+            hits = search(connection, vector, k=k, per="image", **values)
             return Answer([hit.image_id for hit in hits], hits.strategy, hits.complete)
 
         return run
