@@ -69,6 +69,12 @@ class Hits(list[Hit]):
         self.sql = sql
 
     @property
+    def doubtful(self) -> bool:
+        """Whether it is likelier than not of every row that it does not fit; False where nobody can tell."""
+        known = [hit.match for hit in self if hit.match is not None]
+        return bool(known) and len(known) == len(self) and max(known) < 0.5
+
+    @property
     def after(self) -> str | None:
         """What to pass as `after` for the next page; None when this page is empty."""
         return self[-1].after if self else None

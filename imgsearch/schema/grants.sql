@@ -10,9 +10,9 @@ CREATE OR REPLACE VIEW imgsearch_internal.rights WITH (security_invoker = true) 
 SELECT 'imgsearch_' || r.role AS role, r.rights, r.kind, o.object
 FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
-    ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'job', 'space', 'worker', 'promoted_attribute', 'schema_version']),
+    ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'calibration', 'job', 'space', 'worker', 'promoted_attribute', 'schema_version']),
     -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
-    ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket)', 'table', ARRAY['query_vector']),
+    ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read)', 'table', ARRAY['query_vector']),
     ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations']),
     ('reader', 'SELECT', 'view', ARRAY['tuning', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning']),  -- read by explain_search()
     ('reader', 'EXECUTE', 'function', ARRAY['check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'link_secret']),
@@ -24,7 +24,7 @@ FROM (VALUES
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['product']),
 
     ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
-    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'job', 'query_vector', 'space', 'worker']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'calibration', 'job', 'query_vector', 'space', 'worker']),
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations', 'attachments', 'tuning']),
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_work']),

@@ -28,7 +28,8 @@ class Description:
     """What a loaded model says of itself. Vectors are lists of `dimension` floats of length one.
 
     `fingerprint` is a digest of configuration, weights and preprocessing, the same on every machine; `mean` is the
-    mean image vector; a probe is empty when the tower that makes it is not loaded.
+    mean image vector; a probe is empty when the tower that makes it is not loaded. The probability that a text fits a
+    picture is 1 / (1 + exp(-(match_scale · cosine + match_bias))), where the model was trained to say so (SigLIP).
     """
 
     model: str
@@ -39,6 +40,8 @@ class Description:
     mean: Sequence[float] = field(default=(), repr=False)
     probe_picture: Sequence[float] = field(default=(), repr=False)
     probe_text: Sequence[float] = field(default=(), repr=False)
+    match_scale: float | None = None
+    match_bias: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +113,12 @@ def ensure(connection: Connection[Any], description: Description) -> Space:
                 )
             space_id = sql.value(connection, "space", "create", _values(description))
             sql.run(connection, "space", "activate", {"space_id": space_id})
-            return require(connection)
+            space = require(connection)
         check(space, description)
-        sql.run(connection, "space", "add_probes", _values(description) | {"space_id": space.space_id})
+        values = _values(description) | {"space_id": space.space_id}
+        sql.run(connection, "space", "add_probes", values)
+        if description.match_scale is not None and description.match_bias is not None:
+            sql.run(connection, "space", "add_calibration", values)
         return space
 
 
@@ -149,4 +155,6 @@ def _values(description: Description) -> dict[str, Any]:
         "mean": vector_literal(description.mean) if description.mean else None,
         "probe_picture": vector_literal(description.probe_picture) if description.probe_picture else None,
         "probe_text": vector_literal(description.probe_text) if description.probe_text else None,
+        "scale": description.match_scale,
+        "bias": description.match_bias,
     }

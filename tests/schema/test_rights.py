@@ -26,6 +26,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "worker": (READ, READ, WORK),
     "query_vector": (set(), set(), WORK),
     "product": (READ, READ | WRITE, WORK),
+    "calibration": (READ, READ, WORK),
     "promoted_attribute": (READ, READ, READ),
     "schema_version": (READ, READ, READ),
     "attachment": (set(), set(), READ),

@@ -1,7 +1,7 @@
 -- name: explain
 -- How a search by filters is answered: in words, and as figures.
 SELECT subject, figures, explanation
-FROM imgsearch.explain_search(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb), %(k)s, %(max_distance)s, %(skip)s, %(after)s, imgsearch.ranking_of(%(ranking)s::jsonb))
+FROM imgsearch.explain_search(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb), %(k)s, %(max_distance)s, %(skip)s, %(after)s, imgsearch.ranking_of(%(ranking)s::jsonb), %(question)s::jsonb)
 
 -- name: pages
 -- The plan of the same search, for the pages it touches.

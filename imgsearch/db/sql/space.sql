@@ -27,3 +27,8 @@ UPDATE imgsearch.space
 SET probe_picture = coalesce(probe_picture, %(probe_picture)s::halfvec),
     probe_text = coalesce(probe_text, %(probe_text)s::halfvec)
 WHERE space_id = %(space_id)s AND (probe_picture IS NULL OR probe_text IS NULL)
+
+-- name: add_calibration
+-- The model's own figures, where nobody has fitted others to judgements.
+INSERT INTO imgsearch.calibration (space_id, kind, scale, bias) VALUES (%(space_id)s, 'text', %(scale)s, %(bias)s)
+ON CONFLICT DO NOTHING

@@ -65,6 +65,8 @@ class FakeEncoder:
             dimension=self.dimension,
             preprocessing="fake-1",
             mean=[0.001] * self.dimension if with_mean else (),
+            match_scale=10.0,
+            match_bias=-2.0,
         )
 
     def free_memory(self) -> None:

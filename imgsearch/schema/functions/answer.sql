@@ -14,8 +14,11 @@ BEGIN
     PERFORM imgsearch_internal.check_ranking(r);
     PERFORM imgsearch_internal.require_same_question(p, check_);
     p.per_product := coalesce(r.per, 'product') = 'product';
+    IF r.min_match IS NOT NULL OR r.cutoff IS NOT NULL THEN
+        p := imgsearch_internal.within_cut(query, f, p, r, q);
+    END IF;
     page := imgsearch_internal.find(query, f, p);
-    answer := imgsearch_internal.with_cursors(page.answer, p, check_);
+    answer := imgsearch_internal.with_matches(imgsearch_internal.with_cursors(page.answer, p, check_), f, q);
     plan := page.plan;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.answer IS 'One page of an answer as arrays, and how it was found; unfold() makes rows of it.';
@@ -28,13 +31,13 @@ SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     IF answer.products IS NULL THEN
-        RETURN QUERY SELECT h.tenant_id, h.image_id, i.product_id, h.distance, NULL::double precision, NULL::integer, NULL::bigint[], h.after
-            FROM unnest(answer.tenants, answer.images, answer.distances, answer.cursors) WITH ORDINALITY AS h (tenant_id, image_id, distance, after, place)
+        RETURN QUERY SELECT h.tenant_id, h.image_id, i.product_id, h.distance, h.match, NULL::integer, NULL::bigint[], h.after
+            FROM unnest(answer.tenants, answer.images, answer.distances, answer.cursors, answer.fits) WITH ORDINALITY AS h (tenant_id, image_id, distance, after, match, place)
             JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id ORDER BY h.place;
         RETURN;
     END IF;
-    RETURN QUERY SELECT h.tenant_id, h.image_id, h.product_id, h.distance, NULL::double precision, 1 + x.many, x.others, h.after
-        FROM unnest(answer.tenants, answer.images, answer.products, answer.distances, answer.cursors) WITH ORDINALITY AS h (tenant_id, image_id, product_id, distance, after, place),
+    RETURN QUERY SELECT h.tenant_id, h.image_id, h.product_id, h.distance, h.match, 1 + x.many, x.others, h.after
+        FROM unnest(answer.tenants, answer.images, answer.products, answer.distances, answer.cursors, answer.fits) WITH ORDINALITY AS h (tenant_id, image_id, product_id, distance, after, match, place),
              LATERAL (SELECT count(*)::integer AS many, coalesce((array_agg(o.image_id ORDER BY o.d, o.image_id))[1:4], '{}') AS others
                       FROM (SELECT i.image_id, v.embedding <=> unfold.query AS d FROM imgsearch.image i
                             JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id

@@ -60,10 +60,11 @@ COMMENT ON FUNCTION imgsearch_internal.explain_slowness() IS 'What the doctor fi
 
 CREATE OR REPLACE FUNCTION imgsearch.explain_search(
     query halfvec, filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
-    skip integer DEFAULT 0, after text DEFAULT NULL, ranking imgsearch.ranking DEFAULT NULL
+    skip integer DEFAULT 0, after text DEFAULT NULL, ranking imgsearch.ranking DEFAULT NULL, question jsonb DEFAULT NULL
 ) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql AS $$
 DECLARE
     p     imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
+    q     imgsearch_internal.question := imgsearch_internal.question_of(question);
     f     record;
     began timestamptz;
     first double precision;
@@ -71,11 +72,12 @@ DECLARE
 BEGIN
     FOR i IN 1..2 LOOP
         began := clock_timestamp();
-        SELECT x.* INTO f FROM imgsearch_internal.answer(query, filters, p, ranking, NULL) x;
+        SELECT x.* INTO f FROM imgsearch_internal.answer(query, filters, p, ranking, q) x;
         again := 1000 * extract(epoch FROM clock_timestamp() - began);
         first := coalesce(first, again);
     END LOOP;
     RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_way(f.answer, f.plan, first, again) e;
+    RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_cut(query, filters, p, ranking, q) e;
     RETURN QUERY
         SELECT 'promote', jsonb_build_object('attribute', o.key),
                format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch index promote %s', o.key, imgsearch_internal.shell_word(o.key))
@@ -83,14 +85,15 @@ BEGIN
         WHERE (f.answer).strategy <> 'hnsw' AND NOT EXISTS (SELECT 1 FROM imgsearch.promoted_attribute x WHERE x.name = o.key);
     RETURN QUERY SELECT * FROM imgsearch_internal.explain_slowness();
 END $$;
-COMMENT ON FUNCTION imgsearch.explain_search(halfvec, imgsearch.filters, integer, double precision, integer, text, imgsearch.ranking) IS
+COMMENT ON FUNCTION imgsearch.explain_search(halfvec, imgsearch.filters, integer, double precision, integer, text, imgsearch.ranking, jsonb) IS
 'How imgsearch.search() is answered: in words, and as figures for programs. It runs the search twice.';
 
 CREATE OR REPLACE FUNCTION imgsearch.explain_search(
     query text, filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
-    skip integer DEFAULT 0, after text DEFAULT NULL, ranking imgsearch.ranking DEFAULT NULL
+    skip integer DEFAULT 0, after text DEFAULT NULL, ranking imgsearch.ranking DEFAULT NULL, question jsonb DEFAULT NULL
 ) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql AS $$
-    SELECT * FROM imgsearch.explain_search(imgsearch.vec(query), filters, k, max_distance, skip, after, ranking)
+    SELECT * FROM imgsearch.explain_search(imgsearch.vec(query), filters, k, max_distance, skip, after, ranking,
+        coalesce(question, jsonb_build_object('kind', 'text', 'words', query, 'key', imgsearch_internal.canonical(query))))
 $$;
-COMMENT ON FUNCTION imgsearch.explain_search(text, imgsearch.filters, integer, double precision, integer, text, imgsearch.ranking) IS
+COMMENT ON FUNCTION imgsearch.explain_search(text, imgsearch.filters, integer, double precision, integer, text, imgsearch.ranking, jsonb) IS
 'How imgsearch.search() is answered. SELECT explanation FROM imgsearch.explain_search(''red canvas shoe'', imgsearch.filters_of(''{"tenant": "acme", "max_price": 50}''));';

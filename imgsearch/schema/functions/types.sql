@@ -51,6 +51,6 @@ COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or 
 
 CREATE TYPE imgsearch_internal.page AS (
     tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint,
-    products text[], pictures bigint, cursors text[]
+    products text[], pictures bigint, cursors text[], fits double precision[]
 );
-COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, best first, and how it was found. One per product: products holds whose, matches counts products, pictures the images that match. cursors: what continues behind each row.';
+COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, best first, and how it was found. One per product: products holds whose, matches counts products, pictures the images that match. cursors: what continues behind each row. fits: its match.';

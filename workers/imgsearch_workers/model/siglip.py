@@ -34,6 +34,7 @@ from imgsearch_workers.model import probe
 from imgsearch_workers.model.checkpoint import PREPROCESSING, Checkpoint, find
 from imgsearch_workers.model.device_errors import NonsenseError
 from imgsearch_workers.model.encoder import Vectors
+from imgsearch_workers.model.logits import read_logits
 from imgsearch_workers.model.tokenizer import Tokenizer
 
 __all__ = ["BOTH", "IMAGE", "SiglipEncoder", "Tower"]
@@ -127,6 +128,7 @@ class SiglipEncoder:
     def describe(self, *, with_mean: bool = True) -> Description:
         """Describe the model as a space knows it; a worker that joins a space needs no mean and saves 32 pictures."""
         picture, text = self._probe()
+        scale, bias = read_logits(self.checkpoint)
         mean: list[float] = []
         if with_mean and self._image is not None:
             parts = np.split(probe.drawn(_MEAN_OF, self.size), _MEAN_OF // 8)
@@ -140,6 +142,8 @@ class SiglipEncoder:
             mean=mean,
             probe_picture=picture,
             probe_text=text,
+            match_scale=scale,
+            match_bias=bias,
         )
 
     def free_memory(self) -> None:

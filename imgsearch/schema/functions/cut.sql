@@ -1,0 +1,132 @@
+-- Nothing where nothing fits: the probability that a row fits (match), the distance at which it ends (min_match), and
+-- where a page ends by itself (cutoff => 'auto'). Figures: docs/decisions/0015-cut.md.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.calibration_of(kind text, tenant text DEFAULT NULL) RETURNS imgsearch.calibration LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    found_ imgsearch.calibration;
+    asked  CONSTANT text := CASE calibration_of.kind WHEN 'image' THEN 'picture' ELSE calibration_of.kind END;
+    shop   CONSTANT text := coalesce(tenant, imgsearch.current_tenant(), '');
+BEGIN
+    IF asked IN ('text', 'picture') THEN
+        SELECT c.* INTO found_ FROM imgsearch.calibration c JOIN imgsearch.space s ON s.space_id = c.space_id AND s.state = 'active'
+        WHERE c.kind = asked AND c.tenant_id IN (shop, '') ORDER BY c.tenant_id DESC LIMIT 1;
+    END IF;
+    RETURN found_;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.calibration_of(text, text) IS 'What turns a cosine into a match for a kind of question: the tenant''s own, or that of all; null where there is none.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.match_of(distance double precision, c imgsearch.calibration) RETURNS double precision LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    cosine CONSTANT double precision := 1 - distance;
+    n      integer;
+BEGIN
+    IF c.scale IS NOT NULL THEN
+        RETURN 1 / (1 + exp(-greatest(-700, least(700, c.scale * cosine + c.bias))));  -- beyond, exp() is an error
+    END IF;
+    n := width_bucket(cosine, c.cosines);
+    RETURN CASE WHEN n = 0 THEN c.matches[1] WHEN n = cardinality(c.cosines) THEN c.matches[n]
+                ELSE c.matches[n] + (c.matches[n + 1] - c.matches[n]) * (cosine - c.cosines[n]) / (c.cosines[n + 1] - c.cosines[n]) END;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.match_of(double precision, imgsearch.calibration) IS 'The probability from 0 to 1 that what lies at a cosine distance fits; null where there is no calibration.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.distance_of(match double precision, c imgsearch.calibration) RETURNS double precision LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    n integer;
+BEGIN
+    IF match <= 0 OR c.kind IS NULL THEN
+        RETURN NULL;
+    ELSIF c.cosines IS NULL THEN
+        RETURN 1 - (CASE WHEN match < 1 THEN least(37, ln(match) - ln(1 - match)) ELSE 37 END - c.bias) / c.scale;  -- above 37 it is 1 to the last bit
+    END IF;
+    SELECT min(m.place) INTO n FROM unnest(c.matches) WITH ORDINALITY m (match, place) WHERE m.match >= distance_of.match;
+    RETURN CASE WHEN n IS NULL THEN -1 WHEN n > 1 THEN
+        1 - c.cosines[n - 1] - (c.cosines[n] - c.cosines[n - 1]) * (match - c.matches[n - 1]) / (c.matches[n] - c.matches[n - 1]) END;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.distance_of(double precision, imgsearch.calibration) IS 'The largest distance whose match is still that much: match_of() the other way round; null: every distance, -1: none.';
+
+-- Weaviate's autocut: with d(i) = (y(i) - y(0)) / (y(n-1) - y(0)) - i / (n-1), the page ends before the `jumps`-th
+-- local maximum of d; the last element is one when it lies above both before it.
+CREATE OR REPLACE FUNCTION imgsearch_internal.autocut(distances double precision[], jumps integer DEFAULT 1) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    n CONSTANT integer := cardinality(distances);
+    d double precision[];
+BEGIN
+    IF n < 2 OR distances[n] = distances[1] THEN
+        RETURN n;  -- theirs divides by zero
+    END IF;
+    d := ARRAY(SELECT (y.y - distances[1]) / (distances[n] - distances[1]) - (y.place - 1)::double precision / (n - 1)
+               FROM unnest(distances) WITH ORDINALITY y (y, place) ORDER BY y.place);
+    FOR i IN 2..n LOOP
+        IF d[i] > d[i - 1] AND (CASE WHEN i < n THEN d[i] > d[i + 1] ELSE d[i] > d[i - 2] END) THEN
+            jumps := jumps - 1;
+            IF jumps = 0 THEN
+                RETURN i - 1;
+            END IF;
+        END IF;
+    END LOOP;
+    RETURN n;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.autocut(double precision[], integer) IS 'How many of distances that rise lie before the jumps-th jump: autocut as Weaviate does it.';
+
+-- Below a match of 0.2 hardly anything fits. Where a space cannot tell a match, a page ends at the first gap among its
+-- nearest 20 that is a third of their whole width: what autocut finds, less the small steps of every page.
+CREATE OR REPLACE FUNCTION imgsearch_internal.gap_distance(query halfvec, f imgsearch.filters, p imgsearch_internal.page_request) RETURNS double precision LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    first imgsearch_internal.page_request := imgsearch_internal.page_of(20, 0, NULL, p.max_distance, p.space);
+    y     double precision[];
+BEGIN
+    first.per_product := p.per_product;
+    y := ((imgsearch_internal.find(query, f, first)).answer).distances;
+    RETURN (SELECT min((y[n] + y[n + 1]) / 2) FROM generate_series(1, cardinality(y) - 1) n
+            WHERE y[n + 1] - y[n] >= (y[cardinality(y)] - y[1]) / 3 AND y[n + 1] > y[n]);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.gap_distance(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'The distance of the first clear gap behind the nearest; null where there is none.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.within_cut(
+    query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question
+) RETURNS imgsearch_internal.page_request LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    c imgsearch.calibration := imgsearch_internal.calibration_of(q.kind, f.tenant);
+BEGIN
+    IF r.min_match > 0 AND c.kind IS NULL THEN
+        RAISE EXCEPTION 'imgsearch: min_match needs to know how likely a distance fits, and for this question nobody does'
+            USING HINT = 'It is known for one text; for one picture after `imgsearch calibrate judged.csv --kind picture`; never for several examples, a vector or with expand. Use max_distance or cutoff => ''auto''.', ERRCODE = 'IM008';
+    END IF;
+    p.max_distance := least(p.max_distance, imgsearch_internal.distance_of(greatest(r.min_match, CASE WHEN r.cutoff = 'auto' THEN 0.2 END), c));
+    IF r.cutoff = 'auto' AND c.kind IS NULL THEN
+        p.max_distance := least(p.max_distance, imgsearch_internal.gap_distance(query, f, p));
+    END IF;
+    RETURN p;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.within_cut IS 'min_match and cutoff as the largest distance, so that nothing more is read.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.with_matches(answer imgsearch_internal.page, f imgsearch.filters, q imgsearch_internal.question) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    c imgsearch.calibration := imgsearch_internal.calibration_of(q.kind, f.tenant);
+BEGIN
+    IF c.kind IS NOT NULL THEN
+        answer.fits := ARRAY(SELECT imgsearch_internal.match_of(d.distance, c) FROM unnest(answer.distances) WITH ORDINALITY d (distance, place) ORDER BY d.place);
+    END IF;
+    RETURN answer;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.with_matches(imgsearch_internal.page, imgsearch.filters, imgsearch_internal.question) IS 'A page with the match of each of its rows, where that is known.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.explain_cut(
+    query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question
+) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    c imgsearch.calibration := imgsearch_internal.calibration_of(q.kind, f.tenant);
+    e double precision;
+BEGIN
+    RETURN QUERY VALUES ('match', jsonb_build_object('kind', c.kind, 'tenant', c.tenant_id, 'judged', c.judged, 'error', c.error),
+        CASE WHEN c.kind IS NULL THEN 'Match: unknown for this question; see imgsearch calibrate.'
+             WHEN c.judged = 0 THEN 'Match: by the figures that the model was trained with.'
+             ELSE format('Match: fitted to %s judgements%s; off by %s on those held out.', c.judged, CASE c.tenant_id WHEN '' THEN '' ELSE ' of this tenant' END, round(c.error::numeric, 3)) END);
+    IF r.min_match IS NOT NULL OR r.cutoff IS NOT NULL THEN
+        e := (imgsearch_internal.within_cut(query, f, p, r, q)).max_distance;
+        RETURN QUERY VALUES ('cut', jsonb_build_object('max_distance', e, 'match', imgsearch_internal.match_of(e, c)),
+            coalesce(format('The answer ends at a distance of %s%s.', round(e::numeric, 4), ', a match of ' || round(imgsearch_internal.match_of(e, c)::numeric, 2)), 'Nothing is cut off: there is no clear gap.'));
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.explain_cut IS 'What match and cut of a search come from, line by line.';
