@@ -1,4 +1,4 @@
--- Triggers on image: conveniences, so that a row INSERTed from anywhere is embedded. The sweep is the net under them.
+-- Triggers on image and product: conveniences, so that a row INSERTed from anywhere is embedded. The sweep is the net under them.
 
 -- Statement-level with a transition table: one queue insert and one NOTIFY for a COPY of a million rows.
 CREATE OR REPLACE TRIGGER image_inserted AFTER INSERT ON imgsearch.image
@@ -16,3 +16,16 @@ COMMENT ON TRIGGER image_replaced ON imgsearch.image IS 'New bytes → the old v
 CREATE OR REPLACE TRIGGER image_moved BEFORE UPDATE OF tenant_id ON imgsearch.image FOR EACH ROW
     WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id) EXECUTE FUNCTION imgsearch_internal.image_moved();
 COMMENT ON TRIGGER image_moved ON imgsearch.image IS 'Refuses to move a picture to another tenant.';
+
+CREATE OR REPLACE TRIGGER product_written BEFORE INSERT OR UPDATE ON imgsearch.product
+    FOR EACH ROW EXECUTE FUNCTION imgsearch_internal.product_written();
+COMMENT ON TRIGGER product_written ON imgsearch.product IS 'What is searched follows title, words and codes.';
+CREATE OR REPLACE TRIGGER product_inserted AFTER INSERT ON imgsearch.product
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.words_changed();
+COMMENT ON TRIGGER product_inserted ON imgsearch.product IS 'New words join the vocabulary.';
+CREATE OR REPLACE TRIGGER product_changed AFTER UPDATE ON imgsearch.product
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.words_changed();
+COMMENT ON TRIGGER product_changed ON imgsearch.product IS 'New words join the vocabulary.';
+CREATE OR REPLACE TRIGGER product_removed AFTER DELETE ON imgsearch.product
+    REFERENCING OLD TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.words_changed();
+COMMENT ON TRIGGER product_removed ON imgsearch.product IS 'The vocabulary is to be counted anew.';

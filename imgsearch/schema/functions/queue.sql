@@ -12,16 +12,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.image_inserted() IS 'Trigger: a new picture waits for a worker.';
 
--- With a picture goes what can be found by it: that its tenant, or somebody above tenants, once asked these bytes.
+-- With a picture goes what can be found by it: that its tenant, or somebody above tenants, once asked these bytes; and
+-- with the last picture of a product its words.
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_removed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM imgsearch.query_vector q
     USING (SELECT DISTINCT t.tenant_id, r.sha256 FROM removed r, unnest(ARRAY[r.tenant_id, '']) t (tenant_id) WHERE r.sha256 IS NOT NULL) x
     WHERE q.tenant_id = x.tenant_id AND q.kind = 'picture' AND q.key = x.sha256;
+    DELETE FROM imgsearch.product p USING (SELECT DISTINCT r.tenant_id, r.product_id FROM removed r) x
+    WHERE p.tenant_id = x.tenant_id AND p.product_id = x.product_id
+      AND NOT EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = x.tenant_id AND i.product_id = x.product_id);
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.image_removed() IS 'Trigger: a question that is the very picture that went is forgotten with it.';
+COMMENT ON FUNCTION imgsearch_internal.image_removed() IS 'Trigger: with a picture goes a question that is the very picture, with the last one of a product its words.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_moved() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,0 +1,99 @@
+-- The words of a tenant: how common each is, and which of them a misspelt one is meant to be.
+--
+-- A misspelling and its word have a piece in common: what is left of each without one or two of its letters (Garbe,
+-- SymSpell, 2012). Pieces are numbers that begin with the tenant, so that one index finds those of one tenant.
+
+-- Words of 4 to 6 letters without up to one, longer ones without up to two of their first seven; the rest of a word is
+-- compared later. Words with digits are sizes and numbers: another one is another size.
+CREATE OR REPLACE FUNCTION imgsearch_internal.pieces_of(tenant text, word text) RETURNS bigint[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    WITH head AS (SELECT left(word, 7) AS h WHERE length(word) BETWEEN 4 AND 40 AND word !~ '[0-9]'),
+    one AS (SELECT DISTINCT overlay(h PLACING '' FROM n FOR 1) AS p FROM head, generate_series(1, length(h)) n),
+    two AS (SELECT DISTINCT overlay(p PLACING '' FROM n FOR 1) AS p FROM one, generate_series(1, length(p)) n WHERE length(word) >= 7)
+    SELECT coalesce(array_agg(('x' || left(md5(tenant || E'\x01' || x.p), 16))::bit(64)::bigint), '{}')
+    FROM (SELECT h AS p FROM head UNION SELECT p FROM one UNION SELECT p FROM two) x
+$$;
+COMMENT ON FUNCTION imgsearch_internal.pieces_of(text, text) IS 'What is left of a word without one or two of its letters, as numbers.';
+
+-- Insert, leave out, replace or swap neighbours: Damerau-Levenshtein, optimal string alignment.
+CREATE OR REPLACE FUNCTION imgsearch_internal.edits(a text, b text) RETURNS integer LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    x      CONSTANT text[] := string_to_array(a, NULL);
+    y      CONSTANT text[] := string_to_array(b, NULL);
+    older  integer[];
+    before integer[];
+    here   integer[] := ARRAY(SELECT generate_series(0, cardinality(y)));
+BEGIN
+    FOR i IN 1 .. cardinality(x) LOOP
+        older := before; before := here; here := ARRAY[i];
+        FOR j IN 1 .. cardinality(y) LOOP
+            here[j + 1] := least(before[j + 1] + 1, here[j] + 1, before[j] + (x[i] <> y[j])::integer,
+                                 CASE WHEN i > 1 AND j > 1 AND x[i] = y[j - 1] AND x[i - 1] = y[j] THEN older[j - 1] + 1 END);
+        END LOOP;
+    END LOOP;
+    RETURN here[cardinality(y) + 1];
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.edits(text, text) IS 'How many letters two words differ by.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.tenants_with_words(shop text) RETURNS text[] LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE t AS (
+        SELECT (SELECT min(v.tenant_id) FROM imgsearch.vocabulary v) AS tenant, 1 AS n WHERE shop IS NULL
+        UNION ALL SELECT (SELECT min(v.tenant_id) FROM imgsearch.vocabulary v WHERE v.tenant_id > t.tenant), n + 1 FROM t WHERE t.tenant IS NOT NULL AND n < 20
+    )
+    SELECT CASE WHEN shop IS NULL THEN ARRAY(SELECT tenant FROM t WHERE tenant IS NOT NULL) ELSE ARRAY[shop] END
+$$;
+COMMENT ON FUNCTION imgsearch_internal.tenants_with_words(text) IS 'That tenant; for null the first 20 that have words.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.mended(shop text, asked text) RETURNS TABLE (word text, products integer) LANGUAGE plpgsql STABLE ROWS 1
+SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+    wanted CONSTANT bigint[] := ARRAY(SELECT DISTINCT p FROM unnest(imgsearch_internal.tenants_with_words(shop)) t, unnest(imgsearch_internal.pieces_of(t, asked)) p);
+    most   CONSTANT integer := CASE WHEN length(asked) < 7 THEN 1 ELSE 2 END;
+BEGIN
+    RETURN QUERY SELECT x.word, x.products FROM (
+        SELECT v.word::text AS word, coalesce(max(v.products), 1) AS products FROM imgsearch.vocabulary v
+        WHERE v.pieces && wanted AND (shop IS NULL OR v.tenant_id = shop) AND abs(length(v.word) - length(asked)) <= most
+        GROUP BY v.word LIMIT 200) x, LATERAL (SELECT imgsearch_internal.edits(x.word, asked) AS apart) e
+    WHERE e.apart <= most ORDER BY e.apart, left(x.word, 1) <> left(asked, 1), x.products DESC, x.word LIMIT 1;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.mended(text, text) IS 'The word that a misspelt one is meant to be; no row where none is near.';
+
+-- A word that is not counted yet has no number, and so has the tenant (its empty word) until it is counted anew.
+CREATE OR REPLACE FUNCTION imgsearch_internal.words_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO imgsearch.vocabulary (tenant_id, word, pieces)
+    SELECT x.tenant_id, x.word, imgsearch_internal.pieces_of(x.tenant_id, x.word)
+    FROM (SELECT DISTINCT n.tenant_id, w.word FROM written n, unnest(imgsearch_internal.words_in(concat_ws(' ', n.title, n.words)) || ''::text) w (word)) x
+    WHERE NOT EXISTS (SELECT 1 FROM imgsearch.vocabulary v WHERE v.tenant_id = x.tenant_id AND v.word = x.word AND (v.word <> '' OR v.products IS NULL));
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.words_changed() IS 'Trigger: words that are new here join the vocabulary, which is to be counted anew.';
+
+-- Of the tenants whose words changed, in one transaction: searches always see one state. Rows that stay are not touched.
+CREATE OR REPLACE FUNCTION imgsearch.refresh_vocabulary() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('imgsearch.vocabulary')) THEN
+        RETURN NULL;
+    END IF;
+    WITH shops AS MATERIALIZED (
+        SELECT DISTINCT v.tenant_id FROM imgsearch.vocabulary v WHERE v.word = '' AND v.products IS NULL
+    ), counted AS MATERIALIZED (
+        SELECT p.tenant_id, w.word COLLATE "C" AS word, count(*)::integer AS products
+        FROM shops JOIN imgsearch.product p USING (tenant_id), unnest(imgsearch_internal.words_in(concat_ws(' ', p.title, p.words)) || ''::text) w (word) GROUP BY 1, 2
+    ), gone AS (
+        DELETE FROM imgsearch.vocabulary v USING shops s
+        WHERE v.tenant_id = s.tenant_id AND (NOT EXISTS (SELECT 1 FROM counted c WHERE c.tenant_id = v.tenant_id AND c.word = v.word AND c.products = v.products)
+            OR EXISTS (SELECT 1 FROM imgsearch.vocabulary o WHERE o.tenant_id = v.tenant_id AND o.word = v.word AND o.products = v.products AND o.ctid < v.ctid))
+        RETURNING 1
+    ), written AS (
+        INSERT INTO imgsearch.vocabulary (tenant_id, word, products, pieces)
+        SELECT c.tenant_id, c.word, c.products, imgsearch_internal.pieces_of(c.tenant_id, c.word) FROM counted c
+        WHERE NOT EXISTS (SELECT 1 FROM imgsearch.vocabulary v WHERE v.tenant_id = c.tenant_id AND v.word = c.word AND v.products = c.products)
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) INTO changed;
+    RETURN changed;
+END $$;
+COMMENT ON FUNCTION imgsearch.refresh_vocabulary() IS 'Counts anew how many products have each word, of tenants whose words changed; workers call it now and then. Returns how many rows changed; null: another session is at it.';

@@ -1,0 +1,111 @@
+-- What words find: match by the rarest, rank by all. Equal is equal: rows that hold the same words stand at the same place.
+--
+-- Indexes of words and codes are no use to a role behind row-level security (@@, @> and && might leak what they compare).
+-- So words_found() goes, for the tenant this transaction speaks for, through words_found_here(), which reads with its
+-- owner's rights and never any other tenant's rows.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.has_words(tenant text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF tenant IS NULL THEN
+        RETURN EXISTS (SELECT 1 FROM imgsearch.product);
+    END IF;
+    RETURN EXISTS (SELECT 1 FROM imgsearch.product p WHERE p.tenant_id = has_words.tenant);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.has_words(text) IS 'Whether any product of this tenant (null: of any) has words.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.languages_of(shop text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF shop IS NOT NULL THEN
+        RETURN ARRAY[coalesce((SELECT s.language FROM imgsearch.shop s WHERE s.tenant_id = shop), 'simple')];
+    END IF;
+    RETURN ARRAY(SELECT x.l FROM (SELECT 'simple' AS l UNION SELECT s.language FROM imgsearch.shop s) x ORDER BY x.l LIMIT 10);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.languages_of(text) IS 'The languages that a question may be in: the tenant''s, or those of all.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.words_count(shop text, word text, query tsquery) RETURNS integer LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    many integer;
+BEGIN
+    IF shop IS NULL THEN
+        SELECT sum(v.products) INTO many FROM imgsearch.vocabulary v WHERE v.word = words_count.word;
+    ELSE
+        SELECT max(v.products) INTO many FROM imgsearch.vocabulary v WHERE v.tenant_id = shop AND v.word = words_count.word;
+    END IF;
+    IF many IS NULL AND word = '' THEN
+        SELECT count(*) INTO many FROM (SELECT 1 FROM imgsearch.product p WHERE shop IS NULL OR p.tenant_id = shop LIMIT 2001) x;
+    ELSIF many IS NULL THEN  -- not counted yet, or a form of a word that stands there in another
+        SELECT count(*) INTO many FROM (
+            SELECT 1 FROM imgsearch.product p
+            WHERE p.document @@ CASE WHEN shop IS NULL THEN query ELSE query && imgsearch_internal.tenant_query(shop) END
+              AND (shop IS NULL OR p.tenant_id = shop) LIMIT 2001) x;
+    END IF;
+    RETURN many;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.words_count(text, text, tsquery) IS 'About how many products have a word.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.tenant_query(tenant text) RETURNS tsquery LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ('''' || imgsearch_internal.tenant_word(tenant) || '''')::tsquery
+$$;
+COMMENT ON FUNCTION imgsearch_internal.tenant_query(text) IS 'What finds the products of a tenant in product.document.';
+
+-- A rare word weighs more, as the logarithm of how rare it is; whole numbers, so that equal is equal.
+CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words(shop text, given text) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    a      imgsearch_internal.asked_words;
+    spoken CONSTANT text[] := imgsearch_internal.languages_of(shop);
+    many   CONSTANT double precision := greatest(1, imgsearch_internal.words_count(shop, '', NULL));
+BEGIN
+    WITH asked AS MATERIALIZED (
+        SELECT w.place, w.word AS asked, coalesce(m.word, w.word) AS word, coalesce(m.query, q.query) AS query, coalesce(m.products, c.products) AS products
+        FROM unnest((imgsearch_internal.words_in(given))[1:32]) WITH ORDINALITY w (word, place),
+             LATERAL (SELECT imgsearch_internal.query_of(w.word, spoken) AS query) q,
+             LATERAL (SELECT imgsearch_internal.words_count(shop, w.word, q.query) AS products) c
+             LEFT JOIN LATERAL (SELECT n.word, n.products, imgsearch_internal.query_of(n.word, spoken) AS query
+                                FROM imgsearch_internal.mended(shop, w.word) n) m ON c.products = 0
+        WHERE q.query IS NOT NULL
+    ), weighed AS (
+        SELECT x.*, 1 + round(log(2, greatest(1, many / greatest(1, x.products))::numeric))::integer AS weight FROM asked x
+    )
+    SELECT coalesce(array_agg(w.word ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
+           coalesce(array_agg(w.query ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
+           coalesce(array_agg(imgsearch_internal.query_of(w.word, spoken, ':A') ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
+           coalesce(array_agg(w.products ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
+           coalesce(array_agg(w.weight ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
+           coalesce(array_agg(w.asked ORDER BY w.place) FILTER (WHERE w.products = 0), '{}'), coalesce(sum(w.weight), 0)
+    INTO a.words, a.queries, a.titles, a.counts, a.weights, a.missing, a.total FROM weighed w;
+    a.key := imgsearch_internal.key_of(given);
+    RETURN a;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.asked_words(text, text) IS 'What a question''s words are here: misspelt ones mended, rarest first; at most its first 32.';
+
+-- What finds the products to rank: all that have one of the rare words (together at most 2,000 rows); where there is no
+-- rare one, or those found too few, those that have all of the common ones, at last the rarest of them alone.
+CREATE OR REPLACE FUNCTION imgsearch_internal.leading_words(a imgsearch_internal.asked_words) RETURNS tsquery[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    rare   tsquery;
+    common tsquery;
+    room   integer := 2000;
+    led    integer := 0;
+    many   integer;
+BEGIN
+    FOREACH many IN ARRAY a.counts LOOP
+        EXIT WHEN many > room;
+        room := room - many; led := led + 1;
+        rare := CASE WHEN rare IS NULL THEN a.queries[led] ELSE rare || a.queries[led] END;
+    END LOOP;
+    FOR n IN led + 1 .. cardinality(a.queries) LOOP
+        common := CASE WHEN common IS NULL THEN a.queries[n] ELSE common && a.queries[n] END;
+    END LOOP;
+    RETURN array_remove(ARRAY[rare, common, CASE WHEN cardinality(a.queries) > led + 1 THEN a.queries[led + 1] END], NULL);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.leading_words(imgsearch_internal.asked_words) IS 'What finds the products to rank, one after the other until enough are found.';
+
+-- $3: what is found whole, $4: what leads, $5 and $6: each word anywhere and in titles, $7: what it weighs (a tenth less
+-- outside of titles).
+CREATE OR REPLACE FUNCTION imgsearch_internal.score_sql(n integer) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(string_agg(format('CASE WHEN p.document @@ ($6)[%1$s] THEN ($7)[%1$s] * 10 WHEN p.document @@ ($5)[%1$s] THEN ($7)[%1$s] * 9 ELSE 0 END', i), ' + '), '0')
+    FROM generate_series(1, n) i
+$$;
+COMMENT ON FUNCTION imgsearch_internal.score_sql(integer) IS 'What a product p scores by n words, as text.';

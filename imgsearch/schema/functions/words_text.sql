@@ -1,0 +1,62 @@
+-- Text → words: how titles, words, codes and questions are read, one way for all of them.
+
+-- Accents go from Latin letters only: elsewhere they make another letter (й), and stemmers know it. Characters of scripts
+-- without spaces are words of their own. Punctuation parts words, but for an apostrophe ("levi's" is "levis").
+CREATE OR REPLACE FUNCTION imgsearch_internal.folded(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF given ~ '^[a-z0-9 ]*$' THEN
+        RETURN btrim(regexp_replace(given, ' +', ' ', 'g'));
+    ELSIF getdatabaseencoding() = 'UTF8' AND given ~ '[^\x01-\x7f]' THEN
+        given := translate(given, '™®©’‘´ʼ', '');
+        given := normalize(regexp_replace(lower(normalize(given, NFKD)), '([a-z])[\u0300-\u036f]+', '\1', 'g'), NFC);
+        given := replace(replace(replace(translate(given, 'øłđı', 'oldi'), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe');
+        given := regexp_replace(given, '([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])', ' \1 ', 'g');
+        given := regexp_replace(given, '[\u0080-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u2000-\u206f\u3000-\u3004\u3008-\u3020]', ' ', 'g');
+    END IF;
+    RETURN btrim(regexp_replace(replace(replace(lower(given), '''', ''), '`', ''), '[\x01-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+', ' ', 'g'));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.folded(text) IS 'Small letters without accents, words parted by single spaces.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.key_of(given text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT replace(imgsearch_internal.folded(given), ' ', '')
+$$;
+COMMENT ON FUNCTION imgsearch_internal.key_of(text) IS 'A code or an id as it is looked up: "ABC-12 3" is "abc123".';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.words_in(given text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ARRAY(SELECT w.word FROM unnest(string_to_array(imgsearch_internal.folded(given), ' ')) WITH ORDINALITY w (word, place)
+                 WHERE w.word <> '' AND length(w.word) <= 50 GROUP BY w.word ORDER BY min(w.place))
+$$;
+COMMENT ON FUNCTION imgsearch_internal.words_in(text) IS 'The different words of a text, in its order; what is longer than 50 characters is none.';
+
+-- The tenant is a word of the document too: one index then finds a word of one tenant, however many others have it.
+CREATE OR REPLACE FUNCTION imgsearch_internal.tenant_word(tenant text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT E'\x01' || left(md5(tenant), 16)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.tenant_word(text) IS 'The mark of a tenant in product.document.';
+
+-- Quoted by hand: what was asked is text, also where it looks like an operator of tsquery.
+CREATE OR REPLACE FUNCTION imgsearch_internal.query_of(word text, languages text[], label text DEFAULT '') RETURNS tsquery LANGUAGE sql STABLE AS $$
+    SELECT string_agg(x.one, ' | ')::tsquery FROM (
+        SELECT DISTINCT '(' || (SELECT string_agg('''' || replace(replace(t.lexeme, '\', '\\'), '''', '''''') || '''' || label, ' & ')
+                                FROM unnest(to_tsvector(l.language::regconfig, word)) t) || ')' AS one
+        FROM unnest(languages) l (language)) x
+$$;
+COMMENT ON FUNCTION imgsearch_internal.query_of(text, text[], text) IS 'What finds a word in product.document, in any of these languages; null for one that a language leaves out ("the").';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.product_written() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.language := coalesce(NEW.language, (SELECT s.language FROM imgsearch.shop s WHERE s.tenant_id = NEW.tenant_id), 'simple');
+    NEW.title := nullif(btrim(NEW.title), '');
+    NEW.words := nullif(btrim(NEW.words), '');
+    NEW.codes := coalesce(NEW.codes, '{}');
+    IF EXISTS (SELECT 1 FROM unnest(NEW.codes) c WHERE length(c) > 100) THEN
+        RAISE EXCEPTION 'imgsearch: a code has more than 100 characters' USING HINT = 'A code is an SKU or an EAN; other words go into words.', ERRCODE = 'check_violation';
+    END IF;
+    NEW.document := setweight(to_tsvector(NEW.language::regconfig, coalesce(imgsearch_internal.folded(NEW.title), '')), 'A')
+        || setweight(to_tsvector(NEW.language::regconfig, coalesce(imgsearch_internal.folded(NEW.words), '')), 'B')
+        || array_to_tsvector(ARRAY[imgsearch_internal.tenant_word(NEW.tenant_id)]);
+    NEW.keys := ARRAY(SELECT DISTINCT imgsearch_internal.key_of(c) FROM unnest(NEW.codes || NEW.product_id) c WHERE imgsearch_internal.key_of(c) <> '');
+    NEW.updated_at := now();
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.product_written() IS 'Trigger: what is searched follows title, words and codes.';

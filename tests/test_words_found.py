@@ -1,0 +1,80 @@
+"""What words find: the rarest lead, all of them rank, and nothing that was typed is anything but text."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.words import Connection, found, products, put
+
+TITLES = {
+    "p1": "Adidas Samba black 44",
+    "p2": "Adidas Gazelle red",
+    "p3": "Nike Dunk red shoe",
+    "p4": "Puma Suede black shoe",
+    "p5": "Levi's 501 jeans, blue/black",
+}
+
+
+@pytest.fixture
+def shop(connection: Connection) -> Connection:
+    put(connection, TITLES)
+    connection.execute("UPDATE imgsearch.product SET codes = '{B-75806,4006381333931}' WHERE product_id = 'p1'")
+    connection.execute("SELECT imgsearch.refresh_vocabulary()")
+    return connection
+
+
+def test_all_the_words_stand_before_some_of_them(shop: Connection) -> None:
+    rows = found(shop, "adidas samba 44")
+    assert products(rows) == ["p1", "p2"]
+    assert [(row.place, row.whole) for row in rows] == [(1, True), (2, False)]
+    assert rows[0].lacks == 0 < rows[1].lacks < 1
+
+
+def test_equal_is_equal(shop: Connection) -> None:
+    assert {(row.product, row.place) for row in found(shop, "black")} == {("p1", 1), ("p4", 1), ("p5", 1)}
+
+
+def test_ids_and_codes_are_found_whole_and_stand_first(shop: Connection) -> None:
+    for words in ("B-75806", "b75806", "4006381333931", "400 6381 333931", "p1", "black B75806"):
+        first = found(shop, words)[0]
+        assert (first.product, first.exact, first.place) == ("p1", True, 1), words
+    assert not any(row.exact for row in found(shop, "samba 44"))
+
+
+def test_misspelt_words_are_mended(shop: Connection) -> None:
+    for words in ("addidas sambba", "adiddas smaba", "adidas samb"):
+        rows = found(shop, words)
+        assert products(rows)[0] == "p1", words
+        assert rows[0].whole, words
+    assert products(found(shop, "levis jeens")) == ["p5"]
+    assert found(shop, "45") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "   ",
+        "!!!",
+        "красная обувь",
+        "赤い靴",
+        "👟",
+        "x" * 2000,
+        "shoe & !'black | (",
+        "a:*",
+        "\\ ' \" \x01",
+        "<-> :A",
+        "word " * 400,
+    ],
+)
+def test_what_is_typed_is_text(shop: Connection, words: str) -> None:
+    assert all(row.product in TITLES for row in found(shop, words))
+
+
+def test_filters_are_complete_and_tenants_apart(shop: Connection) -> None:
+    put(shop, {"p1": "Adidas Samba black 44", "q": "Zebra"}, tenant="other", price=10)
+    assert [(r.tenant, r.product) for r in found(shop, "samba")] == [("acme", "p1")]
+    assert {(r.tenant, r.product) for r in found(shop, "samba", tenant=None)} == {("acme", "p1"), ("other", "p1")}
+    assert found(shop, "zebra") == []
+    assert found(shop, "samba", max_price=5, tenant="other") == []
+    assert len(found(shop, "samba", max_price=50, tenant="other")) == 1
