@@ -13,7 +13,7 @@ from psycopg import Connection
 from imgsearch import storage
 from imgsearch.db import sql
 from imgsearch.errors import FetchFailed, FetchRefused, QueryError, StoreError, UnknownImage
-from imgsearch.http import access, ids, links, responses
+from imgsearch.http import access, caps, ids, links, responses
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.http.waiting import asker
@@ -25,6 +25,7 @@ from imgsearch.query.question import Thing
 from imgsearch.query.resolution import look_up
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
+from imgsearch.retrieval.ranking import Per
 from imgsearch.storage import FetchPolicy
 
 NEAR, FAR = 1.0, -1.0
@@ -195,6 +196,7 @@ def browse(connection: Connection[Any], filters: Filters, k: int, before: int | 
     return list(sql.rows(connection, "http", "browse", {**bound(filters), "k": k, "before": before}))
 
 
-def bound(filters: Filters) -> dict[str, Any]:
-    """Return the values that the statements `facets` and `browse` bind."""
-    return {"filters": filters.as_json(), "tenant": filters.tenant}
+def bound(filters: Filters, per: Per = "product") -> dict[str, Any]:
+    """Return the values that the statements `facets`, `choices` and `browse` bind."""
+    asked = {"filters": filters.as_json(), "tenant": filters.tenant, "per": per}
+    return {**asked, "prices": None, "names": None, "k": caps.CHOICE_VALUES}

@@ -81,11 +81,12 @@ def test_what_cannot_be_read_in_an_address_is_left_out_alone(anyone: FlaskClient
 # Counting takes for ever where no price is asked for.
 SLOW = """
 ALTER FUNCTION imgsearch_internal.column_facets RENAME TO quick_facets;
-CREATE FUNCTION imgsearch_internal.column_facets(f imgsearch.filters) RETURNS TABLE (facet text, name text, value text,
-    low double precision, high double precision, count bigint, approximate boolean) LANGUAGE plpgsql STABLE AS $$
+CREATE FUNCTION imgsearch_internal.column_facets(f imgsearch.filters, per text, prices float8[] DEFAULT NULL)
+RETURNS TABLE (facet text, name text, value text, low double precision, high double precision, count bigint,
+    approximate boolean) LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF f.max_price IS NULL THEN PERFORM pg_sleep(600); END IF;
-    RETURN QUERY SELECT * FROM imgsearch_internal.quick_facets(f);
+    RETURN QUERY SELECT * FROM imgsearch_internal.quick_facets(f, per, prices);
 END $$"""
 
 

@@ -62,21 +62,22 @@ SELECT count(*) FILTER (WHERE queue IN ('images', 'both')) AS images, count(*) F
 FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
 
 -- name: facets
--- How many images each further filter would leave.
-SELECT facet, name, value, low, high, count, approximate FROM imgsearch.facets(imgsearch.filters_of(%(filters)s::jsonb))
+-- How many products (or images) each further filter would leave.
+SELECT facet, name, value, low, high, count, approximate
+FROM imgsearch.facets(imgsearch.filters_of(%(filters)s::jsonb), per => %(per)s, prices => %(prices)s::float8[], attributes => %(names)s::text[])
 
 -- name: hurry
 -- How long each further statement of this transaction may take.
 SELECT set_config('statement_timeout', %(milliseconds)s, true)
 
 -- name: matches
--- How many images match: of the facets, the one row that is asked for, without the pass over attributes.
-SELECT count FROM imgsearch_internal.column_facets(imgsearch.filters_of(%(filters)s::jsonb)) WHERE facet = 'matches'
+-- How many products (or images) match: of the facets, the one row that is asked for, without the pass over attributes.
+SELECT count FROM imgsearch_internal.column_facets(imgsearch.filters_of(%(filters)s::jsonb), %(per)s) WHERE facet = 'matches'
 
 -- name: choices
--- All values of one facet that contain a text.
-SELECT value, count, false AS approximate, different
-FROM imgsearch.choices(%(facet)s, %(name)s, imgsearch.filters_of(%(filters)s::jsonb), %(contains)s)
+-- The values of one facet that contain a text.
+SELECT value, count, approximate, different
+FROM imgsearch.choices(%(facet)s, %(name)s, imgsearch.filters_of(%(filters)s::jsonb), %(contains)s, %(k)s, %(per)s)
 
 -- name: browse
 -- The newest images that match, when nothing was asked.

@@ -1,5 +1,7 @@
--- What a page shows beside a search: how many images each further filter would leave, and the newest images when
--- nothing was asked. The conditions are those of every search, from filter_sql(); here $1 binds nothing but what conditions ask.
+-- What a page shows beside a search: how many products (or images) each further filter would leave. The conditions are
+-- those of every search, from filter_sql(); here $1 binds nothing but what conditions ask. A product counts where one of
+-- its images does. Distinct products cost more to count than images: of very many one in 2, 4, 8 … is counted, drawn by
+-- a hash of its id so that all its images come along, and stands for so many.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.filters_in(f imgsearch.filters, pattern text, inside boolean) RETURNS imgsearch.filters LANGUAGE sql STABLE AS $$
     SELECT jsonb_populate_record(NULL::imgsearch.filters, (SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(to_jsonb(f)) e WHERE (e.key ~ pattern) = inside))
@@ -12,34 +14,72 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.facet_of(f imgsearch.filters, patt
 $$;
 COMMENT ON FUNCTION imgsearch_internal.facet_of(imgsearch.filters, text) IS 'The condition of some of the filters alone, true or false for every image.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.check_facets(per text, prices double precision[], attributes text[]) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF (per IN ('product', 'image')) IS NOT TRUE THEN
+        RAISE EXCEPTION 'imgsearch: per is %', coalesce('"' || left(per, 100) || '"', 'null') USING HINT = 'Count per => ''product'' or per => ''image''.', ERRCODE = 'IM008';
+    ELSIF cardinality(prices) NOT BETWEEN 1 AND 50 OR EXISTS (
+        SELECT 1 FROM (SELECT p.price, lag(p.price) OVER (ORDER BY p.place) AS before FROM unnest(prices) WITH ORDINALITY p (price, place)) x
+        WHERE (x.price >= 0 AND x.price < 'Infinity') IS NOT TRUE OR x.price <= x.before) THEN
+        RAISE EXCEPTION 'imgsearch: prices are 1 to 50 numbers from 0 on that rise'
+            USING HINT = 'For example ''{0, 25, 50}'': 0 to 25, 25 to 50, 50 and more.', ERRCODE = 'IM008';
+    ELSIF cardinality(attributes) > 20 OR array_position(attributes, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'imgsearch: attributes names more than 20, or a null' USING HINT = 'Count fewer at once, for example ''{colour, size}''.', ERRCODE = 'IM008';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.check_facets(text, double precision[], text[]) IS 'Raises what is wrong with how facets are to be counted.';
+
+-- So that about 50,000 images are grouped; the sample of the search tells how many match.
+CREATE OR REPLACE FUNCTION imgsearch_internal.one_in(f imgsearch.filters, most integer DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    made     imgsearch_internal.filter_text := imgsearch_internal.filter_sql(f);
+    asked    imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);
+    pictures double precision := (SELECT (s.parameters #>> '{sample,pictures}')::float8 FROM imgsearch.space s WHERE s.state = 'active');
+    share    double precision;
+BEGIN
+    IF (pictures > most) IS NOT TRUE THEN
+        RETURN 1;
+    END IF;
+    EXECUTE 'SELECT (count(*) FILTER (WHERE true' || made.condition || '))::float8 / greatest(1, count(*)) FROM imgsearch.image_sample i' INTO share USING asked, f;
+    RETURN CASE WHEN share * pictures > most THEN 2 ^ ceil(ln(share * pictures / most) / ln(2)) ELSE 1 END;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.one_in(imgsearch.filters, integer) IS 'One in how many products is counted where these filters hold: 1, 2, 4 …';
+
 -- What filters on columns leave, by value of each: one pass into a small cube (category x stock x price band x which
--- filter it passes), then sums over the cube.
-CREATE OR REPLACE FUNCTION imgsearch_internal.column_facets(f imgsearch.filters)
+-- filter it passes, and which product), then sums over the cube.
+CREATE OR REPLACE FUNCTION imgsearch_internal.column_facets(f imgsearch.filters, per text DEFAULT 'product', prices double precision[] DEFAULT NULL)
 RETURNS TABLE (facet text, name text, value text, low double precision, high double precision, count bigint, approximate boolean)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
-    bounds CONSTANT double precision[] := '{0, 10, 25, 50, 100, 250, 500, 1000, 2500}';
-    made   imgsearch_internal.filter_text := imgsearch_internal.filter_sql(imgsearch_internal.filters_in(f, '^category$|price$|^in_stock$', false));
-    asked  imgsearch_internal.bound;
+    bounds CONSTANT double precision[] := coalesce(prices, '{0, 10, 25, 50, 100, 250, 500, 1000, 2500}');
+    others CONSTANT imgsearch.filters := imgsearch_internal.filters_in(f, '^category$|price$|^in_stock$', false);
+    made   imgsearch_internal.filter_text := imgsearch_internal.filter_sql(others);
+    asked  imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);
+    step   bigint := CASE per WHEN 'product' THEN imgsearch_internal.one_in(others) ELSE 1 END;
 BEGIN
-    asked.names := made.names; asked.vals := made.vals;
     RETURN QUERY EXECUTE format($q$
         WITH cube AS MATERIALIZED (
-            SELECT i.tenant_id, i.category, i.in_stock, width_bucket(i.price, $3) AS band, %2$s AS g, %3$s AS p, %4$s AS s, count(*) AS n
+            SELECT i.tenant_id, %5$s AS product, i.category, i.in_stock, width_bucket(i.price, $3) AS band, %2$s AS g, %3$s AS p, %4$s AS s, count(*) AS n
             FROM imgsearch.image i
-            WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s AND (%2$s)::int + (%3$s)::int + (%4$s)::int >= 2
-            GROUP BY 1, 2, 3, 4, 5, 6, 7
+            WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s AND (%2$s)::int + (%3$s)::int + (%4$s)::int >= 2%7$s
+            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+        ), counted AS (
+            SELECT 'matches', NULL, NULL, NULL::float8, NULL::float8, %6$s AS n FROM cube WHERE g AND p AND s
+            UNION ALL SELECT 'images', NULL, NULL, NULL, NULL, coalesce(sum(n) * $4, 0)::bigint FROM cube WHERE g AND p AND s
+            UNION ALL (SELECT 'tenant', NULL, tenant_id, NULL, NULL, %6$s FROM cube WHERE g AND p AND s GROUP BY tenant_id ORDER BY 6 DESC, 3 LIMIT 50)
+            UNION ALL (SELECT 'category', NULL, category, NULL, NULL, %6$s FROM cube WHERE p AND s AND category IS NOT NULL GROUP BY category ORDER BY 6 DESC, 3 LIMIT 50)
+            UNION ALL (SELECT 'in_stock', NULL, in_stock::text, NULL, NULL, %6$s FROM cube WHERE g AND p GROUP BY in_stock ORDER BY in_stock DESC)
+            UNION ALL (SELECT 'price', NULL, NULL, $3[band], $3[band + 1], %6$s FROM cube WHERE g AND s AND band > 0 GROUP BY band ORDER BY band)
         )
-        SELECT 'matches', NULL, NULL, NULL::float8, NULL::float8, coalesce(sum(n), 0)::bigint, false FROM cube WHERE g AND p AND s
-        UNION ALL (SELECT 'tenant', NULL, tenant_id, NULL, NULL, sum(n)::bigint, false FROM cube WHERE g AND p AND s GROUP BY tenant_id ORDER BY 6 DESC, 3 LIMIT 50)
-        UNION ALL (SELECT 'category', NULL, category, NULL, NULL, sum(n)::bigint, false FROM cube WHERE p AND s AND category IS NOT NULL GROUP BY category ORDER BY 6 DESC, 3 LIMIT 50)
-        UNION ALL (SELECT 'in_stock', NULL, in_stock::text, NULL, NULL, sum(n)::bigint, false FROM cube WHERE g AND p GROUP BY in_stock ORDER BY in_stock DESC)
-        UNION ALL (SELECT 'price', NULL, NULL, $3[band], $3[band + 1], sum(n)::bigint, false FROM cube WHERE g AND s AND band > 0 GROUP BY band ORDER BY band)
-        $q$, made.condition, imgsearch_internal.facet_of(f, '^category$'), imgsearch_internal.facet_of(f, 'price$'), imgsearch_internal.facet_of(f, '^in_stock$'))
-    USING asked, f, bounds;
+        SELECT c.*, $4 > 1 FROM counted c
+        $q$, made.condition, imgsearch_internal.facet_of(f, '^category$'), imgsearch_internal.facet_of(f, 'price$'), imgsearch_internal.facet_of(f, '^in_stock$'),
+        CASE per WHEN 'product' THEN 'hashtextextended(i.product_id, hashtext(i.tenant_id))' ELSE '0' END,
+        CASE per WHEN 'product' THEN 'count(DISTINCT product) * $4' ELSE 'coalesce(sum(n), 0)::bigint' END,
+        CASE WHEN step > 1 THEN ' AND hashtextextended(i.product_id, 0) & ($4 - 1) = 0' ELSE '' END)
+    USING asked, f, bounds, step;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.column_facets(imgsearch.filters) IS 'The rows of imgsearch.facets() for columns: matches, tenant, category, in_stock, price.';
+COMMENT ON FUNCTION imgsearch_internal.column_facets(imgsearch.filters, text, double precision[]) IS 'The rows of imgsearch.facets() for columns: matches, images, tenant, category, in_stock, price.';
 
 -- The conditions on each attribute that is filtered by, apart; names and vals go on.
 CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_conditions(attributes jsonb, INOUT made imgsearch_internal.filter_text, OUT chosen text[], OUT conditions text[])
@@ -62,8 +102,10 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.attribute_conditions(jsonb, imgsearch_internal.filter_text) IS 'The condition on each attribute as a text of its own.';
 
 -- The values of attributes in one pass, however many are filtered by: an image counts for every attribute where it
--- fails no filter, and where it fails one, for that one alone.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_facets(f imgsearch.filters, share double precision)
+-- fails no filter, and where it fails one, for that one alone. From a share of the table (in percent; null: all of it)
+-- images are counted, and products are as many as there are `unit` to an image: which images are of one product cannot
+-- be told from some of them.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attribute_facets(f imgsearch.filters, share double precision, per text DEFAULT 'product', unit double precision DEFAULT 1, wanted text[] DEFAULT NULL)
 RETURNS TABLE (facet text, name text, value text, low double precision, high double precision, count bigint, approximate boolean)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
@@ -79,98 +121,58 @@ BEGIN
     asked.names := (part.made).names; asked.vals := (part.made).vals;
     RETURN QUERY EXECUTE format($q$
         WITH counted AS (
-            SELECT e.key, e.value #>> '{}' AS value, count(*) AS n
-            FROM (SELECT i.attributes, array_remove(ARRAY[%3$s]::integer[], NULL) AS failed
-                  FROM imgsearch.image i %1$s WHERE imgsearch_internal.bits_of(i) IS NOT NULL%2$s OFFSET 0) i, jsonb_each(i.attributes) e
-            WHERE cardinality(i.failed) <= 1 AND jsonb_typeof(e.value) IN ('string', 'number', 'boolean')
-              AND (i.failed = '{}' OR e.key = $3[i.failed[1]])
+            SELECT u.key, u.value, count(*) AS n FROM (
+                SELECT %4$s e.key, e.value #>> '{}' AS value
+                FROM (SELECT i.tenant_id, i.product_id, i.attributes, array_remove(ARRAY[%3$s]::integer[], NULL) AS failed
+                      FROM imgsearch.image i %1$s WHERE imgsearch_internal.bits_of(i) IS NOT NULL%2$s OFFSET 0) i, jsonb_each(i.attributes) e
+                WHERE cardinality(i.failed) <= 1 AND jsonb_typeof(e.value) IN ('string', 'number', 'boolean')
+                  AND (i.failed = '{}' OR e.key = $3[i.failed[1]]) AND ($5 IS NULL OR e.key = ANY ($5))) u
             GROUP BY 1, 2
         ), ranked AS (
-            -- A name with very many values (a title, a code) is nothing to choose from.
+            -- A name with very many values (a title, a code) is nothing to choose from, unless it is asked for.
             SELECT *, key = ANY ($3) AS chosen, sum(n) OVER w AS together, count(*) OVER w AS different, row_number() OVER (PARTITION BY key ORDER BY n DESC, value) AS place
             FROM counted WINDOW w AS (PARTITION BY key)
         )
-        SELECT 'attribute', key, value, NULL::float8, NULL::float8, ceil(n * $4)::bigint, $4 > 1
-        FROM ranked WHERE place <= 12 AND (chosen OR different <= 40) AND length(value) <= 60
-          AND (chosen OR key IN (SELECT key FROM ranked WHERE NOT chosen AND different <= 40 GROUP BY key ORDER BY max(together) DESC, key LIMIT 8))
-        ORDER BY chosen, together DESC, key, n DESC, value
-        $q$, CASE WHEN share IS NULL THEN '' ELSE format('TABLESAMPLE SYSTEM (%s) REPEATABLE (1)', share) END, made.condition || either, fails)
-    USING asked, f, part.chosen, coalesce(100.0 / share, 1.0);
+        SELECT 'attribute', key, value, NULL::float8, NULL::float8, ceil(n * $4)::bigint, $6
+        FROM ranked WHERE place <= 12 AND length(value) <= 60
+          AND ($5 IS NOT NULL OR chosen
+               OR different <= 40 AND key IN (SELECT key FROM ranked WHERE NOT chosen AND different <= 40 GROUP BY key ORDER BY max(together) DESC, key LIMIT 8))
+        ORDER BY array_position($5, key), chosen, together DESC, key, n DESC, value
+        $q$, CASE WHEN share IS NULL THEN '' ELSE format('TABLESAMPLE SYSTEM (%s) REPEATABLE (1)', share) END, made.condition || either, fails,
+        CASE WHEN per = 'product' AND share IS NULL THEN 'DISTINCT i.tenant_id, i.product_id,' ELSE '' END)
+    USING asked, f, part.chosen, coalesce(100.0 / share * unit, 1.0), wanted, share IS NOT NULL;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.attribute_facets(imgsearch.filters, double precision) IS 'The rows of imgsearch.facets() for attributes, from a share of the rows in percent (null: all).';
+COMMENT ON FUNCTION imgsearch_internal.attribute_facets(imgsearch.filters, double precision, text, double precision, text[]) IS 'The rows of imgsearch.facets() for attributes (wanted null: those worth choosing from), from a share of the rows in percent (null: all).';
 
 -- One row per value of a facet. A facet's own filter does not count against its values (so that another category can be
--- chosen after one was), every other filter does. `approximate` counts are scaled up from about `sample` rows.
-CREATE OR REPLACE FUNCTION imgsearch.facets(filters imgsearch.filters DEFAULT NULL, sample integer DEFAULT 5000)
+-- chosen after one was), every other filter does. `approximate` counts are scaled up: those of attributes from about
+-- `sample` images, and of columns, where products are counted, from about 50,000.
+CREATE OR REPLACE FUNCTION imgsearch.facets(filters imgsearch.filters DEFAULT NULL, sample integer DEFAULT 5000, per text DEFAULT 'product',
+    prices double precision[] DEFAULT NULL, attributes text[] DEFAULT NULL)
 RETURNS TABLE (facet text, name text, value text, low double precision, high double precision, count bigint, approximate boolean)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
     row   record;
-    share double precision;  -- of the table, in percent: so many blocks that about `sample` of what matches is in them
+    many  bigint;  -- rows that match
+    share double precision;  -- of the table, in percent: so many blocks that about `sample` of the images that match is in them
+    unit  double precision := 1;
 BEGIN
+    PERFORM imgsearch_internal.check_facets(facets.per, facets.prices, facets.attributes);
     PERFORM imgsearch_internal.active_space();
-    FOR row IN SELECT c.* FROM imgsearch_internal.column_facets(facets.filters) c LOOP
-        IF row.facet = 'matches' AND row.count > 4 * facets.sample THEN
+    FOR row IN SELECT c.* FROM imgsearch_internal.column_facets(facets.filters, facets.per, facets.prices) c LOOP
+        IF row.facet = 'matches' THEN
+            many := row.count;
+        ELSIF row.facet = 'images' AND row.count > 4 * facets.sample THEN
             share := 100.0 * facets.sample / row.count;
+            unit := many / row.count::float8;
         END IF;
         facet := row.facet; name := row.name; value := row.value; low := row.low; high := row.high; count := row.count; approximate := row.approximate;
         RETURN NEXT;
     END LOOP;
-    RETURN QUERY SELECT a.* FROM imgsearch_internal.attribute_facets(facets.filters, share) a;
-END $$;
-COMMENT ON FUNCTION imgsearch.facets(imgsearch.filters, integer) IS
-'How many images each further filter leaves: matches, tenant, category, in_stock, price (low ≤ price < high) and attribute rows. SELECT * FROM imgsearch.facets(imgsearch.filters_of(''{"tenant": "acme", "max_price": 50}''));';
-
--- The values of one facet in a list that people search in: all of them, counted exactly. Its own filter does not count,
--- but that of a tenant does: nobody lists the neighbours. Costs a pass over the images that match.
-CREATE OR REPLACE FUNCTION imgsearch.choices(facet text, name text DEFAULT NULL, filters imgsearch.filters DEFAULT NULL, contains text DEFAULT NULL, k integer DEFAULT 1000)
-RETURNS TABLE (value text, count bigint, different bigint)
-LANGUAGE plpgsql STABLE AS $$
-#variable_conflict use_column
-DECLARE
-    f     imgsearch.filters := choices.filters;
-    made  imgsearch_internal.filter_text;
-    asked imgsearch_internal.bound;
-BEGIN
-    IF choices.k IS NULL OR choices.k < 1 OR choices.k > 1000 THEN
-        RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', choices.k USING HINT = 'Narrow the list with contains.', ERRCODE = 'IM008';
-    ELSIF choices.facet IS NULL OR choices.facet NOT IN ('tenant', 'category', 'attribute') OR (choices.facet = 'attribute') <> (choices.name IS NOT NULL) THEN
-        RAISE EXCEPTION 'imgsearch: no list of facet % and name %', choices.facet, choices.name
-            USING HINT = 'Ask for (''category''), (''tenant'') or (''attribute'', ''colour'').', ERRCODE = 'IM008';
-    ELSIF choices.facet = 'category' THEN
-        f.category := NULL;
-    ELSIF choices.facet = 'attribute' THEN
-        f.attributes := nullif(f.attributes - choices.name, '{}');
+    IF cardinality(facets.attributes) = 0 IS NOT TRUE THEN
+        RETURN QUERY SELECT a.* FROM imgsearch_internal.attribute_facets(facets.filters, share, facets.per, unit, facets.attributes) a;
     END IF;
-    PERFORM imgsearch_internal.active_space();
-    made := imgsearch_internal.filter_sql(f);
-    asked.names := made.names; asked.vals := made.vals;
-    RETURN QUERY EXECUTE format($q$
-        SELECT x.value, count(*), count(*) OVER ()
-        FROM imgsearch.image i, LATERAL (SELECT %2$s AS value) x
-        WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s AND x.value <> '' AND ($4 IS NULL OR strpos(lower(x.value), lower($4)) > 0)
-        GROUP BY x.value ORDER BY count(*) DESC, x.value LIMIT $5
-        $q$, made.condition, CASE choices.facet WHEN 'tenant' THEN 'i.tenant_id' WHEN 'category' THEN 'i.category'
-                                  ELSE $v$CASE WHEN jsonb_typeof(i.attributes -> $3) IN ('string', 'number', 'boolean') THEN i.attributes ->> $3 END$v$ END)
-    USING asked, f, choices.name, choices.contains, choices.k;
 END $$;
-COMMENT ON FUNCTION imgsearch.choices(text, text, imgsearch.filters, text, integer) IS
-'The values of one facet that contain a text, the most frequent first, and how many different ones there are. SELECT * FROM imgsearch.choices(''attribute'', ''colour'', imgsearch.filters_of(''{"tenant": "acme"}''));';
-
-CREATE OR REPLACE FUNCTION imgsearch.browse(filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, before_image bigint DEFAULT NULL) RETURNS SETOF bigint LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(browse.filters);
-    asked imgsearch_internal.bound;
-BEGIN
-    IF browse.k IS NULL OR browse.k < 1 OR browse.k > 1000 THEN
-        RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', browse.k USING HINT = 'Page through more rows with before_image.', ERRCODE = 'IM008';
-    END IF;
-    PERFORM imgsearch_internal.active_space();
-    asked.names := made.names; asked.vals := made.vals;
-    RETURN QUERY EXECUTE 'SELECT i.image_id FROM imgsearch.image i WHERE imgsearch_internal.bits_of(i) IS NOT NULL' || made.condition
-        || CASE WHEN browse.before_image IS NULL THEN '' ELSE ' AND i.image_id < $3' END || ' ORDER BY i.image_id DESC LIMIT $4'
-    USING asked, browse.filters, browse.before_image, browse.k;
-END $$;
-COMMENT ON FUNCTION imgsearch.browse(imgsearch.filters, integer, bigint) IS
-'The newest searchable images that match the filters; before_image continues behind a page. SELECT * FROM imgsearch.browse(imgsearch.filters_of(''{"category": ["shoes"]}''));';
+COMMENT ON FUNCTION imgsearch.facets(imgsearch.filters, integer, text, double precision[], text[]) IS
+'How many products (per => ''image'': images) each further filter leaves: matches, images (of these), tenant, category, in_stock, price (low ≤ price < high; prices: your own bounds) and attribute rows (attributes: these names). SELECT * FROM imgsearch.facets(imgsearch.filters_of(''{"tenant": "acme", "max_price": 50}''));';
