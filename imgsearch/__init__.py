@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imgsearch.errors import (
         AttachmentError,
         Busy,
+        CalibrationError,
         CatalogueError,
         DatabaseError,
         DatabaseRights,
@@ -67,6 +68,7 @@ _HOMES = {
     "Attachment": "ingest.attachment",
     "AttachmentError": "errors",
     "Busy": "errors",
+    "CalibrationError": "errors",
     "CatalogueError": "errors",
     "DatabaseError": "errors",
     "DatabaseRights": "errors",
@@ -130,6 +132,7 @@ __all__ = [
     "Attachment",
     "AttachmentError",
     "Busy",
+    "CalibrationError",
     "CatalogueError",
     "DatabaseError",
     "DatabaseRights",

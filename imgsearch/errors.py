@@ -9,6 +9,7 @@
     │   │   └── UnknownImage               4   404   no such image, or it has no vector yet
     │   ├── FilterError                    2   400   a filter that cannot be understood
     │   ├── AttachmentError                2   400   a table that cannot be attached, or not so
+    │   ├── CalibrationError               2   400   judgements of which nothing can be learnt
     │   ├── UnknownKey                     4   404   no API key has this handle
     │   ├── KeyEnded                       2   401   an API key that was revoked, replaced or has expired
     │   └── CatalogueError                 2   400   a CSV/JSONL catalogue with bad rows
@@ -93,6 +94,10 @@ class FilterError(UsageError):
 
 class AttachmentError(UsageError):
     """The table cannot be attached like this; look at imgsearch.attachments."""
+
+
+class CalibrationError(UsageError):
+    """Nothing can be learnt from these judgements; judge some that fit and some that do not."""
 
 
 class UnknownKey(UsageError):

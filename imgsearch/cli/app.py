@@ -12,6 +12,7 @@ from imgsearch.cli import (
     add,
     attach,
     bench,
+    calibrate,
     database,
     demo,
     doctor,
@@ -77,6 +78,7 @@ app.command("status")(status.status)
 app.command("requeue")(status.requeue)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
+app.command("calibrate")(calibrate.calibrate)
 app.command("attach")(attach.attach)
 app.command("detach")(attach.detach)
 app.command("backfill")(attach.backfill)
