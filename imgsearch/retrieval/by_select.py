@@ -14,6 +14,7 @@ from sqlalchemy.types import NullType
 from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
 from imgsearch.query import ImageId, Resolved
 from imgsearch.retrieval.cte import BitsOf, found
+from imgsearch.retrieval.groups import distinct_on, grouped, label
 from imgsearch.retrieval.sample import is_image, plain, sampled
 from imgsearch.retrieval.template import LARGEST_OFFSET, LARGEST_PAGE
 from imgsearch.spaces.space import vector_literal
@@ -27,6 +28,7 @@ def nearest(
     limit: int = 10,
     offset: int = 0,
     max_distance: float | None = None,
+    per: Any = None,
     explained: bool = False,
 ) -> Select[Any]:
     """Return `statement` with the column `distance` (cosine, 0 to 2) added, its `limit` (1 to 1000) nearest rows first.
@@ -36,14 +38,18 @@ def nearest(
     fewer rows match. Equal distances come by image_id. A join that gives a picture several rows gives them all, side
     by side, and each counts towards the limit. Each page is ranked anew, so a picture that one page missed may move the
     next by one; `search(…, after=…)` never repeats one.
+
+    per: what a row stands for: a mapped class or alias of the SELECT (`per=Product`), a column of it, or several. Then
+    each is there once, with its nearest picture among the rows, and limit, offset and order are those of groups. Keys
+    are compared as text; rows without one (an outer join) are a group. Of several rows of one group and picture, any.
     query: a vector of the active space, a resolved query, an image here, or a text asked before
     (`imgsearch.query.resolve` asks for a new one). explained: adds `strategy` (hnsw, bits, exact) and `complete`.
 
-    Raises FilterError when the statement does not reach `Image`, or is limited, ordered, grouped or distinct already,
-    or has a condition that is not boolean; QueryError, VectorError for a query that cannot be part of a statement;
-    UsageError for a limit out of range. What only the database can know (a vector of another dimension, a text that
-    is not cached) is raised when the statement runs; `imgsearch.db.sqlstate.translate(error.orig)` returns the typed
-    error.
+    Raises FilterError when the statement does not reach `Image` or `per`, or is limited, ordered, grouped or distinct
+    already, or has a condition that is not boolean; QueryError, VectorError for a query that cannot be part of a
+    statement; UsageError for a limit out of range. What only the database can know (a vector of another dimension, a
+    text that is not cached) is raised when the statement runs; `imgsearch.db.sqlstate.translate(error.orig)` returns
+    the typed error.
     """
     if not 1 <= limit <= LARGEST_PAGE:
         raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")
@@ -52,15 +58,19 @@ def nearest(
     _refuse(statement)
     froms = _froms(statement)
     tenant_id, image_id = _keys(froms)
+    groups = grouped(per, froms)
+    if groups and statement._for_update_arg is not None:  # noqa: SLF001
+        raise FilterError("Rows that stand for several cannot be locked; lock them by their keys afterwards.")
     if isinstance(query, Resolved) and query.rejected:
         statement = statement.where(image_id.not_in(query.rejected))
-    candidates = _candidates(statement, tenant_id, image_id)
+    candidates = _candidates(statement, tenant_id, image_id, groups)
     pictures = found(
         candidates,
         sampled(statement, froms, candidates, tenant_id, image_id),
         _vector(query),
         repeats=not _only(froms, tenant_id.table),
-        names=_names(statement),
+        names=_names(statement, groups),
+        groups=len(groups),
         last=limit + offset,
         max_distance=max_distance,
         space_id=query.space_id if isinstance(query, Resolved) else None,
@@ -71,7 +81,11 @@ def nearest(
         and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id),
         select(pictures.c.image_id).correlate(None).exists(),
     )
-    return extended.order_by(pictures.c.distance, pictures.c.image_id).limit(limit).offset(offset or None)
+    order = [pictures.c.distance, pictures.c.image_id]
+    if groups:
+        order.append(pictures.c.label)
+        extended = distinct_on(extended.where(label(groups).is_not_distinct_from(pictures.c.label)), order)
+    return extended.order_by(*order).limit(limit).offset(offset or None)
 
 
 def _refuse(statement: Select[Any]) -> None:
@@ -115,25 +129,31 @@ def _only(froms: Sequence[FromClause], source: FromClause) -> bool:
     return len(froms) == 1 and froms[0] is source and is_image(source)
 
 
-def _names(statement: Select[Any]) -> frozenset[str]:
-    """Return the names of the columns that the conditions speak of."""
+def _names(statement: Select[Any], groups: Sequence[ColumnElement[Any]]) -> frozenset[str]:
+    """Return the names of the columns that the conditions, and the groups, speak of."""
     conditions = statement._where_criteria  # noqa: SLF001  # whereclause would join them anew
     parts = (part for one in conditions for part in visitors.iterate(one))
-    return frozenset(part.name for part in parts if isinstance(part, ColumnClause))
+    carried = {part.name for one in groups for part in visitors.iterate(one) if isinstance(part, ColumnClause)}
+    # The indexes that hold the bits hold product_id as well.
+    return frozenset({part.name for part in parts if isinstance(part, ColumnClause)} | (carried - {"product_id"}))
 
 
 def _candidates(
-    statement: Select[Any], tenant_id: ColumnElement[str], image_id: ColumnElement[int]
-) -> Select[tuple[str, int, str]]:
-    """Return the statement's pictures: their keys and bits."""
+    statement: Select[Any],
+    tenant_id: ColumnElement[str],
+    image_id: ColumnElement[int],
+    groups: Sequence[ColumnElement[Any]],
+) -> Select[Any]:
+    """Return the statement's pictures: their keys and bits, and the groups they are of."""
     pictures = tenant_id.table
-    reduced = statement
+    reduced: Select[Any] = statement
     if not is_image(pictures):  # a sub-select: its rows have lost their bits
         pictures = Image.__table__.alias()
         reduced = statement.where(and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id))
     bits = BitsOf(pictures.c.image_id).label("bits")
+    carried = (column.label(f"group{n}") for n, column in enumerate(groups))
     reduced = reduced.with_only_columns(
-        tenant_id.label("tenant_id"), image_id.label("image_id"), bits, maintain_column_froms=True
+        tenant_id.label("tenant_id"), image_id.label("image_id"), bits, *carried, maintain_column_froms=True
     )
     reduced._for_update_arg = None  # noqa: SLF001  # a lock on all candidates would be meant for the page alone
     return reduced

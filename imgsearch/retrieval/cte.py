@@ -19,6 +19,7 @@ _COLUMNS: list[ColumnElement[Any]] = [
     column("strategy", Text),
     column("complete", Boolean),
 ]
+_LABEL: ColumnElement[Any] = column("label", Text)
 
 
 class BitsOf(ColumnElement[str]):
@@ -57,11 +58,18 @@ class _Nearest(TextClause):
         ("space", InternalTraversal.dp_clauseelement),
         ("repeats", InternalTraversal.dp_boolean),
         ("names", InternalTraversal.dp_plain_obj),
+        ("groups", InternalTraversal.dp_plain_obj),
         ("deep", InternalTraversal.dp_boolean),
     ]
 
     def __init__(
-        self, values: dict[str, ColumnElement[Any] | Select[Any]], *, repeats: bool, names: frozenset[str], deep: bool
+        self,
+        values: dict[str, ColumnElement[Any] | Select[Any]],
+        *,
+        repeats: bool,
+        names: frozenset[str],
+        groups: int,
+        deep: bool,
     ) -> None:
         super().__init__("")
         self.query = values["query"]
@@ -72,6 +80,7 @@ class _Nearest(TextClause):
         self.space = values["space"]
         self.repeats = repeats
         self.names = names
+        self.groups = groups
         self.deep = deep
 
 
@@ -79,7 +88,7 @@ class _Nearest(TextClause):
 def _compile(element: _Nearest, compiler: Any, **options: Any) -> str:
     last = DEEPEST_BY_BITS + 1 if element.deep else 1
     compiled = ""
-    for piece in pieces(last=last, repeats=element.repeats, names=element.names):
+    for piece in pieces(last=last, repeats=element.repeats, names=element.names, groups=element.groups):
         compiled += compiler.process(getattr(element, piece.name)) if isinstance(piece, Slot) else piece
     return compiled
 
@@ -91,11 +100,14 @@ def found(
     *,
     repeats: bool,
     names: frozenset[str],
+    groups: int,
     last: int,
     max_distance: float | None,
     space_id: int | None,
 ) -> CTE:
-    """Return the `last` nearest of `candidates` (tenant_id, image_id, bits) to `query`, one row per picture.
+    """Return the `last` nearest of `candidates` (tenant_id, image_id, bits, group0, …) to `query`.
+
+    One row per picture, or, where so many columns tell groups, one per group with its `label`.
 
     sampled: those of the candidates (image_id, bits) that are in the sample, for a guess how many there are.
     """
@@ -107,5 +119,5 @@ def found(
         "max_distance": literal(max_distance, Float(53)),
         "space": literal(space_id, Integer),
     }
-    text = _Nearest(values, repeats=repeats, names=names, deep=last > DEEPEST_BY_BITS)
-    return TextualSelect(text, [*_COLUMNS]).cte("imgsearch_found")
+    text = _Nearest(values, repeats=repeats, names=names, groups=groups, deep=last > DEEPEST_BY_BITS)
+    return TextualSelect(text, [*_COLUMNS, *([_LABEL] if groups else [])]).cte("imgsearch_found")

@@ -11,6 +11,8 @@ values. It puts them between the pieces that `pieces()` yields and makes the who
     ORDER BY found.distance, found.image_id LIMIT <limit> OFFSET <offset>
 
 `last` is limit + offset; found has the columns tenant_id, image_id, distance, strategy, complete, one row per picture.
+A row per group instead: the candidates have the columns group0, group1, … as well, found has `label`, which is the
+group as text, and the caller's rows are those whose group, as text, is that label.
 """
 
 from __future__ import annotations
@@ -40,20 +42,29 @@ class Slot:
     name: str
 
 
-def pieces(*, last: int, repeats: bool, names: AbstractSet[str]) -> Iterator[str | Slot]:
+def pieces(*, last: int | None, repeats: bool, names: AbstractSet[str], groups: int = 0) -> Iterator[str | Slot]:
     """Yield the statement's text and its slots in order.
 
-    repeats: the candidates may hold a picture more than once. names: of the columns that the conditions speak of.
+    last: None ranks all. repeats: the candidates may hold a picture more than once. names: of the columns that the
+    conditions speak of. groups: how many columns tell a group; 0 for a row per picture.
     """
-    text = sql.statements("nearest")["nearest" if last <= DEEPEST_BY_BITS else "nearest_exact"]
+    named = sql.statements("nearest")
+    exact = "" if last is not None and last <= DEEPEST_BY_BITS else "_exact"
+    text = named["nearest_groups" + exact if groups else "nearest" + exact].replace("{asked}", named["asked"])
     text = re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE).replace("{distinct}", "DISTINCT" if repeats else "")
-    text = text.replace("{access}", f"'{_access(repeats=repeats, names=names)}'")
+    text = text.replace("{access}", f"'{_access(repeats=repeats, names=names)}'").replace("{group}", _label(groups))
     end = 0
     for found in _SLOT.finditer(text):
         yield text[end : found.start()]
         yield Slot(found[1] or found[2])
         end = found.end()
     yield text[end:]
+
+
+def _label(groups: int) -> str:
+    """Return the group of a candidate c as text."""
+    columns = ", ".join(f"c.group{n}" for n in range(groups))
+    return f'({columns})::text COLLATE "C"' if groups == 1 else f'ROW({columns})::text COLLATE "C"'
 
 
 def _access(*, repeats: bool, names: AbstractSet[str]) -> Literal["join", "row", "leading", "index"]:
