@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, FromClause, Select, Text, cast, co
 from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.sql import coercions, roles
+from sqlalchemy.sql.functions import FunctionElement
 
 from imgsearch.errors import FilterError
 from imgsearch.retrieval.sample import plain
@@ -56,7 +57,7 @@ def _columns(one: Any) -> Sequence[ColumnElement[Any]]:
     if mapper is not None and (getattr(inspected, "is_mapper", False) or getattr(inspected, "is_aliased_class", False)):
         keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
         return [coercions.expect(roles.ColumnArgumentRole, getattr(inspected.entity, key)) for key in keys]
-    if isinstance(one, FromClause) and not isinstance(one, ColumnElement):  # a function is both
+    if isinstance(one, FromClause) and not isinstance(one, FunctionElement):  # which is both
         return list(one.primary_key)
     try:
         column: ColumnElement[Any] = coercions.expect(roles.ColumnArgumentRole, one)

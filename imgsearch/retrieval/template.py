@@ -52,7 +52,9 @@ def pieces(*, last: int | None, repeats: bool, names: AbstractSet[str], groups: 
     exact = "" if last is not None and last <= DEEPEST_BY_BITS else "_exact"
     text = named["nearest_groups" + exact if groups else "nearest" + exact].replace("{asked}", named["asked"])
     text = re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE).replace("{distinct}", "DISTINCT" if repeats else "")
-    text = text.replace("{access}", f"'{_access(repeats=repeats, names=names)}'").replace("{group}", _label(groups))
+    text = text.replace("{access}", f"'{_access(repeats=repeats, names=names)}'")
+    columns = ", ".join(f"c.group{n}" for n in range(groups))
+    text = text.replace("{columns}", columns).replace("{group}", _label(columns, groups))
     end = 0
     for found in _SLOT.finditer(text):
         yield text[end : found.start()]
@@ -61,9 +63,8 @@ def pieces(*, last: int | None, repeats: bool, names: AbstractSet[str], groups: 
     yield text[end:]
 
 
-def _label(groups: int) -> str:
-    """Return the group of a candidate c as text."""
-    columns = ", ".join(f"c.group{n}" for n in range(groups))
+def _label(columns: str, groups: int) -> str:
+    """Return the group of a candidate as text."""
     return f'({columns})::text COLLATE "C"' if groups == 1 else f'ROW({columns})::text COLLATE "C"'
 
 

@@ -43,8 +43,8 @@ SELECT f.* FROM imgsearch_asked a LEFT JOIN imgsearch_trusted x ON true,
 
 -- name: nearest_groups
 -- The same with a row per group, its nearest image, ordered by (distance, image_id, group). {group}: the group as text (of
--- collation C: bytes are compared), out of columns group0, group1, … that {candidates} has as well. They are cast where few are left: behind a LIMIT, or
--- for what a walk met. A candidate that is there twice does no harm. Both arms count groups: a walk is believed where the
+-- collation C: bytes are compared), out of the {columns} of that name that {candidates} has as well, which
+-- are cast where few are left: behind a LIMIT, or for what a walk met. A candidate that is there twice does no harm. Both arms count groups: a walk is believed where the
 -- page's last group lies nearer than the farthest image it met, and bits are ranked wider until they hold the groups.
 WITH RECURSIVE {asked}, imgsearch_walk (round, ef, tenants, images, distances, groups, trusted) AS (
     SELECT 0, NULL::integer, NULL::text[], NULL::bigint[], NULL::double precision[], NULL::text[] COLLATE "C", false FROM imgsearch_plan g WHERE g.ef IS NOT NULL
@@ -69,12 +69,15 @@ WITH RECURSIVE {asked}, imgsearch_walk (round, ef, tenants, images, distances, g
     SELECT p.round + 1, n.size, x.keys, x.groups, imgsearch_internal.groups_within(a, x.keys, x.groups, n.size)
     FROM imgsearch_pool p, imgsearch_asked a, LATERAL (SELECT imgsearch_internal.pool_of_groups(a, p.round) AS size) n,
          LATERAL (SELECT array_agg(c.key) AS keys, array_agg({group}) AS groups FROM (
-             SELECT imgsearch_internal.pack_key(c.bits <~> a.bits, c.image_id) AS key, c.* FROM ({candidates}) c
+             SELECT imgsearch_internal.pack_key(c.bits <~> a.bits, c.image_id) AS key, {columns} FROM ({candidates}) c
              WHERE c.bits IS NOT NULL ORDER BY 1 LIMIT n.size + 1) c) x
     WHERE p.enough IS NULL
 )
-SELECT f.* FROM imgsearch_asked a LEFT JOIN imgsearch_trusted x ON true LEFT JOIN imgsearch_pool p ON p.enough IS NOT NULL,
-    LATERAL imgsearch_internal.nearest_groups(a, x.tenants, x.images, x.distances, coalesce(x.groups, p.groups), p.keys, p.enough, %(max_distance)s::double precision) f
+SELECT f.* FROM imgsearch_asked a,
+    -- LIMIT: of many rows, as the planner takes it for, it would join the caller's tables by reading them whole.
+    (SELECT w.tenants, w.images, w.distances, w.groups, NULL::bigint[] AS keys, NULL::integer AS enough FROM imgsearch_trusted w
+     UNION ALL SELECT NULL, NULL, NULL, p.groups, p.keys, p.enough FROM imgsearch_pool p WHERE p.enough IS NOT NULL LIMIT 1) x,
+    LATERAL imgsearch_internal.nearest_groups(a, x.tenants, x.images, x.distances, x.groups, x.keys, x.enough, %(max_distance)s::double precision) f
 
 -- name: nearest_exact
 -- The same, comparing every candidate: for pages so deep that ranking by bits saves nothing.

@@ -4,7 +4,7 @@
 -- which nearest_groups() compares few exactly.
 CREATE OR REPLACE FUNCTION imgsearch_internal.pool_of_groups(ctx imgsearch_internal.search_context, round integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    RETURN CASE WHEN round < 3 THEN ctx.pool * 4 ^ round END;
+    RETURN CASE WHEN round < 3 THEN 2 * ctx.pool * 4 ^ round END;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.pool_of_groups(imgsearch_internal.search_context, integer) IS 'How many keys to take in a round, from 0; null: all.';
 
