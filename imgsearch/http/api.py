@@ -8,7 +8,7 @@ from flask import Blueprint, Response, url_for
 from pydantic import BaseModel
 
 from imgsearch.errors import PictureError, UnknownImage
-from imgsearch.http import access, caps, ids, reader, responses, service, values
+from imgsearch.http import access, caps, counts, ids, reader, responses, service, values
 from imgsearch.http.problem import Problem
 from imgsearch.http.reader import NewPicture
 from imgsearch.http.search_request import SearchRequest
@@ -23,6 +23,7 @@ def mount(blueprint: Blueprint) -> None:
     for rule, view, method in (
         ("/v1/search", search, "POST"),
         ("/v1/search/upload", search_upload, "POST"),
+        ("/v1/choices", choices, "POST"),
         ("/v1/embed", embed, "POST"),
         ("/v1/embed/upload", embed_upload, "POST"),
         ("/v1/images", add, "POST"),
@@ -48,7 +49,16 @@ def _searched(asked: SearchRequest) -> Response:
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
     with service.session(state, asked) as (connection, given):
         found = service.search(connection, asked, given)
-    return sent(service.page(state, found))
+        facets = counts.facets(connection, asked)
+    return sent(service.page(state, found, *facets))
+
+
+def choices() -> Response:
+    """Return the values of one facet that contain a text."""
+    given, asked = reader.choices()
+    asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
+    with app_state().session(access.me().tenant) as connection:
+        return sent(counts.choices(connection, given, asked))
 
 
 def embed() -> Response:

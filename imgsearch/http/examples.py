@@ -6,7 +6,8 @@ from typing import Any
 
 Json = Any
 _CURSOR = "0.4817634,42,10,5d41402a"
-_TOOK = {"resolve": 0.4, "sql": 3.1}
+_TOOK = {"resolve": 0.4, "sql": 3.1, "facets": 12.5}
+_COUNT: Json = {"value": "shoes", "count": 120, "approximate": False}
 _SHOE: Json = {
     "image_id": 42,
     "product_id": "sku-1",
@@ -38,6 +39,12 @@ _PAGE: Json = {
             "after": _CURSOR,
         }
     ],
+    "facets": {
+        "category": [_COUNT],
+        "in_stock": [],
+        "price": [{"low": 25, "high": None, "count": 80, "approximate": False}],
+        "attributes": {"colour": [{**_COUNT, "value": "red"}]},
+    },
 }
 _VECTOR: Json = {
     "vector": [0.6, -0.8],
@@ -51,7 +58,15 @@ _ADDED: Json = {"images": [{"image_id": 42, "outcome": "added", "waits": True, "
 
 # Of a form: its field `request`.
 REQUESTS: dict[str, Json] = {
-    "search_images": {"text": "red canvas shoe", "category": ["shoes"], "max_price": 50, "k": 10, "sort": "price"},
+    "search_images": {
+        "text": "red canvas shoe",
+        "category": ["shoes"],
+        "max_price": 50,
+        "k": 10,
+        "sort": "price",
+        "facets": {"category": True, "price": [0, 25, 50], "attributes": ["colour"]},
+    },
+    "list_choices": {"facet": "attribute", "name": "brand", "contains": "ad", "category": ["shoes"]},
     "search_images_by_upload": {"in_stock": True, "k": 10},
     "embed": {"text": "red canvas shoe"},
     "add_images": {"images": [{**_FIELDS, "url": "https://shop.example/1.jpg"}]},
@@ -60,6 +75,7 @@ REQUESTS: dict[str, Json] = {
 RESPONSES: dict[str, Json] = {
     "search_images": _PAGE,
     "search_images_by_upload": {**_PAGE, "resolved": {"kind": "picture", "source": "worker"}},
+    "list_choices": {"different": 1, "values": [{**_COUNT, "value": "adidas"}]},
     "embed": _VECTOR,
     "embed_upload": _VECTOR,
     "add_images": _ADDED,

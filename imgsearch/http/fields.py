@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -87,6 +88,13 @@ def _counted(node: Any, level: int) -> tuple[int, int]:
     return groups, conditions
 
 
+def _rising(value: list[float]) -> list[float]:
+    """Return numbers each of which is larger than the one before. Raises ValueError."""
+    if any(low >= high for low, high in pairwise(value)):
+        raise ValueError("does not rise from each number to the next")
+    return value
+
+
 class OneOrMany:
     """Marks a list of which one value may also be sent alone."""
 
@@ -127,6 +135,17 @@ Boosts = TypeAliasType(
         AfterValidator(plain),
     ],
 )
+Bands = TypeAliasType(
+    "Bands",
+    Annotated[
+        list[Price],
+        Field(
+            min_length=1, max_length=caps.BANDS, description="Where each band begins; rising.", examples=[[0, 25, 50]]
+        ),
+        AfterValidator(_rising),
+    ],
+)
+Names = Annotated[list[Text], Field(min_length=1, max_length=caps.ATTRIBUTES)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
 Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]
 Ids = Annotated[list[Id], Field(max_length=caps.IDS)]

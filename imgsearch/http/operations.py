@@ -45,7 +45,7 @@ _EMBEDDED = (422, 424, 504)
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("/v1/search", "post"): Operation(
         name="search_images",
-        summary="The nearest images that match.",
+        summary="The products (or images) that match, the best first.",
         tag="search",
         scope="search",
         body=requests.Search,
@@ -54,12 +54,21 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("/v1/search/upload", "post"): Operation(
         name="search_images_by_upload",
-        summary="The nearest images to a file that match.",
+        summary="The same, near to a file.",
         tag="search",
         scope="search",
         body=Form(name="SearchForm", request=requests.SearchFields),
         response=responses.Page,
         problems=(404, *_SENT, *_EMBEDDED),
+    ),
+    ("/v1/choices", "post"): Operation(
+        name="list_choices",
+        summary="The values of one facet that contain a text, and how many products each would leave.",
+        tag="search",
+        scope="search",
+        body=requests.Choices,
+        response=responses.Choices,
+        problems=_SENT,
     ),
     ("/v1/embed", "post"): Operation(
         name="embed",

@@ -39,6 +39,14 @@ def search_upload() -> SearchRequest:
     return _asked(given, _one_file(files))
 
 
+def choices() -> tuple[requests.Choices, SearchRequest]:
+    """Read `POST /v1/choices`: which list, and its filters."""
+    given = _json(requests.Choices)
+    if (given.facet == "attribute") != (given.name is not None):
+        raise bad_request("Name the attribute whose values to list, and only for the facet attribute.", "bad_request")
+    return given, ids.taken_request(SearchRequest(filters=requests.filters_of(given)))
+
+
 def embed() -> SearchRequest:
     """Read `POST /v1/embed`: exactly one of text and picture_url."""
     given = _json(requests.Embed)
@@ -80,6 +88,7 @@ def _asked(given: requests.SearchFields, picture: bytes | None = None) -> Search
         skip=given.skip,
         after=given.after,
         max_distance=given.max_distance,
+        facets=given.facets,
     )
     return ids.taken_request(asked)
 

@@ -63,6 +63,30 @@ FilterFields = create_model("FilterFields", __base__=Body, **_fields_of(Filters,
 RankingFields = create_model("RankingFields", __base__=Body, **_fields_of(Ranking, ranking.HELP))
 
 
+class WantedFacets(Body):
+    """Which counts come with an answer: of products, or of images where rows are images.
+
+    Each says how many a further filter would leave; a facet's own filter does not count against its values.
+    """
+
+    category: bool = False
+    in_stock: bool = False
+    price: Annotated[bool | fields.Bands, Field(description="true, or where your own bands begin.")] = False
+    attributes: Annotated[bool | fields.Names, Field(description="true: those worth choosing from; or these.")] = False
+
+    @property
+    def bands(self) -> list[float] | None:
+        """The prices that bands begin at; None: the usual ones."""
+        return None if isinstance(self.price, bool) else self.price
+
+    @property
+    def names(self) -> list[str] | None:
+        """The attributes to count; None: those worth it."""
+        if isinstance(self.attributes, bool):
+            return None if self.attributes else []
+        return self.attributes
+
+
 class SearchFields(FilterFields, RankingFields):  # type: ignore[valid-type,misc]
     """What to search by beside a file, which page, filters that narrow what is found, and how that is ranked and cut.
 
@@ -80,6 +104,7 @@ class SearchFields(FilterFields, RankingFields):  # type: ignore[valid-type,misc
     skip: fields.Skip = 0
     after: fields.Cursor | None = None
     max_distance: fields.Distance | None = None
+    facets: WantedFacets | None = None
 
     @property
     def filters(self) -> Filters:
@@ -109,6 +134,16 @@ class Search(SearchFields):
             }
         }
     )
+
+
+class Choices(FilterFields):  # type: ignore[valid-type,misc]
+    """Which values of one facet to list: those of `category`, or of the attribute `name`, that contain a text."""
+
+    facet: Literal["category", "attribute"]
+    name: fields.Text | None = None
+    contains: fields.Text | None = None
+    k: fields.K = 100
+    per: Literal["product", "image"] = "product"
 
 
 class Embed(Body):

@@ -58,6 +58,40 @@ class Took(Sent):
 
     resolve: float
     sql: float
+    facets: float
+
+
+class Count(Sent):
+    """A value, and how many products (or images) the filter on it would leave."""
+
+    value: str
+    count: int
+    approximate: Annotated[bool, Field(description="Whether the count is scaled up from a part of what matches.")]
+
+
+class Band(Sent):
+    """Prices from `low` to below `high` (null: and more), and how many products (or images) they would leave."""
+
+    low: float
+    high: float | None
+    count: int
+    approximate: bool
+
+
+class Facets(Sent):
+    """The counts that were asked for; the others are empty."""
+
+    category: list[Count]
+    in_stock: list[Count]
+    price: list[Band]
+    attributes: dict[str, list[Count]]
+
+
+class Choices(Sent):
+    """Values of one facet, those of most products first; `different` is how many there are in all."""
+
+    different: int
+    values: list[Count]
 
 
 class Question(Sent):
@@ -88,6 +122,7 @@ class Page(Sent):
         datetime, Field(description="Until then the addresses of thumbnails work; then ask again.")
     ]
     rows: list[Match]
+    facets: Annotated[Facets | None, Field(description="What `facets` asked for.")]
 
 
 class Vector(Sent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from imgsearch.http.requests import WantedFacets
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.ranking import Ranking
 
@@ -25,6 +26,7 @@ class SearchRequest:
     skip: int = 0
     after: str | None = None
     max_distance: float | None = None
+    facets: WantedFacets | None = None
 
     @property
     def likes(self) -> bool:

@@ -133,7 +133,9 @@ def details(connection: Connection[Any], images: list[int], tenant: str | None) 
     return {row["image_id"]: (row["tenant_id"], bytes(row["sha256"])) for row in rows if row["sha256"] is not None}
 
 
-def page(state: AppState, found: Found) -> responses.Page:
+def page(
+    state: AppState, found: Found, facets: responses.Facets | None = None, facets_ms: float = 0.0
+) -> responses.Page:
     """Return a page as the API sends it."""
     hits, resolved = found.hits, found.resolved
     rows = [
@@ -163,11 +165,14 @@ def page(state: AppState, found: Found) -> responses.Page:
         matches=len(rows) if hidden else hits.matches,
         matching_images=len(rows) if hidden else hits.matching_images,
         more=hits.more,
-        took_ms=responses.Took(resolve=round(found.resolve_ms, 3), sql=round(hits.took_ms, 3)),
+        took_ms=responses.Took(
+            resolve=round(found.resolve_ms, 3), sql=round(hits.took_ms, 3), facets=round(facets_ms, 3)
+        ),
         resolved=responses.Question(kind=resolved.kind, source=resolved.source),
         after=ids.shown_after(hits.after),
         thumbnails_expire_at=links.expires_at(state),
         rows=rows,
+        facets=facets,
     )
 
 

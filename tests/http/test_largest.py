@@ -115,6 +115,16 @@ def cheap(site: Site) -> Iterator[None]:
     assert grown < MEGABYTES
 
 
+FACETS = {
+    "facets": {
+        "category": True,
+        "in_stock": True,
+        "price": list(range(caps.BANDS)),
+        "attributes": [f"a{n}" for n in range(caps.ATTRIBUTES)],
+    }
+}
+
+
 def ask(site: Site, path: str, body: Any) -> httpx.Response:
     return httpx.post(f"{site.served.url}{path}", json=body, timeout=120)
 
@@ -150,6 +160,8 @@ def test_the_largest_queries_cost_little(site: Site) -> None:
         {**most, "k": caps.K, **beside_examples(at_most()["everything that matches"])},
         {"vector": CONSTANT, "k": caps.K, "skip": caps.SKIP},
         {"vector": CONSTANT, "k": caps.K, "after": "0.9,1"},
+        {"vector": CONSTANT, **FACETS, **at_most()["everything that matches"]},
+        {"vector": CONSTANT, **FACETS, "boost": {f"attributes.a{n}": 0.1 for n in range(caps.BOOSTS)}},
     ]
     for body in allowed:
         with cheap(site):
