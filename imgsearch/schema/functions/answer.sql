@@ -14,6 +14,9 @@ BEGIN
     PERFORM imgsearch_internal.check_ranking(r);
     PERFORM imgsearch_internal.require_same_question(p, check_);
     p.per_product := coalesce(r.per, 'product') = 'product';
+    IF r.expand THEN
+        query := imgsearch_internal.expanded(query, f, p); q.kind := 'vector';  -- its distances say no match any more
+    END IF;
     IF r.min_match IS NOT NULL OR r.cutoff IS NOT NULL THEN
         p := imgsearch_internal.within_cut(query, f, p, r, q);
     END IF;

@@ -116,9 +116,15 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.explain_cut(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question
 ) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    c imgsearch.calibration := imgsearch_internal.calibration_of(q.kind, f.tenant);
+    c imgsearch.calibration := imgsearch_internal.calibration_of(CASE WHEN r.expand THEN 'vector' ELSE q.kind END, f.tenant);
     e double precision;
 BEGIN
+    IF r.expand THEN
+        q.kind := 'vector';
+        e := query OPERATOR(@extschema:vector@.<=>) imgsearch_internal.expanded(query, f, p);
+        query := imgsearch_internal.expanded(query, f, p);
+        RETURN QUERY VALUES ('expand', jsonb_build_object('moved', e), format('Expanded by what its ten nearest look like; the question moved by a distance of %s.', round(e::numeric, 3)));
+    END IF;
     RETURN QUERY VALUES ('match', jsonb_build_object('kind', c.kind, 'tenant', c.tenant_id, 'judged', c.judged, 'error', c.error),
         CASE WHEN c.kind IS NULL THEN 'Match: unknown for this question; see imgsearch calibrate.'
              WHEN c.judged = 0 THEN 'Match: by the figures that the model was trained with.'
