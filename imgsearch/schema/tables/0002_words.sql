@@ -64,7 +64,7 @@ COMMENT ON COLUMN imgsearch.vocabulary.pieces IS 'What is left of it without one
 
 CREATE TABLE imgsearch.past_question (
     tenant_id text        NOT NULL,
-    words     text        NOT NULL,
+    words     text        COLLATE "C" NOT NULL,
     asked     integer     NOT NULL DEFAULT 1,
     asked_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, words),

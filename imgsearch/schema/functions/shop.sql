@@ -1,0 +1,34 @@
+-- What a shop says of itself: the language of its words, whether it keeps what was asked.
+
+CREATE OR REPLACE FUNCTION imgsearch.set_shop(tenant text, language text DEFAULT NULL, keep_questions boolean DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+BEGIN
+    IF language IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_ts_config c WHERE c.cfgname = language AND c.cfgnamespace = 'pg_catalog'::regnamespace) THEN
+        RAISE EXCEPTION 'imgsearch: there is no language "%"', left(language, 100)
+            USING HINT = 'There are: ' || (SELECT string_agg(c.cfgname, ', ' ORDER BY c.cfgname) FROM pg_ts_config c WHERE c.cfgnamespace = 'pg_catalog'::regnamespace) || '.', ERRCODE = 'IM008';
+    END IF;
+    INSERT INTO imgsearch.shop AS s (tenant_id, language, keep_questions) VALUES (tenant, coalesce(language, 'simple'), coalesce(keep_questions, false))
+    ON CONFLICT ON CONSTRAINT shop_pkey DO UPDATE SET language = coalesce(set_shop.language, s.language), keep_questions = coalesce(set_shop.keep_questions, s.keep_questions);
+    UPDATE imgsearch.product p SET language = set_shop.language WHERE p.tenant_id = set_shop.tenant AND p.language <> set_shop.language;
+    IF NOT keep_questions THEN
+        DELETE FROM imgsearch.past_question q WHERE q.tenant_id = set_shop.tenant;
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch.set_shop(text, text, boolean) IS 'Sets the language of a tenant''s titles (its words are read anew), and whether what is asked there is kept to be suggested (off; turned off, what was kept goes). SELECT imgsearch.set_shop(''acme'', language => ''german'');';
+
+-- Of one shop at most 10,000 texts are kept: a new one then waits until workers have removed old ones.
+CREATE OR REPLACE FUNCTION imgsearch.keep_question(words text, tenant text) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    said CONSTANT text := imgsearch_internal.folded(words);
+BEGIN
+    IF length(said) NOT BETWEEN 2 AND 100 OR said ~ '[0-9]{7}' OR (imgsearch.current_tenant() <> tenant)
+       OR NOT EXISTS (SELECT 1 FROM imgsearch.shop s WHERE s.tenant_id = tenant AND s.keep_questions) THEN
+        RETURN false;
+    END IF;
+    UPDATE imgsearch.past_question q SET asked = q.asked + 1, asked_at = now() WHERE q.tenant_id = tenant AND q.words = said;
+    IF NOT FOUND AND (SELECT count(*) FROM (SELECT 1 FROM imgsearch.past_question q WHERE q.tenant_id = tenant LIMIT 10000) x) < 10000 THEN
+        INSERT INTO imgsearch.past_question (tenant_id, words) VALUES (tenant, said) ON CONFLICT ON CONSTRAINT past_question_pkey DO NOTHING;
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION imgsearch.keep_question(text, text) IS 'Notes that a text was searched for, if the shop keeps that; not what holds a long number. Doors call it after a search; returns whether it was kept.';
