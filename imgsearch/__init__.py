@@ -50,7 +50,6 @@ if TYPE_CHECKING:
         VectorError,
     )
     from imgsearch.ingest.attachment import Attachment, attach, attachments, backfill, detach, repair
-    from imgsearch.ingest.changes import Changed, change
     from imgsearch.ingest.upload import Added, Forgotten, Inspected, add, forget, inspected, remove, sweep_store
     from imgsearch.query import ImageId, Query, Resolved, resolve
     from imgsearch.retrieval.by_filters import search
@@ -71,7 +70,6 @@ _HOMES = {
     "Busy": "errors",
     "CalibrationError": "errors",
     "CatalogueError": "errors",
-    "Changed": "ingest.changes",
     "DatabaseError": "errors",
     "DatabaseRights": "errors",
     "DatabaseUnreachable": "errors",
@@ -116,7 +114,6 @@ _HOMES = {
     "attach": "ingest.attachment",
     "attachments": "ingest.attachment",
     "backfill": "ingest.attachment",
-    "change": "ingest.changes",
     "detach": "ingest.attachment",
     "explain": "retrieval.explain",
     "forget": "ingest.upload",
@@ -137,7 +134,6 @@ __all__ = [
     "Busy",
     "CalibrationError",
     "CatalogueError",
-    "Changed",
     "DatabaseError",
     "DatabaseRights",
     "DatabaseUnreachable",
@@ -182,7 +178,6 @@ __all__ = [
     "attach",
     "attachments",
     "backfill",
-    "change",
     "detach",
     "explain",
     "forget",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,3 +132,33 @@ def distances(rows: Sequence[Row], query: Sequence[float]) -> NDArray[np.float64
     wanted = np.asarray(query, dtype=np.float16).astype(np.float64)
     cosines: NDArray[np.float64] = kept @ wanted / (np.linalg.norm(kept, axis=1) * np.linalg.norm(wanted))
     return 1 - cosines
+
+
+def shop_of_products(many: int, seed: int) -> list[Row]:
+    """Products of 1 to 20 pictures, alike within a product, filters of their own for each picture; some are copies.
+
+    Ids of products are the same in every tenant: two tenants' product `p7` is two products.
+    """
+    chance, rng = random.Random(seed), np.random.default_rng(seed)
+    rows: list[Row] = []
+    for n in range(many):
+        own = shop(chance.choice([1, 1, 2, 5, 20]), seed=seed * 1000 + n)
+        centre = np.array(rows[chance.randrange(len(rows))].vector if rows and chance.random() < 0.1 else own[0].vector)
+        for row in own:
+            near = centre + chance.choice([0.0, 0.3, 1.0]) * rng.normal(size=DIMENSION)
+            tenant = "tiny" if n % 40 == 0 else own[0].tenant if own[0].tenant != "tiny" else "acme"
+            rows.append(replace(row, vector=near.tolist(), tenant=tenant, product=f"p{n // 2}"))
+    return rows
+
+
+Product = tuple[str, str]
+
+
+def nearest_of_products(rows: Mapping[int, Row], query: Sequence[float]) -> dict[Product, tuple[float, int]]:
+    """Return {(tenant, product): (distance, image)} of the nearest picture of each, ties by image: plain numpy."""
+    found: dict[Product, tuple[float, int]] = {}
+    away = distances(list(rows.values()), query) if rows else []
+    for (image, row), distance in zip(rows.items(), away, strict=True):
+        key = (row.tenant, row.product or f"image {image}")
+        found[key] = min(found.get(key, (9.0, 0)), (float(distance), image))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Row:
 
     vector: Sequence[float]
     tenant: str = "acme"
+    product: str | None = None  # one of its own
     category: str | None = None
     price: float | None = None
     in_stock: bool = True
@@ -48,15 +50,18 @@ class Row:
 
 def fill(connection: psycopg.Connection[Any], space: Space, rows: Sequence[Row], *, first: int = 0) -> list[int]:
     """Store pictures with vector and bits, as a worker would have; return their image ids in order."""
+    positions: Counter[tuple[str, str | None]] = Counter()
     with connection.transaction(), connection.cursor() as cursor:
         ids: list[int] = []
         cursor.executemany(
-            "INSERT INTO imgsearch.image (tenant_id, product_id, category, price, in_stock, attributes, uri, sha256)"
-            " VALUES (%s, %s, %s, %s, %s, %s, 'store:x', %s) RETURNING image_id",
+            "INSERT INTO imgsearch.image"
+            " (tenant_id, product_id, position, category, price, in_stock, attributes, uri, sha256)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, 'store:x', %s) RETURNING image_id",
             [
                 (
                     row.tenant,
-                    f"p{first + n}",
+                    row.product or f"p{first + n}",
+                    _next(positions, row),
                     row.category,
                     row.price,
                     row.in_stock,
@@ -76,6 +81,12 @@ def fill(connection: psycopg.Connection[Any], space: Space, rows: Sequence[Row],
             [(row.tenant, i, digest(n), row.vector) for n, (i, row) in enumerate(zip(ids, rows, strict=True), first)],
         )
     return ids
+
+
+def _next(positions: Counter[tuple[str, str | None]], row: Row) -> int:
+    """Return the position of the next picture of a product."""
+    positions[row.tenant, row.product] += row.product is not None
+    return positions[row.tenant, row.product]
 
 
 def digest(number: int) -> bytes:

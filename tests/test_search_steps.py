@@ -72,8 +72,8 @@ def test_a_page_is_cut_out_of_what_was_ranked(
 ) -> None:
     found = connection.execute(
         """SELECT (c).images, (c).complete FROM imgsearch_internal.cut(
-               ROW('{a,a,a}', '{1,2,3}', '{0.1,0.2,0.3}', %s, NULL, 3, false, 3, NULL, NULL, NULL
-               )::imgsearch_internal.page,
+               jsonb_populate_record(NULL::imgsearch_internal.page, jsonb_build_object(
+                   'tenants', '{a,a,a}', 'images', '{1,2,3}', 'distances', '{0.1,0.2,0.3}', 'strategy', %s::text)),
                %s::imgsearch_internal.page_request) c""",
         (strategy, request_),
     ).fetchone()

@@ -26,7 +26,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.answer IS 'One page of an answer as arrays, and how it was found; unfold() makes rows of it.';
 
--- others: the next best pictures of the same product, whatever the filters are, at most 4 of its first 100.
+CREATE OR REPLACE FUNCTION imgsearch_internal.count_pictures(shop text, product text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM imgsearch.image i WHERE i.tenant_id = shop AND i.product_id = product AND imgsearch_internal.bits_of(i) IS NOT NULL);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.count_pictures(text, text) IS 'How many pictures of a product can be found.';
+
+-- pictures: how many of the product can be found. others: the next best pictures of the same product, whatever the filters are, at most 4 of its first 100.
 CREATE OR REPLACE FUNCTION imgsearch_internal.unfold(answer imgsearch_internal.page, query halfvec, q imgsearch_internal.question)
 RETURNS TABLE (tenant_id text, image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[], after text)
 LANGUAGE plpgsql STABLE ROWS 10
@@ -39,13 +45,15 @@ BEGIN
             JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id ORDER BY h.place;
         RETURN;
     END IF;
-    RETURN QUERY SELECT h.tenant_id, h.image_id, h.product_id, h.distance, h.match, 1 + x.many, x.others, h.after
+    RETURN QUERY SELECT h.tenant_id, h.image_id, h.product_id, h.distance, h.match,
+               (CASE WHEN x.looked < 100 THEN x.many ELSE imgsearch_internal.count_pictures(h.tenant_id, h.product_id) END)::integer, x.others, h.after
         FROM unnest(answer.tenants, answer.images, answer.products, answer.distances, answer.cursors, answer.fits) WITH ORDINALITY AS h (tenant_id, image_id, product_id, distance, after, match, place),
-             LATERAL (SELECT count(*)::integer AS many, coalesce((array_agg(o.image_id ORDER BY o.d, o.image_id))[1:4], '{}') AS others
-                      FROM (SELECT i.image_id, v.embedding <=> unfold.query AS d FROM imgsearch.image i
-                            JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
-                            WHERE i.tenant_id = h.tenant_id AND i.product_id = h.product_id AND i.image_id <> h.image_id
-                            ORDER BY i.position LIMIT 100) o) x
+             LATERAL (SELECT count(*) AS looked, count(o.d) AS many,
+                             coalesce((array_agg(o.image_id ORDER BY o.d, o.image_id) FILTER (WHERE o.image_id <> h.image_id AND o.d IS NOT NULL))[1:4], '{}') AS others
+                      FROM (SELECT i.image_id,
+                                   -- A sub-select is looked up; a join may read all of a tenant's vectors.
+                                   (SELECT v.embedding <=> unfold.query FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id) AS d
+                            FROM imgsearch.image i WHERE i.tenant_id = h.tenant_id AND i.product_id = h.product_id ORDER BY i.position LIMIT 100) o) x
         ORDER BY h.place;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.unfold(imgsearch_internal.page, halfvec, imgsearch_internal.question) IS 'The rows of a page, in its order.';
@@ -80,7 +88,7 @@ DECLARE
     r imgsearch.ranking := ROW(per, words, word_weight, look_weight, expand, cutoff, min_match, sort, boost, diversity);
     q imgsearch_internal.question := %3$s;
     page imgsearch_internal.page;
-    asked halfvec := %2$s;
+    asked @extschema:vector@.halfvec := %2$s;
 BEGIN
     page := (imgsearch_internal.answer(asked, f, p, r, q)).answer;
     RETURN QUERY SELECT u.image_id, u.product_id, u.distance, u.match, u.pictures, u.others, page.strategy, page.complete, page.matches, page.more, u.after

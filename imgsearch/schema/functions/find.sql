@@ -25,8 +25,11 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    ctx := imgsearch_internal.search_context(query, p.k + p.skip, p.space);
-    IF p.after_image IS NOT NULL THEN
+    ctx := imgsearch_internal.search_context(query, p.k + p.skip + CASE WHEN p.per_product THEN coalesce(p.passed, 0) ELSE 0 END, p.space);
+    IF p.per_product THEN
+        ctx.crowding := coalesce(imgsearch_internal.crowding(ctx), 1);
+    END IF;
+    IF p.after_image IS NOT NULL AND (p.passed IS NULL OR NOT p.per_product) THEN
         ctx.ef := 1000;  -- the rows of earlier pages are walked past
     END IF;
     asked := ROW(made.names, made.vals, ctx.bits, p.after_distance, p.after_image);
@@ -34,14 +37,24 @@ BEGIN
     IF p.skip <= 1000 THEN
         plan := imgsearch_internal.plan_walk(ctx, imgsearch_internal.estimate(ctx, made, asked));
         IF plan.ef IS NOT NULL THEN
-            walked := imgsearch_internal.hnsw_page(ctx, made, asked, p, plan);
+            IF p.per_product THEN
+                walked := imgsearch_internal.hnsw_products(ctx, made, asked, p, plan);
+            ELSE
+                walked := imgsearch_internal.hnsw_page(ctx, made, asked, p, plan);
+            END IF;
             plan := walked.plan; answer := walked.answer;
         END IF;
         IF answer.strategy IS NULL THEN
-            answer := imgsearch_internal.bits_page(ctx, made, asked, p);
+            IF p.per_product THEN
+                answer := imgsearch_internal.bits_products(ctx, made, asked, p);
+            ELSE
+                answer := imgsearch_internal.bits_page(ctx, made, asked, p);
+            END IF;
         END IF;
     END IF;
-    IF answer.strategy IS NULL THEN
+    IF answer.strategy IS NULL AND p.per_product THEN
+        answer := imgsearch_internal.exact_products(ctx, made, asked, p);
+    ELSIF answer.strategy IS NULL THEN
         answer := imgsearch_internal.exact_page(ctx, made, asked, p);
     END IF;
 END $$;

@@ -23,6 +23,8 @@ BEGIN
         SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.dimension = vector_dims(small_tenant_page.query)
           AND s.space_id = coalesce((p).space, s.space_id)) OR l2_norm(query) = 0 THEN
         RETURN NULL;
+    ELSIF p.per_product THEN
+        RETURN imgsearch_internal.small_tenant_products(query, f, p);
     END IF;
     WITH y AS MATERIALIZED (
         SELECT v.tenant_id, v.image_id, (v.embedding <=> small_tenant_page.query) + 0 AS d FROM imgsearch.vectors v
@@ -51,6 +53,7 @@ BEGIN
     answer.tenants := answer.tenants[p.skip + 1:last];
     answer.images := answer.images[p.skip + 1:last];
     answer.distances := answer.distances[p.skip + 1:last];
+    answer.products := answer.products[p.skip + 1:last];
     RETURN answer;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.cut(imgsearch_internal.page, imgsearch_internal.page_request) IS 'A page out of what was ranked: behind skip, within max_distance, k rows.';

@@ -45,7 +45,7 @@ BEGIN
     here.ef := least(1000, coalesce(here.ef, 200 * scale));
     ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
                ceil(CASE WHEN far THEN 0.75 ELSE 1 END * here.ef), round(CASE WHEN page_end > 50 THEN 4 ELSE 6 END * scale), NULL,
-               ceil(1.75 * sqrt(here.dimension * scale)), here.indexed);
+               ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1);
     ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
                                      ELSE l2_normalize(query) - here.mean END);
     -- 20,000: above, bits_page() compares everything; only a page behind many others should come to that.

@@ -64,7 +64,7 @@ BEGIN
     nearby := CASE WHEN share >= 0.95 OR share = 0 THEN share
                    WHEN abs(nearby - share) > 2 * sqrt(share * (1 - share) / 32) THEN least(1, nearby * nearby / share)
                    ELSE (nearby + share) / 2 END;
-    needed := ctx.trust_divisor * ctx.page_end / nullif(nearby, 0);  -- then as many match as are wanted, on average
+    needed := ctx.trust_divisor * ctx.page_end * ctx.crowding / nullif(nearby, 0);  -- then as many match as are wanted, on average
     wide := least(1000, greatest(ctx.ef, ceil(1.1 * needed)));
     reason := CASE WHEN nearby = 0 THEN 'rare' WHEN needed > 1000 THEN 'deep' WHEN NOT ctx.indexed THEN 'absent'
                    WHEN imgsearch_internal.walk_cost_ms(wide) >= 0.8 * bits_ms THEN 'dear' END;

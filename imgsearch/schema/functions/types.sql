@@ -37,9 +37,9 @@ COMMENT ON TYPE imgsearch_internal.bound IS 'What the dynamic statements of a se
 
 CREATE TYPE imgsearch_internal.search_context AS (
     space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision, pictures double precision,
-    page_end integer, ef integer, trust_divisor integer, pool integer, margin integer, indexed boolean
+    page_end integer, ef integer, trust_divisor integer, pool integer, margin integer, indexed boolean, crowding double precision
 );
-COMMENT ON TYPE imgsearch_internal.search_context IS 'A query, its bits, and what the active space knows of how to search: see search_context().';
+COMMENT ON TYPE imgsearch_internal.search_context IS 'A query, its bits, and what the active space knows of how to search: see search_context(). crowding: pictures for each row of a page.';
 
 CREATE TYPE imgsearch_internal.estimate AS (share double precision, reached double precision, apart double precision[], access text);
 COMMENT ON TYPE imgsearch_internal.estimate IS 'share: of the sample that matches; reached: that an index hands out; apart: bits between the query and each sampled image that matches; access: how bits are read (index, leading, row, join).';

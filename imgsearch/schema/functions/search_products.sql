@@ -1,0 +1,124 @@
+-- The same ways of searching as in search.sql, with one row per product: its nearest picture that matches.
+-- A product is (tenant_id, product_id). Pictures are grouped before the cursor is applied, never after: behind the
+-- cursor a product would come again by its second picture. Grouped by bytes (COLLATE "C"): a third of the time.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.small_tenant_products(query halfvec, f imgsearch_internal.column_filter, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    answer imgsearch_internal.page;
+    shop   CONSTANT text := f.shop;
+    groups CONSTANT text[] := f.groups;
+    low    CONSTANT double precision := f.low;
+    high   CONSTANT double precision := f.high;
+    stock  CONSTANT boolean := f.stock;
+    here   CONSTANT double precision := p.after_distance;
+    behind CONSTANT bigint := p.after_image;
+BEGIN
+    WITH y AS MATERIALIZED (
+        -- A sub-select for each: a join, planned without knowing the tenant, may read the table.
+        SELECT x.* FROM (
+            SELECT v.tenant_id, v.image_id, (v.embedding <=> small_tenant_products.query) + 0 AS d, (
+                SELECT i.product_id FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id
+                  AND (groups IS NULL OR i.category = ANY (groups)) AND (low IS NULL OR i.price >= low)
+                  AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)) AS product_id
+            FROM imgsearch.vectors v WHERE v.tenant_id >= shop AND v.tenant_id <= shop OFFSET 0) x
+        WHERE x.product_id IS NOT NULL
+    ), g AS MATERIALIZED (
+        SELECT DISTINCT ON (y.product_id COLLATE "C") y.* FROM y ORDER BY y.product_id COLLATE "C", y.d, y.image_id
+    )
+    SELECT coalesce(array_agg(x.tenant_id), '{}'), coalesce(array_agg(x.image_id), '{}'), coalesce(array_agg(x.d), '{}'), coalesce(array_agg(x.product_id), '{}'),
+           (SELECT count(*) FROM g), (SELECT count(*) FROM y)
+    INTO answer.tenants, answer.images, answer.distances, answer.products, answer.matches, answer.pictures FROM (
+        SELECT g.* FROM g
+        WHERE (behind IS NULL OR (g.d, g.image_id) > (here, behind)) AND ((p).max_distance IS NULL OR g.d <= (p).max_distance)
+        ORDER BY g.d, g.image_id LIMIT (p).k OFFSET (p).skip) x;
+    answer.strategy := 'exact'; answer.complete := true; answer.more := false; answer.ranked := answer.pictures;
+    RETURN answer;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.small_tenant_products(halfvec, imgsearch_internal.column_filter, imgsearch_internal.page_request) IS 'The page of products of a tenant with few images, compared exactly.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.exact_products(
+    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound, p imgsearch_internal.page_request
+) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    answer imgsearch_internal.page;
+BEGIN
+    EXECUTE 'WITH y AS MATERIALIZED (
+            SELECT v.tenant_id, v.image_id, i.product_id, (v.embedding <=> $3) + 0 AS d
+            FROM imgsearch.vectors v JOIN imgsearch.image i ON i.tenant_id = v.tenant_id AND i.image_id = v.image_id WHERE true' || made.condition || '
+        ), g AS MATERIALIZED (
+            SELECT DISTINCT ON (y.tenant_id COLLATE "C", y.product_id COLLATE "C") y.* FROM y ORDER BY y.tenant_id COLLATE "C", y.product_id COLLATE "C", y.d, y.image_id
+        )
+        SELECT coalesce(array_agg(x.tenant_id), ''{}''), coalesce(array_agg(x.image_id), ''{}''), coalesce(array_agg(x.d), ''{}''), coalesce(array_agg(x.product_id), ''{}''),
+               (SELECT count(*) FROM g), (SELECT count(*) FROM y)
+        FROM (SELECT g.* FROM g
+              WHERE (($1).after_image IS NULL OR (g.d, g.image_id) > (($1).after_distance, ($1).after_image)) AND ($4 IS NULL OR g.d <= $4)
+              ORDER BY g.d, g.image_id LIMIT $5 OFFSET $6) x'
+    INTO answer.tenants, answer.images, answer.distances, answer.products, answer.matches, answer.pictures USING asked, made.f, ctx.query, p.max_distance, p.k, p.skip;
+    answer.strategy := 'exact'; answer.complete := true; answer.more := false; answer.ranked := answer.pictures;
+    RETURN answer;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.exact_products(imgsearch_internal.search_context, imgsearch_internal.filter_text, imgsearch_internal.bound, imgsearch_internal.page_request) IS 'The page of products by comparing every image that matches.';
+
+-- Near the query, how many pictures a walk meets until it has met another product. Of a product's n pictures only some
+-- are among the nearest: n ^ 0.65 was measured (docs/decisions/0013-products.md). A guess, where a walk begins.
+CREATE OR REPLACE FUNCTION imgsearch_internal.crowding(ctx imgsearch_internal.search_context) RETURNS double precision LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    wanted CONSTANT bit varying := ctx.bits;
+BEGIN
+    RETURN (SELECT 1 / avg(greatest(1, x.many) ^ -0.65)
+            FROM (SELECT s.tenant_id, s.product_id FROM imgsearch.image_sample s ORDER BY s.bits <~> wanted LIMIT 16) s,
+                 LATERAL (SELECT count(*) AS many FROM (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = s.tenant_id AND i.product_id = s.product_id LIMIT 100) i) x);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.crowding(imgsearch_internal.search_context) IS 'How many pictures there are for each product near the query, guessed from the sample; null where there is none.';
+
+-- One walk: the products of the believed part that lie behind the cursor. before: products up to the cursor; farthest:
+-- the last picture of that part that matches.
+CREATE OR REPLACE FUNCTION imgsearch_internal.walk_products(
+    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound, plan imgsearch_internal.walk_plan,
+    OUT answer imgsearch_internal.page, OUT before integer, OUT farthest double precision
+) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    EXECUTE 'WITH y AS MATERIALIZED (
+            SELECT w.tenant_id, w.image_id, i.product_id, w.d FROM imgsearch_internal.hnsw_candidates($3, $4, $5) w
+            JOIN imgsearch.image i ON i.tenant_id = w.tenant_id AND i.image_id = w.image_id WHERE true' || made.condition || '
+        ), g AS MATERIALIZED (
+            SELECT DISTINCT ON (y.tenant_id COLLATE "C", y.product_id COLLATE "C") y.* FROM y ORDER BY y.tenant_id COLLATE "C", y.product_id COLLATE "C", y.d, y.image_id
+        )
+        SELECT array_agg(x.tenant_id), array_agg(x.image_id), array_agg(x.d), array_agg(x.product_id), (SELECT count(*) FROM g), (SELECT count(*) FROM y), (SELECT max(y.d) FROM y)
+        FROM (SELECT g.* FROM g WHERE ($1).after_image IS NULL OR (g.d, g.image_id) > (($1).after_distance, ($1).after_image) ORDER BY g.d, g.image_id) x'
+    INTO answer.tenants, answer.images, answer.distances, answer.products, answer.matches, answer.pictures, farthest USING asked, made.f, ctx, plan.ef, plan.restricted;
+    before := answer.matches - coalesce(cardinality(answer.products), 0);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.walk_products IS 'The products in the believed part of a walk.';
+
+-- As hnsw_page(). Any picture behind the page's last product will do to believe it; and how many products the first
+-- walk met, up to the cursor and behind it, tells how wide the second must be.
+CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_products(
+    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound,
+    p imgsearch_internal.page_request, INOUT plan imgsearch_internal.walk_plan, OUT answer imgsearch_internal.page
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    wanted CONSTANT integer := p.k + p.skip;
+    wider  integer := plan.ef;
+    walked record;
+    page   imgsearch_internal.page;
+BEGIN
+    WHILE wider IS NOT NULL LOOP
+        plan.ef := wider;
+        walked := imgsearch_internal.walk_products(ctx, made, asked, plan);
+        page := walked.answer;
+        IF walked.farthest > page.distances[wanted] OR walked.farthest > p.max_distance THEN
+            page.strategy := 'hnsw'; page.more := true; page.ranked := page.pictures;
+            page.matches := least(page.matches, ctx.page_end);
+            plan.reason := NULL;
+            answer := imgsearch_internal.cut(page, p);
+            RETURN;
+        END IF;
+        ctx.page_end := walked.before + wanted;
+        wider := CASE WHEN plan.reason IS NULL THEN imgsearch_internal.widen_ef(ctx, plan.ef, page.matches, plan.bits_ms) END;
+        plan.reason := 'tried';
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.hnsw_products IS 'The page of products by a walk along the graph; null where it cannot be believed.';
