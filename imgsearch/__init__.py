@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         VectorError,
     )
     from imgsearch.ingest.attachment import Attachment, attach, attachments, backfill, detach, repair
+    from imgsearch.ingest.changes import Changed, change
     from imgsearch.ingest.upload import Added, Forgotten, Inspected, add, forget, inspected, remove, sweep_store
     from imgsearch.query import ImageId, Query, Resolved, resolve
     from imgsearch.retrieval.by_filters import search
@@ -70,6 +71,7 @@ _HOMES = {
     "Busy": "errors",
     "CalibrationError": "errors",
     "CatalogueError": "errors",
+    "Changed": "ingest.changes",
     "DatabaseError": "errors",
     "DatabaseRights": "errors",
     "DatabaseUnreachable": "errors",
@@ -114,6 +116,7 @@ _HOMES = {
     "attach": "ingest.attachment",
     "attachments": "ingest.attachment",
     "backfill": "ingest.attachment",
+    "change": "ingest.changes",
     "detach": "ingest.attachment",
     "explain": "retrieval.explain",
     "forget": "ingest.upload",
@@ -134,6 +137,7 @@ __all__ = [
     "Busy",
     "CalibrationError",
     "CatalogueError",
+    "Changed",
     "DatabaseError",
     "DatabaseRights",
     "DatabaseUnreachable",
@@ -178,6 +182,7 @@ __all__ = [
     "attach",
     "attachments",
     "backfill",
+    "change",
     "detach",
     "explain",
     "forget",

@@ -40,7 +40,8 @@ def answering(settings: Settings, space: Space) -> Iterator[list[Entry]]:
                 for one in cache.claim(connection, space.space_id, 16):
                     asked.append(one)
                     [vector] = FakeEncoder().embed_texts([one.query or one.key.hex()])
-                    cache.answer(connection, space.space_id, one, vector)
+                    [tokens] = FakeEncoder().count_tokens([one.query or ""])
+                    cache.answer(connection, space.space_id, one, vector, tokens=tokens)
 
     thread = threading.Thread(target=work, name="answering")
     thread.start()

@@ -24,7 +24,7 @@ Vectors = NDArray[np.float64]
 
 
 def drawn() -> Vectors:
-    """300 vectors in clusters, the first the query's own with three near copies; of length one, as the database holds them."""
+    """300 vectors in clusters, the first with three near copies; of length one, as the database holds them."""
     dice = np.random.default_rng(3)
     centres = dice.normal(size=(12, 48))
     found = centres[np.arange(300) % 12] + 0.7 * dice.normal(size=(300, 48))

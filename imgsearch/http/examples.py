@@ -24,7 +24,8 @@ _PAGE: Json = {
     "matching_images": 1204,
     "more": True,
     "took_ms": _TOOK,
-    "resolved": {"kind": "text", "source": "memory"},
+    "resolved": {"kind": "text", "source": "memory", "truncated": None},
+    "doubtful": False,
     "after": _CURSOR,
     "thumbnails_expire_at": "2026-01-31T14:00:00Z",
     "rows": [
@@ -74,7 +75,7 @@ REQUESTS: dict[str, Json] = {
 }
 RESPONSES: dict[str, Json] = {
     "search_images": _PAGE,
-    "search_images_by_upload": {**_PAGE, "resolved": {"kind": "picture", "source": "worker"}},
+    "search_images_by_upload": {**_PAGE, "resolved": {"kind": "picture", "source": "worker", "truncated": None}},
     "list_choices": {"different": 1, "values": [{**_COUNT, "value": "adidas"}]},
     "embed": _VECTOR,
     "embed_upload": _VECTOR,

@@ -99,6 +99,7 @@ class Question(Sent):
 
     kind: Literal["text", "picture", "image", "vector"]
     source: Literal["memory", "database", "worker", "image", "given"]
+    truncated: Annotated[str | None, Field(description="What to tell people where not the whole text was read.")]
 
 
 class Page(Sent):
@@ -117,6 +118,9 @@ class Page(Sent):
     more: Annotated[bool, Field(description="Whether more than `matches` may match.")]
     took_ms: Took
     resolved: Question
+    doubtful: Annotated[
+        bool, Field(description="Whether every row is likelier not to fit than to fit; false where nobody can tell.")
+    ]
     after: Annotated[Cursor | None, Field(description="Send it as `after` for the next page; null behind the last.")]
     thumbnails_expire_at: Annotated[
         datetime, Field(description="Until then the addresses of thumbnails work; then ask again.")

@@ -168,7 +168,8 @@ def page(
         took_ms=responses.Took(
             resolve=round(found.resolve_ms, 3), sql=round(hits.took_ms, 3), facets=round(facets_ms, 3)
         ),
-        resolved=responses.Question(kind=resolved.kind, source=resolved.source),
+        resolved=responses.Question(kind=resolved.kind, source=resolved.source, truncated=resolved.truncated),
+        doubtful=hits.doubtful,
         after=ids.shown_after(hits.after),
         thumbnails_expire_at=links.expires_at(state),
         rows=rows,

@@ -45,6 +45,15 @@ class Cached:
     embedding: str | None
     error_code: str | None
     error: str | None
+    tokens: int | None = None
+    tokens_read: int | None = None
+
+    @property
+    def truncated(self) -> str | None:
+        """What to say where the model did not read the whole text."""
+        if self.tokens is None or self.tokens_read is None:
+            return None
+        return f"Only the first {self.tokens_read} of {self.tokens} tokens of the text were read."
 
 
 PUNCTUATION = str.maketrans("", "", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
@@ -112,8 +121,13 @@ def answer(
     *,
     error_code: str | None = None,
     error: str | None = None,
+    tokens: tuple[int, int] | None = None,
 ) -> None:
-    """Write the vector of a question, or why there is none, for every tenant that waits for it, and wake them."""
+    """Write the vector of a question, or why there is none, for every tenant that waits for it, and wake them.
+
+    `tokens`: how many the text has, and how many of them the model read.
+    """
+    cut = tokens is not None and tokens[1] < tokens[0]
     values = {
         "space_id": space_id,
         "kind": entry.kind,
@@ -121,5 +135,7 @@ def answer(
         "embedding": None if embedding is None else vector_literal(embedding),
         "error_code": error_code,
         "error": error,
+        "tokens": tokens[0] if tokens and cut else None,
+        "tokens_read": tokens[1] if tokens and cut else None,
     }
     sql.run(connection, "query_cache", "answer", values)

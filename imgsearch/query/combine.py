@@ -60,6 +60,7 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
         rejected=_rejected(examples),
         words=" ".join(one.words for one, weight in examples if one.words and weight > 0) or None,
         key=_key(examples),
+        truncated=next((one.truncated for one, _ in examples if one.truncated), None),
     )
 
 

@@ -23,7 +23,7 @@ class Resolved:
 
     image_id: the image here that it is the vector of. rejected: images that were "not this"; a search leaves them out.
     words: the text it was made of. key: what tells the question from others, where its vector alone may differ in the
-    last bits from one time to the next.
+    last bits from one time to the next. truncated: what to tell people where the model did not read the whole text.
     """
 
     vector: str
@@ -35,6 +35,7 @@ class Resolved:
     rejected: tuple[int, ...] = ()
     words: str | None = None
     key: str | None = None
+    truncated: str | None = None
 
 
 Thing = str | bytes | Path | ImageId | Sequence[float] | Resolved

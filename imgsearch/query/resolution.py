@@ -47,7 +47,7 @@ class Question:
     words: str | None = None  # of a text, as it was asked
 
 
-_memory: OrderedDict[Key, tuple[int, str]] = OrderedDict()
+_memory: OrderedDict[Key, tuple[int, str, str | None]] = OrderedDict()
 _memory_lock = Lock()
 
 
@@ -116,10 +116,10 @@ def ask(question: Question, timeout: float = 10, notify: Callable[[], Any] | Non
     found = _wait(question, timeout, notify)
     if found.embedding is None:
         raise _refusal(question.entry, found)
-    _remember(question.key, found.space_id, found.embedding)
+    _remember(question.key, found.space_id, found.embedding, found.truncated)
     resolved = _resolved(found.space_id, found.embedding, "worker", question.entry.kind, question.began)
     key = cache.canonical(question.words) if question.words is not None else question.entry.key.hex()
-    return replace(resolved, words=question.words, key=key)
+    return replace(resolved, words=question.words, key=key, truncated=found.truncated)
 
 
 def _key(query: str | bytes | Path) -> str:
@@ -167,23 +167,24 @@ def _known(lent: psycopg.Connection[Any], asked: Entry, tenant: str, began: floa
     # Only the database knows as whom this connection asks; with the answer it says so. It is `tenant`, or nobody.
     with _memory_lock:
         remembered = {one: kept for one in (tenant, "") if (kept := _memory.get((*about, one)))}
-    found = cache.look_up(lent, asked, {one: space_id for one, (space_id, _) in remembered.items()})
+    found = cache.look_up(lent, asked, {one: kept[0] for one, kept in remembered.items()})
     if found is None:
         raise NoSpace
     key: Key = (*about, found.tenant)
     kept = remembered.get(found.tenant)
     if kept and kept[0] == found.space_id:
         _remember(key, *kept)
-        return _resolved(found.space_id, kept[1], "memory", asked.kind, began)
+        return replace(_resolved(found.space_id, kept[1], "memory", asked.kind, began), truncated=kept[2])
     if found.embedding is None:
         return Question(asked, key, lent.info.password, began)
-    _remember(key, found.space_id, found.embedding)
-    return _resolved(found.space_id, found.embedding, "database", asked.kind, began)
+    _remember(key, found.space_id, found.embedding, found.truncated)
+    here = _resolved(found.space_id, found.embedding, "database", asked.kind, began)
+    return replace(here, truncated=found.truncated)
 
 
-def _remember(key: Key, space_id: int, vector: str) -> None:
+def _remember(key: Key, space_id: int, vector: str, truncated: str | None) -> None:
     with _memory_lock:
-        _memory[key] = (space_id, vector)
+        _memory[key] = (space_id, vector, truncated)
         _memory.move_to_end(key)
         while len(_memory) > REMEMBERED:
             _memory.popitem(last=False)

@@ -66,6 +66,7 @@ def search(
         more=first["more"],
         took_ms=took_ms,
         sql=sql.statements("search")["search"],
+        truncated=resolved.truncated,
     )
 
 

@@ -44,7 +44,8 @@ class Hits(list[Hit]):
     `strategy` says which arm found it: hnsw, bits or exact. `complete` is False only where the page is short because
     of `max_distance` and the search cannot rule out that one more picture lies within it. `matches` products (or
     images) match the filters, `matching_images` images; where `more` is True there are more than that. `took_ms` is the
-    statement alone, `sql` its text.
+    statement alone, `sql` its text. `truncated` tells people where the model did not
+    read the whole text.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Hits(list[Hit]):
         more: bool = False,
         took_ms: float = 0.0,
         sql: str = "",
+        truncated: str | None = None,
     ) -> None:
         super().__init__(hits)
         self.strategy: Strategy = strategy
@@ -67,6 +69,7 @@ class Hits(list[Hit]):
         self.more = more
         self.took_ms = took_ms
         self.sql = sql
+        self.truncated = truncated
 
     @property
     def doubtful(self) -> bool:

@@ -121,7 +121,7 @@ def test_pictures_go_in_become_searchable_and_go_out(
     asked = {"picture": (io.BytesIO(jpeg(colours["green"], 64)), "q.jpg"), "request": json.dumps({"k": 2})}
     found = anyone.post("/v1/search/upload", data=asked).get_json()
     assert found["rows"][0]["product_id"] == "green"
-    assert found["resolved"] == {"kind": "picture", "source": "worker"}
+    assert found["resolved"] == {"kind": "picture", "source": "worker", "truncated": None}
 
     shown = anyone.get(found["rows"][0]["thumbnail"])
     assert (shown.status_code, shown.content_type) == (200, "image/webp")

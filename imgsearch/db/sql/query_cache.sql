@@ -1,7 +1,7 @@
 -- name: look_up
 -- The searched space, who asks, and the vector of a question already answered in it. `known` names the spaces of vectors
 -- the caller still has in memory, by tenant: then only the space is worth sending.
-SELECT s.space_id, s.dimension, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket,
+SELECT s.space_id, s.dimension, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket, q.tokens, q.tokens_read,
        CASE WHEN s.space_id = (%(known)s::jsonb ->> a.tenant)::integer THEN NULL ELSE q.embedding::text END AS embedding
 FROM imgsearch.space s
 CROSS JOIN (SELECT coalesce(current_setting('imgsearch.tenant', true), '') AS tenant) a  -- written out: inlining current_tenant() costs 0.07 ms
@@ -34,7 +34,7 @@ RETURNING q.kind, q.key, q.query, q.picture
 WITH answered AS (
     UPDATE imgsearch.query_vector
     SET embedding = %(embedding)s::halfvec, error_code = %(error_code)s, error = %(error)s, answered_at = now(),
-        query = NULL, picture = NULL, claimed = NULL
+        query = NULL, picture = NULL, claimed = NULL, tokens = %(tokens)s, tokens_read = %(tokens_read)s
     WHERE space_id = %(space_id)s AND kind = %(kind)s AND key = %(key)s AND answered_at IS NULL
       AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
     RETURNING ticket

@@ -56,6 +56,10 @@ class FakeEncoder:
         rows = [np.random.default_rng(seed).normal(size=self.dimension) for seed in seeds]
         return _unit(np.asarray(rows, dtype=np.float32).reshape(len(texts), self.dimension))
 
+    def count_tokens(self, texts: Sequence[str]) -> list[tuple[int, int]]:
+        """Return how many words each text has, and that 64 of them are read, as by a SigLIP."""
+        return [(words := len(canonical(text).split()), min(words, 64)) for text in texts]
+
     def describe(self, *, with_mean: bool = True) -> Description:
         """Describe the stand-in as a space knows it."""
         return Description(

@@ -24,7 +24,7 @@ COMMENT ON FUNCTION imgsearch_internal.active_space() IS 'The space that is sear
 -- that does not iterate returns short pages without a word.
 CREATE OR REPLACE FUNCTION imgsearch.vec(query text) RETURNS halfvec LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
-    found  @extschema:vector@.halfvec;
+    found  record;
     wanted text := imgsearch_internal.canonical(query);
 BEGIN
     IF wanted = '' THEN
@@ -33,14 +33,17 @@ BEGIN
     IF coalesce(current_setting('hnsw.iterative_scan', true), 'off') = 'off' THEN
         PERFORM set_config('hnsw.iterative_scan', 'strict_order', true);
     END IF;
-    SELECT q.embedding INTO found FROM imgsearch.query_vector q
+    SELECT q.embedding, q.tokens, q.tokens_read INTO found FROM imgsearch.query_vector q
     WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = imgsearch_internal.active_space()
       AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
-    IF found IS NULL THEN
+    IF found.embedding IS NULL THEN
         RAISE EXCEPTION 'imgsearch: no embedding is cached for the text "%"', left(query, 200)
             USING HINT = format('CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
     END IF;
-    RETURN found;
+    IF found.tokens IS NOT NULL THEN
+        RAISE NOTICE 'imgsearch: only the first % of % tokens of the text were read', found.tokens_read, found.tokens;
+    END IF;
+    RETURN found.embedding;
 END $$;
 COMMENT ON FUNCTION imgsearch.vec(text) IS 'The vector of a text. ORDER BY embedding <=> imgsearch.vec(''red canvas shoe''). A text that is not cached is an error that says what to CALL.';
 
@@ -108,7 +111,7 @@ BEGIN
     asked_key := imgsearch_internal.enqueue_query(query);
     COMMIT;  -- the worker sees the question only now
     LOOP
-        SELECT q.answered_at, q.embedding, q.error INTO answer FROM imgsearch.query_vector q
+        SELECT q.answered_at, q.embedding, q.error, q.tokens, q.tokens_read INTO answer FROM imgsearch.query_vector q
         WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = imgsearch_internal.active_space()
           AND q.kind = 'text' AND q.key = asked_key;
         EXIT WHEN answer.answered_at IS NOT NULL;
@@ -121,6 +124,8 @@ BEGIN
     END LOOP;
     IF answer.embedding IS NULL THEN
         RAISE EXCEPTION 'imgsearch: "%" could not be embedded: %', left(query, 200), answer.error USING ERRCODE = 'IM006';
+    ELSIF answer.tokens IS NOT NULL THEN
+        RAISE NOTICE 'imgsearch: only the first % of % tokens of the text were read', answer.tokens_read, answer.tokens;
     END IF;
 END $$;
 COMMENT ON PROCEDURE imgsearch.embed(text, double precision) IS 'Has a worker embed a text that is not cached: CALL imgsearch.embed(''red canvas shoe''); afterwards imgsearch.vec() knows it. Needs autocommit (no BEGIN around it).';

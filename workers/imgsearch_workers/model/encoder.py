@@ -72,12 +72,24 @@ class SharedEncoder:
         with self._lock:
             return self._encoder.embed_texts(texts)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[tuple[int, int]]:
+        return count_tokens(self._encoder, texts)
+
     def describe(self, *, with_mean: bool = True) -> Description:
         with self._lock:
             return self._encoder.describe(with_mean=with_mean)
 
     def free_memory(self) -> None:
         self._encoder.free_memory()
+
+
+def count_tokens(encoder: Encoder, texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Return (tokens, tokens that are read) of each text; nothing where an encoder of your own cannot tell.
+
+    An encoder that reads no more than so many tokens has a method of this name.
+    """
+    counted: list[tuple[int, int]] = getattr(encoder, "count_tokens", lambda _: [])(texts)
+    return counted
 
 
 def load(settings: Settings, model: str, *, with_texts: bool) -> Encoder:

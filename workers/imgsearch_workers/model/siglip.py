@@ -125,6 +125,10 @@ class SiglipEncoder:
             # Input ids alone: SigLIP attends to its padding, and a mask would hide it.
             return _unit(self._text(input_ids=tokens).pooler_output)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[tuple[int, int]]:
+        """Return how many tokens each text has, and how many of them the text tower reads."""
+        return self._tokenize.count(list(texts)) if self._tokenize else []
+
     def describe(self, *, with_mean: bool = True) -> Description:
         """Describe the model as a space knows it; a worker that joins a space needs no mean and saves 32 pictures."""
         picture, text = self._probe()

@@ -41,6 +41,11 @@ class Tokenizer:
         if inner.vocab_size > (known := stated.get("vocab_size", 32000)):
             checkpoint.refuse(f"has {inner.vocab_size} tokens for a vocabulary of {known}; save the right tokenizer")
 
+    def count(self, texts: list[str]) -> list[tuple[int, int]]:
+        """Return how many tokens each text has, and how many of them are read."""
+        whole = self._inner([canonicalize(text) for text in texts])["input_ids"]
+        return [(len(ids), min(len(ids), self._length)) for ids in whole]
+
     def __call__(self, texts: list[str]) -> NDArray[np.int64]:
         """Return the token ids of texts, canonicalised first: (B, length) int64."""
         how = {"padding": "max_length", "truncation": True, "max_length": self._length, "return_tensors": "np"}

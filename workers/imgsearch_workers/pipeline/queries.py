@@ -13,7 +13,7 @@ from imgsearch.query import cache
 from imgsearch.query.cache import Entry
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model.device_errors import is_sticky
-from imgsearch_workers.model.encoder import Encoder, Pixels
+from imgsearch_workers.model.encoder import Encoder, Pixels, count_tokens
 from imgsearch_workers.model.probe import TEXT as PROBE
 from imgsearch_workers.pipeline.batch import Batch, DeviceLost
 from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
@@ -63,14 +63,16 @@ class QueryLoop(WorkLoop):
             return
         try:
             with self.watchdog.forward_pass():
-                vectors = self._encoder.embed_texts([q.query or "" for q in questions])
+                texts = [q.query or "" for q in questions]
+                vectors = self._encoder.embed_texts(texts)
+                counts = count_tokens(self._encoder, texts) or [None] * len(texts)
         except Exception as error:
             if is_sticky(error):
                 raise DeviceLost(str(error)) from error
             self._alone(connection, questions, error)
             return
-        for question, vector in zip(questions, vectors, strict=True):
-            cache.answer(connection, self.space_id, question, vector)
+        for question, vector, count in zip(questions, vectors, counts, strict=True):
+            cache.answer(connection, self.space_id, question, vector, tokens=count)
 
     def _prove(self) -> None:
         """Embed a fixed text, because somebody asks whether the model still answers."""

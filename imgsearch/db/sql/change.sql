@@ -1,0 +1,45 @@
+-- name: image
+-- What is stored beside pictures changes, the pictures do not: nothing is embedded again, and rows that are as asked
+-- already are not written. `named`: which columns are given; of attributes `merged` are set and `unset` go.
+-- Nothing is written where one of the pictures follows an attached table: its trigger would undo it.
+WITH hit AS (
+    SELECT i.image_id, i.product_id, i.attachment_id FROM imgsearch.image i
+    WHERE i.tenant_id = %(tenant_id)s
+      AND (%(product_id)s::text IS NULL OR i.product_id = %(product_id)s)
+      AND (%(position)s::integer IS NULL OR i.position = %(position)s)
+      AND (%(image_id)s::bigint IS NULL OR i.image_id = %(image_id)s)
+), given AS (
+    SELECT %(named)s::text[] AS named, %(category)s::text AS category, %(price)s::double precision AS price,
+           %(in_stock)s::boolean AS in_stock, %(merged)s::jsonb AS merged, %(unset)s::text[] AS unset
+), changed AS (
+    UPDATE imgsearch.image i
+    SET category = CASE WHEN 'category' = ANY (g.named) THEN g.category ELSE i.category END,
+        price = CASE WHEN 'price' = ANY (g.named) THEN g.price ELSE i.price END,
+        in_stock = CASE WHEN 'in_stock' = ANY (g.named) THEN g.in_stock ELSE i.in_stock END,
+        attributes = (i.attributes || g.merged) - g.unset
+    FROM given g, hit h
+    WHERE i.tenant_id = %(tenant_id)s AND i.image_id = h.image_id
+      AND NOT EXISTS (SELECT 1 FROM hit o WHERE o.attachment_id IS NOT NULL)
+      AND ('category' = ANY (g.named) AND i.category IS DISTINCT FROM g.category
+           OR 'price' = ANY (g.named) AND i.price IS DISTINCT FROM g.price
+           OR 'in_stock' = ANY (g.named) AND i.in_stock IS DISTINCT FROM g.in_stock
+           OR (i.attributes || g.merged) - g.unset <> i.attributes)
+    RETURNING i.image_id, octet_length(i.attributes::text) AS size
+)
+SELECT h.image_id, h.product_id, c.image_id IS NOT NULL AS changed, coalesce(c.size, 0) AS size,
+       h.attachment_id IS NOT NULL AS follows
+FROM hit h LEFT JOIN changed c USING (image_id) ORDER BY h.image_id
+
+-- name: words
+-- What a product that has pictures is called; the columns not `named` stay. No row where it is called that already.
+INSERT INTO imgsearch.product AS p (tenant_id, product_id, title, words, codes)
+SELECT %(tenant_id)s, %(product_id)s, %(title)s::text, %(words)s::text, coalesce(%(codes)s::text[], ARRAY[]::text[])
+WHERE EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = %(tenant_id)s AND i.product_id = %(product_id)s)
+ON CONFLICT (tenant_id, product_id) DO UPDATE
+    SET title = CASE WHEN 'title' = ANY (%(named)s::text[]) THEN EXCLUDED.title ELSE p.title END,
+        words = CASE WHEN 'words' = ANY (%(named)s::text[]) THEN EXCLUDED.words ELSE p.words END,
+        codes = CASE WHEN 'codes' = ANY (%(named)s::text[]) THEN EXCLUDED.codes ELSE p.codes END
+    WHERE 'title' = ANY (%(named)s::text[]) AND p.title IS DISTINCT FROM EXCLUDED.title
+       OR 'words' = ANY (%(named)s::text[]) AND p.words IS DISTINCT FROM EXCLUDED.words
+       OR 'codes' = ANY (%(named)s::text[]) AND p.codes IS DISTINCT FROM EXCLUDED.codes
+RETURNING product_id

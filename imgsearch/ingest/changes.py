@@ -1,0 +1,115 @@
+"""Change what is stored beside pictures, without the pictures: nothing is embedded again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
+
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import Connectable, driver
+from imgsearch.errors import UsageError
+from imgsearch.ingest.upload import checked_price
+
+
+class Changes(TypedDict, total=False):
+    """What `change()` changes: what is not named stays, None empties it.
+
+    attributes are merged: a name with a value is set, one with None goes, the others stay. title, words and codes are
+    the product's, so they need a product_id.
+    """
+
+    category: str | None
+    price: float | None
+    in_stock: bool
+    attributes: Mapping[str, Any]
+    title: str | None
+    words: str | None
+    codes: Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """The images that were meant, and which of them (or whether the product's words) were not so already.
+
+    largest: bytes of the longest attributes that were written, as JSON.
+    """
+
+    images: tuple[int, ...]
+    changed: tuple[int, ...]
+    words: bool = False
+    largest: int = 0
+
+
+_OF_IMAGES = frozenset({"category", "price", "in_stock", "attributes"})
+_OF_PRODUCTS = frozenset({"title", "words", "codes"})
+
+
+def change(
+    connection: Connectable,
+    *,
+    tenant: str = "default",
+    product_id: str | int | None = None,
+    position: int | None = None,
+    image_id: int | None = None,
+    **changes: Unpack[Changes],
+) -> Changed:
+    """Change the filters of a product's images, of one of them, or a product's words, in the caller's transaction.
+
+    Rows that are as asked already are not written. An answer without images: there is no such image.
+    Raises UsageError for nothing to change, for no images named, and for images that follow an attached table.
+    """
+    given = dict(changes)
+    if unknown := set(given) - _OF_IMAGES - _OF_PRODUCTS:
+        raise UsageError(f"There is no {sorted(unknown)[0]!r} to change; see imgsearch.ingest.changes.Changes.")
+    if not given:
+        raise UsageError("Say what to change, for example price=19.99 or in_stock=False.")
+    if product_id is None and image_id is None:
+        raise UsageError("Say which images to change: a product_id or an image_id.")
+    if _OF_PRODUCTS & set(given) and (product_id is None or position is not None or image_id is not None):
+        raise UsageError("title, words and codes are a product's: change them by its product_id alone.")
+    if given.get("in_stock", True) is None:
+        raise UsageError("in_stock is True or False.")
+    which = {"tenant_id": tenant, "product_id": None if product_id is None else str(product_id)}
+    rows = sql.rows(driver(connection), "change", "image", _values(given) | which | _of(position, image_id))
+    if any(row["follows"] for row in rows):
+        raise UsageError("These images follow an attached table; change its rows, and they follow.")
+    named = False
+    if rows and _OF_PRODUCTS & set(given):
+        words = {name: given.get(name) for name in _OF_PRODUCTS}
+        codes = None if words["codes"] is None else [str(one) for one in _listed(words["codes"])]
+        values = {**words, **which, "codes": codes, "named": sorted(given)}
+        named = sql.run(driver(connection), "change", "words", values).fetchone() is not None
+    return Changed(
+        images=tuple(row["image_id"] for row in rows),
+        changed=tuple(row["image_id"] for row in rows if row["changed"]),
+        words=named,
+        largest=max((row["size"] for row in rows), default=0),
+    )
+
+
+def _values(given: Mapping[str, Any]) -> dict[str, Any]:
+    attributes: Mapping[str, Any] = given.get("attributes") or {}
+    try:
+        merged = json.dumps({name: value for name, value in attributes.items() if value is not None}, default=str)
+    except AttributeError as error:
+        raise UsageError("attributes is a mapping of names to values; None takes a name away.") from error
+    return {
+        "named": sorted(given),
+        "category": given.get("category"),
+        "price": checked_price(given.get("price")),
+        "in_stock": given.get("in_stock"),
+        "merged": merged,
+        "unset": [name for name, value in attributes.items() if value is None],
+    }
+
+
+def _of(position: int | None, image_id: int | None) -> dict[str, Any]:
+    return {"position": position, "image_id": image_id}
+
+
+def _listed(codes: object) -> Sequence[Any]:
+    if isinstance(codes, str) or not isinstance(codes, Sequence):
+        raise UsageError('codes is a list of texts, for example ["4006381333931"].')
+    return codes
