@@ -5,6 +5,9 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from imgsearch.errors import QueryError
+from imgsearch.query import ImageId
+from imgsearch.retrieval import explain, search
 from tests.words import Connection, put
 
 TITLES = {
@@ -70,10 +73,14 @@ def test_pages_are_full_and_repeat_nothing_while_others_write(connection: Connec
 
 
 def test_a_page_per_picture_has_every_picture_of_what_fits(shop: Connection) -> None:
-    shop.execute("INSERT INTO imgsearch.image (tenant_id, product_id, position, uri) VALUES ('acme', 'p1', 1, 'store:y')")
+    shop.execute(
+        "INSERT INTO imgsearch.image (tenant_id, product_id, position, uri) VALUES ('acme', 'p1', 1, 'store:y')"
+    )
     assert [p for p, _ in asked(shop, "samba")] == ["p1"]
     assert [p for p, _ in asked(shop, "samba", per="image")] == ["p1", "p1"]
-    row = shop.execute("SELECT pictures, others FROM imgsearch.search('samba', tenant => 'acme', look_weight => 0)").fetchone()
+    row = shop.execute(
+        "SELECT pictures, others FROM imgsearch.search('samba', tenant => 'acme', look_weight => 0)"
+    ).fetchone()
     assert row is not None
     assert row[0] == 2
     assert len(row[1]) == 1
@@ -106,4 +113,26 @@ def test_behind_the_wall_words_find_the_same(shop: Connection) -> None:
         rows = shop.execute("SELECT product_id FROM imgsearch.search('addidas samba', look_weight => 0)").fetchall()
         assert rows == [("p1",), ("p2",)]
         assert asked(shop, "zebra") == []
-        assert shop.execute("SELECT * FROM imgsearch.search('samba', tenant => 'other', look_weight => 0)").fetchall() == []
+        assert (
+            shop.execute("SELECT * FROM imgsearch.search('samba', tenant => 'other', look_weight => 0)").fetchall()
+            == []
+        )
+
+
+def test_python_asks_nobody_for_words_alone(shop: Connection) -> None:
+    hits = search(shop, "addidas samba", tenant="acme", look_weight=0, timeout=0)
+    assert [(hit.product_id, hit.title) for hit in hits] == [
+        ("p1", "Adidas Samba black 44"),
+        ("p2", "Adidas Gazelle red"),
+    ]
+    assert (hits.strategy, hits.matches, hits.more, hits.complete) == ("words", 2, False, True)
+    assert [hit.product_id for hit in search(shop, b"", words="gazelle", look_weight=0, tenant="acme")] == ["p2"]
+    assert hits[0].after is not None
+    assert [
+        hit.product_id for hit in search(shop, "addidas samba", tenant="acme", look_weight=0, after=hits[0].after)
+    ] == ["p2"]
+    with pytest.raises(QueryError, match="no words"):
+        search(shop, ImageId(1), look_weight=0)
+    with pytest.raises(QueryError):
+        search(shop, "x" * 2001, look_weight=0)
+    assert "words" in explain(shop, "samba", tenant="acme", look_weight=0)[0]

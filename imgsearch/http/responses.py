@@ -105,7 +105,7 @@ class Question(Sent):
 class Page(Sent):
     """The products (or images) that match, the best first. `complete` is false only where max_distance cut the page."""
 
-    strategy: Literal["hnsw", "bits", "exact"]
+    strategy: Literal["hnsw", "bits", "exact", "words"]
     complete: bool
     matches: Annotated[
         int,
