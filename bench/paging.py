@@ -141,11 +141,13 @@ def cost(paged: Sequence[Paged]) -> dict[str, float]:
 def run(data: Dataset, url: str, given: argparse.Namespace) -> dict[str, Any]:
     """Page all shops beside the writer."""
     context = multiprocessing.get_context("spawn")
-    stop, answers = context.Event(), context.SimpleQueue()
-    writer = context.Process(target=write, args=(url, given.rate, stop, answers))
+    begun, stop, answers = context.Event(), context.Event(), context.SimpleQueue()
+    writer = context.Process(target=write, args=(url, given.rate, begun, stop, answers))
     writer.start()
     paged = []
     try:
+        if not begun.wait(60):
+            raise SystemExit("The writer did not begin within a minute.")
         with psycopg.connect(url, autocommit=True) as connection:
             register(connection)
             for number in range(given.shops):

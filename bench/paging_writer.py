@@ -68,7 +68,7 @@ class Writer:
         return {row[2]}
 
 
-def write(url: str, rate: int, stop: Any, answers: Any) -> None:
+def write(url: str, rate: int, begun: Any, stop: Any, answers: Any) -> None:
     """Write `rate` times a second until `stop` is set; answer with what was written, and (when, what) was touched."""
     touched, done, pace = list[tuple[float, str]](), Counter[str](), Pace(rate)
     with psycopg.connect(url, autocommit=True) as connection:
@@ -78,6 +78,7 @@ def write(url: str, rate: int, stop: Any, answers: Any) -> None:
             kind = str(writer.rng.choice(_KINDS, p=_ODDS))
             touched += [(time.monotonic(), product) for product in writer.write(kind)]
             done[kind] += 1
+            begun.set()
             pace.wait()
     answers.put({"touched": touched, **done})
 
