@@ -141,7 +141,7 @@ def cost(paged: Sequence[Paged]) -> dict[str, float]:
 def run(data: Dataset, url: str, given: argparse.Namespace) -> dict[str, Any]:
     """Page all shops beside the writer."""
     context = multiprocessing.get_context("spawn")
-    begun, stop, answers = context.Event(), context.Event(), context.SimpleQueue()
+    begun, stop, answers = context.Event(), context.Event(), context.Queue()
     writer = context.Process(target=write, args=(url, given.rate, begun, stop, answers))
     writer.start()
     paged = []
@@ -159,7 +159,7 @@ def run(data: Dataset, url: str, given: argparse.Namespace) -> dict[str, Any]:
                     )
     finally:
         stop.set()
-        written = answers.get()
+        written = answers.get(timeout=60)
         writer.join()
     writes = written.pop("touched")
     return {"rows": data.rows, "k": given.k, "written": written} | summary(paged, writes)
