@@ -13,12 +13,12 @@ from imgsearch.query import Query, Resolved
 from imgsearch.retrieval import filters as filtering
 from imgsearch.retrieval import ranking as ranked
 from imgsearch.retrieval.filters import FilterArguments, Filters
-from imgsearch.retrieval.hits import Hit, Hits
+from imgsearch.retrieval.hits import Hit, Hits, place_of
 from imgsearch.retrieval.ranking import Ranking, RankingArguments
 
 _HIT = (
     "image_id", "product_id", "tenant_id", "category", "price", "in_stock", "attributes", "distance", "sha256",
-    "match", "pictures", "after", "product_title",
+    "match", "pictures", "after",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def search(
     Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
     """
     wanted, order = split(filters, ranking, named)
-    resolved = asked(connection, query, wanted, order, timeout)
+    resolved = questions.resolve(connection, query, timeout=timeout, tenant=wanted.tenant)
     values = values_of(resolved, wanted, order, k=k, skip=skip, after=after, max_distance=max_distance)
     began = time.perf_counter()
     rows = sql.rows(driver(connection), "search", "search", values)
@@ -79,13 +79,6 @@ def split(
     return filtering.merged(filters, others), ranked.merged(ranking, own)
 
 
-def asked(connection: Connectable, query: Query, filters: Filters, ranking: Ranking, timeout: float) -> Resolved:
-    """Return the question as a vector, or as its words where looks count nothing: then no worker is asked."""
-    if ranking.look_weight == 0:
-        return questions.words_alone(query, ranking.words)
-    return questions.resolve(connection, query, timeout=timeout, tenant=filters.tenant)
-
-
 def values_of(
     resolved: Resolved,
     filters: Filters,
@@ -96,10 +89,14 @@ def values_of(
     after: str | None = None,
     max_distance: float | None = None,
 ) -> dict[str, Any]:
-    """Return what the statements of search.sql and explain.sql bind; what was rejected is left out."""
+    """Return what the statements of search.sql and explain.sql bind; what was rejected is left out.
+
+    Raises FilterError for an `after` that no page gave.
+    """
+    place_of(after)  # here, for the driver refuses some of what is no place in words of its own
     asked = {"kind": resolved.kind, "words": resolved.words, "key": resolved.key}
     return {
-        "vector": resolved.vector or None,
+        "vector": resolved.vector,
         "filters": filters.without_images(resolved.rejected).as_json(),
         "ranking": (ranking or Ranking()).as_json(),
         "question": json.dumps({name: value for name, value in asked.items() if value is not None}),

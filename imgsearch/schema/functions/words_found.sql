@@ -69,9 +69,10 @@ BEGIN
     END LOOP;
     RETURN QUERY
         SELECT x.tenant_id, x.product_id, x.image_id, x.place::integer, x.exact, x.whole AND a.missing = '{}' OR x.exact,
-               x.score = max(x.score) FILTER (WHERE x.n > most) OVER (), 1 - coalesce(x.score, a.total * 10)::double precision / greatest(1, a.total * 10)
-        FROM (SELECT h.*, rank() OVER (ORDER BY h.exact DESC, h.score DESC NULLS FIRST) AS place, row_number() OVER (ORDER BY h.exact DESC, h.score DESC NULLS FIRST, h.tenant_id, h.product_id) AS n
-              FROM (SELECT DISTINCT ON (h.tenant_id, h.product_id) h.* FROM unnest(hits) h ORDER BY h.tenant_id, h.product_id, h.exact DESC) h) x
+               x.score = x.beyond, 1 - coalesce(x.score, a.total * 10)::double precision / greatest(1, a.total * 10)
+        FROM (SELECT x.*, max(x.score) FILTER (WHERE x.n > most) OVER () AS beyond
+              FROM (SELECT h.*, rank() OVER (ORDER BY h.exact DESC, h.score DESC NULLS FIRST) AS place, row_number() OVER (ORDER BY h.exact DESC, h.score DESC NULLS FIRST, h.tenant_id, h.product_id) AS n
+                    FROM (SELECT DISTINCT ON (h.tenant_id, h.product_id) h.* FROM unnest(hits) h ORDER BY h.tenant_id, h.product_id, h.exact DESC) h) x) x
         WHERE x.n <= most ORDER BY x.n;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_ranked(imgsearch.filters, text, integer, integer) IS 'What words_found() returns, with the rights of whoever calls it.';

@@ -1,0 +1,148 @@
+"""Words and looks in one order: RRF as it is defined, and what of it a page shows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+
+from imgsearch import db
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.retrieval import search
+from imgsearch.spaces.space import ensure
+from tests.asking import DIMENSION, shop
+from tests.order_reference import rrf
+from tests.shop import database, fill
+from tests.words import found
+
+Connection = psycopg.Connection[Any]
+BRANDS = ("zimtstern", "korkenzieher", "adibas")
+THINGS = ("boot", "lamp", "scarf", "kettle")
+
+
+@pytest.fixture(scope="module")
+def stocked(servers: embedded.Servers, template: str) -> Iterator[Connection]:
+    chance = random.Random(3)
+    with database(servers, template) as settings, db.connect(settings, autocommit=True) as connection:
+        space = ensure(connection, FakeEncoder().describe())
+        fill(connection, space, shop(1200, seed=12))
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO imgsearch.product (tenant_id, product_id, title, codes) SELECT tenant_id, product_id, %s, %s"
+                " FROM imgsearch.image WHERE product_id = %s",
+                [
+                    (
+                        f"{BRANDS[n % 97 % 3] if n % 97 < 3 else 'plain'} {chance.choice(THINGS)} {n % 300}",
+                        [f"SKU-{n:05}"],
+                        f"p{n}",
+                    )
+                    for n in range(1200)
+                ],
+            )
+        connection.execute("SELECT imgsearch.refresh_vocabulary()")
+        connection.execute("ANALYZE")
+        connection.execute("SELECT imgsearch.refresh_sample()")
+        yield connection
+
+
+def a_query(seed: int) -> list[float]:
+    return np.random.default_rng(seed).normal(size=DIMENSION).tolist()
+
+
+def test_rrf_is_rrf() -> None:
+    """The check vector of the definition: [a, b, c] and [b, c, d]."""
+    sums = rrf([(1, {"a": 1, "b": 2, "c": 3}), (1, {"b": 1, "c": 2, "d": 3})])
+    assert {row: round(value, 6) for row, value in sums.items()} == {
+        "b": 0.032522,
+        "c": 0.032002,
+        "a": 0.016393,
+        "d": 0.015873,
+    }
+
+
+@pytest.mark.parametrize("weights", [{}, {"word_weight": 0.3}, {"look_weight": 0.2, "word_weight": 3}], ids=str)
+@pytest.mark.parametrize("per", ["product", "image"])
+def test_a_page_is_rrf_of_both_lists(stocked: Connection, per: str, weights: dict[str, float]) -> None:
+    query = a_query(1)
+    near = [hit.product_id for hit in search(stocked, query, tenant="acme", k=1000, word_weight=0)]
+    words = {row.product: row for row in found(stocked, "zimtstern 77")}
+    assert len(words) > 8 and not any(row.more or row.exact for row in words.values())
+    looks = {product: n for n, product in enumerate(near[:100], 1)}
+    lists = [(weights.get("look_weight", 1), looks)] if weights.get("look_weight", 1) else []
+    lists += [(weights.get("word_weight", 1) * (1 - row.lacks), {name: row.place}) for name, row in words.items()]
+    sums = rrf(lists)  # type: ignore[arg-type]
+    wanted = sorted(sums, key=lambda product: (-sums[product], near.index(product)))
+    page = search(stocked, query, tenant="acme", k=1000, words="zimtstern 77", per=per, **weights)  # type: ignore[arg-type]
+    assert [hit.product_id for hit in page][: len(wanted)] == wanted
+    rest = [product for product in near[100:] if product not in words]
+    assert [hit.product_id for hit in page][len(wanted) :] == rest, "then the nearest, less what words found"
+
+
+@pytest.mark.parametrize("per", ["product", "image"])
+def test_a_common_word_orders_what_is_near(stocked: Connection, per: str) -> None:
+    """Of 900 titles with `plain`, the list holds any hundred: the nearest hundred that have it share its rank."""
+    query = a_query(6)
+    near = [hit.product_id for hit in search(stocked, query, tenant="acme", k=100, word_weight=0)]
+    rows = found(stocked, "plain")
+    assert all(row.more for row in rows)
+    titled = {
+        product
+        for (product,) in stocked.execute("SELECT product_id FROM imgsearch.product WHERE title ~ '^plain'").fetchall()
+    }
+    sums = rrf([(1, {name: n for n, name in enumerate(near, 1)}), (1, dict.fromkeys(titled.intersection(near), 1))])
+    page = search(stocked, query, tenant="acme", k=100, words="plain", per=per)
+    assert [hit.product_id for hit in page] == sorted(sums, key=lambda name: (-sums[name], near.index(name)))
+    assert [name for name in near if name not in titled] == [h.product_id for h in page if h.product_id not in titled]
+
+
+@pytest.mark.parametrize("more", [{}, {"sort": "price"}, {"boost": {"in_stock": 0.2}}, {"diversity": 0.4}], ids=str)
+@pytest.mark.parametrize("per", ["product", "image"])
+def test_pages_with_words_neither_repeat_nor_lose(stocked: Connection, per: str, more: dict[str, Any]) -> None:
+    query, got, after = a_query(2), list[int](), None
+    stays = {hit.image_id for hit in search(stocked, query, tenant="acme", k=1000, per="image", word_weight=0)}
+    asked: dict[str, Any] = {"tenant": "acme", "words": "korkenzieher lamp", "per": per, **more}
+    while page := search(stocked, query, k=30, after=after, **asked):
+        got += [hit.image_id for hit in page]
+        after = page[-1].after
+        stocked.execute(
+            "UPDATE imgsearch.product SET title = 'korkenzieher lamp' WHERE product_id = %s", (f"p{len(got)}",)
+        )
+        stocked.execute("UPDATE imgsearch.product SET title = 'plain' WHERE product_id = %s", (f"p{3 * len(got)}",))
+    assert len(got) == len(set(got))
+    assert set(got) == stays
+
+
+def test_a_code_stands_first_however_far_it_looks(stocked: Connection) -> None:
+    query = a_query(3)
+    for more in ({}, {"boost": {"in_stock": 0.5}}, {"diversity": 0.9}, {"per": "image"}, {"cutoff": "auto"}):
+        page = search(stocked, query, tenant="acme", k=10, words="sku00640", **more)  # type: ignore[arg-type]
+        assert page[0].product_id == "p640", more
+    near = search(stocked, query, tenant="acme", k=10, word_weight=0)
+    bounded = search(stocked, query, tenant="acme", k=10, words="sku00640", max_distance=near[-1].distance)
+    assert "p640" not in {hit.product_id for hit in bounded}, "a distance that was asked for bounds all"
+
+
+def test_words_alone_are_what_words_find(stocked: Connection) -> None:
+    rows = found(stocked, "adibas scarf", most=500)
+    page = search(stocked, a_query(4), tenant="acme", k=1000, words="adibas scarf", look_weight=0)
+    assert {hit.product_id for hit in page} == {row.product for row in rows}
+    place = {row.product: row.place for row in rows}
+    assert [place[hit.product_id] for hit in page] == sorted(place.values())
+    got, after = list[str](), None
+    while part := search(stocked, a_query(4), tenant="acme", k=3, after=after, words="adibas scarf", look_weight=0):
+        got += [hit.product_id for hit in part]
+        after = part.after
+    assert got == [hit.product_id for hit in page]
+
+
+def test_words_that_nothing_has_leave_looks_alone(stocked: Connection) -> None:
+    plain = search(stocked, a_query(5), tenant="acme", k=10, word_weight=0)
+    page = search(stocked, a_query(5), tenant="acme", k=10, words="xyzzy")
+    assert list(page) == [*page] and [hit.image_id for hit in page] == [hit.image_id for hit in plain]
+    behind = search(stocked, a_query(5), tenant="acme", k=10, words="xyzzy", after=page.after)
+    assert len({hit.image_id for hit in [*page, *behind]}) == 20
