@@ -13,16 +13,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.cells import Cell, cells
 from bench.dataset import Dataset, dataset, folder_of
-from bench.methods import Answer, Sessions, Unsupported
+from bench.methods import Sessions, Unsupported
 from bench.product import SearchSql
-
-TRIES = 3
+from bench.timed import fastest
 
 
 @dataclass(frozen=True)
@@ -56,17 +54,6 @@ def compare(data: Dataset, old: SearchSql, new: SearchSql, cell: Cell, *, questi
     if not took[0]:
         return None
     return Pair(cell.name, statistics.median(took[0]), statistics.median(took[1]), len(took[0]), different)
-
-
-def fastest(both: Sequence[Callable[[], Answer]]) -> list[float]:
-    """Return the fastest of some tries of each in ms, taken in turn."""
-    best = [float("inf")] * len(both)
-    for _ in range(TRIES):
-        for number, run in enumerate(both):
-            began = time.perf_counter()
-            run()
-            best[number] = min(best[number], (time.perf_counter() - began) * 1000)
-    return best
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

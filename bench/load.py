@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -68,6 +69,7 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     before = json.loads(stamp.read_text()) if stamp.exists() else {}
     tables = _tables()
     if before == tables and not anew:
+        _undo_small_steps(url)
         schema.upgrade(load_settings({"DATABASE_URL": url}))  # functions follow the checkout
         return url
     stamp.unlink(missing_ok=True)
@@ -82,8 +84,30 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
 
 def _tables() -> dict[str, str]:
     """Return the digests of what makes the large tables: where one differs, they are loaded anew."""
-    made = {step.name: step.digest for step in source.steps()}
-    return made | {"space": sha256(source.function("space").encode()).hexdigest()}
+    baseline = source.steps()[0]
+    return {baseline.name: baseline.digest, "space": sha256(source.function("space").encode()).hexdigest()}
+
+
+def _undo_small_steps(url: str) -> None:
+    """Take away what steps behind the baseline made, where their text has changed since: upgrade() makes it again.
+
+    Only a checkout that is being worked on changes a step. What their tables held is gone.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        rows = connection.execute("SELECT step, digest FROM imgsearch.schema_version").fetchall()
+        applied: dict[str, str] = dict(rows)
+        for step in source.steps()[1:]:
+            if applied.get(step.name, step.digest) == step.digest:
+                continue
+            for name in re.findall(r"CREATE TABLE imgsearch\.(\w+)", step.text):
+                connection.execute(SQL("DROP TABLE IF EXISTS {} CASCADE").format(Identifier("imgsearch", name)))
+            for table, column in re.findall(r"ALTER TABLE imgsearch\.(\w+) ADD COLUMN (\w+)", step.text):
+                connection.execute(
+                    SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {} CASCADE").format(
+                        Identifier("imgsearch", table), Identifier(column)
+                    )
+                )
+            connection.execute("DELETE FROM imgsearch.schema_version WHERE step = %s", [step.name])
 
 
 def _empty(url: str) -> None:

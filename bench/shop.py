@@ -14,6 +14,7 @@ Numbers = NDArray[np.floating[Any]]
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
 TENANT_SHARES = (0.3, 0.1, 0.01, 0.001, 0.0001)
 SMALL_TENANTS = 100
+SHOPS = 600  # of bench.paging, where every product belongs to one of them
 COLOURS = ("black", "white", "red", "blue", "green", "grey", "pink", "brown", "yellow", "orange", "violet", "teal")
 # Where on the scale of styles each style lies: (name, from, share). The rest is "mixed".
 STYLES = (
@@ -51,9 +52,10 @@ class Goods:
 
 
 def tenant_names() -> list[str]:
-    """Return the tenants: general ones and specialists of each size, then many small ones."""
+    """Return the tenants: general ones and specialists of each size, then many small ones, then the shops."""
     kinds = [f"{kind}-{100 * share:g}" for kind in ("general", "special") for share in TENANT_SHARES]
-    return kinds + [f"small-{number:03}" for number in range(SMALL_TENANTS)]
+    small = [f"small-{number:03}" for number in range(SMALL_TENANTS)]
+    return kinds + small + [f"shop-{number:03}" for number in range(SHOPS)]
 
 
 def goods(made: World, count: int, seed: int, *, level: float = 0.0) -> tuple[Goods, Floats]:

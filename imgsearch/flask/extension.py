@@ -107,7 +107,10 @@ class ImageSearch:
         """
         page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
         tenant = named.get("tenant") or (filters.tenant if filters else None)
-        if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
+        weight = named.get("look_weight", ranking.look_weight if ranking else None)
+        if weight == 0:  # words alone: nobody is asked
+            pass
+        elif isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
             query = [
                 (self._resolved(cast("Thing", one[0]), tenant, timeout), one[1]) for one in cast("list[Any]", query)
             ]

@@ -7,8 +7,8 @@ import json
 from flask import Blueprint, Response, url_for
 from pydantic import BaseModel
 
-from imgsearch.errors import PictureError, UnknownImage
-from imgsearch.http import access, caps, counts, ids, reader, responses, service, values
+from imgsearch.errors import PictureError
+from imgsearch.http import access, counts, ids, reader, responses, service
 from imgsearch.http.problem import Problem
 from imgsearch.http.reader import NewPicture
 from imgsearch.http.search_request import SearchRequest
@@ -116,11 +116,11 @@ def _added(given: list[NewPicture]) -> Response:
 def show(image_id: str) -> Response:
     """Return one picture: its fields, its state, and why it failed if it did."""
     state, tenant = app_state(), access.me().tenant
-    number = _number(image_id)
+    number = ids.named(image_id)
     with state.session(tenant) as connection:
         rows = service.images(connection, [number], tenant)
     if not rows:
-        raise _unknown(image_id)
+        raise ids.not_found(image_id)
     return sent(service.image(state, rows[0]))
 
 
@@ -128,12 +128,12 @@ def show(image_id: str) -> Response:
 def remove(image_id: str) -> Response:
     """Delete one picture."""
     state, tenant = app_state(), access.me().tenant
-    number = _number(image_id)
+    number = ids.named(image_id)
     with state.session(tenant, writes=True) as connection:
         rows = service.images(connection, [number], tenant)
         gone = bool(rows) and upload.remove(connection, tenant=rows[0]["tenant_id"], image_id=number)
     if not gone:
-        raise _unknown(image_id)
+        raise ids.not_found(image_id)
     return Response(status=204)
 
 
@@ -157,14 +157,3 @@ def _inspect(images: list[NewPicture]) -> list[str | Inspected]:
         detail = f"{len(bad)} of {len(images)} pictures cannot be used, so none was added; see errors."
         raise Problem(422, "bad_pictures", detail, more={"errors": bad})
     return good
-
-
-def _number(image_id: str) -> int:
-    try:
-        return ids.taken(values.whole("image_id", image_id, 1, caps.LARGEST_ID))
-    except Problem as error:
-        raise _unknown(image_id) from error
-
-
-def _unknown(image_id: str) -> UnknownImage:
-    return UnknownImage(f"Image {image_id[:40]} not found; use an id that POST /v1/images returned.")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response, g, request
 from flask_cors import CORS
 
-from imgsearch.http import access, api, caps, health, openapi, problem, thumbnails
+from imgsearch.http import access, api, caps, catalogue, health, openapi, problem, thumbnails
 from imgsearch.http.state import app_state
 from imgsearch.settings import Settings
 
@@ -30,7 +30,7 @@ def make(settings: Settings, prefix: str) -> Blueprint:
     made = Blueprint(NAME, __name__)
     guard(made, failed)
     _share(made, settings.http_cors, prefix)
-    for part in (api, health, openapi, thumbnails):
+    for part in (api, catalogue, health, openapi, thumbnails):
         part.mount(made)
     return made
 
@@ -46,7 +46,9 @@ def before() -> Response | None:
     """Set the limits of the request's body, and check who asks."""
     g.imgsearch_request, g.imgsearch_began = secrets.token_hex(6), time.perf_counter()
     largest = app_state().settings.http_body
-    adds = request.endpoint in {f"{NAME}.v1_add", f"{NAME}.v1_add_upload"}  # a thousand images, with their fields
+    adds = request.endpoint in {
+        f"{NAME}.v1_{one}" for one in ("add", "add_upload", "many")
+    }  # a thousand images, with their fields
     fields = min(largest, caps.IMAGES_JSON_BYTES if adds else caps.JSON_BYTES)
     request.max_content_length = largest if request.mimetype == "multipart/form-data" else fields
     request.max_form_memory_size = fields
@@ -80,7 +82,7 @@ def _share(blueprint: Blueprint, origins: frozenset[str], prefix: str) -> None:
             blueprint,
             resources={rf"{re.escape(prefix)}/v1/.*": {}},
             origins=[re.compile(rf"{re.escape(origin)}\Z") for origin in sorted(origins)],
-            methods=["GET", "POST", "DELETE"],
+            methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Retry-After"],
             supports_credentials=False,

@@ -47,6 +47,18 @@ _PAGE: Json = {
         "attributes": {"colour": [{**_COUNT, "value": "red"}]},
     },
 }
+_IMAGE: Json = {
+    **_SHOE,
+    "position": 0,
+    "state": "ready",
+    "attempts": 1,
+    "error": None,
+    "incomplete": False,
+    "created_at": "2026-01-31T12:00:00Z",
+    "updated_at": "2026-01-31T12:00:00Z",
+    "thumbnail": None,
+    "thumbnail_expires_at": None,
+}
 _VECTOR: Json = {
     "vector": [0.6, -0.8],
     "dimension": 2,
@@ -72,6 +84,13 @@ REQUESTS: dict[str, Json] = {
     "embed": {"text": "red canvas shoe"},
     "add_images": {"images": [{**_FIELDS, "url": "https://shop.example/1.jpg"}]},
     "upload_images": {"images": [_FIELDS]},
+    "change_image": {"price": 34.9, "in_stock": False, "attributes": {"sale": True, "colour": None}},
+    "change_product": {"price": 34.9, "title": "Canvas shoe", "codes": ["4006381333931"]},
+    "bulk_images": [
+        {"action": "add", **_FIELDS, "url": "https://shop.example/1.jpg"},
+        {"action": "change", "product_id": "sku-2", "price": 34.9},
+        {"action": "delete", "product_id": "sku-3", "position": 1},
+    ],
 }
 RESPONSES: dict[str, Json] = {
     "search_images": _PAGE,
@@ -81,18 +100,15 @@ RESPONSES: dict[str, Json] = {
     "embed_upload": _VECTOR,
     "add_images": _ADDED,
     "upload_images": _ADDED,
-    "get_image": {
-        **_SHOE,
-        "position": 0,
-        "state": "ready",
-        "attempts": 1,
-        "error": None,
-        "incomplete": False,
-        "created_at": "2026-01-31T12:00:00Z",
-        "updated_at": "2026-01-31T12:00:00Z",
-        "thumbnail": None,
-        "thumbnail_expires_at": None,
-    },
+    "get_image": _IMAGE,
+    "change_image": _IMAGE,
+    "list_images": {"images": [_IMAGE], "after": "42"},
+    "change_product": {"product_id": "sku-1", "images": 3, "changed": 3, "words": True},
+    "bulk_images": [
+        {"line": 1, "outcome": "added", "image_ids": [42], "error": None},
+        {"line": 2, "outcome": "missing", "image_ids": [], "error": None},
+        {"line": 3, "outcome": "failed", "image_ids": [], "error": {"code": "bad_request", "detail": "…"}},
+    ],
     "get_status": {
         "images": 3000,
         "pending": 2,

@@ -18,10 +18,11 @@ from hashlib import blake2b
 from typing import Any
 
 from imgsearch.errors import FilterError, UnknownImage
-from imgsearch.http import access
-from imgsearch.http.problem import bad_request
+from imgsearch.http import access, caps
+from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import app_state
+from imgsearch.http.values import whole
 from imgsearch.retrieval.hits import place_of
 
 ROUNDS = 8
@@ -82,6 +83,19 @@ def taken_request(asked: SearchRequest) -> SearchRequest:
         raise bad_request(str(error), "filter_error") from error
     more, less = (tuple(map(taken, ids)) for ids in (asked.more, asked.less))
     return replace(asked, more=more, less=less, after=after, filters=filters)
+
+
+def named(image_id: str) -> int:
+    """Return the id of the table that an address names. Raises UnknownImage."""
+    try:
+        return taken(whole("image_id", image_id, 1, caps.LARGEST_ID))
+    except Problem as error:
+        raise not_found(image_id) from error
+
+
+def not_found(image_id: str) -> UnknownImage:
+    """Return the error of an address that names no image."""
+    return UnknownImage(f"Image {image_id[:40]} not found; use an id that POST /v1/images returned.")
 
 
 def unknown(image_id: int) -> UnknownImage:

@@ -13,19 +13,17 @@ from pydantic_core import core_schema
 
 from imgsearch import __version__
 from imgsearch.http import access, caps, examples, responses
-from imgsearch.http.operations import OPERATIONS, WHY, Form, Operation
+from imgsearch.http.operations import OPERATIONS, WHY, Form, Lines, Operation
+from imgsearch.http.reader import NDJSON
 from imgsearch.http.state import app_state
 from imgsearch.picture.formats import ACCEPTED
 from imgsearch.picture.limits import STATED
 
 Json = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
-_IMAGE_ID = {
-    "name": "image_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "integer", "minimum": 1, "maximum": caps.LARGEST_ID},
-    "example": 42,
+_PLACES: dict[str, Json] = {
+    "image_id": {"schema": {"type": "integer", "minimum": 1, "maximum": caps.LARGEST_ID}, "example": 42},
+    "product_id": {"schema": {"type": "string", "minLength": 1, "maxLength": caps.NAME}, "example": "sku-1"},
 }
 _FILE = {  # binary: what every generator takes for a file
     "type": "string",
@@ -35,12 +33,12 @@ _FILE = {  # binary: what every generator takes for a file
 }
 _SCOPES = {
     "search": "search, embed, and look at images",
-    "write": "what search may, and add and delete images",
+    "write": "what search may, and list, add, change and delete images",
     "admin": "what write may, and read status and metrics",
 }
 _TAGS = {
     "search": "Words, pictures, images that are here, and vectors to search by.",
-    "images": "Images in and out.",
+    "images": "Images and products in and out, and what is stored beside them.",
     "operation": "Health, status and metrics.",
 }
 _HEADERS: dict[int, Json] = {
@@ -78,7 +76,7 @@ def document(prefix: str = "") -> Json:
     """Return the document of an API that is mounted under `prefix`."""
     paths: Json = {}
     for (path, method), operation in OPERATIONS.items():
-        paths.setdefault(path, {"parameters": [_IMAGE_ID]} if "{" in path else {})[method] = _described(operation)
+        paths.setdefault(path, _places(path))[method] = _described(operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -99,6 +97,25 @@ def document(prefix: str = "") -> Json:
     }
 
 
+def _places(path: str) -> Json:
+    """Return what stands within the path itself."""
+    found = [
+        {"name": name, "in": "path", "required": True, **of} for name, of in _PLACES.items() if f"{{{name}}}" in path
+    ]
+    return {"parameters": found} if found else {}
+
+
+def _query(model: type[BaseModel]) -> list[Json]:
+    """Return what may stand behind the ?, each left out or given once."""
+    whole, found = model.model_json_schema(), []
+    for name, said in whole["properties"].items():
+        options = [one for one in said.get("anyOf", [said]) if one.get("type") != "null"]
+        known = [whole["$defs"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one for one in options]
+        schema = {key: value for key, value in known[0].items() if key not in {"title", "description", "default"}}
+        found.append({"name": name, "in": "query", "description": said["description"], "schema": schema})
+    return found
+
+
 @cache
 def _schemas() -> Json:
     asked: set[type[BaseModel]] = set()
@@ -107,13 +124,19 @@ def _schemas() -> Json:
     for operation in OPERATIONS.values():
         if isinstance(operation.body, Form):
             forms[operation.body.name] = _form(operation.body, examples.REQUESTS.get(operation.name))
-        model = operation.body.request if isinstance(operation.body, Form) else operation.body
-        asked |= {model} if model else set()
+        asked |= set(_models(operation.body))
         sent |= {operation.response} if operation.response else set()
     modes = [*((one, "validation") for one in asked), *((one, "serialization") for one in sent)]
     ordered = sorted(modes, key=lambda one: one[0].__name__)
     _, found = models_json_schema(ordered, ref_template=_REFERENCE, schema_generator=_Schemas)  # type: ignore[arg-type]
     return dict(sorted({**found["$defs"], **forms}.items()))
+
+
+def _models(body: type[BaseModel] | Form | Lines | None) -> tuple[type[BaseModel], ...]:
+    if isinstance(body, Lines):
+        return body.each
+    model = body.request if isinstance(body, Form) else body
+    return (model,) if model else ()
 
 
 def _form(form: Form, example: Any) -> Json:
@@ -162,6 +185,8 @@ def _described(operation: Operation) -> Json:
     }
     if operation.scope:
         found["description"] = f"Needs an API key of scope {operation.scope}."
+    if operation.query:
+        found["parameters"] = _query(operation.query)
     if operation.body:
         found["requestBody"] = {"required": True, "content": _body(operation, operation.body)}
     return found
@@ -173,11 +198,23 @@ def _good(operation: Operation) -> Json:
     example = examples.RESPONSES[operation.name]
     if operation.response is None:
         return {"description": "Done.", "content": {"text/plain": {"schema": {"type": "string"}, "example": example}}}
+    if operation.lines:
+        said = f"On each line one object {operation.response.__name__}, in the order of what was sent."
+        return {"description": said, "content": _lines(example, (operation.response,))}
     content = {"application/json": {"schema": _reference(operation.response), "example": example}}
     return {"description": "Done.", "content": content}
 
 
-def _body(operation: Operation, body: type[BaseModel] | Form) -> Json:
+def _lines(example: list[Any], each: tuple[type[BaseModel], ...]) -> Json:
+    """Return the description of NDJSON. OpenAPI 3.1 has no word for it: its lines are referred to beside a text."""
+    schema = {"type": "string", "description": f"NDJSON: {' or '.join(one.__name__ for one in each)} on each line."}
+    written = "".join(json.dumps(one) + "\n" for one in example)
+    return {NDJSON: {"schema": schema, "x-lines": [_reference(one) for one in each], "example": written}}
+
+
+def _body(operation: Operation, body: type[BaseModel] | Form | Lines) -> Json:
+    if isinstance(body, Lines):
+        return _lines(examples.REQUESTS[operation.name], body.each)
     if not isinstance(body, Form):
         example = examples.REQUESTS[operation.name]
         return {"application/json": {"schema": _reference(body), "examples": {"one": {"value": example}}}}

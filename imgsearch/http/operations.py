@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from imgsearch.http import requests, responses
+from imgsearch.http import changes, requests, responses
 from imgsearch.ops.api_keys import Scope
 
 
@@ -27,14 +27,26 @@ class Form:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lines:
+    """A body of NDJSON: each line one of these objects."""
+
+    each: tuple[type[BaseModel], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One row of the table. `body`: JSON, or a form with files."""
+    """One row of the table. `body`: JSON, a form with files, or lines; `query`: what may stand behind the ?.
+
+    lines: whether the response is one object on each line.
+    """
 
     name: str
     summary: str
     tag: str
     scope: Scope | None = None
-    body: type[BaseModel] | Form | None = None
+    body: type[BaseModel] | Form | Lines | None = None
+    query: type[BaseModel] | None = None
+    lines: bool = False
     status: int = 200
     response: type[BaseModel] | None = None
     problems: tuple[int, ...] = field(default=())
@@ -108,6 +120,52 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         response=responses.Added,
         problems=(*_SENT, 422),
     ),
+    ("/v1/images", "get"): Operation(
+        name="list_images",
+        summary="Images and their states, in the order they were added.",
+        tag="images",
+        scope="write",
+        query=changes.ListImages,
+        response=responses.Images,
+    ),
+    ("/v1/images/bulk", "post"): Operation(
+        name="bulk_images",
+        summary="Add by address, change and delete, one on each line; a bad line harms nothing beside it.",
+        tag="images",
+        scope="write",
+        body=Lines(each=(changes.BulkAdd, changes.BulkChange, changes.BulkDelete)),
+        response=responses.Outcome,
+        lines=True,
+        problems=_SENT,
+    ),
+    ("/v1/images/{image_id}", "patch"): Operation(
+        name="change_image",
+        summary="Change what is stored beside a picture, without the picture.",
+        tag="images",
+        scope="write",
+        body=changes.ImageChanges,
+        response=responses.Image,
+        problems=(404, *_SENT),
+    ),
+    ("/v1/products/{product_id}", "patch"): Operation(
+        name="change_product",
+        summary="The same in all images of a product, and what the product is called.",
+        tag="images",
+        scope="write",
+        body=changes.ProductChanges,
+        query=changes.OfTenant,
+        response=responses.ChangedProduct,
+        problems=(404, *_SENT),
+    ),
+    ("/v1/products/{product_id}", "delete"): Operation(
+        name="delete_product",
+        summary="Delete all images of a product.",
+        tag="images",
+        scope="write",
+        query=changes.OfTenant,
+        status=204,
+        problems=(404,),
+    ),
     ("/v1/images/{image_id}", "get"): Operation(
         name="get_image",
         summary="One image: its fields, its state, and why it failed if it did.",
@@ -144,7 +202,7 @@ WHY = {
     400: "The request is invalid; code, detail and errors say where.",
     401: "Missing, invalid or expired API key.",
     403: "The API key lacks the scope, or reaches another tenant.",
-    404: "Image not found.",
+    404: "Image or product not found.",
     405: "Method not allowed.",
     413: "The request is too large.",
     415: "Unsupported media type.",

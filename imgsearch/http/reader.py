@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import request
+from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import FileStorage
 
-from imgsearch.http import ids, requests
+from imgsearch.http import caps, ids, requests
+from imgsearch.http.changes import LINES, BulkAdd, BulkChange, BulkDelete, ImageChanges
 from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import ImageFields, Model, NewImage
 from imgsearch.http.search_request import SearchRequest
 
 _FORM = "multipart/form-data"
+NDJSON = "application/x-ndjson"
+Query = TypeVar("Query", bound=BaseModel)
+Changing = TypeVar("Changing", bound=ImageChanges)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,46 @@ def images_upload() -> list[NewPicture]:
     if len(files) != len(listed.images):
         raise bad_request(f"There are {len(files)} files and {len(listed.images)} objects in images.")
     return [_new(file.read(), one) for file, one in zip(files, listed.images, strict=True)]
+
+
+def changes(model: type[Changing]) -> dict[str, Any]:
+    """Read a PATCH: what to change, by name."""
+    given = _json(model).given
+    if not given:
+        raise bad_request(f"Name what to change: {', '.join(sorted(model.model_fields))}.")
+    if any(name in given and given[name] is None for name in ("in_stock", "attributes")):
+        raise bad_request("in_stock is true or false, attributes an object; leave out what is to stay.")
+    return given
+
+
+def query(model: type[Query]) -> Query:
+    """Read what stands behind the ? of an address."""
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise requests.invalid(error, model) from error
+
+
+def lines() -> list[tuple[int, BulkAdd | BulkChange | BulkDelete | Problem]]:
+    """Read `POST /v1/images/bulk`: what each line asks, or what is wrong with it, with its number."""
+    if request.mimetype != NDJSON:
+        raise Problem(415, "unsupported_media_type", f"Send {NDJSON}: one JSON object on each line.")
+    body = request.get_data()
+    requests.count_values(body, caps.IMAGES_JSON_VALUES)
+    found = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+    if not 1 <= len(found) <= caps.LINES:
+        raise bad_request(f"There are {len(found)} lines; send 1 to {caps.LINES} at once.")
+    return [(number, _line(line)) for number, line in found]
+
+
+def _line(line: bytes) -> BulkAdd | BulkChange | BulkDelete | Problem:
+    try:
+        found = LINES.validate_json(line)
+    except ValidationError as error:
+        return requests.invalid(error, BulkChange)
+    if isinstance(found, BulkChange) and not found.given:
+        return bad_request("Name what to change, for example price or in_stock.")
+    return found
 
 
 def _asked(given: requests.SearchFields, picture: bytes | None = None) -> SearchRequest:

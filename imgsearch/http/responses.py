@@ -105,7 +105,7 @@ class Question(Sent):
 class Page(Sent):
     """The products (or images) that match, the best first. `complete` is false only where max_distance cut the page."""
 
-    strategy: Literal["hnsw", "bits", "exact"]
+    strategy: Literal["hnsw", "bits", "exact", "words"]
     complete: bool
     matches: Annotated[
         int,
@@ -180,6 +180,31 @@ class Image(Sent):
     updated_at: datetime
     thumbnail: str | None
     thumbnail_expires_at: datetime | None
+
+
+class Images(Sent):
+    """Images in the order they were added."""
+
+    images: list[Image]
+    after: Annotated[Cursor | None, Field(description="Send it as `after` for the next page; null on the last.")]
+
+
+class ChangedProduct(Sent):
+    """How many images a product has, how many were not so already, and whether its words changed."""
+
+    product_id: str
+    images: int
+    changed: int
+    words: bool
+
+
+class Outcome(Sent):
+    """What became of one line of a bulk request; `missing`: there is no such image or product."""
+
+    line: Annotated[int, Field(description="From 1; empty lines count too.")]
+    outcome: Literal["added", "replaced", "changed", "unchanged", "deleted", "missing", "failed"]
+    image_ids: list[ImageId]
+    error: Failure | None
 
 
 class Status(Sent):

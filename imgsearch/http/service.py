@@ -22,7 +22,7 @@ from imgsearch.query import ImageId, Query, Resolved, cache, resolve
 from imgsearch.query.cache import Entry
 from imgsearch.query.combine import combine
 from imgsearch.query.question import Thing
-from imgsearch.query.resolution import look_up
+from imgsearch.query.resolution import look_up, words_alone
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
 from imgsearch.retrieval.ranking import Per
@@ -49,7 +49,9 @@ def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[
     While a host or a worker is waited for, no connection is held: it is given back, and another one lent.
     Raises FetchRefused, FetchFailed, Busy, NoQueryWorker, and what `imgsearch.resolve` raises.
     """
-    queries: list[Thing] = [query for query in (asked.text, picture_of(state, asked)) if query is not None]
+    queries: list[Thing] = []
+    if asked.ranking.look_weight != 0:  # words alone need nobody
+        queries = [query for query in (asked.text, picture_of(state, asked)) if query is not None]
     while True:
         with state.session(access.me().tenant) as connection:
             found = [look_up(connection, query, tenant=asked.filters.tenant) for query in queries]
@@ -96,6 +98,8 @@ def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Re
 
 def vector_of(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Resolved:
     """Return the one vector that words and pictures (`given`), vectors and images of a search make together."""
+    if asked.ranking.look_weight == 0:
+        return words_alone(asked.text, asked.ranking.words, asked.less)
     near: list[Query] = [*given, *(query for query in (asked.vector,) if query is not None)]
     near += [ImageId(image_id) for image_id in asked.more]
 

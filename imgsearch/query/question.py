@@ -21,6 +21,7 @@ class ImageId:
 class Resolved:
     """A query that is a vector now: `vector` in pgvector's text form, comparable within `space_id` only.
 
+    vector is empty for words alone.
     image_id: the image here that it is the vector of. rejected: images that were "not this"; a search leaves them out.
     words: the text it was made of. key: what tells the question from others, where its vector alone may differ in the
     last bits from one time to the next. truncated: what to tell people where the model did not read the whole text.

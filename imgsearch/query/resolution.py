@@ -111,6 +111,22 @@ def look_up(connection: Connectable, query: Thing, *, tenant: str | None = None)
     return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
 
 
+def words_alone(query: Query | None, words: str | None = None, rejected: tuple[int, ...] = ()) -> Resolved:
+    """Return the question of a search by words alone, for which nobody is asked: its vector is empty.
+
+    `words`, or those of the query. Raises QueryError where there are none.
+    """
+    text = words if words is not None else query.words if isinstance(query, Resolved) else query
+    rejected = query.rejected if isinstance(query, Resolved) else rejected
+    if not isinstance(text, str):
+        raise QueryError("look_weight is 0, and there are no words to search by; add words, or leave look_weight out.")
+    _entry(text)
+    key = cache.canonical(text)
+    return Resolved(
+        vector="", space_id=0, source="given", took_ms=0, kind="text", words=text, key=key, rejected=rejected
+    )
+
+
 def ask(question: Question, timeout: float = 10, notify: Callable[[], Any] | None = None) -> Resolved:
     """Have a query worker answer a question. Raises QueryTimeout, QueryError, PictureError, NoSpace."""
     found = _wait(question, timeout, notify)

@@ -18,7 +18,7 @@ from imgsearch.retrieval.ranking import Ranking, RankingArguments
 
 _HIT = (
     "image_id", "product_id", "tenant_id", "category", "price", "in_stock", "attributes", "distance", "sha256",
-    "match", "pictures", "after",
+    "match", "pictures", "after", "product_title",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def search(
     Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
     """
     wanted, order = split(filters, ranking, named)
-    resolved = questions.resolve(connection, query, timeout=timeout, tenant=wanted.tenant)
+    resolved = asked(connection, query, wanted, order, timeout)
     values = values_of(resolved, wanted, order, k=k, skip=skip, after=after, max_distance=max_distance)
     began = time.perf_counter()
     rows = sql.rows(driver(connection), "search", "search", values)
@@ -79,6 +79,13 @@ def split(
     return filtering.merged(filters, others), ranked.merged(ranking, own)
 
 
+def asked(connection: Connectable, query: Query, filters: Filters, ranking: Ranking, timeout: float) -> Resolved:
+    """Return the question as a vector, or as its words where looks count nothing: then no worker is asked."""
+    if ranking.look_weight == 0:
+        return questions.words_alone(query, ranking.words)
+    return questions.resolve(connection, query, timeout=timeout, tenant=filters.tenant)
+
+
 def values_of(
     resolved: Resolved,
     filters: Filters,
@@ -96,7 +103,7 @@ def values_of(
     place_of(after)  # here, for the driver refuses some of what is no place in words of its own
     asked = {"kind": resolved.kind, "words": resolved.words, "key": resolved.key}
     return {
-        "vector": resolved.vector,
+        "vector": resolved.vector or None,
         "filters": filters.without_images(resolved.rejected).as_json(),
         "ranking": (ranking or Ranking()).as_json(),
         "question": json.dumps({name: value for name, value in asked.items() if value is not None}),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from imgsearch import query as questions
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
 from imgsearch.query import Query
 from imgsearch.retrieval import plan
-from imgsearch.retrieval.by_filters import split, values_of
+from imgsearch.retrieval.by_filters import asked, split, values_of
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.ranking import Ranking
 
@@ -43,7 +42,7 @@ def explain(
     lent = driver(connection)
     page = {name: named.pop(name) for name in _PAGE if name in named}
     wanted, order = split(filters, ranking, named)
-    resolved = questions.resolve(connection, query, timeout=timeout, tenant=wanted.tenant)
+    resolved = asked(connection, query, wanted, order, timeout)
     values = values_of(resolved, wanted, order, **page)
     lines = [row["explanation"] for row in sql.rows(lent, "explain", "explain", values)]
     return [*lines[:1], plan.pages(sql.value(lent, "explain", "pages", values)[0]["Plan"]), *lines[1:]]

@@ -10,12 +10,15 @@ from typing import Any, Literal
 
 from imgsearch.errors import FilterError
 
-Strategy = Literal["hnsw", "bits", "exact"]
+Strategy = Literal["hnsw", "bits", "exact", "words"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """One product by its best picture, or one picture. `distance` is cosine, to the query: 0 (the same) to 2."""
+    """One product by its best picture, or one picture. `distance` is cosine, to the query: 0 (the same) to 2.
+
+    Found by words alone, its `distance` is from 0 (an id or code) to 1: how few of the words its product has.
+    """
 
     image_id: int
     product_id: str
@@ -30,22 +33,23 @@ class Hit:
     pictures: int | None = None  # how many pictures its product has; None where a row is an image
     others: tuple[int, ...] = ()  # the next best of them, at most four image ids
     after: str | None = None  # what continues behind this row
+    product_title: str | None = None  # as it was given beside its pictures
 
     @property
     def title(self) -> str | None:
-        """The attribute `title`, where the shop sets one."""
-        title = self.attributes.get("title")
+        """The product's title, else the attribute `title`, where the shop sets one."""
+        title = self.product_title or self.attributes.get("title")
         return title if isinstance(title, str) else None
 
 
 class Hits(list[Hit]):
     """One page, nearest first; equal distances by image_id.
 
-    `strategy` says which arm found it: hnsw, bits or exact. `complete` is False only where the page is short because
-    of `max_distance` and the search cannot rule out that one more picture lies within it. `matches` products (or
-    images) match the filters, `matching_images` images; where `more` is True there are more than that. `took_ms` is the
-    statement alone, `sql` its text. `truncated` tells people where the model did not
-    read the whole text.
+    `strategy` says which arm found it: hnsw, bits, exact or words (alone). `complete` is False only where the page is
+    short because of `max_distance` and the search cannot rule out that one more picture lies within it. `matches`
+    products (or images) match the filters, `matching_images` images; where `more` is True there are more than that.
+    `took_ms` is the statement alone, `sql` its text. `truncated` tells people where the model did not read the whole
+    text.
     """
 
     def __init__(

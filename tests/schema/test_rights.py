@@ -51,6 +51,7 @@ PRIVILEGED: dict[str, set[str]] = {
     "sweep_sessions": {"imgsearch_worker"},
     "refresh_vocabulary": {"imgsearch_worker"},
     "words_found_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
+    "words_page_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "suggest_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "keep_question": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "set_shop": set(),

@@ -92,3 +92,20 @@ SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).
        (s.plan).ef, (s.answer).ranked, (s.plan).reason
 FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
          imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s)) s
+
+
+-- name: list
+-- The pictures of a tenant in the order they were added, behind one of them; of one product, in one state.
+SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i.in_stock, i.attributes, i.sha256,
+       i.incomplete, i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
+       CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready' ELSE 'pending' END AS state
+FROM imgsearch.image i
+LEFT JOIN imgsearch.job j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id
+LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AND (%(product_id)s::text IS NULL OR i.product_id = %(product_id)s)
+  AND (%(after)s::bigint IS NULL OR i.image_id > %(after)s)
+  AND CASE %(state)s::text WHEN 'any' THEN true
+                           WHEN 'ready' THEN j.state IS NULL AND v.image_id IS NOT NULL
+                           WHEN 'pending' THEN j.state = 'pending' OR j.state IS NULL AND v.image_id IS NULL
+                           ELSE j.state = %(state)s END
+ORDER BY i.image_id LIMIT %(k)s

@@ -2,11 +2,12 @@
 -- One page of an answer. How it was found comes back even when nothing was: then the hit's columns are null.
 SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, (s.answer).pictures AS matching_images,
        h.image_id, h.product_id, h.distance, h.match, h.pictures, h.others, h.after,
-       i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256
+       i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title
 FROM (SELECT imgsearch_internal.question_of(%(question)s::jsonb) AS asked) q,
      LATERAL imgsearch_internal.answer(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
          imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s), imgsearch.ranking_of(%(ranking)s::jsonb), q.asked) s
 LEFT JOIN LATERAL imgsearch_internal.unfold(s.answer, %(vector)s::halfvec, q.asked) WITH ORDINALITY
     AS h (tenant_id, image_id, product_id, distance, match, pictures, others, after, place) ON true
 LEFT JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id
+LEFT JOIN imgsearch.product w ON w.tenant_id = h.tenant_id AND w.product_id = h.product_id
 ORDER BY h.place

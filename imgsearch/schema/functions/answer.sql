@@ -16,6 +16,11 @@ BEGIN
     PERFORM imgsearch_internal.check_ranking(r);
     PERFORM imgsearch_internal.require_same_question(p, check_);
     p.per_product := coalesce(r.per, 'product') = 'product';
+    IF r.look_weight = 0 THEN
+        page := imgsearch_internal.words_page(f, p, r, q);
+        answer := imgsearch_internal.with_cursors(page.answer, p, check_, page.place);
+        RETURN;
+    END IF;
     IF r.expand THEN
         query := imgsearch_internal.expanded(query, f, p); q.kind := 'vector';  -- its distances say no match any more
     END IF;
@@ -58,8 +63,9 @@ BEGIN
              LATERAL (SELECT count(*) AS looked, count(o.d) AS many,
                              coalesce((array_agg(o.image_id ORDER BY o.d, o.image_id) FILTER (WHERE o.image_id <> h.image_id AND o.d IS NOT NULL))[1:4], '{}') AS others
                       FROM (SELECT i.image_id,
-                                   -- A sub-select is looked up; a join may read all of a tenant's vectors.
-                                   (SELECT v.embedding <=> unfold.query FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id) AS d
+                                   -- A sub-select is looked up; a join may read all of a tenant's vectors. Found by words alone, pictures come in their order.
+                                   CASE WHEN unfold.query IS NULL THEN i.position ELSE
+                                   (SELECT v.embedding <=> unfold.query FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id) END AS d
                             FROM imgsearch.image i WHERE i.tenant_id = h.tenant_id AND i.product_id = h.product_id ORDER BY i.position LIMIT 100) o) x
         ORDER BY h.place;
 END $$;
@@ -72,7 +78,7 @@ DECLARE
 BEGIN
     FOREACH spelling SLICE 1 IN ARRAY ARRAY[
         ['halfvec', 'query', 'NULL', 'Best products (per => ''image'': images) for a vector that match the filters. SELECT * FROM imgsearch.search(imgsearch.vec_of(42), tenant => ''acme'', max_price => 50);'],
-        ['text', 'imgsearch.vec(query)', 'ROW(''text'', query, imgsearch_internal.canonical(query))', 'Best products (per => ''image'': images) for a text that match the filters. '
+        ['text', 'CASE WHEN look_weight = 0 THEN NULL ELSE imgsearch.vec(query) END', 'ROW(''text'', query, imgsearch_internal.canonical(query))', 'Best products (per => ''image'': images) for a text that match the filters. '
             || 'SELECT * FROM imgsearch.search(''red canvas shoe'', tenant => ''acme'', category => ''shoes'', max_price => 50, k => 10);']
     ] LOOP
         EXECUTE format($create$

@@ -32,6 +32,7 @@ BEGIN
          CASE answer.strategy
             WHEN 'hnsw' THEN format('hnsw: walked the graph to the nearest %s of about %s images; enough that match lay among the very nearest of them, where the graph misses hardly any.',
                                     plan.ef, to_char(here.images, 'FM999,999,999,999'))
+            WHEN 'words' THEN 'words: looked up the words in titles; looks do not count (look_weight is 0), so no vector was compared.'
             WHEN 'bits' THEN format('bits: compared the bits of every image that matches, then the best %s exactly.', answer.ranked)
             ELSE format('exact: compared every image that matches (%s) exactly.', answer.matches) END),
         ('share', jsonb_build_object('sampled', here.sampled, 'share', plan.share, 'nearby', coalesce(plan.nearby, plan.share)),

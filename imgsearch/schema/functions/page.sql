@@ -52,10 +52,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.require_same_question(imgsearch_internal.page_request, text) IS 'Refuses to continue behind a page of another question.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.with_cursors(answer imgsearch_internal.page, p imgsearch_internal.page_request, check_ text) RETURNS imgsearch_internal.page LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.with_cursors(answer imgsearch_internal.page, p imgsearch_internal.page_request, check_ text, place text DEFAULT NULL) RETURNS imgsearch_internal.page LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    answer.cursors := ARRAY(SELECT concat_ws(',', h.distance, h.image_id, coalesce(p.passed, 0) + p.skip + h.place, check_)
-                            FROM unnest(answer.distances, answer.images) WITH ORDINALITY h (distance, image_id, place) ORDER BY h.place);
+    answer.cursors := ARRAY(SELECT concat_ws(',', h.distance, h.image_id, coalesce(p.passed, 0) + p.skip + h.n, check_, with_cursors.place)
+                            FROM unnest(answer.distances, answer.images) WITH ORDINALITY h (distance, image_id, n) ORDER BY h.n);
     RETURN answer;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.with_cursors(imgsearch_internal.page, imgsearch_internal.page_request, text) IS 'A page with what continues behind each of its rows.';
+COMMENT ON FUNCTION imgsearch_internal.with_cursors(imgsearch_internal.page, imgsearch_internal.page_request, text, text) IS 'A page with what continues behind each of its rows.';

@@ -50,7 +50,7 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.tenant_query(text) IS 'What finds the products of a tenant in product.document.';
 
 -- A rare word weighs more, as the logarithm of how rare it is; whole numbers, so that equal is equal.
-CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words(shop text, given text) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE
+CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words(shop text, given text, weighed integer[] DEFAULT NULL) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     a      imgsearch_internal.asked_words;
@@ -59,46 +59,35 @@ DECLARE
 BEGIN
     WITH asked AS MATERIALIZED (
         SELECT w.place, w.word AS asked, coalesce(m.word, w.word) AS word, coalesce(m.query, q.query) AS query, coalesce(m.products, c.products) AS products
-        FROM unnest((imgsearch_internal.words_in(given))[1:32]) WITH ORDINALITY w (word, place),
+        FROM unnest((imgsearch_internal.words_in(given))[1:16]) WITH ORDINALITY w (word, place),
              LATERAL (SELECT imgsearch_internal.query_of(w.word, spoken) AS query) q,
              LATERAL (SELECT imgsearch_internal.words_count(shop, w.word, q.query) AS products) c
              LEFT JOIN LATERAL (SELECT n.word, n.products, imgsearch_internal.query_of(n.word, spoken) AS query
                                 FROM imgsearch_internal.mended(shop, w.word) n) m ON c.products = 0
         WHERE q.query IS NOT NULL
     ), weighed AS (
-        SELECT x.*, 1 + round(log(2, greatest(1, many / greatest(1, x.products))::numeric))::integer AS weight FROM asked x
+        SELECT x.*, coalesce(weighed[x.place], 1 + round(log(2, greatest(1, many / greatest(1, x.products))::numeric))::integer) AS weight FROM asked x
     )
     SELECT coalesce(array_agg(w.word ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.query ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(imgsearch_internal.query_of(w.word, spoken, ':A') ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.products ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.weight ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
-           coalesce(array_agg(w.asked ORDER BY w.place) FILTER (WHERE w.products = 0), '{}'), coalesce(sum(w.weight), 0)
-    INTO a.words, a.queries, a.titles, a.counts, a.weights, a.missing, a.total FROM weighed w;
+           coalesce(array_agg(w.asked ORDER BY w.place) FILTER (WHERE w.products = 0), '{}'), coalesce(sum(w.weight), 0),
+           ARRAY(SELECT coalesce(w.weight, 0) FROM generate_series(1, (SELECT max(x.place) FROM weighed x)) n LEFT JOIN weighed w ON w.place = n ORDER BY n)
+    INTO a.words, a.queries, a.titles, a.counts, a.weights, a.missing, a.total, a.weighed FROM weighed w;
     a.key := imgsearch_internal.key_of(given);
     RETURN a;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.asked_words(text, text) IS 'What a question''s words are here: misspelt ones mended, rarest first; at most its first 32.';
+COMMENT ON FUNCTION imgsearch_internal.asked_words(text, text, integer[]) IS 'What a question''s words are here: misspelt ones mended, rarest first; at most its first 16.';
 
--- What finds the products to rank: all that have one of the rare words (together at most 2,000 rows); where there is no
--- rare one, or those found too few, those that have all of the common ones, at last the rarest of them alone.
+-- What finds the products to rank: all that have one of the rare words; where there is no rare one, or those found too
+-- few, those that have all of the common ones, at last the rarest of them alone.
 CREATE OR REPLACE FUNCTION imgsearch_internal.leading_words(a imgsearch_internal.asked_words) RETURNS tsquery[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    rare   tsquery;
-    common tsquery;
-    room   integer := 2000;
-    led    integer := 0;
-    many   integer;
+    steps record := imgsearch_internal.word_steps(a);
 BEGIN
-    FOREACH many IN ARRAY a.counts LOOP
-        EXIT WHEN many > room;
-        room := room - many; led := led + 1;
-        rare := CASE WHEN rare IS NULL THEN a.queries[led] ELSE rare || a.queries[led] END;
-    END LOOP;
-    FOR n IN led + 1 .. cardinality(a.queries) LOOP
-        common := CASE WHEN common IS NULL THEN a.queries[n] ELSE common && a.queries[n] END;
-    END LOOP;
-    RETURN array_remove(ARRAY[rare, common, CASE WHEN cardinality(a.queries) > led + 1 THEN a.queries[led + 1] END], NULL);
+    RETURN array_remove(ARRAY[steps.rare, steps.common[1], CASE WHEN cardinality(steps.common) > 1 THEN steps.common[cardinality(steps.common)] END], NULL);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.leading_words(imgsearch_internal.asked_words) IS 'What finds the products to rank, one after the other until enough are found.';
 

@@ -1,0 +1,101 @@
+"""The JSON that changes what is here, as models: changes of images and products, and the lines of a bulk request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic.json_schema import SkipJsonSchema
+
+from imgsearch.http import caps, fields
+from imgsearch.http.requests import Body, NewImage
+
+_SOMETHING = ConfigDict(json_schema_extra={"minProperties": 1})
+Words = Annotated[str, Field(max_length=caps.PRODUCT_WORDS, pattern=r"^[^\u0000]*$")]
+Title = Annotated[str, Field(max_length=caps.TITLE, pattern=r"^[^\u0000]*$")]
+Code = Annotated[str, Field(min_length=1, max_length=caps.CODE, pattern=r"^[^\u0000]+$")]
+
+
+class ImageChanges(Body):
+    """What to change beside a picture: what is left out stays, null empties it.
+
+    attributes are merged: a name with a value is set, one with null goes, the others stay.
+    """
+
+    model_config = _SOMETHING
+
+    category: fields.Text | None = None
+    price: fields.Price | None = None
+    in_stock: bool | SkipJsonSchema[None] = None
+    attributes: fields.Attributes | SkipJsonSchema[None] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is to be changed, by name."""
+        return {name: getattr(self, name) for name in self.model_fields_set if name in _CHANGES}
+
+
+class ProductChanges(ImageChanges):
+    """The same in all images of a product, and what the product is called."""
+
+    model_config = _SOMETHING
+
+    title: Title | None = None
+    words: Words | None = None
+    codes: Annotated[list[Code], Field(max_length=caps.CODES)] | None = None
+
+
+_CHANGES = frozenset(ProductChanges.model_fields)
+
+
+class BulkAdd(NewImage):
+    """A line that adds an image by its address, or replaces it."""
+
+    action: Literal["add"]
+
+
+class _Which(Body):
+    product_id: fields.Text | None = None
+    position: fields.Position | None = None
+    image_id: fields.Id | None = None
+    tenant: fields.Text | None = None
+
+
+class BulkChange(_Which, ProductChanges):
+    """A line that changes images: of a product, one of them by its position, or one by its id."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 3})
+
+    action: Literal["change"]
+
+
+class BulkDelete(_Which):
+    """A line that deletes images: of a product, one of them by its position, or one by its id."""
+
+    action: Literal["delete"]
+
+
+Line = Annotated[BulkAdd | BulkChange | BulkDelete, Field(discriminator="action")]
+LINES: TypeAdapter[BulkAdd | BulkChange | BulkDelete] = TypeAdapter(Line)
+
+
+class ListImages(BaseModel):
+    """Which images to list, in the order they were added."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    product_id: Annotated[fields.Text | None, Field(description="Only of this product.")] = None
+    state: Annotated[
+        Literal["any", "pending", "leased", "failed", "ready"], Field(description="Only in this state.")
+    ] = "any"
+    after: Annotated[fields.Cursor | None, Field(description="The `after` of the page before.")] = None
+    k: Annotated[int, Field(ge=1, le=caps.K, description="How many.")] = 100
+    tenant: Annotated[fields.Text | None, Field(description="Only of this tenant; a key has its own.")] = None
+
+
+class OfTenant(BaseModel):
+    """Whose product, where nobody's key says so."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: Annotated[fields.Text | None, Field(description="Whose product; a key has its own.")] = None
