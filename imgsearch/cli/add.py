@@ -51,19 +51,23 @@ def add(
     product_id: str = typer.Option(None, help="The product; for one picture. Else its file name."),
     category: str = typer.Option(None, help="Category, where the catalogue does not say."),
     price: float = typer.Option(None, help="Price, where the catalogue does not say."),
+    title: str = typer.Option(None, help="What the product is called, where the catalogue does not say."),
+    words: str = typer.Option(None, help="Other words to find it by, where the catalogue does not say."),
+    codes: str = typer.Option(None, help="Its SKU, EAN and the like, with commas between them; for one picture."),
     wait: bool = typer.Option(True, help="Wait until the images are searchable."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Add images. Running it twice changes nothing; adding a product's image again replaces it."""
     settings = load_settings()
-    if product_id is not None and (len(sources) > 1 or sources[0].is_dir()):
-        raise UsageError("--product-id names the product of one picture; use a catalogue for several.")
+    if (product_id or codes) is not None and (len(sources) > 1 or sources[0].is_dir()):
+        raise UsageError("--product-id and --codes are of one picture; use a catalogue for several.")
     summary = Summary()
     began = time.monotonic()
     with db.connect(settings) as connection, progress(quiet=json) as bar:
         schema.check(connection)
         found = list(_all_entries(sources, summary))
         given = {"product_id": product_id, "category": category, "price": price}
+        given |= {"title": title, "words": words, "codes": codes}
         add_all(connection, settings, (_with(entry, tenant, given) for entry in found), summary, bar, len(found))
         if wait and summary.waiting:
             wait_until_searchable(connection, summary.waiting, bar)
@@ -114,6 +118,9 @@ def add_entry(connection: psycopg.Connection[Any], entry: Entry, picture: Pictur
         price=entry.price,
         in_stock=entry.in_stock,
         attributes=entry.attributes,
+        title=entry.title,
+        words=entry.words,
+        codes=entry.codes,
         store=store,
     )
 
@@ -158,6 +165,9 @@ def _with(entry: Entry, tenant: str, given: dict[str, Any]) -> Entry:
         product_id=given["product_id"] or entry.product_id,
         category=entry.category or given["category"],
         price=given["price"] if entry.price is None else entry.price,
+        title=entry.title or given["title"],
+        words=entry.words or given["words"],
+        codes=entry.codes or given["codes"],
     )
 
 

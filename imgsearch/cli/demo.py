@@ -123,7 +123,7 @@ def _drawn(items: list[Any]) -> Iterator[tuple[Entry, bytes]]:
 
 
 def _entry(item: Any, picture: Future[bytes]) -> tuple[Entry, bytes]:
-    attributes = {**item.attributes, "title": item.title, "caption": item.caption}
+    attributes = {**item.attributes, "caption": item.caption}
     entry = Entry(
         image=Path(),
         place="demo",
@@ -134,6 +134,7 @@ def _entry(item: Any, picture: Future[bytes]) -> tuple[Entry, bytes]:
         price=item.price,
         in_stock=item.in_stock,
         attributes=attributes,
+        title=item.title,
     )
     return entry, picture.result()
 

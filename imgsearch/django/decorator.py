@@ -20,6 +20,9 @@ def searchable(
     category: str | None = None,
     price: str | None = None,
     in_stock: str | None = None,
+    title: str | None = None,
+    words: str | tuple[str, ...] = (),
+    codes: str | tuple[str, ...] = (),
     attributes: Mapping[str, str] | tuple[str, ...] = (),
     prefix: str = "",
 ) -> Callable[[M], M]:
@@ -27,11 +30,21 @@ def searchable(
 
     photo: an ImageField, FileField, or a text field with an http(s) address; saving an instance adds its picture in the
     same transaction, deleting it removes the picture. Without it, add images with `imgsearch.django.add`, or attach
-    the table (`AttachImgsearch`). prefix: where two models have images, give one a prefix, as "poster:".
+    the table (`AttachImgsearch`). title, words and codes (each of the last two one or several) are what words find.
+    prefix: where two models have images, give one a prefix, as "poster:".
     """
     named = dict(attributes) if isinstance(attributes, Mapping) else {name.split("__")[0]: name for name in attributes}
     mapping = Searchable(
-        photo=photo, tenant=tenant, category=category, price=price, in_stock=in_stock, attributes=named, prefix=prefix
+        photo=photo,
+        tenant=tenant,
+        category=category,
+        price=price,
+        in_stock=in_stock,
+        title=title,
+        words=(words,) if isinstance(words, str) else words,
+        codes=(codes,) if isinstance(codes, str) else codes,
+        attributes=named,
+        prefix=prefix,
     )
 
     def decorate(model: M) -> M:

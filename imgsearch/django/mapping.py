@@ -24,6 +24,9 @@ class Searchable:
     category: str | None = None
     price: str | None = None
     in_stock: str | None = None
+    title: str | None = None
+    words: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
     pictures: bool = False  # the model's rows are the images themselves
@@ -50,6 +53,22 @@ class Searchable:
         named = {name: resolve_path(instance, path) for name, path in self.attributes.items()}
         found["attributes"] = {name: value for name, value in named.items() if value is not None}
         return found
+
+    def words_of(self, instance: Any) -> dict[str, Any]:
+        """Return title, words and codes as `imgsearch.add` takes them; only what the model maps."""
+        found: dict[str, Any] = {}
+        if self.title:
+            found["title"] = str(resolve_path(instance, self.title) or "")
+        if self.words:
+            found["words"] = " ".join(_texts(instance, self.words))
+        if self.codes:
+            found["codes"] = _texts(instance, self.codes)
+        return found
+
+
+def _texts(instance: Any, paths: tuple[str, ...]) -> list[str]:
+    values = (resolve_path(instance, path) for path in paths)
+    return [str(value) for value in values if value not in (None, "")]
 
 
 def mapping_for(model: type[Model]) -> Searchable:

@@ -15,6 +15,7 @@ from imgsearch.django import site
 from imgsearch.django.mapping import mapping_for, resolve_path
 from imgsearch.errors import UsageError
 from imgsearch.ingest import upload
+from imgsearch.ingest import words as product_words
 from imgsearch.ingest.upload import Added
 
 _KNOWN = "_imgsearch_photo"  # the picture's name as it was last read from or written to the database
@@ -40,6 +41,7 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
         position=position,
         settings=site.settings(),
         **mapping.filters_of(instance),
+        **mapping.words_of(instance),
     )
 
 
@@ -111,7 +113,12 @@ def _refilter(instance: Any, using: str) -> bool:
         "product_id": mapping.product_of(instance),
         "position": 0,
     }
-    return bool(sql.rows(driver(connections[using]), "django", "refilter", values))
+    lent = driver(connections[using])
+    there = bool(sql.rows(lent, "django", "refilter", values))
+    if there and (called := mapping.words_of(instance)):
+        words = product_words.checked(called.get("title"), called.get("words"), called.get("codes"))
+        sql.run(lent, "change", "words", {**values, **words, "named": list(called)})
+    return there
 
 
 def _name(photo: Any) -> str:

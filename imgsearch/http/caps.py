@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imgsearch.ingest import words
 from imgsearch.query.resolution import MAX_TEXT
 from imgsearch.retrieval.template import LARGEST_PAGE
 
@@ -27,10 +28,10 @@ DEPTH = 16  # of JSON inside attributes
 IMAGES = 1000  # added by one request
 CURSOR = 100  # characters of `after`
 WEIGHT = 100.0  # of words, and of looks
-TITLE = 1000  # characters of a product's title
-PRODUCT_WORDS = 10_000  # characters of its words
-CODES = 100  # of a product
-CODE = 100  # characters
+TITLE = words.TITLE  # characters of a product's title
+PRODUCT_WORDS = words.WORDS  # characters of its words
+CODES = words.CODES  # of a product
+CODE = words.CODE  # characters
 LINES = 1000  # of one bulk request
 BANDS = 50  # prices that bands begin at
 CHOICE_VALUES = 1000  # of one list of a facet

@@ -11,9 +11,6 @@ from imgsearch.http import caps, fields
 from imgsearch.http.requests import Body, NewImage
 
 _SOMETHING = ConfigDict(json_schema_extra={"minProperties": 1})
-Words = Annotated[str, Field(max_length=caps.PRODUCT_WORDS, pattern=r"^[^\u0000]*$")]
-Title = Annotated[str, Field(max_length=caps.TITLE, pattern=r"^[^\u0000]*$")]
-Code = Annotated[str, Field(min_length=1, max_length=caps.CODE, pattern=r"^[^\u0000]+$")]
 
 
 class ImageChanges(Body):
@@ -40,9 +37,9 @@ class ProductChanges(ImageChanges):
 
     model_config = _SOMETHING
 
-    title: Title | None = None
-    words: Words | None = None
-    codes: Annotated[list[Code], Field(max_length=caps.CODES)] | None = None
+    title: fields.Title | None = None
+    words: fields.ProductWords | None = None
+    codes: fields.Codes | None = None
 
 
 _CHANGES = frozenset(ProductChanges.model_fields)

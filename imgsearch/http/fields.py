@@ -151,6 +151,10 @@ Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]
 Ids = Annotated[list[Id], Field(max_length=caps.IDS)]
 ProductIds = Annotated[list[Text], Field(max_length=caps.IDS)]
 Categories = Annotated[list[Text], Field(max_length=caps.CATEGORIES), OneOrMany()]
+Title = Annotated[str, Field(max_length=caps.TITLE, pattern=r"^[^\u0000]*$")]
+ProductWords = Annotated[str, Field(max_length=caps.PRODUCT_WORDS, pattern=r"^[^\u0000]*$")]
+Code = Annotated[str, Field(min_length=1, max_length=caps.CODE, pattern=r"^[^\u0000]+$")]
+Codes = Annotated[list[Code], Field(max_length=caps.CODES)]
 Attributes = TypeAliasType(
     "Attributes",
     Annotated[

@@ -156,7 +156,7 @@ class Embed(Body):
 
 
 class ImageFields(Body):
-    """What is stored beside a picture."""
+    """What is stored beside a picture. title, words and codes are its product's: left out, they stay as they are."""
 
     product_id: fields.Text
     tenant: fields.Text | None = None
@@ -165,6 +165,9 @@ class ImageFields(Body):
     price: fields.Price | None = None
     in_stock: bool = True
     attributes: fields.Attributes | None = None
+    title: fields.Title | None = None
+    words: fields.ProductWords | None = None
+    codes: fields.Codes | None = None
 
 
 class NewImage(ImageFields):

@@ -13,7 +13,7 @@ from imgsearch.errors import CatalogueError, UsageError
 from imgsearch.ingest.upload import checked_price
 from imgsearch.picture.formats import SUFFIXES
 
-KNOWN = ("path", "product_id", "tenant_id", "position", "category", "price", "in_stock")
+KNOWN = ("path", "product_id", "tenant_id", "position", "category", "price", "in_stock", "title", "words", "codes")
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
 
@@ -31,6 +31,9 @@ class Entry:
     price: float | None = None
     in_stock: bool = True
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    title: str | None = None
+    words: str | None = None
+    codes: tuple[str, ...] | str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             if missing := [name for name in ("path", "product_id") if name not in columns]:
                 raise CatalogueError(
                     f"{path} has no column {' and no column '.join(missing)} (it has: {', '.join(columns) or '–'}). "
-                    "A catalogue needs path and product_id; tenant_id, position, category, price, in_stock and any "
-                    "further columns are optional."
+                    "A catalogue needs path and product_id; tenant_id, position, category, price, in_stock, title, "
+                    "words, codes and any further columns are optional."
                 )
             reader.fieldnames = columns
             for row in reader:
@@ -130,7 +133,19 @@ def _entry(row: Mapping[str, Any], folder: Path, place: str) -> Entry:
         price=_price(given.get("price")),
         in_stock=_truth(given.get("in_stock", True)),
         attributes={name: value for name, value in given.items() if name not in KNOWN},
+        title=_text(given, "title"),
+        words=_text(given, "words"),
+        codes=_codes(given.get("codes")),
     )
+
+
+def _text(given: Mapping[str, Any], name: str) -> str | None:
+    return str(given[name]) if name in given else None
+
+
+def _codes(value: object) -> tuple[str, ...] | str | None:
+    """Several in a JSON list, or in one text with commas, semicolons or bars between them."""
+    return tuple(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
 
 
 def _price(value: float | str | None) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -20,6 +20,7 @@ from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.ingest import wakeup
+from imgsearch.ingest import words as product_words
 from imgsearch.picture import Header, digest, inspect
 from imgsearch.settings import Settings, process_settings
 from imgsearch.storage import Store
@@ -48,6 +49,9 @@ class ImageFields(TypedDict, total=False):
     price: float | None
     in_stock: bool
     attributes: Mapping[str, Any] | None
+    title: str | None
+    words: str | None
+    codes: Sequence[str] | str | None
 
 
 class Which(TypedDict, total=False):
@@ -92,6 +96,9 @@ def add(
     price: float | None = None,
     in_stock: bool = True,
     attributes: Mapping[str, Any] | None = None,
+    title: str | None = None,
+    words: str | None = None,
+    codes: Sequence[str] | str | None = None,
     store: Store | None = None,
     settings: Settings | None = None,
 ) -> Added:
@@ -101,6 +108,9 @@ def add(
     http(s) address (fetched later, by a worker), or what `inspected()` returned. Bytes go to the store first: a
     rolled-back transaction leaves no row, and at most an orphan object, which the sweep removes. `settings` name the
     store and the broker (None: those of the environment); `store` is one that is open already.
+
+    title (at most 1,000 characters), words (10,000) and codes (100 of 100: SKU, EAN) are the product's, whichever image
+    they come with: None leaves them as they are, empty takes them away. They go with its last image.
 
     Workers are told when the transaction commits; see `imgsearch.ingest.wakeup`.
     Raises PictureError for what no worker could ever decode, UsageError, StoreError, and the database's typed errors.
@@ -113,6 +123,7 @@ def add(
         "price": checked_price(price),
         "in_stock": in_stock,
         "attributes": json.dumps(dict(attributes or {}), default=str),
+        **product_words.checked(title, words, codes),
     }
     if isinstance(picture, str) and picture.lower().startswith(("http://", "https://")):
         row |= {"uri": picture, "sha256": None}

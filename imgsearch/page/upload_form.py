@@ -113,7 +113,7 @@ def _fields(first: FileStorage) -> dict[str, Any]:
         "category": _text("category"),
         "price": None if price is None else values.number("price", price, 0, caps.PRICE),
         "in_stock": request.form.get("in_stock") == "yes",
-        "attributes": {} if title is None else {"title": title},
+        "title": title,
     }
 
 

@@ -11,7 +11,7 @@ from django.conf import settings as project_settings
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import TestCase, TransactionTestCase
 
 from imgsearch.django import add, remove, site
@@ -28,6 +28,12 @@ def upload(*colour: int) -> ContentFile:
 
 def pictures(product: Any) -> Any:
     return images_of(product)
+
+
+def called(product: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT title, words FROM imgsearch.product")
+        return cursor.fetchall()
 
 
 class Saved(TestCase):
@@ -52,6 +58,15 @@ class Saved(TestCase):
         [image] = pictures(made)
         assert (image.price, image.in_stock, image.state) == (12.0, False, "ready")
         assert notices == []
+
+    def test_words_follow_what_is_saved(self) -> None:
+        made = Product.objects.create(store=shop(), name="Samba", brand="Adidas", photo=upload(200, 0, 0))
+        assert called(made) == [("Samba", "Adidas shoes")]
+        made.name = "Gazelle"
+        made.save()
+        assert called(made) == [("Gazelle", "Adidas shoes")]
+        made.delete()
+        assert called(made) == []
 
     def test_another_photo_replaces_the_picture(self) -> None:
         made = Product.objects.create(store=shop(), photo=upload(200, 0, 0))

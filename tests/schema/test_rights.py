@@ -52,6 +52,7 @@ PRIVILEGED: dict[str, set[str]] = {
     "refresh_vocabulary": {"imgsearch_worker"},
     "words_found_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "words_page_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
+    "asked_words_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "suggest_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "keep_question": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "set_shop": set(),

@@ -98,3 +98,7 @@ SELECT imgsearch.demote_attribute(%(name)s)
 -- name: refresh_sample
 -- Draw the sample anew when it is old; the sweep calls this.
 SELECT imgsearch.refresh_sample('10 minutes')
+
+-- name: refresh_vocabulary
+-- Count the words of tenants whose words changed; the sweep calls this.
+SELECT imgsearch.refresh_vocabulary('10 minutes')

@@ -3,7 +3,20 @@
 WITH given AS (
     SELECT %(tenant_id)s::text AS tenant_id, %(product_id)s::text AS product_id, %(position)s::integer AS position,
            %(uri)s::text AS uri, %(sha256)s::bytea AS sha256, %(category)s::text AS category,
-           %(price)s::double precision AS price, %(in_stock)s::boolean AS in_stock, %(attributes)s::jsonb AS attributes
+           %(price)s::double precision AS price, %(in_stock)s::boolean AS in_stock, %(attributes)s::jsonb AS attributes,
+           %(title)s::text AS title, %(words)s::text AS words, %(codes)s::text[] AS codes
+), called AS (
+    -- The product's words, where some are given: what is not given stays as it is.
+    INSERT INTO imgsearch.product AS p (tenant_id, product_id, title, words, codes)
+    SELECT tenant_id, product_id, title, words, coalesce(codes, ARRAY[]::text[]) FROM given WHERE coalesce(title, words, codes::text) IS NOT NULL
+    ON CONFLICT (tenant_id, product_id) DO UPDATE
+        SET title = CASE WHEN %(title)s::text IS NULL THEN p.title ELSE EXCLUDED.title END,
+            words = CASE WHEN %(words)s::text IS NULL THEN p.words ELSE EXCLUDED.words END,
+            codes = CASE WHEN %(codes)s::text[] IS NULL THEN p.codes ELSE EXCLUDED.codes END
+        WHERE %(title)s::text IS NOT NULL AND p.title IS DISTINCT FROM EXCLUDED.title
+           OR %(words)s::text IS NOT NULL AND p.words IS DISTINCT FROM EXCLUDED.words
+           OR %(codes)s::text[] IS NOT NULL AND p.codes IS DISTINCT FROM EXCLUDED.codes
+    RETURNING 1 AS one
 ), before AS (
     SELECT i.image_id, i.uri, i.sha256 FROM imgsearch.image i
     JOIN given g ON i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = g.position
@@ -19,7 +32,7 @@ WITH given AS (
     RETURNING i.image_id, i.uri
 )
 SELECT coalesce(w.image_id, b.image_id) AS image_id,
-       CASE WHEN b.image_id IS NULL THEN 'added' WHEN w.image_id IS NULL THEN 'unchanged'
+       CASE WHEN b.image_id IS NULL THEN 'added' WHEN w.image_id IS NULL AND NOT EXISTS (SELECT 1 FROM called) THEN 'unchanged'
             WHEN w.uri <> b.uri THEN 'replaced' ELSE 'changed' END AS outcome
 FROM (SELECT 1) one (row) LEFT JOIN written w ON true LEFT JOIN before b ON true
 

@@ -70,7 +70,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_changed() IS 'Trigger: words that are new here join the vocabulary, which is to be counted anew.';
 
 -- Of the tenants whose words changed, in one transaction: searches always see one state. Rows that stay are not touched.
-CREATE OR REPLACE FUNCTION imgsearch.refresh_vocabulary() RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.refresh_vocabulary(older_than interval DEFAULT '0') RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     changed bigint;
 BEGIN
@@ -79,21 +79,22 @@ BEGIN
     END IF;
     WITH shops AS MATERIALIZED (
         SELECT DISTINCT v.tenant_id FROM imgsearch.vocabulary v WHERE v.word = '' AND v.products IS NULL
+          AND NOT EXISTS (SELECT 1 FROM imgsearch.vocabulary o WHERE o.tenant_id = v.tenant_id AND o.word = '' AND o.counted_at > now() - older_than)
     ), counted AS MATERIALIZED (
         SELECT p.tenant_id, w.word COLLATE "C" AS word, count(*)::integer AS products
         FROM shops JOIN imgsearch.product p USING (tenant_id), unnest(imgsearch_internal.words_in(concat_ws(' ', p.title, p.words)) || ''::text) w (word) GROUP BY 1, 2
     ), gone AS (
         DELETE FROM imgsearch.vocabulary v USING shops s
-        WHERE v.tenant_id = s.tenant_id AND (NOT EXISTS (SELECT 1 FROM counted c WHERE c.tenant_id = v.tenant_id AND c.word = v.word AND c.products = v.products)
+        WHERE v.tenant_id = s.tenant_id AND (v.word = '' OR NOT EXISTS (SELECT 1 FROM counted c WHERE c.tenant_id = v.tenant_id AND c.word = v.word AND c.products = v.products)
             OR EXISTS (SELECT 1 FROM imgsearch.vocabulary o WHERE o.tenant_id = v.tenant_id AND o.word = v.word AND o.products = v.products AND o.ctid < v.ctid))
         RETURNING 1
     ), written AS (
-        INSERT INTO imgsearch.vocabulary (tenant_id, word, products, pieces)
-        SELECT c.tenant_id, c.word, c.products, imgsearch_internal.pieces_of(c.tenant_id, c.word) FROM counted c
-        WHERE NOT EXISTS (SELECT 1 FROM imgsearch.vocabulary v WHERE v.tenant_id = c.tenant_id AND v.word = c.word AND v.products = c.products)
+        INSERT INTO imgsearch.vocabulary (tenant_id, word, products, pieces, counted_at)
+        SELECT c.tenant_id, c.word, c.products, imgsearch_internal.pieces_of(c.tenant_id, c.word), CASE WHEN c.word = '' THEN now() END FROM counted c
+        WHERE c.word = '' OR NOT EXISTS (SELECT 1 FROM imgsearch.vocabulary v WHERE v.tenant_id = c.tenant_id AND v.word = c.word AND v.products = c.products)
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) INTO changed;
     RETURN changed;
 END $$;
-COMMENT ON FUNCTION imgsearch.refresh_vocabulary() IS 'Counts anew how many products have each word, of tenants whose words changed; workers call it now and then. Returns how many rows changed; null: another session is at it.';
+COMMENT ON FUNCTION imgsearch.refresh_vocabulary(interval) IS 'Counts anew how many products have each word, of tenants whose words changed and were counted longer ago than that; workers call it now and then. Returns how many rows changed; null: another session is at it.';

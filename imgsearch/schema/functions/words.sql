@@ -50,7 +50,7 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.tenant_query(text) IS 'What finds the products of a tenant in product.document.';
 
 -- A rare word weighs more, as the logarithm of how rare it is; whole numbers, so that equal is equal.
-CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words(shop text, given text, weighed integer[] DEFAULT NULL) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE
+CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words_of(shop text, given text, weighed integer[]) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     a      imgsearch_internal.asked_words;
@@ -78,6 +78,22 @@ BEGIN
     INTO a.words, a.queries, a.titles, a.counts, a.weights, a.missing, a.total, a.weighed FROM weighed w;
     a.key := imgsearch_internal.key_of(given);
     RETURN a;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.asked_words_of(text, text, integer[]) IS 'What asked_words() returns, with the rights of whoever calls it.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words_here(given text, weighed integer[]) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN imgsearch.current_tenant() IS NOT NULL THEN imgsearch_internal.asked_words_of(imgsearch.current_tenant(), given, weighed) END;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.asked_words_here(text, integer[]) IS 'What a question''s words are to the tenant that this transaction speaks for.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words(shop text, given text, weighed integer[] DEFAULT NULL) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF shop = imgsearch.current_tenant() OR shop IS NULL AND imgsearch.current_tenant() IS NOT NULL AND imgsearch.is_tenant_restricted() THEN
+        RETURN imgsearch_internal.asked_words_here(given, weighed);
+    END IF;
+    RETURN imgsearch_internal.asked_words_of(shop, given, weighed);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.asked_words(text, text, integer[]) IS 'What a question''s words are here: misspelt ones mended, rarest first; at most its first 16.';
 

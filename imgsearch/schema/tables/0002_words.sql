@@ -49,10 +49,11 @@ COMMENT ON COLUMN imgsearch.product.updated_at IS 'When its words last changed.'
 
 -- Not unique: whoever adds a new word waits for nobody who adds the same; refresh_vocabulary() makes one row of two.
 CREATE TABLE imgsearch.vocabulary (
-    tenant_id text     NOT NULL,
-    word      text     COLLATE "C" NOT NULL,
-    products  integer,
-    pieces    bigint[] NOT NULL
+    tenant_id  text     NOT NULL,
+    word       text     COLLATE "C" NOT NULL,
+    products   integer,
+    pieces     bigint[] NOT NULL,
+    counted_at timestamptz
 );
 CREATE INDEX vocabulary_by_word ON imgsearch.vocabulary (tenant_id, word) INCLUDE (products);
 CREATE INDEX vocabulary_by_pieces ON imgsearch.vocabulary USING gin (pieces) WITH (fastupdate = off);
@@ -61,6 +62,7 @@ COMMENT ON COLUMN imgsearch.vocabulary.tenant_id IS 'Whose word.';
 COMMENT ON COLUMN imgsearch.vocabulary.word IS 'As it is written, in small letters without accents; empty: the row that counts all products.';
 COMMENT ON COLUMN imgsearch.vocabulary.products IS 'How many products had it when that was last counted; null: not yet.';
 COMMENT ON COLUMN imgsearch.vocabulary.pieces IS 'What is left of it without one or two of its letters, as numbers: a misspelling leaves the same.';
+COMMENT ON COLUMN imgsearch.vocabulary.counted_at IS 'When the tenant''s words were counted; of the empty word alone.';
 
 CREATE TABLE imgsearch.past_question (
     tenant_id text        NOT NULL,

@@ -23,6 +23,8 @@ class Tag(models.Model):
     category="category",
     price="price",
     in_stock="available",
+    title="name",
+    words=("brand", "category"),
     attributes=("brand",),
 )
 class Product(models.Model):

@@ -48,7 +48,7 @@ def wake_queries() -> None:
 
 
 def sweep() -> None:
-    """Catch what every net above let through: lost jobs, silent workers, old questions and sessions, an old sample."""
+    """Catch what every net above let through: lost jobs, silent workers, old questions, an old sample, new words."""
     settings = process_settings()
     try:
         with db.connect(settings, autocommit=True) as connection:
@@ -57,6 +57,7 @@ def sweep() -> None:
             sql.run(connection, "query_cache", "forget", {"days": FORGET_DAYS})
             page_sessions.sweep(connection)
             sql.run(connection, "maintenance", "refresh_sample")
+            sql.run(connection, "maintenance", "refresh_vocabulary")
     except (psycopg.Error, ImgsearchError) as error:
         log.warning("the sweep comes again in a minute: %s", error)
 

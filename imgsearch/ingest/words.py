@@ -1,0 +1,34 @@
+"""What a product is called: title, words and codes, checked before the database has to refuse them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from imgsearch.errors import UsageError
+
+TITLE = 1000  # characters of a product's title
+WORDS = 10_000  # characters of its words
+CODES = 100  # of a product
+CODE = 100  # characters
+
+
+def checked(title: str | None, words: str | None, codes: Iterable[str] | str | None) -> dict[str, Any]:
+    """Return title, words and codes as statements bind them; None: not given. Raises UsageError.
+
+    codes: several, or one text in which commas, semicolons or bars part them.
+    """
+    for name, text, most in (("title", title, TITLE), ("words", words, WORDS)):
+        if text is not None and (len(text) > most or "\0" in text):
+            raise UsageError(f"{name} has {len(text)} characters, the limit is {most}; shorten it.")
+    return {"title": title, "words": words, "codes": None if codes is None else _codes(codes)}
+
+
+def _codes(given: Iterable[str] | str) -> list[str]:
+    parts = given.replace(";", ",").replace("|", ",").split(",") if isinstance(given, str) else given
+    codes = list(dict.fromkeys(code for part in parts if (code := str(part).strip())))
+    if len(codes) > CODES:
+        raise UsageError(f"A product has at most {CODES} codes, these are {len(codes)}; leave some out.")
+    if any(len(code) > CODE or "\0" in code for code in codes):
+        raise UsageError(f"A code has at most {CODE} characters; what is longer goes into words.")
+    return codes
