@@ -52,13 +52,14 @@ if TYPE_CHECKING:
     from imgsearch.ingest.attachment import Attachment, attach, attachments, backfill, detach, repair
     from imgsearch.ingest.changes import Changed, change
     from imgsearch.ingest.upload import Added, Forgotten, Inspected, add, forget, inspected, remove, sweep_store
-    from imgsearch.query import ImageId, Query, Resolved, resolve
+    from imgsearch.query import ImageId, ProductId, Query, Resolved, resolve
     from imgsearch.retrieval.by_filters import search
     from imgsearch.retrieval.by_select import nearest
     from imgsearch.retrieval.explain import explain
     from imgsearch.retrieval.filters import Filters
     from imgsearch.retrieval.hits import Hit, Hits
     from imgsearch.retrieval.ranking import Ranking
+    from imgsearch.retrieval.recommendation import recommend
     from imgsearch.settings import Settings
     from imgsearch.sqlalchemy.models import Image, pictures_of
 
@@ -95,6 +96,7 @@ _HOMES = {
     "NoSpace": "errors",
     "ObjectMissing": "errors",
     "PictureError": "errors",
+    "ProductId": "query",
     "Query": "query",
     "QueryError": "errors",
     "QueryTimeout": "errors",
@@ -123,6 +125,7 @@ _HOMES = {
     "inspected": "ingest.upload",
     "nearest": "retrieval.by_select",
     "pictures_of": "sqlalchemy.models",
+    "recommend": "retrieval.recommendation",
     "remove": "ingest.upload",
     "repair": "ingest.attachment",
     "resolve": "query",
@@ -161,6 +164,7 @@ __all__ = [
     "NoSpace",
     "ObjectMissing",
     "PictureError",
+    "ProductId",
     "Query",
     "QueryError",
     "QueryTimeout",
@@ -189,6 +193,7 @@ __all__ = [
     "inspected",
     "nearest",
     "pictures_of",
+    "recommend",
     "remove",
     "repair",
     "resolve",

@@ -162,9 +162,10 @@ def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
 
 def _kept(resolved: Resolved) -> Part:
     """Return the condition that leaves out what was rejected."""
-    if not resolved.rejected:
+    if not resolved.rejected and not resolved.products:
         return Part("true", ())
-    return Part("i.image_id <> ALL (%s::bigint[])", (list(resolved.rejected),))
+    left_out = (list(resolved.rejected), list(resolved.products))
+    return Part("i.image_id <> ALL (%s::bigint[]) AND i.product_id <> ALL (%s::text[])", left_out)
 
 
 def _found(parts: dict[str, Part], resolved: Resolved, last: int, max_distance: float | None) -> Part:

@@ -16,7 +16,7 @@ from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.django import site
 from imgsearch.django.mapping import Searchable, mapping_for
 from imgsearch.errors import QueryError, UnknownImage
-from imgsearch.query import ImageId, Resolved
+from imgsearch.query import ImageId, ProductId, Resolved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +60,11 @@ def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance
         return replace(asked, question=_content(query))
     if hasattr(query, "save") and hasattr(query, "tobytes"):  # a Pillow image
         return replace(asked, question=_encoded(query))
-    if isinstance(query, str | bytes | Path | ImageId | Resolved) or hasattr(query, "__len__"):
+    if isinstance(query, str | bytes | Path | ImageId | ProductId | Resolved) or hasattr(query, "__len__"):
         return asked
     raise QueryError(
-        f"{type(query).__name__} is not a query; use a text, a picture, an uploaded file, ImageId, a saved instance "
-        "or a vector."
+        f"{type(query).__name__} is not a query; use a text, a picture, an uploaded file, ImageId, ProductId, a saved "
+        "instance or a vector."
     )
 
 

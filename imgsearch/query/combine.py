@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
@@ -32,13 +33,9 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
     One example with a positive weight is answered as it is. Raises QueryError without one to be near to, VectorError
     when those cancel out, SpaceMismatch when the active space changed between them.
     """
+    checked_weights([weight for _, weight in examples])
     if not any(weight > 0 for _, weight in examples):
         raise QueryError("A search needs something to look for; add words, a picture or an image in more_like.")
-    if len(examples) > MOST or not all(1 / HEAVIEST <= abs(weight) <= HEAVIEST for _, weight in examples):
-        raise QueryError(
-            f"A search takes at most {MOST} examples, with weights from {1 / HEAVIEST:g} to {HEAVIEST:g} or their "
-            "negatives; leave some out."
-        )
     if len(examples) == 1:
         return examples[0][0]
     if len({resolved.space_id for resolved, _ in examples}) > 1:
@@ -58,10 +55,21 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
         took_ms=took_ms + sum(resolved.took_ms for resolved, _ in examples),
         kind="vector",
         rejected=_rejected(examples),
+        products=tuple(dict.fromkeys(product for one, _ in examples for product in one.products)),
         words=" ".join(one.words for one, weight in examples if one.words and weight > 0) or None,
         key=_key(examples),
         truncated=next((one.truncated for one, _ in examples if one.truncated), None),
     )
+
+
+def checked_weights(weights: Sequence[Any]) -> None:
+    """Raise QueryError where there are too many examples, or a weight is no number, too small or too large."""
+    numbers = all(hasattr(weight, "__float__") for weight in weights)  # numpy's and Decimal too
+    if not numbers or len(weights) > MOST or not all(1 / HEAVIEST <= abs(weight) <= HEAVIEST for weight in weights):
+        raise QueryError(
+            f"A search takes at most {MOST} examples, with weights from {1 / HEAVIEST:g} to {HEAVIEST:g} or their "
+            "negatives; leave some out."
+        )
 
 
 def _key(examples: Sequence[tuple[Resolved, float]]) -> str:

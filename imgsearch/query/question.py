@@ -17,14 +17,26 @@ class ImageId:
     image_id: int
 
 
+@dataclass(frozen=True)
+class ProductId:
+    """Means "like this product", by all its pictures, where a query is expected; itself it does not come back.
+
+    Without `tenant` it is the tenant that is searched; a product id that several tenants have needs it.
+    """
+
+    product_id: str
+    tenant: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
     """A query that is a vector now: `vector` in pgvector's text form, comparable within `space_id` only.
 
     vector is empty for words alone.
-    image_id: the image here that it is the vector of. rejected: images that were "not this"; a search leaves them out.
-    words: the text it was made of. key: what tells the question from others, where its vector alone may differ in the
-    last bits from one time to the next. truncated: what to tell people where the model did not read the whole text.
+    image_id: the image here that it is the vector of. rejected: images that were "not this"; products: those that it
+    was asked by; a search leaves both out. words: the text it was made of. key: what tells the question from others,
+    where its vector alone may differ in the last bits from one time to the next. truncated: what to tell people where
+    the model did not read the whole text.
     """
 
     vector: str
@@ -34,10 +46,11 @@ class Resolved:
     kind: Literal["text", "picture", "image", "vector"]
     image_id: int | None = None
     rejected: tuple[int, ...] = ()
+    products: tuple[str, ...] = ()
     words: str | None = None
     key: str | None = None
     truncated: str | None = None
 
 
-Thing = str | bytes | Path | ImageId | Sequence[float] | Resolved
+Thing = str | bytes | Path | ImageId | ProductId | Sequence[float] | Resolved
 Query = Thing | Sequence[tuple[Thing, float]]

@@ -27,7 +27,7 @@ from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryError, 
 from imgsearch.query import cache
 from imgsearch.query.cache import Entry
 from imgsearch.query.combine import combine
-from imgsearch.query.question import ImageId, Query, Resolved, Source, Thing
+from imgsearch.query.question import ImageId, ProductId, Query, Resolved, Source, Thing
 from imgsearch.spaces import space
 
 MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
@@ -61,11 +61,12 @@ def resolve(
 ) -> Resolved:
     """Return the vector of a query.
 
-    A str is a text; bytes and Path are a picture; ImageId an image already here (of `tenant`, if given); a sequence
-    of numbers a vector of the active space. Several are a list of (thing, weight): above 0 to be near to, below 0 "not
-    this" (see `imgsearch.query.combine`). `timeout` in seconds bounds the wait for a query worker; `notify` wakes one.
-    Reads on the caller's connection, as the tenant that is set there (imgsearch.tenant; none: above tenants); a
-    question is asked on a connection of its own, which commits at once.
+    A str is a text; bytes and Path are a picture; ImageId and ProductId an image and a product already here (of
+    `tenant`, if given), the latter by the mean of its pictures; a sequence of numbers a vector of the active space.
+    Several are a list of (thing, weight): above 0 to be near to, below 0 "not this" (see `imgsearch.query.combine`).
+    `timeout` in seconds bounds the wait for a query worker; `notify` wakes one. Reads on the caller's connection, as
+    the tenant that is set there (imgsearch.tenant; none: above tenants); a question is asked on a connection of its
+    own, which commits at once.
 
     Raises QueryError, VectorError, UnknownImage, PictureError, NoSpace, QueryTimeout.
     """
@@ -101,6 +102,8 @@ def look_up(connection: Connectable, query: Thing, *, tenant: str | None = None)
             raise UnknownImage(f"Image {query.image_id} does not exist or has no vector yet; look at imgsearch.status.")
         found_as = _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
         return replace(found_as, image_id=query.image_id)
+    if isinstance(query, ProductId):
+        return _of_product(lent, query, query.tenant or tenant, began)
     if isinstance(query, str | bytes | Path):
         known = _known(lent, _entry(query), tenant or "", began)
         words = query if isinstance(query, str) else None
@@ -136,6 +139,20 @@ def ask(question: Question, timeout: float = 10, notify: Callable[[], Any] | Non
     resolved = _resolved(found.space_id, found.embedding, "worker", question.entry.kind, question.began)
     key = cache.canonical(question.words) if question.words is not None else question.entry.key.hex()
     return replace(resolved, words=question.words, key=key, truncated=found.truncated)
+
+
+def _of_product(lent: psycopg.Connection[Any], query: ProductId, tenant: str | None, began: float) -> Resolved:
+    found = sql.rows(lent, "query", "vectors_of_product", {"product_id": query.product_id, "tenant": tenant})
+    if not found:
+        raise UnknownImage(
+            f"Product {query.product_id[:200]} does not exist or has no picture with a vector yet; "
+            "look at imgsearch.status."
+        )
+    if len(found) > 1:
+        raise QueryError(f"Several tenants have a product {query.product_id[:200]}; say whose: tenant.")
+    resolved = _resolved(found[0]["space_id"], found[0]["embedding"], "image", "vector", began)
+    key = f"product:{found[0]['tenant_id']}:{query.product_id}"
+    return replace(resolved, products=(query.product_id,), key=key)
 
 
 def _key(query: str | bytes | Path) -> str:

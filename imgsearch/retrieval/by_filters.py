@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from imgsearch import query as questions
@@ -55,6 +56,11 @@ def search(
     began = time.perf_counter()
     rows = sql.rows(driver(connection), "search", "search", values)
     took_ms = (time.perf_counter() - began) * 1000
+    return hits_of(rows, took_ms=took_ms, statement="search", truncated=resolved.truncated)
+
+
+def hits_of(rows: Sequence[dict[str, Any]], *, took_ms: float, statement: str, truncated: str | None) -> Hits:
+    """Return the rows of a statement of search.sql as a page."""
     first = rows[0]
     found = (row for row in rows if row["image_id"] is not None)
     return Hits(
@@ -65,8 +71,8 @@ def search(
         matching_images=first["matching_images"],
         more=first["more"],
         took_ms=took_ms,
-        sql=sql.statements("search")["search"],
-        truncated=resolved.truncated,
+        sql=sql.statements("search")[statement],
+        truncated=truncated,
     )
 
 
@@ -104,7 +110,7 @@ def values_of(
     asked = {"kind": resolved.kind, "words": resolved.words, "key": resolved.key}
     return {
         "vector": resolved.vector or None,
-        "filters": filters.without_images(resolved.rejected).as_json(),
+        "filters": filters.without_images(resolved.rejected).without_products(resolved.products).as_json(),
         "ranking": (ranking or Ranking()).as_json(),
         "question": json.dumps({name: value for name, value in asked.items() if value is not None}),
         "k": k,

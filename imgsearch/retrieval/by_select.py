@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.types import NullType
 
 from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
-from imgsearch.query import ImageId, Resolved
+from imgsearch.query import ImageId, ProductId, Resolved
 from imgsearch.retrieval.cte import BitsOf, found
 from imgsearch.retrieval.groups import distinct_on, grouped, label
 from imgsearch.retrieval.sample import is_image, plain, sampled
@@ -23,7 +23,7 @@ from imgsearch.sqlalchemy.models import Image
 
 def nearest(
     statement: Select[Any],
-    query: str | ImageId | Sequence[float] | Resolved,
+    query: str | ImageId | ProductId | Sequence[float] | Resolved,
     *,
     limit: int = 10,
     offset: int = 0,
@@ -61,8 +61,7 @@ def nearest(
     groups = grouped(per, froms)
     if groups and statement._for_update_arg is not None:  # noqa: SLF001
         raise FilterError("Rows that stand for several cannot be locked; lock them by their keys afterwards.")
-    if isinstance(query, Resolved) and query.rejected:
-        statement = statement.where(image_id.not_in(query.rejected))
+    statement = _without_asked(statement, image_id, query)
     candidates = _candidates(statement, tenant_id, image_id, groups)
     pictures = found(
         candidates,
@@ -159,11 +158,26 @@ def _candidates(
     return reduced
 
 
+def _without_asked(statement: Select[Any], image_id: ColumnElement[int], query: Any) -> Select[Any]:
+    """Return the SELECT without images that were rejected and products that are asked by."""
+    if isinstance(query, Resolved) and query.rejected:
+        statement = statement.where(image_id.not_in(query.rejected))
+    products = query.products if isinstance(query, Resolved) else ()
+    if isinstance(query, ProductId):
+        products = (query.product_id,)
+    if products:
+        statement = statement.where(image_id.not_in(select(Image.image_id).where(Image.product_id.in_(products))))
+    return statement
+
+
 def _vector(query: Any) -> ColumnElement[Any]:
     if isinstance(query, Resolved):
         return cast(bindparam(None, query.vector), HALFVEC)
     if isinstance(query, ImageId):
         return select(func.imgsearch.vec_of(literal(query.image_id))).scalar_subquery()
+    if isinstance(query, ProductId):
+        asked = func.imgsearch.vec_of_product(literal(query.product_id), literal(query.tenant))
+        return select(asked).scalar_subquery()
     if isinstance(query, str):
         return select(func.imgsearch.vec(literal(query))).scalar_subquery()
     try:

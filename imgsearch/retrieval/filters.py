@@ -62,6 +62,12 @@ class Filters:
             return self
         return replace(self, exclude_image_ids=list(dict.fromkeys((*(self.exclude_image_ids or ()), *images))))
 
+    def without_products(self, products: Sequence[str]) -> Filters:
+        """Return the same filters that leave out these products too."""
+        if not products:
+            return self
+        return replace(self, exclude_product_ids=list(dict.fromkeys((*(self.exclude_product_ids or ()), *products))))
+
     def given(self) -> dict[str, Any]:
         """Return {name: value} of the filters that are given."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}

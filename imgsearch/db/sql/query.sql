@@ -6,6 +6,11 @@ JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_i
 JOIN imgsearch.space s ON s.state = 'active'
 WHERE i.image_id = %(image_id)s AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
 
+-- name: vectors_of_product
+-- The mean of a product's pictures in the searched space, for each tenant that has a product of this id.
+SELECT s.space_id, p.tenant_id, p.embedding::text AS embedding
+FROM imgsearch_internal.vectors_of_product(%(product_id)s, %(tenant)s) p, imgsearch.space s WHERE s.state = 'active'
+
 -- name: combine
 -- The vector of weighted examples in the searched space; null where those to be near to cancel out.
 SELECT s.space_id, imgsearch_internal.combined(%(vectors)s::halfvec[], %(weights)s::double precision[])::text AS vector

@@ -62,6 +62,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch.vec_of(bigint, text) IS 'The stored vector of a picture: more like this. ORDER BY embedding <=> imgsearch.vec_of(42).';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.vectors_of_product(product_id text, tenant text) RETURNS TABLE (tenant_id text, embedding halfvec)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT i.tenant_id, l2_normalize(avg(v.embedding::vector))::halfvec
+        FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+        WHERE i.product_id = vectors_of_product.product_id AND (tenant IS NULL OR i.tenant_id = tenant)
+        GROUP BY i.tenant_id ORDER BY i.tenant_id LIMIT 2;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.vectors_of_product(text, text) IS 'The mean of the pictures of a product, for the first two tenants that have one of this id.';
+
+CREATE OR REPLACE FUNCTION imgsearch.vec_of_product(product_id text, tenant text DEFAULT NULL) RETURNS halfvec LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found_ @extschema:vector@.halfvec[] := ARRAY(SELECT p.embedding FROM imgsearch_internal.vectors_of_product(vec_of_product.product_id, vec_of_product.tenant) p);
+BEGIN
+    IF found_ = '{}' THEN
+        RAISE EXCEPTION 'imgsearch: product % does not exist or has no picture with a vector yet', left(product_id, 200)
+            USING HINT = 'SELECT * FROM imgsearch.status; SELECT * FROM imgsearch.failures;', ERRCODE = 'IM004';
+    ELSIF cardinality(found_) > 1 THEN
+        RAISE EXCEPTION 'imgsearch: several tenants have a product %', left(product_id, 200)
+            USING HINT = 'Say whose: imgsearch.vec_of_product(''sku-1'', ''acme'').', ERRCODE = 'IM003';
+    END IF;
+    RETURN found_[1];
+END $$;
+COMMENT ON FUNCTION imgsearch.vec_of_product(text, text) IS
+'The vector of a product, the mean of its pictures: SELECT * FROM imgsearch.search(imgsearch.vec_of_product(''sku-1'', ''acme''), tenant => ''acme'', exclude_product_ids => ARRAY[''sku-1'']);';
+
 -- Inlined by the planner (SQL, STABLE, one expression), so ORDER BY imgsearch.distance(embedding, '…') uses the index.
 CREATE OR REPLACE FUNCTION imgsearch.distance(embedding halfvec, query text) RETURNS double precision LANGUAGE sql STABLE AS $$
     SELECT embedding <=> imgsearch.vec(query)

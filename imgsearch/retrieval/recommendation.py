@@ -1,0 +1,122 @@
+"""What somebody may like: near to the middle of what was liked, or near to any of it, and without what was seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, Unpack, cast
+
+from imgsearch import query as questions
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import Connectable, driver
+from imgsearch.errors import FilterError, QueryError
+from imgsearch.query import ImageId, ProductId, Resolved, Thing
+from imgsearch.query.combine import checked_weights, combine
+from imgsearch.retrieval.by_filters import SearchArguments, hits_of, search, split, values_of
+from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.hits import Hits
+from imgsearch.retrieval.ranking import Ranking
+
+Strategy = Literal["centroid", "best"]
+STRATEGIES = ("centroid", "best")
+Example = Thing | tuple[Thing, float]
+Weighted = Sequence[tuple[Resolved, float]]
+
+
+def recommend(
+    connection: Connectable,
+    like: Sequence[Example],
+    unlike: Sequence[Example] = (),
+    *,
+    strategy: Strategy = "centroid",
+    seen: Sequence[str | ProductId | ImageId] = (),
+    filters: Filters | None = None,
+    ranking: Ranking | None = None,
+    k: int = 10,
+    skip: int = 0,
+    after: str | None = None,
+    timeout: float = 10,
+    **named: Unpack[SearchArguments],
+) -> Hits:
+    """Return the `k` (1 to 1000) products to recommend; filters, ranking and pages as in `imgsearch.search`.
+
+    like, unlike: texts, pictures, images, products and vectors, each alone or as (thing, weight), 64 at most; weights
+    are above 0. seen: products, or images of products, that were seen or bought; they are left out, and so is what was
+    liked and disliked itself.
+    strategy: `centroid` looks near the middle of what is liked (`imgsearch.query.combine`); `best` ranks each row by
+    its best cosine to anything liked less the best to anything disliked, by their weights: tastes that differ stay
+    apart. Then `distance` is 1 - that score, of the ranking only `per` counts, and the first 1,000 rows can be had.
+
+    Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
+    """
+    wanted, order = split(filters, ranking, named)
+    if strategy not in STRATEGIES:
+        raise QueryError(f"strategy is {str(strategy)[:100]!r}; there are {' and '.join(STRATEGIES)}.")
+    given = [*map(weighted, like)], [*map(weighted, unlike)]
+    checked_weights([weight for one in given for _, weight in one])
+    near, far = (
+        [(questions.resolve(connection, thing, timeout=timeout, tenant=wanted.tenant), weight) for thing, weight in one]
+        for one in given
+    )
+    if not near:
+        raise QueryError("There is nothing to recommend by; name something that is liked.")
+    known = [thing for one in given for thing, _ in one if isinstance(thing, ImageId)]
+    wanted = wanted.without_products(_products(connection, [*known, *seen], wanted.tenant))
+    page: dict[str, Any] = {"k": k, "skip": skip, "after": after}
+    if strategy == "best":
+        return ranked_by_best(connection, near, far, filters=wanted, ranking=order, **page)
+    middle = combine(connection, [*near, *((one, -weight) for one, weight in far)])
+    return search(connection, middle, filters=wanted, ranking=order, **page)
+
+
+def weighted(example: Example) -> tuple[Thing, float]:
+    """Return an example with its weight. Raises QueryError for a weight that is no number above 0."""
+    if not (isinstance(example, tuple) and len(example) == 2 and not isinstance(example[0], int | float)):
+        return cast("Thing", example), 1.0
+    thing, weight = example
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+        raise QueryError(
+            f"The weight {weight!r} of an example is not a number above 0; what is disliked goes in unlike."
+        )
+    return thing, float(weight)
+
+
+def ranked_by_best(
+    connection: Connectable,
+    near: Weighted,
+    far: Weighted,
+    *,
+    filters: Filters,
+    ranking: Ranking,
+    k: int = 10,
+    skip: int = 0,
+    after: str | None = None,
+    max_distance: float | None = None,
+) -> Hits:
+    """Return what scores best by any of the liked (`near`, never empty). Raises FilterError, VectorError."""
+    if others := sorted(set(ranking.given()) - {"per"}):
+        raise FilterError(f"strategy best ranks by score alone; leave {others[0]} out, or recommend by centroid.")
+    asked = [one for one, _ in (*near, *far)]
+    for one in asked:
+        filters = filters.without_images(one.rejected).without_products(one.products)
+    values = values_of(asked[0], filters, ranking, k=k, skip=skip, after=after, max_distance=max_distance) | {
+        "likes": [one.vector for one, _ in near],
+        "like_weights": [weight for _, weight in near],
+        "unlikes": [one.vector for one, _ in far],
+        "unlike_weights": [weight for _, weight in far],
+    }
+    began = time.perf_counter()
+    rows = sql.rows(driver(connection), "search", "best", values)
+    took_ms = (time.perf_counter() - began) * 1000
+    truncated = next((one.truncated for one in asked if one.truncated), None)
+    return hits_of(rows, took_ms=took_ms, statement="best", truncated=truncated)
+
+
+def _products(connection: Connectable, things: Sequence[str | ProductId | ImageId], tenant: str | None) -> list[str]:
+    """Return the products of what is named, images by theirs."""
+    images = [one.image_id for one in things if isinstance(one, ImageId)]
+    found = [one if isinstance(one, str) else one.product_id for one in things if not isinstance(one, ImageId)]
+    if images:
+        rows = sql.rows(driver(connection), "search", "products_of", {"images": images, "tenant": tenant})
+        found += [row["product_id"] for row in rows]
+    return found
