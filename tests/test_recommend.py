@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from imgsearch import db
+from imgsearch.db import sql
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, QueryError, UnknownImage
@@ -139,7 +140,10 @@ def test_by_the_middle_is_a_search_for_all_of_it(connection: Connection) -> None
 @pytest.mark.parametrize("unlike", [[], [25], [25, 40]])
 def test_by_the_best_is_what_numpy_ranks(connection: Connection, unlike: list[int]) -> None:
     vectors = drawn()
-    scores = np.max([1.0 * cosines(vectors[0]), 0.8 * cosines(vectors[100])], axis=0)
+    liked = np.stack([cosines(vectors[0]), cosines(vectors[100])])
+    # A product stands by the picture that is nearest to one of the liked.
+    nearest_ones = liked.reshape(2, PRODUCTS, PICTURES).argmax(2) + np.arange(PRODUCTS) * PICTURES
+    scores = np.where(np.isin(np.arange(len(vectors)), nearest_ones), np.max(liked.T * [1.0, 0.8], axis=1), -9)
     if unlike:
         scores = scores - np.max([0.5 * cosines(vectors[at]) for at in unlike], axis=0)
     hits = recommend(
@@ -258,3 +262,12 @@ def test_sql_refuses_what_makes_no_sense(connection: Connection, arguments: str,
         connection.execute(f"SELECT * FROM imgsearch.recommend({arguments})")  # noqa: S608
     assert refused.value.sqlstate in {"IM003", "IM008"}
     assert refused.value.diag.message_hint
+
+
+def test_both_statements_have_the_same_columns() -> None:
+    """A page of the best is made of the rows of search.sql as any other."""
+    both = [sql.statements("search")[name] for name in ("search", "best")]
+    columns, other = (text[text.index("SELECT") : text.index("\nFROM")] for text in both)
+    assert columns == other
+    joins, others = (text[text.index("LEFT JOIN LATERAL") :].replace("q.asked", "NULL") for text in both)
+    assert joins == others

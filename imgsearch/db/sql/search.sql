@@ -18,14 +18,15 @@ LEFT JOIN imgsearch.product w ON w.tenant_id = h.tenant_id AND w.product_id = h.
 ORDER BY h.place
 
 -- name: best
--- One page of what is most like one of several and least like others. How it was found comes back even when nothing was: then the hit's columns are null.
+-- One page of what is most like one of several and least like others; its columns are those of search.
 SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, (s.answer).pictures AS matching_images,
        h.image_id, h.product_id, h.distance, h.match, h.pictures, h.others, h.after,
-       i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256
+       i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title
 FROM (SELECT imgsearch_internal.best_answer(%(likes)s::halfvec[], %(like_weights)s::double precision[], %(unlikes)s::halfvec[], %(unlike_weights)s::double precision[],
          imgsearch.filters_of(%(filters)s::jsonb), imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s),
          imgsearch.ranking_of(%(ranking)s::jsonb)) AS answer OFFSET 0) s
 LEFT JOIN LATERAL imgsearch_internal.unfold(s.answer, %(vector)s::halfvec, NULL) WITH ORDINALITY
     AS h (tenant_id, image_id, product_id, distance, match, pictures, others, after, place) ON true
 LEFT JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id
+LEFT JOIN imgsearch.product w ON w.tenant_id = h.tenant_id AND w.product_id = h.product_id
 ORDER BY h.place

@@ -1,8 +1,8 @@
 -- Recommendations: from what somebody likes and does not like, by their middle (centroid) or by the best of them (best).
 --
 -- best: each image's score is its best weighted cosine to what is liked, less the best to what is not. Each liked one is
--- searched for by itself, inside the filters; without anything disliked that pool holds the true first rows, for a row
--- among the first n by its best is among the first n of that one.
+-- searched for by itself, inside the filters, and a product stands by its pictures nearest to each of them. Without
+-- anything disliked that pool holds the true first rows, for a row among the first n by its best is among the first n of that one.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.check_examples(likes halfvec[], like_weights double precision[], unlikes halfvec[], unlike_weights double precision[]) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
