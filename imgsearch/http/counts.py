@@ -34,12 +34,12 @@ def facets(connection: Connection[Any], asked: SearchRequest) -> tuple[responses
     return found, (time.perf_counter() - began) * 1000
 
 
-def choices(connection: Connection[Any], given: requests.Choices, asked: SearchRequest) -> responses.Choices:
+def choices(connection: Connection[Any], given: requests.Choices, asked: SearchRequest) -> responses.ChoiceList:
     """Return the values of one facet that contain a text."""
     values = {"facet": given.facet, "name": given.name, "contains": given.contains, "k": given.k}
     rows = sql.rows(connection, "http", "choices", {**service.bound(asked.filters, given.per), **values})
     different = rows[0]["different"] if rows else 0
-    return responses.Choices(different=different, values=[_count(row) for row in rows])
+    return responses.ChoiceList(different=different, values=[_count(row) for row in rows])
 
 
 def _counts(rows: Iterable[Mapping[str, Any]], facet: str) -> list[responses.Count]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -145,6 +145,9 @@ Bands = TypeAliasType(
         AfterValidator(_rising),
     ],
 )
+# Named, so that a generated client has one type of each.
+Per = TypeAliasType("Per", Annotated[Literal["product", "image"], Field(description="What a row is.")])
+Cutoff = TypeAliasType("Cutoff", Annotated[Literal["auto"], Field(description="Where a page ends by itself.")])
 Names = Annotated[list[Text], Field(min_length=1, max_length=caps.ATTRIBUTES)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
 Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]

@@ -207,7 +207,11 @@ def _good(operation: Operation) -> Json:
 
 def _lines(example: list[Any], each: tuple[type[BaseModel], ...]) -> Json:
     """Return the description of NDJSON. OpenAPI 3.1 has no word for it: its lines are referred to beside a text."""
-    schema = {"type": "string", "description": f"NDJSON: {' or '.join(one.__name__ for one in each)} on each line."}
+    schema = {
+        "type": "string",
+        "format": "binary",
+        "description": f"NDJSON: {' or '.join(one.__name__ for one in each)} on each line.",
+    }
     written = "".join(json.dumps(one) + "\n" for one in example)
     return {NDJSON: {"schema": schema, "x-lines": [_reference(one) for one in each], "example": written}}
 

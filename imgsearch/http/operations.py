@@ -79,7 +79,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         tag="search",
         scope="search",
         body=requests.Choices,
-        response=responses.Choices,
+        response=responses.ChoiceList,
         problems=_SENT,
     ),
     ("/v1/embed", "post"): Operation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import SkipJsonSchema
@@ -40,6 +40,8 @@ _OWN_TYPES: dict[str, Any] = {
     "category": fields.Categories,
     "attributes": fields.AttributeFilters,
     "condition": fields.Condition,
+    "per": fields.Per,
+    "cutoff": fields.Cutoff,
     "words": fields.Words,
     "word_weight": fields.Weight,
     "look_weight": fields.Weight,
@@ -53,8 +55,7 @@ def _fields_of(value: type[Filters | Ranking], helps: Mapping[str, str]) -> dict
     """Return the fields of a value's dataclass as those of a model."""
     found = {}
     for name, hint in get_type_hints(value).items():
-        kinds = (_TYPES.get(one) or (one if get_origin(one) is Literal else None) for one in get_args(hint))
-        kind = _OWN_TYPES.get(name) or next(filter(None, kinds))
+        kind = _OWN_TYPES.get(name) or next(_TYPES[one] for one in get_args(hint) if one in _TYPES)
         found[name] = (kind | None, Field(default=None, description=helps[name]))
     return found
 
@@ -143,7 +144,7 @@ class Choices(FilterFields):  # type: ignore[valid-type,misc]
     name: fields.Text | None = None
     contains: fields.Text | None = None
     k: fields.K = 100
-    per: Literal["product", "image"] = "product"
+    per: fields.Per = "product"
 
 
 class Embed(Body):

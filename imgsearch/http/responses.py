@@ -87,7 +87,7 @@ class Facets(Sent):
     attributes: dict[str, list[Count]]
 
 
-class Choices(Sent):
+class ChoiceList(Sent):
     """Values of one facet, those of most products first; `different` is how many there are in all."""
 
     different: int

@@ -16,9 +16,18 @@ from typing import Any
 
 import generated_client
 from generated_client import AuthenticatedClient, Client, models
-from generated_client.api.images import delete_image, get_image, upload_images
+from generated_client.api.images import (
+    bulk_images,
+    change_image,
+    change_product,
+    delete_image,
+    delete_product,
+    get_image,
+    list_images,
+    upload_images,
+)
 from generated_client.api.operation import get_health, get_status
-from generated_client.api.search import embed, embed_upload, search_images, search_images_by_upload
+from generated_client.api.search import embed, embed_upload, list_choices, search_images, search_images_by_upload
 from generated_client.types import File
 
 
@@ -60,6 +69,21 @@ def main(address: str, key: str, folder: Path) -> dict[str, Any]:
         embed.sync(client=client, body=models.Embed(text="red paint")),
         embed_upload.sync(client=client, body=models.EmbedForm(picture=file(folder / "red.jpg"))),
     )
+    facets = models.WantedFacets(category=True, price=[0, 5], attributes=["ink"])
+    counted = search_images.sync(
+        client=client, body=models.Search(text="red paint", per=models.Per.PRODUCT, facets=facets)
+    )
+    choices = list_choices.sync(
+        client=client, body=models.Choices(facet=models.ChoicesFacet.ATTRIBUTE, name="ink", contains="e")
+    )
+    changed = change_product.sync("green", client=client, body=models.ProductChanges(price=3.0, title="Green paint"))
+    image = change_image.sync(ids[0], client=client, body=models.ImageChanges(in_stock=False))
+    lines = [{"action": "change", "product_id": "red", "price": 1}, {"action": "delete", "product_id": "none"}, {}]
+    sent = "\n".join(map(json.dumps, lines)).encode()
+    bulk = bulk_images.sync(client=client, body=File(payload=io.BytesIO(sent)))
+    outcomes = [models.Outcome.from_dict(json.loads(line)) for line in bulk.payload.read().splitlines()]
+    listed = list_images.sync(client=client, k=2, state=models.ListImagesState.READY)
+    removed = delete_product.sync_detailed("green", client=client)
     gone = delete_image.sync_detailed(ids[0], client=client)
     problem = get_image.sync_detailed(ids[0], client=client)
     refused = search_images.sync_detailed(client=client, body=models.Search())
@@ -71,6 +95,13 @@ def main(address: str, key: str, folder: Path) -> dict[str, Any]:
         "nearest": [row.product_id for row in nearest.rows],
         "dimensions": [len(first.vector), second.dimension],
         "deleted": gone.status_code,
+        "bands": [(one.low, one.count) for one in counted.facets.price],
+        "inks": {name: len(values) for name, values in counted.facets.attributes.additional_properties.items()},
+        "choices": sorted(one.value for one in choices.values),
+        "changed": [changed.changed, changed.words, image.in_stock],
+        "bulk": [one.outcome for one in outcomes],
+        "listed": len(listed.images),
+        "removed": removed.status_code,
         "problem": [problem.status_code, problem.parsed.code],
         "refused": [refused.status_code, refused.parsed.code],
         "images": get_status.sync(client=client).images,

@@ -42,7 +42,8 @@ def _make(home: Path) -> None:
 def generate(document: dict[str, Any], folder: Path) -> str:
     """Write the package `generated_client` into `folder`; return what the generator said."""
     (folder / "openapi.json").write_text(json.dumps(document))
-    (folder / "generator.yml").write_text("post_hooks: []\n")
+    overrides = 'content_type_overrides: {"application/x-ndjson": "application/octet-stream"}'
+    (folder / "generator.yml").write_text(f"post_hooks: []\n{overrides}\n")
     command = [python(), "-m", "openapi_python_client", "generate", "--meta", "none"]
     files = ["--path", "openapi.json", "--config", "generator.yml", "--output-path", "generated_client"]
     done = subprocess.run([*command, *files], cwd=folder, capture_output=True, text=True, check=False)
