@@ -13,7 +13,7 @@ import pytest
 from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.retrieval import search
+from imgsearch.retrieval import Hit, search
 from imgsearch.spaces.space import ensure
 from tests.asking import DIMENSION, shop
 from tests.order_reference import rrf
@@ -127,17 +127,18 @@ def test_a_code_stands_first_however_far_it_looks(stocked: Connection) -> None:
     assert "p640" not in {hit.product_id for hit in bounded}, "a distance that was asked for bounds all"
 
 
-def test_words_alone_are_what_words_find(stocked: Connection) -> None:
-    rows = found(stocked, "adibas scarf", most=500)
-    page = search(stocked, a_query(4), tenant="acme", k=1000, words="adibas scarf", look_weight=0)
-    assert {hit.product_id for hit in page} == {row.product for row in rows}
-    place = {row.product: row.place for row in rows}
-    assert [place[hit.product_id] for hit in page] == sorted(place.values())
-    got, after = list[str](), None
-    while part := search(stocked, a_query(4), tenant="acme", k=3, after=after, words="adibas scarf", look_weight=0):
-        got += [hit.product_id for hit in part]
-        after = part.after
-    assert got == [hit.product_id for hit in page]
+def test_words_alone_are_sorted_too(stocked: Connection) -> None:
+    rows = [row for row in found(stocked, "adibas", most=500)]
+    asked: dict[str, Any] = {"tenant": "acme", "words": "adibas", "look_weight": 0}
+    for more in ({"sort": "price"}, {"boost": {"in_stock": 0.3}}, {"diversity": 0.5}):
+        got, after = list[Hit](), None
+        while part := search(stocked, a_query(4), k=3, after=after, **asked, **more):
+            got += part
+            after = part.after
+        assert sorted(hit.product_id for hit in got) == sorted(row.product for row in rows)
+        if "sort" in more:
+            prices = [hit.price for hit in got if hit.price is not None]
+            assert prices == sorted(prices)
 
 
 def test_words_that_nothing_has_leave_looks_alone(stocked: Connection) -> None:

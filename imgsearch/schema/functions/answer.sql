@@ -16,7 +16,7 @@ BEGIN
     PERFORM imgsearch_internal.check_ranking(r);
     PERFORM imgsearch_internal.require_same_question(p, check_);
     p.per_product := coalesce(r.per, 'product') = 'product';
-    IF r.look_weight = 0 THEN
+    IF r.look_weight = 0 AND NOT imgsearch_internal.is_ordered(r) THEN
         page := imgsearch_internal.words_page(f, p, r, q);
         answer := imgsearch_internal.with_cursors(page.answer, p, check_, page.place);
         RETURN;

@@ -30,11 +30,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.check_order(imgsearch.ranking) IS 'Raises what is wrong with sort or boost.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_ordered(r imgsearch.ranking) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN r.sort IS NOT NULL OR coalesce(r.boost <> '{}', false) OR coalesce(r.diversity > 0, false);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.is_ordered(imgsearch.ranking) IS 'Whether sort, boost or diversity order.';
+
 -- Whether anything but the distance orders: a page that began in a window goes on there.
 CREATE OR REPLACE FUNCTION imgsearch_internal.is_arranged(r imgsearch.ranking, p imgsearch_internal.page_request, words text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     -- Where words found nothing, the first page went by distance alone; so does the next.
-    RETURN r.sort IS NOT NULL OR r.boost <> '{}' OR r.diversity > 0 OR p.place IS NOT NULL OR words IS NOT NULL AND p.after_image IS NULL;
+    RETURN words IS NOT NULL AND p.after_image IS NULL OR p.place IS NOT NULL OR imgsearch_internal.is_ordered(r);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.is_arranged(imgsearch.ranking, imgsearch_internal.page_request, text) IS 'Whether a page is ordered in windows.';
 

@@ -5,23 +5,24 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.nothing_found() RETURNS imgsearch_
 $$;
 COMMENT ON FUNCTION imgsearch_internal.nothing_found() IS 'A page without rows.';
 
--- The nearest `many` behind the start of a window. By words alone there are none.
+-- The nearest `many` behind the start of a window; by words alone, those that words find best.
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_behind(
-    query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, at imgsearch_internal.place, many integer, by_looks boolean,
+    query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, words text, at imgsearch_internal.place, many integer,
     OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     here record;
 BEGIN
-    IF NOT by_looks THEN
-        answer := imgsearch_internal.nothing_found();
-        RETURN;
-    END IF;
     p.k := many; p.skip := 0; p.place := NULL;
     p.after_distance := at.start_distance; p.after_image := at.start_image;
     p.passed := CASE WHEN at.start_image IS NOT NULL THEN at.number * at.size END;
-    here := imgsearch_internal.find(query, f, p);
-    answer := here.answer; plan := here.plan;
+    IF r.look_weight = 0 THEN
+        here := imgsearch_internal.words_page(f, p, r, ROW(NULL, words, NULL));
+    ELSE
+        here := imgsearch_internal.find(query, f, p);
+        plan := here.plan;
+    END IF;
+    answer := here.answer;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.nearest_behind IS 'What the windows of a page are made of.';
 
@@ -75,7 +76,6 @@ SET search_path = pg_catalog, @extschema:vector@, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     at       imgsearch_internal.place := imgsearch_internal.place_of(p, imgsearch_internal.window_size(r));
-    by_looks CONSTANT boolean := words IS NULL OR query IS NOT NULL AND r.look_weight IS DISTINCT FROM 0;
     found_   imgsearch_internal.pool;
     here     record;  -- what find() found
     took     record;
@@ -83,9 +83,9 @@ DECLARE
 BEGIN
     IF p.skip > 1000 THEN
         RAISE EXCEPTION 'imgsearch: skip is %, with words, sort, boost or diversity at most 1000', p.skip USING HINT = 'Continue behind the last row instead: after.', ERRCODE = 'IM008';
-    ELSIF words IS NOT NULL AND at.number = 0 THEN
-        found_ := imgsearch_internal.words_pool(query, f, p, words, coalesce(r.word_weight, 1), farthest, CASE WHEN by_looks THEN 100 ELSE 500 END);
-        IF found_.images = '{}' AND found_.tied IS NULL AND by_looks AND NOT imgsearch_internal.is_arranged(r, p, NULL) THEN
+    ELSIF words IS NOT NULL AND at.number = 0 AND r.look_weight IS DISTINCT FROM 0 THEN
+        found_ := imgsearch_internal.words_pool(query, f, p, words, coalesce(r.word_weight, 1), farthest, 100);
+        IF found_.images = '{}' AND found_.tied IS NULL AND NOT imgsearch_internal.is_arranged(r, p, NULL) THEN
             here := imgsearch_internal.find(query, f, p);
             answer := imgsearch_internal.with_cursors(here.answer, p, check_); plan := here.plan;
             RETURN;
@@ -94,7 +94,7 @@ BEGIN
     LOOP
         -- A few more than the window had: so many may have been added since.
         many := least(1000, at.size * ceil((at.shown + p.k + p.skip - coalesce(cardinality(answer.images), 0))::numeric / at.size) + CASE WHEN at.end_image IS NOT NULL THEN 10 + at.size / 9 ELSE 0 END);
-        here := imgsearch_internal.nearest_behind(query, f, p, at, many, by_looks);
+        here := imgsearch_internal.nearest_behind(query, f, p, r, words, at, many);
         IF answer.strategy IS NULL THEN
             answer := imgsearch_internal.nothing_found();
             answer.strategy := (here.answer).strategy; answer.more := (here.answer).more; answer.ranked := (here.answer).ranked;

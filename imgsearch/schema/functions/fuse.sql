@@ -37,7 +37,7 @@ BEGIN
                         ORDER BY i.position LIMIT 100) i
                   LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
                   ORDER BY d, i.position LIMIT CASE WHEN $3 THEN 1 END) i
-              WHERE ($9 IS NULL OR i.d <= $9) AND ($10 IS NULL OR i.d <= $10 OR w.whole OR w.exact) AND (w.more IS NOT TRUE OR $7 > 100)
+              WHERE ($9 IS NULL OR i.d <= $9) AND ($10 IS NULL OR i.d <= $10 OR w.whole OR w.exact) AND w.more IS NOT TRUE
               ORDER BY w.exact DESC, w.score DESC, i.d, i.image_id LIMIT $7) x'
     INTO pool.tenants, pool.keys, pool.images, pool.distances, pool.scores, pool.firsts, pool.marks, pool.tied, pool.lacks
     USING asked, made.f, p.per_product, weight, made, words, most, query, farthest, p.max_distance;
