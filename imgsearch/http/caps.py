@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from imgsearch.ingest import words
+from imgsearch.query.combine import HEAVIEST
+from imgsearch.query.combine import MOST as MOST_EXAMPLES
 from imgsearch.query.resolution import MAX_TEXT
 from imgsearch.retrieval.template import LARGEST_PAGE
 
@@ -13,6 +15,7 @@ URL = 4096
 K = LARGEST_PAGE
 SKIP = 100_000
 EXAMPLES = 16  # images in more_like, and in less_like
+LIKES = MOST_EXAMPLES  # examples in like, and in unlike; of all together no more
 NUMBERS = 4000  # of a vector: halfvec's own limit of dimensions
 PRICE = 1e15
 LARGEST_ID = 2**63 - 1
@@ -27,6 +30,7 @@ FILTER_BYTES = 1 << 16  # of `attributes` and of `condition`, each as JSON
 DEPTH = 16  # of JSON inside attributes
 IMAGES = 1000  # added by one request
 CURSOR = 100  # characters of `after`
+HEAVIEST_EXAMPLE = float(HEAVIEST)  # weight of an example; the lightest is 1 / that
 WEIGHT = 100.0  # of words, and of looks
 TITLE = words.TITLE  # characters of a product's title
 PRODUCT_WORDS = words.WORDS  # characters of its words

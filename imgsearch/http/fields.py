@@ -150,6 +150,7 @@ Per = TypeAliasType("Per", Annotated[Literal["product", "image"], Field(descript
 Cutoff = TypeAliasType("Cutoff", Annotated[Literal["auto"], Field(description="Where a page ends by itself.")])
 Names = Annotated[list[Text], Field(min_length=1, max_length=caps.ATTRIBUTES)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
+ExampleWeight = Annotated[float, Field(ge=1 / caps.HEAVIEST_EXAMPLE, le=caps.HEAVIEST_EXAMPLE)]
 Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]
 Ids = Annotated[list[Id], Field(max_length=caps.IDS)]
 ProductIds = Annotated[list[Text], Field(max_length=caps.IDS)]

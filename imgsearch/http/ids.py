@@ -20,9 +20,10 @@ from typing import Any
 from imgsearch.errors import FilterError, UnknownImage
 from imgsearch.http import access, caps
 from imgsearch.http.problem import Problem, bad_request
-from imgsearch.http.search_request import SearchRequest
+from imgsearch.http.search_request import SearchRequest, Weighted
 from imgsearch.http.state import app_state
 from imgsearch.http.values import whole
+from imgsearch.query import ImageId
 from imgsearch.retrieval.hits import place_of
 
 ROUNDS = 8
@@ -82,7 +83,13 @@ def taken_request(asked: SearchRequest) -> SearchRequest:
     except FilterError as error:
         raise bad_request(str(error), "filter_error") from error
     more, less = (tuple(map(taken, ids)) for ids in (asked.more, asked.less))
-    return replace(asked, more=more, less=less, after=after, filters=filters)
+    like, unlike = (tuple(map(_taken_example, examples)) for examples in (asked.like, asked.unlike))
+    return replace(asked, more=more, less=less, like=like, unlike=unlike, after=after, filters=filters)
+
+
+def _taken_example(example: Weighted) -> Weighted:
+    thing, weight = example
+    return (ImageId(taken(thing.image_id)) if isinstance(thing, ImageId) else thing), weight
 
 
 def named(image_id: str) -> int:

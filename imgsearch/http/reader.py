@@ -13,7 +13,8 @@ from imgsearch.http import caps, ids, requests
 from imgsearch.http.changes import LINES, BulkAdd, BulkChange, BulkDelete, ImageChanges
 from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import ImageFields, Model, NewImage
-from imgsearch.http.search_request import SearchRequest
+from imgsearch.http.search_request import SearchRequest, Weighted
+from imgsearch.query import ImageId, ProductId
 
 _FORM = "multipart/form-data"
 NDJSON = "application/x-ndjson"
@@ -34,7 +35,8 @@ def search() -> SearchRequest:
     """Read `POST /v1/search`: JSON."""
     asked = _asked(_json(requests.Search))
     if not asked.likes:
-        raise bad_request("Ask for something: text, image_id, more_like, vector or picture_url.", "query_error")
+        known = "text, image_id, product_id, more_like, like, vector or picture_url"
+        raise bad_request(f"Ask for something: {known}.", "query_error")
     return asked
 
 
@@ -120,6 +122,7 @@ def _line(line: bytes) -> BulkAdd | BulkChange | BulkDelete | Problem:
 
 def _asked(given: requests.SearchFields, picture: bytes | None = None) -> SearchRequest:
     first = () if given.image_id is None else (given.image_id,)
+    product = () if given.product_id is None else ((ProductId(given.product_id), 1.0),)
     asked = SearchRequest(
         text=given.text,
         more=tuple(dict.fromkeys((*first, *given.more_like))),
@@ -127,6 +130,9 @@ def _asked(given: requests.SearchFields, picture: bytes | None = None) -> Search
         picture=picture,
         picture_url=given.picture_url,
         vector=None if given.vector is None else tuple(given.vector),
+        like=(*product, *map(_weighted, given.like)),
+        unlike=tuple(map(_weighted, given.unlike)),
+        best=given.strategy == "best",
         filters=given.filters,
         ranking=given.ranking,
         k=given.k,
@@ -136,6 +142,22 @@ def _asked(given: requests.SearchFields, picture: bytes | None = None) -> Search
         facets=given.facets,
     )
     return ids.taken_request(asked)
+
+
+def _weighted(example: requests.Example) -> Weighted:
+    """Return an example with its weight. Raises Problem unless it is exactly one thing."""
+    things: list[str | ImageId | ProductId | tuple[float, ...]] = []
+    if example.text is not None:
+        things.append(example.text)
+    if example.image_id is not None:
+        things.append(ImageId(example.image_id))
+    if example.product_id is not None:
+        things.append(ProductId(example.product_id))
+    if example.vector is not None:
+        things.append(tuple(example.vector))
+    if len(things) != 1:
+        raise bad_request("An example is exactly one of text, image_id, product_id and vector.", "query_error")
+    return things[0], example.weight
 
 
 def _json(model: type[Model]) -> Model:

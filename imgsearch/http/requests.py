@@ -88,6 +88,19 @@ class WantedFacets(Body):
         return self.attributes
 
 
+class Example(Body):
+    """Something liked or not: one of text, image_id, product_id (by all its pictures) and vector; its weight."""
+
+    text: fields.Words | None = None
+    image_id: fields.Id | None = None
+    product_id: fields.Text | None = None
+    vector: fields.Vector | None = None
+    weight: fields.ExampleWeight = 1.0
+
+
+Likes = Annotated[list[Example], Field(max_length=caps.LIKES)]
+
+
 class SearchFields(FilterFields, RankingFields):  # type: ignore[valid-type,misc]
     """What to search by beside a file, which page, filters that narrow what is found, and how that is ranked and cut.
 
@@ -97,8 +110,17 @@ class SearchFields(FilterFields, RankingFields):  # type: ignore[valid-type,misc
 
     text: fields.Words | None = None
     image_id: fields.Id | None = None
+    product_id: Annotated[
+        fields.Text | None, Field(description="Similar products, by all pictures of this one; itself it is left out.")
+    ] = None
     more_like: fields.Examples = Field(default_factory=list)
     less_like: fields.Examples = Field(default_factory=list)
+    like: Likes = Field(default_factory=list, description="What is liked; its products are left out.")
+    unlike: Likes = Field(default_factory=list, description="What is not liked, with weights above 0; left out too.")
+    strategy: Annotated[
+        Literal["centroid", "best"] | None,
+        Field(description="centroid, the default: near the middle of all examples; best: near to any of them."),
+    ] = None
     vector: fields.Vector | None = None
     picture_url: fields.Url | None = None
     k: fields.K = 10
@@ -119,7 +141,7 @@ class SearchFields(FilterFields, RankingFields):  # type: ignore[valid-type,misc
 
 
 class Search(SearchFields):
-    """A search by text, image_id, more_like, vector or picture_url; at least one of them.
+    """A search by text, image_id, product_id, more_like, like, vector or picture_url; at least one of them.
 
     Several together make one query; less_like leads away. Filters narrow what is found.
     """
@@ -129,8 +151,8 @@ class Search(SearchFields):
         json_schema_extra={
             "not": {
                 "properties": {
-                    **{name: {"type": "null"} for name in ("text", "image_id", "vector", "picture_url")},
-                    "more_like": {"maxItems": 0},
+                    **{name: {"type": "null"} for name in ("text", "image_id", "product_id", "vector", "picture_url")},
+                    **{name: {"maxItems": 0} for name in ("more_like", "like")},
                 }
             }
         }

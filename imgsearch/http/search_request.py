@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from imgsearch.http.requests import WantedFacets
+from imgsearch.query import ImageId, ProductId
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.ranking import Ranking
+
+Weighted = tuple[str | ImageId | ProductId | tuple[float, ...], float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRequest:
-    """One search. `photo` is the digest of a picture asked before; `picture` its bytes, `vector` numbers."""
+    """One search. `photo` is the digest of a picture asked before; `picture` its bytes, `vector` numbers.
+
+    like, unlike: examples with weights above 0. best: near to any of the examples, not near to their middle.
+    """
 
     text: str | None = None
     more: tuple[int, ...] = ()
@@ -20,6 +26,9 @@ class SearchRequest:
     picture: bytes | None = None
     picture_url: str | None = None
     vector: tuple[float, ...] | None = None
+    like: tuple[Weighted, ...] = ()
+    unlike: tuple[Weighted, ...] = ()
+    best: bool = False
     filters: Filters = field(default_factory=Filters)
     ranking: Ranking = field(default_factory=Ranking)
     k: int = 10
@@ -31,12 +40,15 @@ class SearchRequest:
     @property
     def likes(self) -> bool:
         """Whether there is anything to be near to."""
-        return any((self.text, self.more, self.photo, self.picture, self.picture_url, self.vector is not None))
+        return any(
+            (self.text, self.more, self.like, self.photo, self.picture, self.picture_url, self.vector is not None)
+        )
 
     @property
     def matching(self) -> Filters:
-        """The filters, and none of the images that were rejected."""
-        return self.filters.without_images(self.less)
+        """The filters, and none of the images that were rejected, nor the products asked by."""
+        products = [thing.product_id for thing, _ in (*self.like, *self.unlike) if isinstance(thing, ProductId)]
+        return self.filters.without_images(self.less).without_products(products)
 
     @property
     def examples(self) -> int:

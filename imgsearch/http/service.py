@@ -14,21 +14,22 @@ from imgsearch import storage
 from imgsearch.db import sql
 from imgsearch.errors import FetchFailed, FetchRefused, QueryError, StoreError, UnknownImage
 from imgsearch.http import access, caps, ids, links, responses
-from imgsearch.http.search_request import SearchRequest
+from imgsearch.http.search_request import SearchRequest, Weighted
 from imgsearch.http.state import AppState
 from imgsearch.http.waiting import asker
 from imgsearch.picture import DEFAULT_LIMITS
 from imgsearch.query import ImageId, Query, Resolved, cache, resolve
 from imgsearch.query.cache import Entry
-from imgsearch.query.combine import combine
+from imgsearch.query.combine import checked_weights, combine
 from imgsearch.query.question import Thing
 from imgsearch.query.resolution import look_up, words_alone
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
 from imgsearch.retrieval.ranking import Per
+from imgsearch.retrieval.recommendation import products_of, ranked_by_best
 from imgsearch.storage import FetchPolicy
 
-NEAR, FAR = 1.0, -1.0
+Weighed = tuple[Resolved, float]
 FORGOTTEN = "This photo is no longer cached; choose it again."
 
 
@@ -44,7 +45,7 @@ class Found:
 
 @contextmanager
 def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[Any], list[Resolved]]]:
-    """Lend a connection, and the vectors of a search's text and picture.
+    """Lend a connection, and the vectors of a search's text and picture, and of texts among its examples.
 
     While a host or a worker is waited for, no connection is held: it is given back, and another one lent.
     Raises FetchRefused, FetchFailed, Busy, NoQueryWorker, and what `imgsearch.resolve` raises.
@@ -52,6 +53,7 @@ def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[
     queries: list[Thing] = []
     if asked.ranking.look_weight != 0:  # words alone need nobody
         queries = [query for query in (asked.text, picture_of(state, asked)) if query is not None]
+        queries += [thing for thing, _ in (*asked.like, *asked.unlike) if isinstance(thing, str)]
     while True:
         with state.session(access.me().tenant) as connection:
             found = [look_up(connection, query, tenant=asked.filters.tenant) for query in queries]
@@ -80,18 +82,17 @@ def picture_of(state: AppState, asked: SearchRequest) -> bytes | None:
 def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Found:
     """Run a search in its `session`. Raises what `resolve`, `combine` and `search` raise."""
     began = time.perf_counter()
-    resolved = vector_of(connection, asked, given)
+    liked = [thing for thing, _ in (*asked.like, *asked.unlike) if isinstance(thing, ImageId)]
+    filters = asked.filters.without_products(products_of(connection, liked, asked.filters.tenant))
+    page: dict[str, Any] = {name: getattr(asked, name) for name in ("ranking", "k", "skip", "after", "max_distance")}
+    best = asked.best and asked.ranking.look_weight != 0
+    near, far = examples_of(connection, asked, given) if best else ([], [])
+    resolved = replace(near[0][0], kind="vector") if best else vector_of(connection, asked, given)
     resolve_ms = (time.perf_counter() - began) * 1000 + sum(one.took_ms for one in given)
-    hits = nearest_images(
-        connection,
-        resolved,
-        filters=asked.filters,
-        ranking=asked.ranking,
-        k=asked.k,
-        skip=asked.skip,
-        after=asked.after,
-        max_distance=asked.max_distance,
-    )
+    if best:
+        hits = ranked_by_best(connection, near, far, filters=filters, **page)
+    else:
+        hits = nearest_images(connection, resolved, filters=filters, **page)
     others = details(connection, [one for hit in hits for one in hit.others], asked.filters.tenant)
     return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms, others=others)
 
@@ -100,8 +101,23 @@ def vector_of(connection: Connection[Any], asked: SearchRequest, given: Sequence
     """Return the one vector that words and pictures (`given`), vectors and images of a search make together."""
     if asked.ranking.look_weight == 0:
         return words_alone(asked.text, asked.ranking.words, asked.less)
-    near: list[Query] = [*given, *(query for query in (asked.vector,) if query is not None)]
-    near += [ImageId(image_id) for image_id in asked.more]
+    near, far = examples_of(connection, asked, given)
+    made = combine(connection, [*near, *((one, -weight) for one, weight in far)])
+    # A process remembers so and so many vectors for all tenants: what it still knows tells how much others ask.
+    forgetful = made.source == "memory" and access.me().tenant is not None
+    return replace(made, source="database") if forgetful else made
+
+
+def examples_of(
+    connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]
+) -> tuple[list[Weighed], list[Weighed]]:
+    """Return what a search is to be near to and far from, each with a weight above 0.
+
+    `given`: vectors of its text and picture, then of the texts among its examples. Raises QueryError without anything
+    to be near to, and for too many.
+    """
+    texts = sum(isinstance(thing, str) for thing, _ in (*asked.like, *asked.unlike))
+    rest = iter(given[len(given) - texts :])
 
     def ask(query: Query) -> Resolved:
         try:
@@ -111,14 +127,20 @@ def vector_of(connection: Connection[Any], asked: SearchRequest, given: Sequence
                 raise ids.unknown(query.image_id) from error
             raise
 
-    examples = [(ask(query), NEAR) for query in near]
+    def weighed(examples: Sequence[Weighted]) -> list[Weighed]:
+        return [(next(rest) if isinstance(thing, str) else ask(thing), weight) for thing, weight in examples]
+
+    near: list[Weighed] = [(one, 1.0) for one in given[: len(given) - texts]]
+    near += [(ask(query), 1.0) for query in (asked.vector,) if query is not None]
+    near += [(ask(ImageId(image_id)), 1.0) for image_id in asked.more]
     if asked.photo is not None:
-        examples.append((remembered(connection, asked.photo), NEAR))
-    examples += [(ask(ImageId(image_id)), FAR) for image_id in asked.less]
-    made = combine(connection, examples)
-    # A process remembers so and so many vectors for all tenants: what it still knows tells how much others ask.
-    forgetful = made.source == "memory" and access.me().tenant is not None
-    return replace(made, source="database") if forgetful else made
+        near.append((remembered(connection, asked.photo), 1.0))
+    near += weighed(asked.like)
+    far = [*((ask(ImageId(image_id)), 1.0) for image_id in asked.less), *weighed(asked.unlike)]
+    checked_weights([weight for _, weight in (*near, *far)])
+    if not near:
+        raise QueryError("A search needs something to look for; add words, a picture or an image in more_like.")
+    return near, far
 
 
 def remembered(connection: Connection[Any], photo: bytes) -> Resolved:

@@ -61,7 +61,7 @@ def recommend(
     if not near:
         raise QueryError("There is nothing to recommend by; name something that is liked.")
     known = [thing for one in given for thing, _ in one if isinstance(thing, ImageId)]
-    wanted = wanted.without_products(_products(connection, [*known, *seen], wanted.tenant))
+    wanted = wanted.without_products(products_of(connection, [*known, *seen], wanted.tenant))
     page: dict[str, Any] = {"k": k, "skip": skip, "after": after}
     if strategy == "best":
         return ranked_by_best(connection, near, far, filters=wanted, ranking=order, **page)
@@ -112,7 +112,7 @@ def ranked_by_best(
     return hits_of(rows, took_ms=took_ms, statement="best", truncated=truncated)
 
 
-def _products(connection: Connectable, things: Sequence[str | ProductId | ImageId], tenant: str | None) -> list[str]:
+def products_of(connection: Connectable, things: Sequence[str | ProductId | ImageId], tenant: str | None) -> list[str]:
     """Return the products of what is named, images by theirs."""
     images = [one.image_id for one in things if isinstance(one, ImageId)]
     found = [one if isinstance(one, str) else one.product_id for one in things if not isinstance(one, ImageId)]
