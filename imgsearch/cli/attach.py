@@ -24,6 +24,9 @@ def attach(
     price: str = typer.Option(None, help=f"Price: {_EXPRESSION}."),
     in_stock: str = typer.Option(None, help=f'In stock: {_EXPRESSION}, such as "stock > 0".'),
     attribute: list[str] = typer.Option([], help=f"More to filter on: {_EXPRESSION} AS name. Repeat for several."),
+    title: str = typer.Option(None, help=f"What the product is called: {_EXPRESSION}."),
+    words: str = typer.Option(None, help=f"Other words to find it by: {_EXPRESSION}."),
+    codes: str = typer.Option(None, help=f"Its SKU, EAN and the like: {_EXPRESSION}; one code or an array."),
     base: str = typer.Option(None, help="Where paths begin: https://cdn.example.com/media or file:///srv/media."),
     pictures: str = typer.Option(None, help="A separate table with one row per picture."),
     picture_of: str = typer.Option(None, help="Its foreign key to your table."),
@@ -54,6 +57,9 @@ def attach(
             prefix=prefix,
             backfill=False,
             if_not_exists=if_not_exists,
+            title=title,
+            words=words,
+            codes=codes,
         )
         copied = _copy(connection, relation, quiet=json)
     if json:

@@ -89,7 +89,7 @@ class AttachImgsearch(Operation):
         }
 
 
-_FIELDS = ("image", "images", "tenant", "category", "price", "in_stock", "attributes")
+_FIELDS = ("image", "images", "tenant", "category", "price", "in_stock", "attributes", "title", "words", "codes")
 
 
 def _columns(columns: dict[str, str], value: Any) -> Any:

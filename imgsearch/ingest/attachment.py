@@ -49,6 +49,9 @@ def attach(
     prefix: str = "",
     backfill: bool | None = None,
     if_not_exists: bool = False,
+    title: str | None = None,
+    words: str | None = None,
+    codes: str | None = None,
 ) -> int:
     """Keep images in step with `table` from now on; return the attachment's number.
 
@@ -56,8 +59,9 @@ def attach(
     made by an expression is named (`"lower(brand) AS brand"`). `image` is text: an address (`store:…`, `https:…`) or a
     path below `base`; several columns are several positions. With images in a table of their own: `pictures` names
     it, `picture_of` its foreign key, `ordinal` an integer that tells a product's images apart. `prefix` stands before
-    the key in `product_id`. `backfill`: copy the rows that are there in this transaction (None: up to 10,000 of them;
-    else see `backfill()`).
+    the key in `product_id`. `title`, `words` and `codes` (one code, or an array of them) are what words find; what is
+    longer than a product's may be is cut. `backfill`: copy the rows that are there in this transaction (None: up to
+    10,000 of them; else see `backfill()`).
 
     Raises AttachmentError and DatabaseRights, which say what to write instead or what to grant.
     """
@@ -78,6 +82,9 @@ def attach(
         "prefix": prefix,
         "backfill": backfill,
         "if_not_exists": if_not_exists,
+        "title": title,
+        "words": words,
+        "codes": codes,
     }
     return int(sql.value(driver(connection), "attachment", "attach", values))
 

@@ -3,7 +3,8 @@
 SELECT imgsearch.attach(%(relation)s, key => %(key)s, image => %(image)s, images => %(images)s, tenant => %(tenant)s,
     category => %(category)s, price => %(price)s, in_stock => %(in_stock)s, attributes => %(attributes)s, base => %(base)s,
     pictures => %(pictures)s, picture_of => %(picture_of)s, ordinal => %(ordinal)s, prefix => %(prefix)s,
-    backfill => %(backfill)s, if_not_exists => %(if_not_exists)s)
+    backfill => %(backfill)s, if_not_exists => %(if_not_exists)s,
+    title => %(title)s, words => %(words)s, codes => %(codes)s)
 
 -- name: detach
 -- Take the triggers off again; returns how many pictures went.

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION imgsearch.attach(
     relation text, key text, image text DEFAULT NULL, images text[] DEFAULT NULL, tenant text DEFAULT NULL, category text DEFAULT NULL,
     price text DEFAULT NULL, in_stock text DEFAULT NULL, attributes text[] DEFAULT NULL, base text DEFAULT NULL,
     pictures text DEFAULT NULL, picture_of text DEFAULT NULL, ordinal text DEFAULT NULL, prefix text DEFAULT '',
-    backfill boolean DEFAULT NULL, if_not_exists boolean DEFAULT false
+    backfill boolean DEFAULT NULL, if_not_exists boolean DEFAULT false, title text DEFAULT NULL, words text DEFAULT NULL, codes text DEFAULT NULL
 ) RETURNS integer LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -21,7 +21,8 @@ BEGIN
     at.prefix := prefix;
     at.mapping := jsonb_build_object('key', key, 'images', to_jsonb(coalesce(images, '{}') || CASE WHEN image IS NULL THEN '{}' ELSE ARRAY[image] END),
         'tenant', tenant, 'category', category, 'price', price, 'in_stock', in_stock, 'attributes', coalesce(attributes, '{}'),
-        'base', rtrim(base, '/'), 'picture_of', picture_of, 'ordinal', ordinal);
+        'base', rtrim(base, '/'), 'picture_of', picture_of, 'ordinal', ordinal)
+        || jsonb_strip_nulls(jsonb_build_object('title', title, 'words', words, 'codes', codes));
     IF waiting = '0' THEN
         PERFORM set_config('lock_timeout', '5s', true);  -- all writers of the table queue behind whoever waits for this lock
     END IF;

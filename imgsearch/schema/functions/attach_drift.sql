@@ -21,9 +21,11 @@ BEGIN
     RETURN QUERY EXECUTE format('
         SELECT CASE WHEN i.image_id IS NULL THEN ''missing'' WHEN v.product_id IS NULL THEN ''extra'' ELSE ''stale'' END, tenant_id, product_id, position
         FROM (SELECT * FROM imgsearch_internal.attached_%1$s WHERE uri IS NOT NULL) v
-        FULL JOIN (SELECT * FROM imgsearch.image WHERE attachment_id = %1$s) i USING (tenant_id, product_id, position)
+        FULL JOIN (SELECT * FROM imgsearch.image WHERE attachment_id = %1$s) i USING (tenant_id, product_id, position)%2$s
         WHERE (v.category, v.price, v.in_stock, v.attributes, v.uri) IS DISTINCT FROM (i.category, i.price, i.in_stock, i.attributes, i.uri)
-           OR v.product_id IS NULL OR i.image_id IS NULL', at.attachment_id);
+           OR v.product_id IS NULL OR i.image_id IS NULL%3$s', at.attachment_id,
+        CASE WHEN imgsearch_internal.has_attached_words(at) THEN ' LEFT JOIN imgsearch.product p USING (tenant_id, product_id)' ELSE '' END,
+        CASE WHEN imgsearch_internal.has_attached_words(at) THEN ' OR (v.title, v.words, v.codes) IS DISTINCT FROM (p.title, p.words, coalesce(p.codes, ''{}''))' ELSE '' END);
 END $$;
 COMMENT ON FUNCTION imgsearch.drift(text) IS 'Where imgsearch.image is not what an attached table says. SELECT * FROM imgsearch.drift(''shop.product''); SELECT imgsearch.repair(''shop.product'') mends it.';
 
@@ -42,8 +44,11 @@ BEGIN
         -- Locked, then read again: a change that is under way is waited for and seen.
         EXECUTE format('SELECT 1 FROM %s WHERE %I = ANY ($1::%s[]) ORDER BY %2$I FOR SHARE', at.relation, at.key_column, at.key_type) USING keys;
         EXECUTE imgsearch_internal.attached_copy(at, format('v.key = ANY ($1::%s[])', at.key_type)) USING keys;
+        GET DIAGNOSTICS done = ROW_COUNT;
+        IF imgsearch_internal.has_attached_words(at) THEN
+            EXECUTE imgsearch_internal.attached_words(at, format('v.key = ANY ($1::%s[])', at.key_type)) USING keys;
+        END IF;
     END IF;
-    GET DIAGNOSTICS done = ROW_COUNT;
     UPDATE imgsearch.attachment a SET backfilled_at = now() WHERE a.attachment_id = at.attachment_id AND a.backfilled_at IS NULL;
     RETURN gone + CASE WHEN keys IS NULL THEN 0 ELSE done END;
 END $$;
@@ -55,6 +60,7 @@ DECLARE
     at    imgsearch.attachment := imgsearch_internal.attached(relation);
     until text;
     after text;
+    these text;
 BEGIN
     SELECT a.* INTO at FROM imgsearch.attachment a WHERE a.attachment_id = at.attachment_id FOR UPDATE;
     after := CASE WHEN at.backfilled_to IS NULL THEN 'true' ELSE format('%I > $1::%s', at.key_column, at.key_type) END;
@@ -67,8 +73,11 @@ BEGIN
     END IF;
     -- Locked, then read: a change that is under way is waited for and seen, one that comes later finds the picture.
     EXECUTE format('SELECT 1 FROM %1$s WHERE %2$s AND %3$I <= $2::%4$s ORDER BY %3$I FOR SHARE', at.relation, after, at.key_column, at.key_type) USING at.backfilled_to, until;
-    EXECUTE imgsearch_internal.attached_copy(at, format('%s AND v.key <= $2::%s', CASE WHEN at.backfilled_to IS NULL THEN 'true' ELSE format('v.key > $1::%s', at.key_type) END, at.key_type))
-    USING at.backfilled_to, until;
+    these := format('%s AND v.key <= $2::%s', CASE WHEN at.backfilled_to IS NULL THEN 'true' ELSE format('v.key > $1::%s', at.key_type) END, at.key_type);
+    EXECUTE imgsearch_internal.attached_copy(at, these) USING at.backfilled_to, until;
+    IF imgsearch_internal.has_attached_words(at) THEN
+        EXECUTE imgsearch_internal.attached_words(at, these) USING at.backfilled_to, until;
+    END IF;
     UPDATE imgsearch.attachment a SET backfilled_to = until WHERE a.attachment_id = at.attachment_id;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.backfill_step(text, integer) IS 'Copies the next rows that a table had before it was attached; returns how many, and whether none were left.';

@@ -127,17 +127,19 @@ DECLARE
     filters    record;
     attributes record;
     pictures   record;
+    words      record;
     moved      name[];
 BEGIN
     SELECT f.* INTO filters FROM imgsearch_internal.resolve_filters(at) f;
     SELECT a.* INTO attributes FROM imgsearch_internal.resolve_attributes(at) a;
     SELECT p.* INTO pictures FROM imgsearch_internal.resolve_pictures(at) p;
+    SELECT w.* INTO words FROM imgsearch_internal.resolve_words(at) w;
     moved := ARRAY(SELECT DISTINCT m FROM unnest(at.key_column || filters.moving || pictures.moving) m ORDER BY m);
-    RETURN filters.expressions || jsonb_build_object(
+    RETURN filters.expressions || words.expressions || jsonb_build_object(
         'attributes', attributes.pairs, 'pictures', pictures.expressions, 'company', filters.company,
         -- What tells the rows of a key apart, where the key alone does not.
         'owner', CASE WHEN NOT imgsearch_internal.is_unique(at.relation, ARRAY[at.key_column::text]) THEN filters.company END,
         'moved', to_jsonb(moved),
-        'followed', to_jsonb(ARRAY(SELECT DISTINCT f FROM unnest(filters.following || attributes.following) f WHERE f <> ALL (moved) ORDER BY f)));
+        'followed', to_jsonb(ARRAY(SELECT DISTINCT f FROM unnest(filters.following || attributes.following || words.following) f WHERE f <> ALL (moved) ORDER BY f)));
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.resolve_attachment(imgsearch.attachment) IS 'All arguments of attach() as they are kept in attachment.resolved.';

@@ -29,7 +29,7 @@ BEGIN
         PERFORM FROM %1$s WHERE %2$s IN (SELECT %3$s FROM removed) ORDER BY %2$s FOR NO KEY UPDATE;
         DELETE FROM imgsearch.image i USING (SELECT DISTINCT v.key, v.owner, v.tenant_id, v.product_id FROM imgsearch_internal.attached_%5$s v WHERE v.key IN (SELECT %3$s FROM removed)) o
         WHERE i.attachment_id = %5$s AND i.tenant_id = o.tenant_id AND i.product_id = o.product_id AND NOT EXISTS (%6$s);$f$,
-            imgsearch_internal.qualified(at.relation), key, of, imgsearch_internal.attached_copy(at, format('v.key IN (SELECT %s FROM added)', of)), n, stays);
+            imgsearch_internal.qualified(at.relation), key, of, imgsearch_internal.attached_both(at, format('v.key IN (SELECT %s FROM added)', of)), n, stays);
     END IF;
     RETURN format($f$CREATE OR REPLACE FUNCTION imgsearch_internal.attached_%1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off AS $body$
@@ -41,7 +41,7 @@ BEGIN
             UPDATE imgsearch.image i SET category = v.category, price = v.price, in_stock = v.in_stock, attributes = v.attributes
             FROM imgsearch_internal.attached_%1$s v
             WHERE %2$s AND v.uri IS NOT NULL AND i.tenant_id = v.tenant_id AND i.product_id = v.product_id AND i.position = v.position
-              AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (v.category, v.price, v.in_stock, v.attributes);
+              AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (v.category, v.price, v.in_stock, v.attributes);%8$s
         END IF;
     WHEN 'moved' THEN
         %3$s
@@ -56,9 +56,10 @@ BEGIN
     RETURN NULL;
 END $body$ $f$,
         n, among, gone || '(SELECT OLD.*) r' || from_it,
-        imgsearch_internal.attached_copy(at, imgsearch_internal.attached_row(at)),
-        imgsearch_internal.attached_copy(at, among),
-        gone || 'removed' || from_it, pictured);
+        imgsearch_internal.attached_both(at, imgsearch_internal.attached_row(at)),
+        imgsearch_internal.attached_both(at, among),
+        gone || 'removed' || from_it, pictured,
+        CASE WHEN imgsearch_internal.has_attached_words(at) THEN E'\n            ' || imgsearch_internal.attached_words(at, among) ELSE '' END);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_function(imgsearch.attachment) IS 'The text of the trigger function of an attachment.';
 

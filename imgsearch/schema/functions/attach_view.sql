@@ -25,11 +25,11 @@ DECLARE
     places  text := (SELECT string_agg(format('(%s, s.picture_%1$s)', n), ', ' ORDER BY n)
                      FROM generate_series(0, jsonb_array_length(at.resolved -> 'pictures') - 1) n);
 BEGIN
-    RETURN format('SELECT s.key, s.owner, s.tenant_id, s.product_id, p.place AS position, s.category, s.price, s.in_stock, s.attributes,
-            CASE WHEN s.tenant_id <> '''' THEN imgsearch_internal.address(p.value, %L) END AS uri
+    RETURN format('SELECT s.key, s.owner, s.tenant_id, s.product_id, p.place AS position, s.category, s.price, s.in_stock, s.attributes%13$s,
+            CASE WHEN s.tenant_id <> '''' THEN imgsearch_internal.address(p.value, %1$L) END AS uri
         FROM (SELECT %I AS key, %s AS owner, (%s)::text AS tenant_id, %L || %2$I::text AS product_id, (%6$s)::text AS category,
                      CASE WHEN (%7$s)::double precision >= 0 AND (%7$s)::double precision < ''Infinity'' THEN (%7$s)::double precision END AS price,
-                     coalesce((%8$s)::boolean, false) AS in_stock, jsonb_strip_nulls(jsonb_build_object(%9$s)) AS attributes%10$s
+                     coalesce((%8$s)::boolean, false) AS in_stock, jsonb_strip_nulls(jsonb_build_object(%9$s)) AS attributes%14$s%10$s
               FROM %11$s) s %12$s',
         at.mapping ->> 'base', at.key_column, coalesce(quote_ident(at.resolved ->> 'company'), 'NULL::text'),
         coalesce(at.resolved ->> 'tenant', '''default'''), at.prefix, coalesce(at.resolved ->> 'category', 'NULL'),
@@ -37,6 +37,7 @@ BEGIN
         CASE WHEN at.pictures IS NULL THEN columns ELSE '' END, imgsearch_internal.qualified(at.relation),
         CASE WHEN at.pictures IS NULL THEN format('CROSS JOIN LATERAL (VALUES %s) p (place, value)', places)
              ELSE format('LEFT JOIN (SELECT %I AS of, %I::integer AS place%s FROM %s) p (of, place, value) ON p.of = s.key',
-                         at.mapping ->> 'picture_of', at.mapping ->> 'ordinal', columns, imgsearch_internal.qualified(at.pictures)) END);
+                         at.mapping ->> 'picture_of', at.mapping ->> 'ordinal', columns, imgsearch_internal.qualified(at.pictures)) END,
+        CASE WHEN imgsearch_internal.has_attached_words(at) THEN ', s.title, s.words, s.codes' ELSE '' END, imgsearch_internal.attached_words_columns(at));
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_select(imgsearch.attachment) IS 'The SELECT of the view attached_<n>.';
