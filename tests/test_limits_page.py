@@ -20,6 +20,8 @@ from imgsearch.spaces.space import Space
 from tests.http.largest import above, at_most
 
 PAGE = Path(__file__).parent.parent / "docs" / "limits.md"
+ASKED_WORDS = 16
+SUGGESTIONS = 20
 LIMITS = {
     "words": caps.TEXT,
     "name": caps.NAME,
@@ -51,6 +53,12 @@ LIMITS = {
     "page choices": caps.CHOICES,
     "image attributes": caps.ATTRIBUTES_BYTES,
     "text in attributes": caps.VALUE,
+    "title": caps.TITLE,
+    "product words": caps.PRODUCT_WORDS,
+    "codes": caps.CODES,
+    "code": caps.CODE,
+    "question's words": ASKED_WORDS,
+    "suggestions": SUGGESTIONS,
     "JSON body": caps.JSON_BYTES,
     "JSON values": caps.JSON_VALUES,
     "JSON body that adds images": caps.IMAGES_JSON_BYTES,
@@ -93,3 +101,28 @@ def test_sql_refuses_longer_pages_and_texts(connection: psycopg.Connection[Any],
         connection.execute("CALL imgsearch.embed(%s)", ("x" * (caps.TEXT + 1),))
     with pytest.raises(psycopg.Error, match="2097152 bytes"):
         connection.execute("SELECT imgsearch.filters_of(%s)", (json.dumps({"product_ids": ["x" * 1000] * 2200}),))
+
+
+def test_sql_holds_the_limits_of_words(connection: psycopg.Connection[Any]) -> None:
+    question = " ".join(f"word{n}" for n in range(ASKED_WORDS + 10))
+    connection.execute(
+        "INSERT INTO imgsearch.product (tenant_id, product_id, title, words, codes) VALUES ('a', 'p', %s, %s, %s)",
+        (question[:1000], "y " * 5000, ["z" * caps.CODE] * caps.CODES),
+    )
+    row = connection.execute(
+        "SELECT cardinality((imgsearch_internal.asked_words('a', %s)).words)", (question,)
+    ).fetchone()
+    assert row == (ASKED_WORDS,)
+    for column, value in {
+        "title": "x" * (caps.TITLE + 1),
+        "words": "x" * (caps.PRODUCT_WORDS + 1),
+        "codes": ["z"] * (caps.CODES + 1),
+    }.items():
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(f"UPDATE imgsearch.product SET {column} = %s", (value,))  # noqa: S608
+    with pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute("UPDATE imgsearch.product SET codes = %s", (["z" * (caps.CODE + 1)],))
+    connection.execute("SELECT imgsearch.suggest('wo', 'a', %s)", (SUGGESTIONS,))
+    with pytest.raises(psycopg.Error) as refused:
+        connection.execute("SELECT imgsearch.suggest('wo', 'a', %s)", (SUGGESTIONS + 1,))
+    assert refused.value.sqlstate == "IM008"
