@@ -6,10 +6,11 @@ nearest images are asked for.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
-from django.db.models import Expression, FloatField
+from django.db.models import BigIntegerField, Expression, FloatField
 from django.db.models.expressions import F, Value
 from django.db.models.fields import CharField, IntegerField, TextField, UUIDField
 from django.db.models.sql import Query
@@ -23,32 +24,55 @@ from imgsearch.django.similar import Similar
 from imgsearch.django.template import Part, fill, join
 from imgsearch.errors import FilterError, UsageError
 from imgsearch.query import Resolved
-from imgsearch.retrieval.template import LARGEST_PAGE, Slot, pieces
+from imgsearch.retrieval.template import LARGEST_OFFSET, Slot, pieces
 
 NEAREST = "imgsearch_nearest"
-SPARE = 3  # images looked at per row of a page: a product may have several
 
 
-class Distance(Expression):
-    """The column `distance` of a ranked queryset."""
+class Found(Expression):
+    """A column of what the search found."""
 
-    output_field = FloatField()
+    column: str
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         if not isinstance(compiler.query, NearestQuery):
             raise FilterError(
-                "A filter on distance cannot choose the candidates; pass similar_to(…, max_distance=0.5) instead."
+                "A filter on distance cannot choose the candidates; pass similar_to(…, max_distance=0.5) instead, or "
+                "choose first: similar_to(…).nearest(100).filter(distance__lt=0.5)."
             )
-        return f"{connection.ops.quote_name(NEAREST)}.{connection.ops.quote_name('distance')}", []
+        return f"{connection.ops.quote_name(NEAREST)}.{connection.ops.quote_name(self.column)}", []
 
     def get_group_by_cols(self) -> list[Any]:
         return [self]
+
+
+class Distance(Found):
+    """The column `distance` of a ranked queryset."""
+
+    column = "distance"
+    output_field = FloatField()
+
+
+class NearestImage(Found):
+    """Its column `image_id`: the picture of the row that is that near."""
+
+    column = "image_id"
+    output_field = BigIntegerField()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The best `most` rows of a queryset as it was when they were chosen: what comes later is done with them alone."""
+
+    query: Query
+    most: int
 
 
 class NearestQuery(Query):
     """A query whose rows are joined to their nearest images."""
 
     similar: Similar
+    chosen: Chosen | None = None
 
     def get_compiler(self, using: Any = None, connection: Any = None, elide_empty: bool = True) -> Any:
         return NearestCompiler(self, connection or connections[using], using, elide_empty)
@@ -67,8 +91,10 @@ class NearestCompiler(SQLCompiler):
     def as_sql(self, with_limits: bool = True, with_col_aliases: bool = False) -> Any:
         if self.connection.vendor != "postgresql":
             raise UsageError(f"similar_to() needs Postgres; {self.using!r} is {self.connection.vendor}.")
-        self._before = self.query.clone()  # what follows adds the joins of the SELECT
-        self._wanted = self.query.high_mark if with_limits else None
+        chosen = self.query.chosen
+        self._before = (chosen.query if chosen else self.query).clone()  # what follows adds the joins of the SELECT
+        last = chosen.most if chosen else self.query.high_mark if with_limits else None
+        self._wanted = last if last is None or last <= LARGEST_OFFSET else None
         self.query.distinct = self.query.distinct or _multiplies(self.query)
         return super().as_sql(with_limits, with_col_aliases)
 
@@ -95,23 +121,10 @@ class NearestCompiler(SQLCompiler):
         resolved = similar.resolve()
         parts = {
             "candidates": self._candidates(),
-            "vector": Part("%s::halfvec", (resolved.vector,)),
             "kept": _kept(resolved),
             **_joins(self.query.model, self.connection, similar.searchable),
         }
-        ranked = fill("every", parts)
-        if wanted is not None and 0 < wanted <= LARGEST_PAGE:
-            pictures = wanted if similar.searchable.pictures else SPARE * wanted
-            parts |= {
-                "every": ranked,
-                "found": _found(parts, resolved, pictures, similar.max_distance),
-                "limit": Part("%s", (wanted,)),
-                "pictures": Part("%s", (pictures,)),
-            }
-            ranked = fill("page", parts)
-        if similar.max_distance is None:
-            return ranked
-        return fill("within", {"ranked": ranked, "max_distance": Part("%s", (similar.max_distance,))})
+        return fill("ranked", {"found": _found(parts, resolved, wanted, similar), "key": parts["key"]})
 
     def _candidates(self) -> Part:
         """Compile the queryset's own filters into SELECT key, tenant."""
@@ -141,9 +154,9 @@ _KEYS: dict[str, str] = {
 
 
 def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
-    """Return the join from a candidate to its images, from a picture to its candidate, and the key of a picture."""
+    """Return the join from a candidate to its images, from a picture to its candidate, and the key of what is found."""
     if mapping.pictures:
-        found = {"from_candidate": "i.image_id = c.key", "from_image": "true", "key": "i.image_id"}
+        found = {"from_candidate": "i.image_id = c.key", "from_image": "true", "key": "f.image_id"}
         return {name: Part(text, ()) for name, text in found.items()}
     field = model._meta.pk  # noqa: SLF001
     while field.remote_field:
@@ -156,7 +169,7 @@ def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
     return {
         "from_candidate": Part("i.product_id = %s || c.key::text", (mapping.prefix,)),
         "from_image": fill(_KEYS[kind], {"key": named}) if kind else Part("true", ()),
-        "key": Part(f"{named.sql}::{field.cast_db_type(connection)}", named.params),
+        "key": Part(f"f.label::{field.cast_db_type(connection)}", ()),
     }
 
 
@@ -168,7 +181,7 @@ def _kept(resolved: Resolved) -> Part:
     return Part("i.image_id <> ALL (%s::bigint[]) AND i.product_id <> ALL (%s::text[])", left_out)
 
 
-def _found(parts: dict[str, Part], resolved: Resolved, last: int, max_distance: float | None) -> Part:
+def _found(parts: dict[str, Part], resolved: Resolved, last: int | None, similar: Similar) -> Part:
     """Return the search itself, the statement of every nearest(), over the images of these candidates."""
     slots = {
         "query": Part("%s::halfvec", (resolved.vector,)),
@@ -176,11 +189,12 @@ def _found(parts: dict[str, Part], resolved: Resolved, last: int, max_distance: 
         "sampled": fill("sampled", parts),
         "last": Part("%s", (last,)),
         "space": Part("%s", (resolved.space_id,)),
-        "max_distance": Part("%s", (max_distance,)),
+        "max_distance": Part("%s", (similar.max_distance,)),
     }
+    groups = 0 if similar.searchable.pictures else 1
     return join(
         slots[piece.name] if isinstance(piece, Slot) else Part(piece, ())
-        for piece in pieces(last=last, repeats=True, names=frozenset())
+        for piece in pieces(last=last, repeats=True, names=frozenset(), groups=groups)
     )
 
 
@@ -193,6 +207,6 @@ def _multiplies(query: Any) -> bool:
 
 
 def _mentions_distance(expression: Any) -> bool:
-    if isinstance(expression, Distance):
+    if isinstance(expression, Found):
         return True
     return any(_mentions_distance(part) for part in expression.get_source_expressions() if part is not None)

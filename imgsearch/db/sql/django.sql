@@ -23,10 +23,6 @@ JOIN given g ON i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.
 -- The queryset's own filters, as Django compiled them.
 SELECT k.key, k.tenant::text AS tenant FROM ({compiled}) k (key, tenant)
 
--- name: within
--- Nothing farther than that.
-SELECT r.key, r.distance FROM ({ranked}) r WHERE r.distance <= {max_distance}
-
 -- name: pictured_integer
 -- A candidate found by the number in a picture's product_id.
 c.key = CASE WHEN {key} ~ '^-?[0-9]+$' AND length({key}) < 19 THEN {key}::bigint END
@@ -39,18 +35,10 @@ c.key = CASE WHEN {key} ~ '^[0-9a-f]+-[0-9a-f-]+$' AND length({key}) = 36 THEN {
 -- A candidate found by the text in a picture's product_id.
 c.key = {key}
 
--- name: every
--- All candidates that have a picture, each with its nearest.
-SELECT c.key, min(v.embedding <=> {vector}) AS distance
-FROM ({candidates}) c
-JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate} AND {kept}
-JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
-GROUP BY c.key
-
 -- name: pictures
--- The pictures of the candidates, as the statement behind every nearest() takes them. The join is written both ways, so
--- that a product finds its pictures, and a picture its product, through an index.
-SELECT i.tenant_id, i.image_id, imgsearch_internal.bits_of(i) AS bits
+-- The pictures of the candidates, as the statement behind every nearest() takes them, and whose they are. The join is
+-- written both ways, so that a product finds its pictures, and a picture its product, through an index.
+SELECT i.tenant_id, i.image_id, imgsearch_internal.bits_of(i) AS bits, c.key AS group0
 FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image} AND {kept}
 
 -- name: sampled
@@ -58,21 +46,11 @@ FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = c.tenant AND {from
 SELECT i.image_id, i.bits
 FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = c.tenant AND {from_candidate} AND {from_image} AND {kept}
 
--- name: page
--- The nearest candidates, each once with its nearest picture. The search itself (found) returns the pictures of a few
--- pages; where many of them are of the same products, all candidates are ranked, else that arm is never executed.
-WITH found AS MATERIALIZED ({found}),
-once AS MATERIALIZED (
-    SELECT {key} AS key, min(f.distance) AS distance
-    FROM found f JOIN imgsearch.image i ON i.tenant_id = f.tenant_id AND i.image_id = f.image_id
-    GROUP BY 1 ORDER BY 2 LIMIT {limit}
-), verdict AS MATERIALIZED (
-    SELECT (SELECT count(*) FROM once) = {limit} OR (SELECT count(*) FROM found) < {pictures} AS enough
-)
-SELECT o.key, o.distance FROM once o WHERE (SELECT v.enough FROM verdict v)
-UNION ALL
-SELECT x.key, x.distance FROM (SELECT e.key, e.distance FROM ({every}) e ORDER BY e.distance LIMIT {limit}) x
-WHERE NOT (SELECT v.enough FROM verdict v)
+-- name: ranked
+-- The nearest of the candidates, each once with its nearest picture: what the search itself (found) returned, by the key
+-- of the queryset's rows.
+WITH found AS MATERIALIZED ({found})
+SELECT {key} AS key, f.distance, f.image_id FROM found f
 
 -- name: again
 -- Queue pictures once more, whatever their state. A vector that is there answers until it is replaced.
