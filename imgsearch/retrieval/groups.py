@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Select, Text, cast, collate, inspect, tuple_
+from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, Text, cast, collate, inspect, tuple_
 from sqlalchemy.exc import ArgumentError, NoInspectionAvailable
 from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.sql import coercions, roles
@@ -74,7 +74,7 @@ def _reached(column: ColumnElement[Any], froms: Sequence[FromClause]) -> ColumnE
     sources = {plain(source) for source in column._from_objects}  # noqa: SLF001
     if sources and sources <= known:
         return column
-    if isinstance(column, Column):
+    if isinstance(column, Column) and isinstance(column.table, Table):
         found = next((same for source in froms if (same := source.corresponding_column(column)) is not None), None)
         if found is not None:
             return found

@@ -40,7 +40,7 @@ def words(explained: Node) -> list[str]:
     ]
     pool = [node for node in nodes if _PART + "pool" in node.get("Subplan Name", "")]
     if pool:
-        lines += _chosen([n for n in nodes if n.get("Function Name") == "hnsw_candidates"], _rows(pool[0]))
+        lines += _chosen([n for n in nodes if n.get("Function Name") == "hnsw_candidates"], *_kept(pool[0]))
     walks = [n for n in nodes if n.get("Index Name", "").endswith("_hnsw") and not pool]
     for walk in walks:
         lines.append(
@@ -65,7 +65,15 @@ def words(explained: Node) -> list[str]:
     return lines
 
 
-def _chosen(walks: list[Node], pool: int) -> list[str]:
+def _kept(pool: Node) -> tuple[int, int]:
+    """Return how many pictures were kept for their bits, in how many rounds: groups may need a second, wider one."""
+    if pool["Node Type"] != "Recursive Union":
+        return _rows(pool), 1
+    rounds = next(node for node in _nodes(pool) if node["Node Type"] == "Limit")
+    return _rows(rounds), int(rounds["Actual Loops"])
+
+
+def _chosen(walks: list[Node], pool: int, rounds: int) -> list[str]:
     """Return the way a statement of nearest() went: the rows of its parts tell."""
     walked = [(_rows(walk), int(walk["Actual Loops"])) for walk in walks if walk.get("Actual Loops")]
     lines = []
@@ -77,8 +85,9 @@ def _chosen(walks: list[Node], pool: int) -> list[str]:
         lines.append("The HNSW was not walked: the sample says that comparing bits costs less than a walk.")
     if pool:
         also = "That was too few, so: " if walked else ""
+        wider = f" in {rounds} rounds, each wider, for so many are of one group" if rounds > 1 else ""
         lines.append(
-            f"{also}bits: ranked the candidates by their bits, kept {pool:,}, compared the best of them exactly."
+            f"{also}bits: ranked the candidates by their bits, kept {pool:,}{wider}, compared the best of them exactly."
         )
     return lines
 
