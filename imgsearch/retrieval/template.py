@@ -51,6 +51,7 @@ def pieces(*, last: int | None, repeats: bool, names: AbstractSet[str], groups: 
     named = sql.statements("nearest")
     exact = "" if last is not None and last <= DEEPEST_BY_BITS else "_exact"
     text = named["nearest_groups" + exact if groups else "nearest" + exact].replace("{asked}", named["asked"])
+    text = text.replace("{context}", "groups_context" if groups else "search_context")
     text = re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE).replace("{distinct}", "DISTINCT" if repeats else "")
     text = text.replace("{access}", f"'{_access(repeats=repeats, names=names)}'")
     columns = ", ".join(f"c.group{n}" for n in range(groups))

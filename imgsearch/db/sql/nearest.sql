@@ -3,7 +3,7 @@
 imgsearch_asked AS MATERIALIZED (
     -- Three times one row, but a thousand million where a prepared statement is planned without its values: so it is
     -- planned with them each time, as it must (a price range that is not known is taken for 0.5 % of all images).
-    SELECT a.* FROM imgsearch_internal.search_context({query}, %(last)s::integer, %(space)s::integer) a, generate_series(%(last)s::integer, %(last)s::integer) x,
+    SELECT a.* FROM imgsearch_internal.{context}({query}, %(last)s::integer, %(space)s::integer) a, generate_series(%(last)s::integer, %(last)s::integer) x,
          generate_series(%(last)s::integer, %(last)s::integer) y, generate_series(%(last)s::integer, %(last)s::integer) z
 ), imgsearch_plan AS MATERIALIZED (
     SELECT g.* FROM imgsearch_asked a, LATERAL imgsearch_internal.nearest_plan(a,

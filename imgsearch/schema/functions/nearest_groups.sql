@@ -1,15 +1,27 @@
 -- The same with a row per group: what nearest(…, per=…) asks of the database. Groups come as text, in any number of rows.
 
+-- How crowded the query's neighbourhood is is guessed for products; of other groups the first walk and pool tell more.
+CREATE OR REPLACE FUNCTION imgsearch_internal.groups_context(query halfvec, page_end integer, space integer) RETURNS imgsearch_internal.search_context
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    ctx imgsearch_internal.search_context := imgsearch_internal.search_context(query, page_end, space);
+BEGIN
+    ctx.crowding := coalesce(imgsearch_internal.crowding(ctx), 1);
+    RETURN ctx;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.groups_context(halfvec, integer, integer) IS 'The search_context() of a page of groups.';
+
 -- 1,000 pictures may be of one group, so the pool is widened, and the fourth time it is all that matches: still bits, of
 -- which nearest_groups() compares few exactly.
 CREATE OR REPLACE FUNCTION imgsearch_internal.pool_of_groups(ctx imgsearch_internal.search_context, round integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    RETURN CASE WHEN round < 3 THEN 2 * ctx.pool * 4 ^ round END;
+    RETURN CASE WHEN round < 3 THEN ctx.pool * least(3, sqrt(ctx.crowding)) * 4 ^ round END;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.pool_of_groups(imgsearch_internal.search_context, integer) IS 'How many keys to take in a round, from 0; null: all.';
 
--- The k-th group stands where the n-th picture does: so a page of k groups costs what a page of n pictures costs, and is
--- given the pool that such a page has.
+-- A pool must hold the page's groups and reach as far behind the last as bits may err. Not for ever: the k-th group
+-- stands where the n-th picture does, and four times the pool of a page of n pictures is enough; where all of it is
+-- compared anyhow, three quarters are.
 CREATE OR REPLACE FUNCTION imgsearch_internal.groups_within(ctx imgsearch_internal.search_context, keys bigint[], groups text[], size bigint) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -25,7 +37,7 @@ BEGIN
     END IF;
     within := CASE WHEN ctx.rough THEN many ELSE imgsearch_internal.keys_within(keys, edge, ctx.margin) END;
     usual := ctx.pool * sqrt(width_bucket(edge, keys)::double precision / most);
-    RETURN CASE WHEN within < many OR coalesce(many <= size, true) THEN within WHEN size >= usual THEN size END;
+    RETURN CASE WHEN within < many OR coalesce(many <= size, true) THEN within WHEN size >= CASE WHEN ctx.rough THEN 0.75 ELSE 4 END * usual THEN size END;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.groups_within(imgsearch_internal.search_context, bigint[], text[], bigint) IS
 'How many of the ascending keys to compare exactly for a page of groups; null where the `size` that were asked for are too few.';
