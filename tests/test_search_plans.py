@@ -121,6 +121,20 @@ def test_a_narrow_filter_ranks_by_bits_out_of_an_index_and_walks_no_graph(
     assert not {scan for scan in found if "embedding" in scan}, "the best are looked up one by one, inside settle()"
 
 
+def test_products_are_ranked_out_of_the_same_index_and_walked_along_the_same_graph(
+    settings: Settings, connection: Connection
+) -> None:
+    for per in (Image.product_id, [Image.tenant_id, Image.product_id]):
+        believe(settings, PICTURES)
+        narrow = BAND.where(Image.tenant_id == "tenant1", Image.category == "category1")
+        found = scans(connection, nearest(narrow, QUERY, per=per))
+        assert "CTE imgsearch_pool: Index Only Scan image_bits_1" in found
+        assert not {scan for scan in found if "embedding" in scan}
+        believe(settings, 50_000_000)
+        found = scans(connection, nearest(BAND, QUERY, limit=5, per=per))
+        assert not {scan for scan in found if scan.startswith("CTE imgsearch_pool")}
+
+
 def test_how_many_match_is_guessed_from_the_sample_alone(settings: Settings, connection: Connection) -> None:
     believe(settings, PICTURES)
     for statement in (
@@ -135,15 +149,16 @@ def test_how_many_match_is_guessed_from_the_sample_alone(settings: Settings, con
 
 def test_a_prepared_statement_is_planned_for_its_values_each_time(settings: Settings) -> None:
     """Planned without them, a price range is taken for 0.5 % of the pictures: 80 ms where 10 would do."""
-    statement = nearest(BAND.where(Image.tenant_id == "tenant1"), QUERY)
-    compiled = statement.compile(dialect=postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
-    with db.connect(settings, autocommit=True) as opened:
-        for _ in range(12):
-            opened.execute(str(compiled).encode(), dict(compiled.params), prepare=True)
-        counted = opened.execute(
-            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE 'WITH imgsearch%'"
-        ).fetchall()
-    assert counted == [(0, 12)]
+    for per in (None, Image.product_id):
+        statement = nearest(BAND.where(Image.tenant_id == "tenant1"), QUERY, per=per)
+        compiled = statement.compile(dialect=postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
+        with db.connect(settings, autocommit=True) as opened:
+            for _ in range(12):
+                opened.execute(str(compiled).encode(), dict(compiled.params), prepare=True)
+            counted = opened.execute(
+                "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE 'WITH imgsearch%'"
+            ).fetchall()
+        assert counted == [(0, 12)]
 
 
 def test_a_small_tenant_is_compared_exactly_out_of_the_primary_key(settings: Settings, connection: Connection) -> None:
