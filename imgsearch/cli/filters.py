@@ -47,19 +47,21 @@ OPTIONS: dict[str, tuple[Any, Any]] = {name: _option(name) for name in NAMES}
 
 
 def with_filters(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of all filters in place of its parameter `filters`."""
+    """Give a command the options of all filters in place of its parameter `filters`, but those it has itself."""
+    own = inspect.signature(command, eval_str=True).parameters
+    options = {name: option for name, option in OPTIONS.items() if name not in own}
 
     @wraps(command)
     def run(**given: Any) -> None:
-        filters = filters_of({name: given.pop(name) for name in OPTIONS})
+        filters = filters_of({name: given.pop(name) for name in options})
         command(filters=filters, **given)
 
     parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+    for parameter in own.values():
         if parameter.name != "filters":
             parameters.append(parameter)
             continue
-        for name, (kind, option) in OPTIONS.items():
+        for name, (kind, option) in options.items():
             parameters.append(inspect.Parameter(name, parameter.kind, default=option, annotation=kind))
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

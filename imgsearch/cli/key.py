@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from json import dumps
+
 import typer
 
 from imgsearch import db
 from imgsearch.cli import moments
 from imgsearch.cli.console import as_json, errors, output, table
+from imgsearch.cli.filters import with_filters
 from imgsearch.errors import UnknownKey
 from imgsearch.ops import api_keys as keys
+from imgsearch.retrieval.filters import Filters
 from imgsearch.settings import load_settings
 
 app = typer.Typer(
@@ -18,17 +22,24 @@ EXPIRES = "When it stops working: 90d, 24h, or a date as 2027-01-31 (UTC)."
 
 
 @app.command()
+@with_filters
 def create(
     tenant: str = typer.Option(..., help="Whose images the key reaches, and no other's."),
     scope: str = typer.Option("search", help="search, write (also adds and deletes) or admin (also status, metrics)."),
     name: str = typer.Option("", help="What it is for, in your words."),
     expires: str = typer.Option(None, help=f"{EXPIRES} Without it, never."),
     json: bool = typer.Option(False, "--json", help="For programs."),
+    *,
+    filters: Filters,
 ) -> None:
-    """Make a key and print it: it is shown this once and kept nowhere."""
+    """Make a key and print it: it is shown this once and kept nowhere.
+
+    With filters it may stand in a browser: whatever is asked with it is kept within them.
+    """
     until = moments.moment(expires) if expires else None
+    within = filters if filters.given() else None
     with db.connect(load_settings(), autocommit=True) as connection:
-        key = keys.create(connection, tenant=tenant, scope=scope, name=name, expires_at=until)
+        key = keys.create(connection, tenant=tenant, scope=scope, name=name, expires_at=until, filters=within)
         [made] = keys.listed(connection, handle=keys.handle_of(key))
     _print(key, made, json=json)
 
@@ -70,10 +81,13 @@ def list_(
             k.name,
             _state(k),
             *map(moments.shown, (k.created_at, k.expires_at, k.last_used_at)),
+            dumps(k.filters) if k.filters else "–",
         )
         for k in found
     ]
-    output.print(table(["handle", "tenant", "scope", "name", "state", "created", "expires", "last used"], rows))
+    output.print(
+        table(["handle", "tenant", "scope", "name", "state", "created", "expires", "last used", "filters"], rows)
+    )
 
 
 @app.command()
@@ -94,7 +108,13 @@ def revoke(
 
 def _print(key: str, made: keys.Listed, *, json: bool, old: keys.Listed | None = None) -> None:
     if json:
-        document = {"key": key, "handle": made.handle, "tenant": made.tenant_id, "scope": made.scope}
+        document = {
+            "key": key,
+            "handle": made.handle,
+            "tenant": made.tenant_id,
+            "scope": made.scope,
+            "filters": made.filters,
+        }
         replaced = {"replaced": old.handle, "replaced_until": old.expires_at} if old else {}
         as_json({**document, "expires_at": made.expires_at, **replaced})
         return

@@ -18,6 +18,8 @@ from imgsearch.http.state import AppState, app_state
 from imgsearch.ops import api_keys as keys
 from imgsearch.ops import page_sessions
 from imgsearch.ops.api_keys import Grant, Scope
+from imgsearch.retrieval import limits
+from imgsearch.retrieval.filters import Filters
 
 MISSING_KEY = "Missing API key. Send Authorization: Bearer imgs_…; `imgsearch key create` makes a key."
 INVALID_KEY = "Invalid API key: it is unknown or was revoked."
@@ -69,8 +71,9 @@ def admit() -> Response | None:
 
 
 def count(state: AppState, who: Identity) -> None:
-    """Count a request of somebody. Raises TooMany."""
-    wait = state.limiter.take(f"{who.tenant or ''}/{who.name}")
+    """Count a request of somebody; behind a key that stands in a browser, of each address. Raises TooMany."""
+    apart = "" if who.limits is None else f"/{_origin()}"
+    wait = state.limiter.take(f"{who.tenant or ''}/{who.name}{apart}")
     if wait:
         raise TooMany(wait)
 
@@ -100,6 +103,11 @@ def tenant_of(wanted: str | None) -> str | None:
     return mine
 
 
+def within(asked: Filters) -> Filters:
+    """Return filters within what whoever asks may see. Raises FilterError."""
+    return limits.within(asked, me().limits)
+
+
 def _identify(state: AppState, key: str | None) -> Identity:
     if state.allow_anonymous:
         return EVERYBODY
@@ -122,7 +130,7 @@ def _identify(state: AppState, key: str | None) -> Identity:
 
 def identity_of(grant: Grant) -> Identity:
     """Return who holds a key: browsers that signed in with it are limited together with it."""
-    return Identity(tenant=grant.tenant_id, scope=grant.scope, name=grant.handle)
+    return Identity(tenant=grant.tenant_id, scope=grant.scope, name=grant.handle, limits=grant.filters)
 
 
 def grant_of(state: AppState, key: str) -> Grant:

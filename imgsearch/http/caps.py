@@ -37,6 +37,7 @@ PRODUCT_WORDS = words.WORDS  # characters of its words
 CODES = words.CODES  # of a product
 CODE = words.CODE  # characters
 LINES = 1000  # of one bulk request
+TYPED = 100  # characters of what is typed so far
 BANDS = 50  # prices that bands begin at
 CHOICE_VALUES = 1000  # of one list of a facet
 BOOSTS = 10  # names in `boost`

@@ -96,6 +96,7 @@ RESPONSES: dict[str, Json] = {
     "search_images": _PAGE,
     "search_images_by_upload": {**_PAGE, "resolved": {"kind": "picture", "source": "worker", "truncated": None}},
     "list_choices": {"different": 1, "values": [{**_COUNT, "value": "adidas"}]},
+    "suggest": {"suggestions": [{"text": "Canvas shoe", "kind": "title", "product_id": "sku-1"}]},
     "embed": _VECTOR,
     "embed_upload": _VECTOR,
     "add_images": _ADDED,

@@ -112,7 +112,8 @@ def _query(model: type[BaseModel]) -> list[Json]:
         options = [one for one in said.get("anyOf", [said]) if one.get("type") != "null"]
         known = [whole["$defs"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one for one in options]
         schema = {key: value for key, value in known[0].items() if key not in {"title", "description", "default"}}
-        found.append({"name": name, "in": "query", "description": said["description"], "schema": schema})
+        required = {"required": True} if name in whole.get("required", ()) else {}
+        found.append({"name": name, "in": "query", **required, "description": said["description"], "schema": schema})
     return found
 
 

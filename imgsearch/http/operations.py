@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from imgsearch.http import changes, requests, responses
+from imgsearch.http import changes, requests, responses, suggestions
 from imgsearch.ops.api_keys import Scope
 
 
@@ -81,6 +81,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=requests.Choices,
         response=responses.ChoiceList,
         problems=_SENT,
+    ),
+    ("/v1/suggest", "get"): Operation(
+        name="suggest",
+        summary="What somebody may be typing.",
+        tag="search",
+        scope="search",
+        query=suggestions.Suggest,
+        response=responses.Suggestions,
     ),
     ("/v1/embed", "post"): Operation(
         name="embed",

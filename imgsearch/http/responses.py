@@ -94,6 +94,20 @@ class ChoiceList(Sent):
     values: list[Count]
 
 
+class Suggestion(Sent):
+    """What somebody may be typing: words that go on like this, a title, or what several others asked."""
+
+    text: str
+    kind: Literal["question", "words", "title"]
+    product_id: Annotated[str | None, Field(description="Whose title it is.")]
+
+
+class Suggestions(Sent):
+    """The likeliest first."""
+
+    suggestions: list[Suggestion]
+
+
 class Question(Sent):
     """What the query was, and where its vector came from."""
 

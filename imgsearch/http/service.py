@@ -13,7 +13,7 @@ from psycopg import Connection
 from imgsearch import storage
 from imgsearch.db import sql
 from imgsearch.errors import FetchFailed, FetchRefused, QueryError, StoreError, UnknownImage
-from imgsearch.http import access, caps, ids, links, responses
+from imgsearch.http import access, caps, ids, links, responses, visible
 from imgsearch.http.search_request import SearchRequest, Weighted
 from imgsearch.http.state import AppState
 from imgsearch.http.waiting import asker
@@ -80,19 +80,22 @@ def picture_of(state: AppState, asked: SearchRequest) -> bytes | None:
 
 
 def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Found:
-    """Run a search in its `session`. Raises what `resolve`, `combine` and `search` raise."""
+    """Run a search in its `session`, within what may be seen. Raises what `resolve`, `combine` and `search` raise."""
     began = time.perf_counter()
+    visible.require_examples(connection, asked)
     liked = [thing for thing, _ in (*asked.like, *asked.unlike) if isinstance(thing, ImageId)]
     filters = asked.filters.without_products(products_of(connection, liked, asked.filters.tenant))
     page: dict[str, Any] = {name: getattr(asked, name) for name in ("ranking", "k", "skip", "after", "max_distance")}
+    page["filters"] = access.within(filters)
     best = asked.best and asked.ranking.look_weight != 0
     near, far = examples_of(connection, asked, given) if best else ([], [])
     resolved = replace(near[0][0], kind="vector") if best else vector_of(connection, asked, given)
     resolve_ms = (time.perf_counter() - began) * 1000 + sum(one.took_ms for one in given)
     if best:
-        hits = ranked_by_best(connection, near, far, filters=filters, **page)
+        hits = ranked_by_best(connection, near, far, **page)
     else:
-        hits = nearest_images(connection, resolved, filters=filters, **page)
+        hits = nearest_images(connection, resolved, **page)
+    visible.hide_others(connection, hits)
     others = details(connection, [one for hit in hits for one in hit.others], asked.filters.tenant)
     return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms, others=others)
 
@@ -153,6 +156,7 @@ def remembered(connection: Connection[Any], photo: bytes) -> Resolved:
 
 def details(connection: Connection[Any], images: list[int], tenant: str | None) -> dict[int, tuple[str, bytes]]:
     """Return the tenant of each image and the digest of its picture's bytes, where it is known."""
+    images = visible.of(connection, images)
     if not images:
         return {}
     rows = sql.rows(connection, "http", "details", {"images": images, "tenant": tenant})
@@ -220,7 +224,7 @@ def image(state: AppState, row: Mapping[str, Any]) -> responses.Image:
 
 def images(connection: Connection[Any], images: list[int], tenant: str | None) -> list[dict[str, Any]]:
     """Return the rows of images of `tenant` (None: anybody's), in the order asked for."""
-    return list(sql.rows(connection, "http", "picture", {"images": images, "tenant": tenant}))
+    return list(sql.rows(connection, "http", "picture", {"images": visible.of(connection, images), "tenant": tenant}))
 
 
 def browse(connection: Connection[Any], filters: Filters, k: int, before: int | None) -> list[dict[str, Any]]:
@@ -229,6 +233,6 @@ def browse(connection: Connection[Any], filters: Filters, k: int, before: int | 
 
 
 def bound(filters: Filters, per: Per = "product") -> dict[str, Any]:
-    """Return the values that the statements `facets`, `choices` and `browse` bind."""
-    asked = {"filters": filters.as_json(), "tenant": filters.tenant, "per": per}
+    """Return the values that the statements `facets`, `choices` and `browse` bind, within what may be seen."""
+    asked = {"filters": access.within(filters).as_json(), "tenant": filters.tenant, "per": per}
     return {**asked, "prices": None, "names": None, "k": caps.CHOICE_VALUES}

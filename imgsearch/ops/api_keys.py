@@ -1,17 +1,23 @@
-"""Keys of the HTTP API: made, checked, rotated, listed and revoked. Each reaches one tenant and has one scope."""
+"""Keys of the HTTP API: made, checked, rotated, listed and revoked. Each reaches one tenant and has one scope.
+
+A key with filters may stand in a browser: it searches within them, and nothing that is asked widens them.
+"""
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import KeyEnded, UnknownKey, UsageError
+from imgsearch.retrieval import limits
+from imgsearch.retrieval.filters import Filters
 
 Scope = Literal["search", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("search", "write", "admin")  # each may do what those before it may
@@ -27,6 +33,7 @@ class Grant:
     tenant_id: str
     scope: Scope
     name: str
+    filters: Filters | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,7 @@ class Listed:
     last_used_at: datetime | None
     revoked_at: datetime | None
     replaced_by: str | None
+    filters: Mapping[str, Any] | None
 
     @property
     def works(self) -> bool:
@@ -53,19 +61,32 @@ class Listed:
 
 
 def create(
-    connection: Connectable, *, tenant: str, scope: str, name: str = "", expires_at: datetime | None = None
+    connection: Connectable,
+    *,
+    tenant: str,
+    scope: str,
+    name: str = "",
+    expires_at: datetime | None = None,
+    filters: Filters | None = None,
 ) -> str:
     """Create a key and return it; this is the only time it is shown. Without `expires_at` it never expires.
 
-    Raises UsageError.
+    filters: what every search with it is kept within; for keys that stand in a browser, of scope search alone.
+    Raises UsageError, FilterError.
     """
     if scope not in SCOPES:
         raise UsageError(f"There is no scope {scope!r}; it is search, write or admin.")
     if not tenant or "\0" in tenant:
         raise UsageError("Every key reaches one tenant; name it.")
+    within = None
+    if filters is not None:
+        if scope != "search":
+            raise UsageError("Filters keep searches within bounds: a key that has some has scope search.")
+        within = limits.checked(filters).as_json()
+        sql.run(driver(connection), "key", "try_filters", {"filters": within})
     handle, secret = _drawn()
     values = {"handle": handle, "tenant_id": tenant, "scope": scope, "name": name, "digest": digest_of(secret)}
-    sql.run(driver(connection), "key", "create", {**values, "expires_at": _later(expires_at)})
+    sql.run(driver(connection), "key", "create", {**values, "expires_at": _later(expires_at), "filters": within})
     return f"imgs_{handle}_{secret}"
 
 
@@ -107,7 +128,13 @@ def check(connection: Connectable, key: str) -> Grant | None:
         return None
     if ended := row["expired_at"]:
         raise KeyEnded(f"This API key expired at {ended.astimezone(UTC):%Y-%m-%d %H:%M} UTC; ask for a new one.")
-    return Grant(handle=handle, tenant_id=row["tenant_id"], scope=cast("Scope", row["scope"]), name=row["name"])
+    return grant(handle=handle, **{name: row[name] for name in ("tenant_id", "scope", "name", "filters")})
+
+
+def grant(*, handle: str, tenant_id: str, scope: str, name: str, filters: Mapping[str, Any] | None) -> Grant:
+    """Return a row of the database as what it grants."""
+    within = None if filters is None else Filters.from_mapping(filters)
+    return Grant(handle=handle, tenant_id=tenant_id, scope=cast("Scope", scope), name=name, filters=within)
 
 
 def note_use(connection: Connectable, handle: str, session: bytes | None = None) -> None:

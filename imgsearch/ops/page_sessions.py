@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 from hashlib import sha256
-from typing import cast
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.ops import api_keys
-from imgsearch.ops.api_keys import Grant, Scope
+from imgsearch.ops.api_keys import Grant
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -34,7 +33,7 @@ def find(connection: Connectable, token: str) -> Grant | None:
     if not is_well_formed(token):
         return None
     row = sql.run(driver(connection), "page_session", "find", {"session": digest_of(token)}).fetchone()
-    return None if row is None else Grant(**{**row, "scope": cast("Scope", row["scope"])})
+    return None if row is None else api_keys.grant(**row)
 
 
 def end(connection: Connectable, token: str) -> bool:

@@ -141,13 +141,16 @@ def ask(question: Question, timeout: float = 10, notify: Callable[[], Any] | Non
     return replace(resolved, words=question.words, key=key, truncated=found.truncated)
 
 
+def unknown_product(product_id: str) -> UnknownImage:
+    """Return the error of a product that is not there, or not ready."""
+    said = f"Product {product_id[:200]} does not exist or has no picture with a vector yet"
+    return UnknownImage(f"{said}; look at imgsearch.status.")
+
+
 def _of_product(lent: psycopg.Connection[Any], query: ProductId, tenant: str | None, began: float) -> Resolved:
     found = sql.rows(lent, "query", "vectors_of_product", {"product_id": query.product_id, "tenant": tenant})
     if not found:
-        raise UnknownImage(
-            f"Product {query.product_id[:200]} does not exist or has no picture with a vector yet; "
-            "look at imgsearch.status."
-        )
+        raise unknown_product(query.product_id)
     if len(found) > 1:
         raise QueryError(f"Several tenants have a product {query.product_id[:200]}; say whose: tenant.")
     resolved = _resolved(found[0]["space_id"], found[0]["embedding"], "image", "vector", began)

@@ -109,3 +109,16 @@ WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AND (%(product_id)s
                            WHEN 'pending' THEN j.state = 'pending' OR j.state IS NULL AND v.image_id IS NULL
                            ELSE j.state = %(state)s END
 ORDER BY i.image_id LIMIT %(k)s
+
+
+-- name: matching
+-- Those of some images that are within a key's filters.
+SELECT imgsearch_internal.matching(%(images)s, imgsearch.filters_of(%(filters)s::jsonb)) AS image_id
+
+-- name: matching_of
+-- The images of some products that are within a key's filters.
+SELECT product_id, images FROM imgsearch_internal.matching_of(%(products)s, imgsearch.filters_of(%(filters)s::jsonb))
+
+-- name: suggest
+-- What somebody may be typing.
+SELECT suggestion, kind, product_id FROM imgsearch.suggest(%(typed)s, %(tenant)s, %(k)s)

@@ -1,15 +1,15 @@
 -- name: create
 -- A new key; its secret was never here.
-INSERT INTO imgsearch.api_key (handle, tenant_id, scope, name, digest, expires_at)
-VALUES (%(handle)s, %(tenant_id)s, %(scope)s, %(name)s, %(digest)s, %(expires_at)s)
+INSERT INTO imgsearch.api_key (handle, tenant_id, scope, name, digest, expires_at, filters)
+VALUES (%(handle)s, %(tenant_id)s, %(scope)s, %(name)s, %(digest)s, %(expires_at)s, %(filters)s::jsonb)
 
 -- name: check
 -- The key with this handle and secret, and when it expired if it did.
-SELECT tenant_id, scope, name, expired_at FROM imgsearch_internal.check_api_key(%(handle)s, %(digest)s)
+SELECT tenant_id, scope, name, filters, expired_at FROM imgsearch_internal.check_api_key(%(handle)s, %(digest)s)
 
 -- name: all
 -- Every key, the newest last.
-SELECT handle, tenant_id, scope, name, created_at, expires_at, revoked_at, replaced_by, last_used_at,
+SELECT handle, tenant_id, scope, name, filters, created_at, expires_at, revoked_at, replaced_by, last_used_at,
        CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= now() THEN 'expired'
             WHEN replaced_by IS NOT NULL THEN 'replaced' ELSE 'active' END AS state
 FROM imgsearch.api_key
@@ -25,10 +25,10 @@ WITH old AS (
     FROM (SELECT handle, expires_at - created_at AS life FROM imgsearch.api_key WHERE handle = %(handle)s FOR UPDATE) o
     WHERE k.handle = o.handle AND k.replaced_by IS NULL
       AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
-    RETURNING k.tenant_id, k.scope, k.name, o.life
+    RETURNING k.tenant_id, k.scope, k.name, k.filters, o.life
 )
-INSERT INTO imgsearch.api_key (handle, tenant_id, scope, name, digest, expires_at)
-SELECT %(new_handle)s, tenant_id, scope, name, %(digest)s, coalesce(%(expires_at)s::timestamptz, now() + life) FROM old
+INSERT INTO imgsearch.api_key (handle, tenant_id, scope, name, filters, digest, expires_at)
+SELECT %(new_handle)s, tenant_id, scope, name, filters, %(digest)s, coalesce(%(expires_at)s::timestamptz, now() + life) FROM old
 RETURNING handle
 
 -- name: revoke
@@ -38,3 +38,8 @@ UPDATE imgsearch.api_key SET revoked_at = coalesce(revoked_at, now()) WHERE hand
 -- name: note_use
 -- A key was used, perhaps through a browser's session.
 SELECT imgsearch_internal.note_key_use(%(handle)s, %(session)s)
+
+
+-- name: try_filters
+-- Refuses filters that no search could keep within; answers nothing.
+SELECT imgsearch_internal.filter_sql(imgsearch.filters_of(%(filters)s::jsonb))

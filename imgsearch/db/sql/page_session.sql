@@ -4,7 +4,7 @@ SELECT imgsearch_internal.begin_session(%(handle)s, %(digest)s, %(session)s)
 
 -- name: find
 -- The key behind a session.
-SELECT handle, tenant_id, scope, name FROM imgsearch_internal.find_session(%(session)s)
+SELECT handle, tenant_id, scope, name, filters FROM imgsearch_internal.find_session(%(session)s)
 
 -- name: end
 -- Sign a browser out.

@@ -6,12 +6,12 @@
 -- between tenants and answer one row. Nobody may call them until it is granted. Handle and digest are asked for
 -- together: no role of a web process reads digests, and only who holds the secret learns that its key has expired.
 CREATE OR REPLACE FUNCTION imgsearch_internal.check_api_key(handle text, digest bytea,
-    OUT tenant_id text, OUT scope text, OUT name text, OUT expired_at timestamptz)
+    OUT tenant_id text, OUT scope text, OUT name text, OUT filters jsonb, OUT expired_at timestamptz)
 RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT k.tenant_id, k.scope, k.name, CASE WHEN k.expires_at <= now() THEN k.expires_at END FROM imgsearch.api_key k
+    SELECT k.tenant_id, k.scope, k.name, k.filters, CASE WHEN k.expires_at <= now() THEN k.expires_at END FROM imgsearch.api_key k
     WHERE k.handle = check_api_key.handle AND k.digest = check_api_key.digest AND k.revoked_at IS NULL
 $$;
-COMMENT ON FUNCTION imgsearch_internal.check_api_key(text, bytea) IS 'The key with this handle and this digest of its secret, for web processes: whose it is, what it may do, and when it expired if it did.';
+COMMENT ON FUNCTION imgsearch_internal.check_api_key(text, bytea) IS 'The key with this handle and this digest of its secret, for web processes: whose it is, what it may do and see, and when it expired if it did.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.note_key_use(handle text, session bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -19,9 +19,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION imgsearch_internal.begin_session(text, bytea, bytea) IS 'Signs a browser in with a key that works; returns whether it does.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.find_session(session bytea, OUT handle text, OUT tenant_id text, OUT scope text, OUT name text)
+CREATE OR REPLACE FUNCTION imgsearch_internal.find_session(session bytea, OUT handle text, OUT tenant_id text, OUT scope text, OUT name text, OUT filters jsonb)
 RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT k.handle, k.tenant_id, k.scope, k.name FROM imgsearch.page_session s JOIN imgsearch.api_key k ON k.handle = s.handle
+    SELECT k.handle, k.tenant_id, k.scope, k.name, k.filters FROM imgsearch.page_session s JOIN imgsearch.api_key k ON k.handle = s.handle
     WHERE s.digest = find_session.session AND s.expires_at > now()
       AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
 $$;
@@ -40,7 +40,10 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         DELETE FROM imgsearch.page_session s USING imgsearch.api_key k
         WHERE k.handle = s.handle AND (s.expires_at <= now() OR k.revoked_at IS NOT NULL OR k.expires_at <= now())
         RETURNING 1
+    ), expired AS (
+        -- Of keys that stand in browsers there may be one for each visitor.
+        DELETE FROM imgsearch.api_key k WHERE k.filters IS NOT NULL AND k.expires_at < now() - interval '7 days'
     )
     SELECT count(*) FROM ended
 $$;
-COMMENT ON FUNCTION imgsearch_internal.sweep_sessions() IS 'Deletes sessions that are no longer good; the sweep calls this.';
+COMMENT ON FUNCTION imgsearch_internal.sweep_sessions() IS 'Deletes sessions that are no longer good, and keys with filters that expired a week ago; the sweep calls this.';

@@ -1,0 +1,360 @@
+"""A key that stands in a browser: what it was made for is all that can be reached with it, whatever is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from imgsearch.errors import FilterError, UsageError
+from imgsearch.http.identity import Identity
+from imgsearch.ops import api_keys as keys
+from imgsearch.ops import page_sessions
+from imgsearch.retrieval import Filters, limits
+from tests.http.conftest import Connection, problem, shown_to, sign_in, with_key
+from tests.terminal import Run
+
+KeyOf = Callable[..., str]
+WITHIN = Filters(category="shoes", max_price=100, attributes={"colour": "red"})
+INSIDE = "category = 'shoes' AND price <= 100 AND attributes ->> 'colour' = 'red'"
+
+
+@pytest.fixture
+def key(connection: Connection, shop: list[int]) -> str:
+    """Acme's key for red shoes up to 100. One product has a picture inside and others outside of that."""
+    inside = outside_first = None
+    for row in connection.execute(
+        f"SELECT image_id, {INSIDE} FROM imgsearch.image WHERE tenant_id = 'acme' ORDER BY 1".encode()  # noqa: S608
+    ).fetchall():
+        if row[1] and inside is None:
+            inside = row[0]
+        elif not row[1]:
+            outside_first = outside_first or row[0]
+    for n, image in enumerate((inside, outside_first)):
+        of = ("mixed", n, image)
+        connection.execute("UPDATE imgsearch.image SET product_id = %s, position = %s WHERE image_id = %s", of)
+    return keys.create(connection, tenant="acme", scope="search", filters=WITHIN)
+
+
+@pytest.fixture
+def inside(connection: Connection, key: str) -> set[int]:
+    """The ids of the images that the key may see, as it sees them."""
+    return shown_where(connection, INSIDE)
+
+
+@pytest.fixture
+def outside(connection: Connection, key: str) -> list[int]:
+    """The ids of acme's other images, as the key would see them."""
+    return sorted(shown_where(connection, f"({INSIDE}) IS NOT TRUE"))
+
+
+def shown_where(connection: Connection, where: str) -> set[int]:
+    rows = connection.execute(
+        f"SELECT image_id FROM imgsearch.image WHERE tenant_id = 'acme' AND {where}".encode()  # noqa: S608
+    ).fetchall()
+    return {shown_to(connection, "acme", row[0]) for row in rows}
+
+
+def ask(client: FlaskClient, key: str, **body: Any) -> Any:
+    return client.post("/v1/search", json={"text": "red shoe", "k": 100, "per": "image", **body}, headers=with_key(key))
+
+
+ASKED: list[dict[str, Any]] = [
+    {},
+    {"per": "product"},
+    {"category": "bags"},
+    {"category": ["shoes", "bags"]},
+    {"max_price": 1000},
+    {"min_price": 60},
+    {"min_price": 80, "max_price": 1000},
+    {"attributes": {"colour": "blue"}},
+    {"attributes": {"colour": {"exists": True}}},
+    {"condition": {"any": [{"category": "bags"}, {"price": {"min": 0}}]}},
+    {"condition": {"all": [{"category": "bags"}]}},
+    {"condition": {"all": []}},
+    {"condition": {"any": [{"all": []}, {"not": {"any": []}}], "all": [{"price": {"exists": True}}]}},
+    {"condition": {"not": {"category": "shoes"}}},
+    {"condition": {"not": {"all": []}}},
+    {"exclude_product_ids": ["p0"]},
+    {"sort": "-price"},
+    {"boost": {"in_stock": 0.1}},
+    {"diversity": 0.5},
+    {"expand": True},
+    {"words": "thing"},
+    {"look_weight": 0, "words": "thing"},
+    {"skip": 2},
+    {"like": [{"text": "red shoe"}], "strategy": "best"},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=str)
+def test_no_filter_and_no_ranking_leads_outside(
+    client: FlaskClient, connection: Connection, key: str, inside: set[int], asked: dict[str, Any]
+) -> None:
+    """Each answer is that of a key without filters, less what lies outside."""
+    connection.execute(
+        "INSERT INTO imgsearch.product (tenant_id, product_id, title)"
+        " SELECT DISTINCT tenant_id, product_id, 'Thing of words' FROM imgsearch.image WHERE tenant_id = 'acme'"
+    )
+    answer = ask(client, key, **asked)
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    found = answer.get_json()
+    assert {row["image_id"] for row in found["rows"]} <= inside
+    assert found["matching_images"] <= len(inside)
+    assert len(inside) >= 2
+    if set(asked) <= {"sort", "boost", "diversity", "expand", "words"} or asked == {"max_price": 1000}:
+        assert {row["image_id"] for row in found["rows"]} == inside, "and all of it is found"
+
+
+def test_every_product_asked_for_by_name_stays_within(
+    client: FlaskClient, connection: Connection, key: str, inside: set[int]
+) -> None:
+    names = [row[0] for row in connection.execute("SELECT DISTINCT product_id FROM imgsearch.image").fetchall()]
+    found = ask(client, key, product_ids=names).get_json()
+    assert {row["image_id"] for row in found["rows"]} == inside
+
+
+def test_other_pictures_of_a_product_are_neither_shown_nor_counted(
+    client: FlaskClient, key: str, inside: set[int], key_of: KeyOf
+) -> None:
+    def mixed(key: str) -> dict[str, Any]:
+        rows = ask(client, key, per="product", product_ids=["mixed"]).get_json()["rows"]
+        found: dict[str, Any] = rows[0]
+        return found
+
+    whole, part = mixed(key_of("acme")), mixed(key)
+    assert (whole["pictures"], len(whole["others"])) == (2, 1)
+    assert (part["pictures"], part["others"]) == (1, [])
+    assert part["image_id"] in inside
+
+
+def test_images_outside_are_as_if_they_were_not_there(
+    client: FlaskClient, key: str, inside: set[int], outside: list[int], key_of: KeyOf
+) -> None:
+    seen = sorted(inside)[0]
+    assert client.get(f"/v1/images/{seen}", headers=with_key(key)).status_code == 200
+    for name in ("image_id", "more_like", "less_like"):
+        good, bad = (one if name == "image_id" else [one] for one in (seen, outside[0]))
+        assert ask(client, key_of("acme"), **{name: bad}).status_code == 200
+        assert ask(client, key, **{name: good}).status_code == 200
+        refused = problem(ask(client, key, **{name: bad}), 404, "unknown_image")["detail"]
+        nobody = problem(ask(client, key, **{name: [4711] if name != "image_id" else 4711}), 404, "unknown_image")
+        assert refused.replace(str(outside[0]), "4711") == nobody["detail"], "told apart from one that is not there"
+    for name in ("like", "unlike"):
+        others = {} if name == "like" else {"like": [{"image_id": seen}]}
+        assert ask(client, key, **others, **{name: [{"image_id": seen}]}).status_code == 200
+        problem(ask(client, key, **others, **{name: [{"image_id": outside[0]}]}), 404, "unknown_image")
+    gone = problem(client.get(f"/v1/images/{outside[0]}", headers=with_key(key)), 404, "unknown_image")
+    absent = problem(client.get("/v1/images/4711", headers=with_key(key)), 404, "unknown_image")
+    assert gone["detail"].replace(str(outside[0]), "4711") == absent["detail"]
+
+
+def test_products_outside_are_as_if_they_were_not_there(
+    client: FlaskClient, connection: Connection, key: str, key_of: KeyOf
+) -> None:
+    row = connection.execute(
+        "SELECT product_id FROM imgsearch.image WHERE tenant_id = 'acme' AND category = 'bags' AND product_id <> 'mixed'"
+    ).fetchone()
+    assert row is not None
+    for name in ("product_id", "like", "unlike"):
+
+        def asked(product: str, name: str = name) -> dict[str, Any]:
+            return {name: product} if name == "product_id" else {name: [{"product_id": product}]}
+
+        assert ask(client, key_of("acme"), **asked(row[0])).status_code == 200
+        assert ask(client, key, **asked("mixed")).status_code == 200
+        refused = problem(ask(client, key, **asked(row[0])), 404, "unknown_image")["detail"]
+        nobody = problem(ask(client, key, **asked("nobody")), 404, "unknown_image")["detail"]
+        assert refused.replace(row[0], "nobody") == nobody
+
+
+def test_counts_and_lists_know_nothing_of_what_lies_outside(
+    client: FlaskClient, connection: Connection, key: str, inside: set[int]
+) -> None:
+    """A facet's own filter does not count against it; the key's does."""
+    wanted = {"category": True, "in_stock": True, "price": True, "attributes": True}
+    for filters in ({}, {"category": "bags"}, {"attributes": {"colour": "blue"}}, {"min_price": 100}):
+        facets = ask(client, key, facets=wanted, **filters).get_json()["facets"]
+        assert {one["value"] for one in facets["category"]} <= {"shoes"}
+        assert {one["value"] for one in facets["attributes"].get("colour", [])} <= {"red"}
+        assert all(one["low"] < 100 for one in facets["price"])
+        assert sum(one["count"] for one in facets["category"]) <= len(inside)
+    lists: list[tuple[dict[str, Any], set[str]]] = [
+        ({"facet": "category"}, {"shoes"}),
+        ({"facet": "category", "category": "bags"}, {"shoes"}),
+        ({"facet": "attribute", "name": "colour"}, {"red"}),
+        ({"facet": "attribute", "name": "colour", "attributes": {"colour": "blue"}}, {"red"}),
+    ]
+    for body, values in lists:
+        found = client.post("/v1/choices", json={**body, "per": "image"}, headers=with_key(key)).get_json()
+        assert [(one["value"], one["count"]) for one in found["values"]] == [(one, len(inside)) for one in values]
+    titles = client.post("/v1/choices", json={"facet": "attribute", "name": "title"}, headers=with_key(key)).get_json()
+    assert titles["different"] == len(inside)
+
+
+def test_suggestions_are_titles_of_what_may_be_seen(
+    client: FlaskClient, connection: Connection, key: str, key_of: KeyOf
+) -> None:
+    connection.execute(
+        "INSERT INTO imgsearch.product (tenant_id, product_id, title) SELECT tenant_id, product_id,"  # noqa: S608
+        f" CASE WHEN bool_or({INSIDE}) THEN 'Samba ' || product_id ELSE 'Sambal ' || product_id END"
+        " FROM imgsearch.image WHERE tenant_id = 'acme' GROUP BY 1, 2".encode()
+    )
+    every = client.get("/v1/suggest?q=sam", headers=with_key(key_of("acme"))).get_json()["suggestions"]
+    assert {one["kind"] for one in every} == {"words", "title"}
+    found = client.get("/v1/suggest?q=sam&k=20", headers=with_key(key)).get_json()["suggestions"]
+    assert found
+    assert {one["kind"] for one in found} == {"title"}
+    assert all(one["text"].startswith("Samba ") for one in found)
+    for wrong in ("", "q=", f"q={'x' * 101}", "q=a&k=0", "q=a&k=21", "q=a&page=2", "q=a&tenant=bolt"):
+        assert client.get(f"/v1/suggest?{wrong}", headers=with_key(key)).status_code in {400, 403}, wrong
+
+
+def test_the_page_of_a_browser_signed_in_with_such_a_key_stays_within(
+    client: FlaskClient, connection: Connection, key: str, inside: set[int], outside: list[int]
+) -> None:
+    sign_in(client, key)
+    titles = {
+        "outside": [f"Thing {n}<" for n in _things(connection, f"({INSIDE}) IS NOT TRUE")],
+        "inside": [f"Thing {n}<" for n in _things(connection, INSIDE)],
+    }
+    for path in (
+        "/",
+        "/?q=red+shoe",
+        "/?q=red+shoe&category=bags",
+        f"/?like={outside[0]}",
+        f"/?like={sorted(inside)[0]}",
+    ):
+        text = client.get(path).get_data(as_text=True)
+        assert not [one for one in titles["outside"] if one in text], path
+    for path in ("/", "/?q=red+shoe"):
+        text = client.get(path).get_data(as_text=True)
+        assert [one for one in titles["inside"] if one in text], path
+    assert "bags" not in client.get("/choices?facet=category").get_data(as_text=True)
+
+
+def _things(connection: Connection, where: str) -> list[str]:
+    rows = connection.execute(
+        f"SELECT attributes ->> 'title' FROM imgsearch.image WHERE tenant_id = 'acme' AND {where}".encode()  # noqa: S608
+    ).fetchall()
+    return [row[0].removeprefix("Thing ") for row in rows]
+
+
+def test_whoever_has_such_a_key_neither_writes_nor_reads_status(client: FlaskClient, key: str) -> None:
+    for method, path in (("POST", "/v1/images"), ("GET", "/v1/images"), ("DELETE", "/v1/products/mixed")):
+        problem(client.open(path, method=method, json={}, headers=with_key(key)), 403, "forbidden")
+    problem(client.get("/v1/status", headers=with_key(key)), 403, "forbidden")
+
+
+def test_a_key_ends_when_it_was_to_and_is_swept_a_week_later(
+    client: FlaskClient, connection: Connection, shop: list[int]
+) -> None:
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    made = keys.create(connection, tenant="acme", scope="search", filters=WITHIN, expires_at=ends)
+    plain = keys.create(connection, tenant="acme", scope="search", expires_at=ends)
+    assert ask(client, made).status_code == 200
+
+    def age(days: int) -> None:
+        connection.execute("UPDATE imgsearch.api_key SET expires_at = now() - %s * interval '1 day'", (days,))
+        page_sessions.sweep(connection)
+
+    age(6)
+    problem(ask(client, made), 401, "key_expired")
+    assert len(keys.listed(connection)) == 2
+    age(8)
+    assert [key.handle for key in keys.listed(connection)] == [keys.handle_of(plain)]
+
+
+def test_a_rotated_key_keeps_its_filters(
+    client: FlaskClient, connection: Connection, key: str, inside: set[int]
+) -> None:
+    new = keys.rotate(connection, keys.handle_of(key))
+    assert {row["image_id"] for row in ask(client, new).get_json()["rows"]} == inside
+    assert [one.filters for one in keys.listed(connection)] == [json.loads(WITHIN.as_json())] * 2
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(),
+        Filters(tenant="bolt"),
+        Filters(exclude_image_ids=[1]),
+        Filters(category=[f"c{n}" for n in range(limits.VALUES + 1)]),
+        Filters(attributes={f"a{n}": 1 for n in range(limits.CONDITIONS + 1)}),
+        Filters(condition={"any": [{"price": n} for n in range(limits.CONDITIONS + 1)]}),
+        Filters(condition={"not": {"not": {"not": {"not": {"category": "x"}}}}}),
+        Filters(condition={"colour": "red"}),
+        Filters(attributes={"size": {"about": 3}}),
+    ],
+    ids=str,
+)
+def test_filters_that_cannot_be_kept_make_no_key(connection: Connection, filters: Filters) -> None:
+    with pytest.raises(FilterError):
+        keys.create(connection, tenant="acme", scope="search", filters=filters)
+    assert keys.listed(connection) == []
+
+
+def test_only_searches_can_be_kept_within_bounds(connection: Connection) -> None:
+    for scope in ("write", "admin"):
+        with pytest.raises(UsageError, match="scope search"):
+            keys.create(connection, tenant="acme", scope=scope, filters=WITHIN)
+        with pytest.raises(UsageError, match="scope search"):
+            Identity(tenant="acme", name="x", scope=scope, limits=WITHIN)  # type: ignore[arg-type]
+    with pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(
+            "INSERT INTO imgsearch.api_key (handle, tenant_id, scope, name, digest, filters)"
+            " VALUES ('x', 'acme', 'write', '', sha256('x'), '{\"category\": [\"a\"]}')"
+        )
+
+
+def test_limits_say_the_same_as_the_filters_they_are_made_of(connection: Connection, shop: list[int]) -> None:
+    now = datetime.now(UTC)
+    for filters in (
+        WITHIN,
+        Filters(min_price=20, in_stock=True),
+        Filters(product_ids=["p3", "p6"], exclude_product_ids=["p6"]),
+        Filters(created_after=now - timedelta(days=1), created_before=now + timedelta(days=1)),
+        Filters(created_after=now + timedelta(days=1)),
+        Filters(attributes={"size": {"min": 5}, "colour": ["red", "green"]}),
+        Filters(category=["bags"], condition={"any": [{"price": {"max": 20}}, {"attributes.size": 15}]}),
+    ):
+        meant, kept = (
+            connection.execute("SELECT imgsearch.browse(imgsearch.filters_of(%s), 100)", (one.as_json(),)).fetchall()
+            for one in (filters, limits.within(Filters(), filters))
+        )
+        assert meant == kept, filters
+
+
+def test_two_addresses_do_not_share_what_a_browsers_key_may_ask(app: Flask, key: str) -> None:
+    app.extensions["imgsearch"].limiter._per_second = 1  # two at once
+    client = app.test_client()
+
+    def status(address: str) -> int:
+        answer = client.get("/v1/suggest?q=a", headers=with_key(key), environ_overrides={"REMOTE_ADDR": address})
+        return answer.status_code
+
+    assert [status("192.0.2.1") for _ in range(3)] == [200, 200, 429]
+    assert status("192.0.2.2") == 200
+
+
+def test_a_key_is_made_and_listed_in_a_terminal(
+    run: Run, connection: Connection, client: FlaskClient, shop: list[int]
+) -> None:
+    made = run("key", "create", "--tenant", "acme", "--category", "shoes", "--max-price", "100", "-a", "colour=red",
+               "--expires", "1h", "--json")  # fmt: skip
+    assert made.code == 0, made.err
+    document = made.document
+    assert document["filters"] == {"category": ["shoes"], "max_price": 100.0, "attributes": {"colour": "red"}}
+    found = ask(client, document["key"]).get_json()
+    assert {row["category"] for row in found["rows"]} == {"shoes"}
+    listed = run("key", "list", "--json").document
+    assert [one["filters"] for one in listed] == [document["filters"]]
+    refused = run("key", "create", "--tenant", "acme", "--scope", "write", "--category", "shoes")
+    assert refused.code == 2
+    assert "scope search" in refused.err
