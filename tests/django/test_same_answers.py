@@ -1,4 +1,4 @@
-"""Django answers what the other doors answer: the same pictures at the same distances, in one statement."""
+"""Django answers what the other doors answer: the same products and pictures, as far, in one statement."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ FILTERS: list[dict[str, Any]] = [{}, {"category": "bags"}, {"max_price": 50}, {"
 
 
 class SameAnswers(TransactionTestCase):
-    """200 pictures of three tenants; asked by vector and by picture id, then changed, replaced and deleted."""
+    """120 products of three tenants, of one to three pictures; asked by vector and by picture id, then changed."""
 
     def setUp(self) -> None:
         chance = random.Random(5)
         filling.space()
         models.Image.objects.all().delete()
         self.chance = chance
-        self.vectors: dict[str, list[float]] = {}
-        for n in range(200):
+        self.vectors: dict[tuple[str, int], list[float]] = {}
+        for n in range(120):
             shop = filling.shop(TENANTS[n % 3])
             made = filling.product(shop, name=f"n{n}", price=n % 97 + 1, category=("shoes", "bags")[n % 2])
-            self.vectors[str(made.pk)] = self.vector()
-            add(made, filling.photo(n, 255 - n, 7))
-        filling.embed_waiting(lambda product, _: self.vectors[product])
+            for position in range(1 + n // 3 % 3):
+                self.vectors[str(made.pk), position] = self.vector()
+                add(made, filling.photo(n, 255 - n, 7 + position), position=position)
+        filling.embed_waiting(lambda product, position: self.vectors[product, position])
 
     def tearDown(self) -> None:
         models.Image.objects.all().delete()
@@ -52,8 +53,13 @@ class SameAnswers(TransactionTestCase):
             picture = models.Image.objects.filter(tenant_id=tenant).order_by("image_id")[7]
             for query in (self.vector(), ImageId(picture.image_id)):
                 for filters in FILTERS:
-                    hits = search(driver(connection), query, tenant=tenant, k=12, **filters)
-                    wanted = [(hit.image_id, hit.product_id, round(hit.distance, 6)) for hit in hits]
+                    wanted, single = (
+                        [
+                            (hit.image_id, hit.product_id, round(hit.distance, 6))
+                            for hit in search(driver(connection), query, tenant=tenant, k=12, per=per, **filters)
+                        ]
+                        for per in ("product", "image")
+                    )
                     statement = select(Image.image_id, Image.product_id).where(Image.tenant_id == tenant)
                     rows = Product.objects.filter(store__slug=tenant)
                     pictures = models.Image.objects.filter(tenant_id=tenant)
@@ -64,14 +70,15 @@ class SameAnswers(TransactionTestCase):
                         statement = statement.where(Image.price <= filters["max_price"])
                         rows, pictures = (one.filter(price__lte=filters["max_price"]) for one in (rows, pictures))
                     with alchemy.connect() as session:
-                        found = session.execute(nearest(statement, query, limit=12)).all()
-                    assert [(row[0], row[1], round(row[2], 6)) for row in found] == wanted
+                        for per, answer in ((Image.product_id, wanted), (None, single)):
+                            found = session.execute(nearest(statement, query, limit=12, per=per)).all()
+                            assert [(row[0], row[1], round(row[2], 6)) for row in found] == answer
                     with CaptureQueriesContext(connection) as queries:
-                        ours = [(str(row.pk), round(row.distance, 6)) for row in rows.similar_to(query)[:12]]
+                        page = list(rows.similar_to(query)[:12])
                     assert len(queries) == 1
-                    assert ours == [(product, distance) for _, product, distance in wanted]
+                    assert [(row.image_id, str(row.pk), round(row.distance, 6)) for row in page] == wanted
                     own = [(row.image_id, round(row.distance, 6)) for row in pictures.similar_to(query)[:12]]
-                    assert own == [(image, distance) for image, _, distance in wanted]
+                    assert own == [(image, distance) for image, _, distance in single]
         alchemy.dispose()
 
     def another(self) -> Any:
@@ -82,10 +89,12 @@ class SameAnswers(TransactionTestCase):
         for product in Product.objects.filter(name__in=[f"n{n}" for n in range(60)]):
             product.price = 3
             product.save()
-            if product.pk % 5 == 0:
-                add(product, filling.photo(1, product.pk % 256, 3))
-            else:  # its picture stays: only the filters change, as @searchable does on save where there is a photo
-                add(product, filling.photo(int(product.name[1:]), 255 - int(product.name[1:]), 7))
+            n = int(product.name[1:])
+            for position in range(1 + n // 3 % 3):
+                if product.pk % 5 == 0:
+                    add(product, filling.photo(1, product.pk % 256, 3 + position), position=position)
+                else:  # its pictures stay: only the filters change, as @searchable does on save where there is a photo
+                    add(product, filling.photo(n, 255 - n, 7 + position), position=position)
         for product in Product.objects.filter(name__in=[f"n{n}" for n in range(100, 130)]):
             product.delete()
         filling.embed_waiting(lambda product, _: self.vector())
