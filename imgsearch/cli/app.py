@@ -19,6 +19,7 @@ from imgsearch.cli import (
     forget,
     key,
     maintenance,
+    merchandise,
     queue,
     search,
     serve,
@@ -92,6 +93,7 @@ for group, name in (
     (queue.app, "queue"),
     (store.app, "store"),
     (key.app, "key"),
+    (merchandise.app, "merchandise"),
 ):
     app.add_typer(group, name=name)
 

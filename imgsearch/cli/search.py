@@ -12,15 +12,17 @@ import typer
 from imgsearch import db
 from imgsearch.cli.console import as_json, nearness, output, table
 from imgsearch.cli.filters import with_filters
+from imgsearch.cli.ranking import with_ranking
 from imgsearch.errors import UsageError
 from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.query import ImageId, Query, Resolved, Thing, resolve
-from imgsearch.retrieval import Filters, Hits
+from imgsearch.retrieval import Filters, Hits, Ranking
 from imgsearch.retrieval import explain as found_how
 from imgsearch.retrieval import search as find
 from imgsearch.settings import load_settings
 
 
+@with_ranking
 @with_filters
 def search(
     text: str = typer.Argument(None, help='Words, for example "red canvas shoes".'),
@@ -31,6 +33,7 @@ def search(
         None, "--less-like", help="Not this stored image: it and what looks like it give way; repeat for several."
     ),
     filters: Filters = Filters(),
+    ranking: Ranking = Ranking(),
     k: int = typer.Option(10, "--k", "-k", help="How many, from 1 to 1000."),
     skip: int = typer.Option(0, "--skip", help="Skip this many of the nearest."),
     after: str = typer.Option(None, "--after", help="Continue after a page: its `after`, as --json shows it."),
@@ -47,8 +50,8 @@ def search(
         # Sessions of one command: plans must follow the filters, never an average of them.
         notify = partial(notify_workers, settings, "queries")
         resolved = resolve(connection, query, timeout=settings.query_timeout, tenant=filters.tenant, notify=notify)
-        hits = find(connection, resolved, filters=filters, **page)
-        words = found_how(connection, resolved, filters=filters, **page) if explain else []
+        hits = find(connection, resolved, filters=filters, ranking=ranking, **page)
+        words = found_how(connection, resolved, filters=filters, ranking=ranking, **page) if explain else []
     took_ms = (time.perf_counter() - began) * 1000
     if json:
         as_json(document(hits, resolved, took_ms) | ({"explain": words} if explain else {}))

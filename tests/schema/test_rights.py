@@ -26,6 +26,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "worker": (READ, READ, WORK),
     "query_vector": (set(), set(), WORK),
     "product": (READ, READ | WRITE, WORK),
+    "merchandise": (READ, READ | WRITE, READ),
     "calibration": (READ, READ, WORK),
     "shop": (READ, READ, WORK),
     "vocabulary": (READ, READ, WORK),

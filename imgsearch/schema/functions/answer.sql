@@ -10,15 +10,19 @@ DECLARE
     check_   text := imgsearch_internal.question_check(query, f, r, q);
     words    CONSTANT text := imgsearch_internal.words_asked(f, r, q);
     farthest CONSTANT double precision := p.max_distance;
+    shelf    imgsearch_internal.shelf;
     page     record;
 BEGIN
     PERFORM imgsearch_internal.check_page(p);
     PERFORM imgsearch_internal.check_ranking(r);
     PERFORM imgsearch_internal.require_same_question(p, check_);
     p.per_product := coalesce(r.per, 'product') = 'product';
+    IF p.place LIKE 'p%' OR imgsearch_internal.has_merchandise(f.tenant) THEN
+        shelf := imgsearch_internal.shelf_of(query, f, p, coalesce(q.words, r.words)); f := shelf.f; p := shelf.p;
+    END IF;
     IF r.look_weight = 0 AND NOT imgsearch_internal.is_ordered(r) THEN
         page := imgsearch_internal.words_page(f, p, r, q);
-        answer := imgsearch_internal.with_cursors(page.answer, p, check_, page.place);
+        answer := imgsearch_internal.with_pins(imgsearch_internal.with_cursors(page.answer, p, check_, page.place), shelf, check_);
         RETURN;
     END IF;
     IF r.expand THEN
@@ -29,11 +33,12 @@ BEGIN
     END IF;
     IF imgsearch_internal.is_arranged(r, p, words) THEN
         page := imgsearch_internal.arrange(query, f, p, r, words, farthest, check_);
-        answer := imgsearch_internal.with_matches(page.answer, f, q);
+        answer := page.answer;
     ELSE
         page := imgsearch_internal.find(query, f, p);
-        answer := imgsearch_internal.with_matches(imgsearch_internal.with_cursors(page.answer, p, check_), f, q);
+        answer := imgsearch_internal.with_cursors(page.answer, p, check_);
     END IF;
+    answer := imgsearch_internal.with_matches(imgsearch_internal.with_pins(answer, shelf, check_), f, q);
     plan := page.plan;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.answer IS 'One page of an answer as arrays, and how it was found; unfold() makes rows of it.';

@@ -1,0 +1,56 @@
+"""Merchandise: what a shop pins to the top of its answers, and what it hides, for a text, a category, or always."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import Connectable, driver
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merchandise:
+    """A product that is pinned at a place (1 stands first), or hidden where that is None.
+
+    `query` in the form in which questions are compared (small letters, no punctuation), `category`: "" is any.
+    """
+
+    tenant_id: str
+    query: str
+    category: str
+    product_id: str
+    place: int | None
+    created_at: datetime
+
+
+def pin(
+    connection: Connectable, *, tenant: str, product_id: str, query: str = "", category: str = "", place: int = 1
+) -> None:
+    """Pin a product to the top, at most 25 for each query and category. Raises FilterError, UsageError."""
+    values = {"tenant": tenant, "product_id": product_id, "query": query, "category": category, "place": place}
+    sql.run(driver(connection), "merchandise", "pin", values)
+
+
+def hide(connection: Connectable, *, tenant: str, product_id: str, query: str = "", category: str = "") -> None:
+    """Hide a product, at most 200 for each query and category. Raises FilterError, UsageError."""
+    values = {"tenant": tenant, "product_id": product_id, "query": query, "category": category}
+    sql.run(driver(connection), "merchandise", "hide", values)
+
+
+def unpin(
+    connection: Connectable,
+    *,
+    tenant: str,
+    product_id: str | None = None,
+    query: str | None = None,
+    category: str | None = None,
+) -> int:
+    """Take back what was pinned or hidden of a product, for a query, for a category (None: any); return how many."""
+    values = {"tenant": tenant, "product_id": product_id, "query": query, "category": category}
+    return int(sql.value(driver(connection), "merchandise", "unpin", values))
+
+
+def listed(connection: Connectable, tenant: str | None = None) -> list[Merchandise]:
+    """Return what is pinned and hidden, of a tenant or of all."""
+    return [Merchandise(**row) for row in sql.rows(driver(connection), "merchandise", "all", {"tenant": tenant})]
