@@ -67,10 +67,13 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     url = server(data)
     stamp = data.folder / "loaded.json"
     before = json.loads(stamp.read_text()) if stamp.exists() else {}
-    tables = _tables()
-    if before == tables and not anew:
+    tables, indexes = _tables(), _bits_indexes()
+    if {name: before.get(name) for name in tables} == tables and not anew:
         _undo_small_steps(url)
         schema.upgrade(load_settings({"DATABASE_URL": url}))  # functions follow the checkout
+        if before.get("indexes") != indexes:
+            _remake(url, indexes, say)
+            stamp.write_text(json.dumps(tables | {"indexes": indexes}))
         return url
     stamp.unlink(missing_ok=True)
     say("loading")
@@ -78,14 +81,36 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     schema.upgrade(load_settings({"DATABASE_URL": url}))
     _load(data, url, say)
     _complete(data, url)
-    stamp.write_text(json.dumps(tables))
+    stamp.write_text(json.dumps(tables | {"indexes": indexes}))
     return url
 
 
 def _tables() -> dict[str, str]:
     """Return the digests of what makes the large tables: where one differs, they are loaded anew."""
     baseline = source.steps()[0]
-    return {baseline.name: baseline.digest, "space": sha256(source.function("space").encode()).hexdigest()}
+    space_without = _BITS_INDEX.sub("", source.function("space"))
+    return {baseline.name: baseline.digest, "space": sha256(space_without.encode()).hexdigest()}
+
+
+_BITS_INDEX = re.compile(r"CREATE INDEX (image_bits\w*)_%1\$s ON [^']+")
+
+
+def _bits_indexes() -> dict[str, str]:
+    """Return {name: statement} of the indexes that hold bits, %1$s for the space: made anew in seconds."""
+    return {found[1]: found[0] for found in _BITS_INDEX.finditer(source.function("space"))}
+
+
+def _remake(url: str, indexes: dict[str, str], say: Say) -> None:
+    """Make the indexes that hold bits as this checkout does."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute("SELECT space_id FROM imgsearch.space WHERE state = 'active'").fetchone()
+        assert row is not None
+        for name, statement in indexes.items():
+            began = time.perf_counter()
+            connection.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imgsearch", f"{name}_{row[0]}")))
+            connection.execute(statement.replace("%1$s", str(row[0])).encode())
+            say(f"{name}: {time.perf_counter() - began:.0f} s")
+        connection.execute("VACUUM ANALYZE imgsearch.image")
 
 
 def _undo_small_steps(url: str) -> None:
