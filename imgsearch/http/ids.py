@@ -11,6 +11,7 @@ elsewhere. What joins with tables in SQL is the product_id with its position.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -30,6 +31,7 @@ ROUNDS = 8
 HALF = 26  # bits
 MASK = (1 << HALF) - 1
 LARGEST = 1 << 2 * HALF  # ids of the table end at 2**51: its own check
+_WINDOW_ID = re.compile(r"\.i([0-9]{1,18})\.")
 
 
 @lru_cache(maxsize=4096)  # a page writes the same id into several of its links
@@ -118,7 +120,11 @@ def _turned(turn: Callable[[bytes, int], int], number: int) -> int:
 
 def _turned_after(turn: Callable[[int], int], after: str | None) -> str | None:
     place = place_of(after)
-    return None if place is None else f"{place[0]!r},{turn(place[1])}{place[2]}"
+    if place is None:
+        return None
+    # Where a window lies is named by ids too, 0 for none: place_cursor() in schema/functions/place.sql.
+    rest = _WINDOW_ID.sub(lambda found: f".i{turn(int(found[1])) if int(found[1]) else 0}.", place[2])
+    return f"{place[0]!r},{turn(place[1])}{rest}"
 
 
 def _speaks_of_ids(node: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -91,17 +92,36 @@ def test_an_id_of_somebody_else_or_of_the_table_is_nobodys(
     assert client.delete(f"/v1/images/{good}", headers=headers).status_code == 204
 
 
+def _paged(client: FlaskClient, headers: dict[str, str], ranking: dict[str, object]) -> list[int]:
+    seen: list[int] = []
+    asked: dict[str, object] = {"text": "red shoe", "k": 4, **ranking}
+    while rows := (page := client.post("/v1/search", json=asked, headers=headers).get_json())["rows"]:
+        seen += [row["image_id"] for row in rows]
+        assert f",{seen[-1]}," in page["after"]
+        asked["after"] = page["after"]
+    return seen
+
+
+@pytest.mark.parametrize("ranking", [{"diversity": 0.3}, {"boost": {"in_stock": 0.05}}, {"sort": "price"}])
+def test_pages_in_another_order_go_on_and_name_no_id_of_the_table(
+    client: FlaskClient, connection: Connection, shop: list[int], key_of: KeyOf, ranking: dict[str, object]
+) -> None:
+    headers = with_key(key_of("acme"))
+    mine = {shown_to(connection, "acme", one) for one in shop[::3]}
+    assert sorted(_paged(client, headers, ranking)) == sorted(mine), "each once"
+    asked = {"text": "red shoe", "k": 4, **ranking}
+    after = client.post("/v1/search", json=asked, headers=headers).get_json()["after"]
+    named = [int(one) for one in re.findall(r"\.i([0-9]+)", after)]
+    assert named, "a place in a window names where the window lies"
+    assert {*named} <= mine | {0}
+
+
 def test_every_way_an_id_goes_in_and_out_is_the_same_one(
     client: FlaskClient, connection: Connection, shop: list[int], key_of: KeyOf
 ) -> None:
     headers = with_key(key_of("acme"))
     mine = {shown_to(connection, "acme", one) for one in shop[::3]}
-    seen: list[int] = []
-    asked: dict[str, object] = {"text": "red shoe", "k": 4}
-    while rows := (page := client.post("/v1/search", json=asked, headers=headers).get_json())["rows"]:
-        seen += [row["image_id"] for row in rows]
-        assert f",{seen[-1]}," in page["after"]
-        asked["after"] = page["after"]
+    seen = _paged(client, headers, {})
     assert len(seen) == 10
     assert {*seen} == mine
     without = {"text": "red shoe", "exclude_image_ids": seen[:9]}
