@@ -5,21 +5,25 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 
 from imgsearch import db
 from imgsearch.cli.console import as_json, nearness, output, table
 from imgsearch.cli.filters import with_filters
+from imgsearch.cli.likes import LIKE, example_of
 from imgsearch.cli.ranking import with_ranking
 from imgsearch.errors import UsageError
 from imgsearch.ingest.wakeup import notify_workers
-from imgsearch.query import ImageId, Query, Resolved, Thing, resolve
+from imgsearch.query import ImageId, ProductId, Resolved, Thing, resolve, words_alone
 from imgsearch.retrieval import Filters, Hits, Ranking
 from imgsearch.retrieval import explain as found_how
 from imgsearch.retrieval import search as find
+from imgsearch.retrieval.recommendation import Strategy, recommend
 from imgsearch.settings import load_settings
+
+Example = tuple[Thing, float]
 
 
 @with_ranking
@@ -32,26 +36,55 @@ def search(
     less_like: list[int] = typer.Option(
         None, "--less-like", help="Not this stored image: it and what looks like it give way; repeat for several."
     ),
+    like_product: str = typer.Option(None, "--like-product", help="Products similar to this one, by all its pictures."),
+    like: list[str] = typer.Option(None, "--like", help=f"What is liked; its products are left out: {LIKE}"),
+    unlike: list[str] = typer.Option(None, "--unlike", help="What is not liked, written the same way."),
+    strategy: str = typer.Option(
+        "centroid",
+        "--strategy",
+        help="Of several examples: centroid, near to their middle, or best, near to any of them.",
+    ),
     filters: Filters = Filters(),
     ranking: Ranking = Ranking(),
     k: int = typer.Option(10, "--k", "-k", help="How many, from 1 to 1000."),
     skip: int = typer.Option(0, "--skip", help="Skip this many of the nearest."),
     after: str = typer.Option(None, "--after", help="Continue after a page: its `after`, as --json shows it."),
-    max_distance: float = typer.Option(None, "--max-distance", help="Only up to this distance, from 0 to 2."),
+    max_distance: float | None = typer.Option(None, "--max-distance", help="Only up to this distance, from 0 to 2."),
     explain: bool = typer.Option(False, "--explain", help="Explain in words how the images were found."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Search by words, a picture or a stored image, with filters, in one SQL statement."""
-    query = _query(text, picture, image_id, more_like or [], less_like or [])
+    near, far = _examples(text, picture, [image_id] if image_id is not None else [], more_like or [], less_like or [])
+    liked = [*([(ProductId(like_product), 1.0)] if like_product else []), *map(example_of, like or [])]
+    disliked = list(map(example_of, unlike or []))
+    recommending = bool(liked or disliked) or strategy != "centroid"
+    if recommending and (max_distance is not None or explain):
+        raise UsageError("Recommendations (--like, --unlike, --strategy) take neither --max-distance nor --explain.")
+    if not (near or liked):
+        raise UsageError(
+            'Ask with words, or --picture FILE, or --image-id NUMBER; for example imgsearch search "red shoes".'
+        )
     settings = load_settings()
-    page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
+    page: dict[str, Any] = {"filters": filters, "ranking": ranking, "k": k, "skip": skip, "after": after}
     began = time.perf_counter()
     with db.connect(settings) as connection:
         # Sessions of one command: plans must follow the filters, never an average of them.
         notify = partial(notify_workers, settings, "queries")
-        resolved = resolve(connection, query, timeout=settings.query_timeout, tenant=filters.tenant, notify=notify)
-        hits = find(connection, resolved, filters=filters, ranking=ranking, **page)
-        words = found_how(connection, resolved, filters=filters, ranking=ranking, **page) if explain else []
+        known = partial(resolve, connection, timeout=settings.query_timeout, tenant=filters.tenant, notify=notify)
+        words: list[str] = []
+        if recommending:
+            # Images are left as they are: whoever likes one has seen its product.
+            likes, unlikes = (
+                [(one if isinstance(one, ImageId) else known(one), weight) for one, weight in examples]
+                for examples in ([*near, *liked], [*far, *disliked])
+            )
+            resolved = known(likes[0][0])
+            hits = recommend(connection, likes, unlikes, strategy=cast("Strategy", strategy), **page)
+        else:
+            query = near[0][0] if len(near) == 1 and not far else [*near, *((one, -weight) for one, weight in far)]
+            resolved = words_alone(text, ranking.words) if ranking.look_weight == 0 else known(query)
+            hits = find(connection, resolved, max_distance=max_distance, **page)
+            words = found_how(connection, resolved, max_distance=max_distance, **page) if explain else []
     took_ms = (time.perf_counter() - began) * 1000
     if json:
         as_json(document(hits, resolved, took_ms) | ({"explain": words} if explain else {}))
@@ -69,6 +102,8 @@ def document(hits: Hits, resolved: Resolved, took_ms: float) -> dict[str, Any]:
         "matches": hits.matches,
         "more": hits.more,
         "after": hits.after,
+        "doubtful": hits.doubtful,
+        "truncated": hits.truncated,
         "took_ms": {"resolve": round(resolved.took_ms, 2), "sql": round(hits.took_ms, 2), "total": round(took_ms, 2)},
         "rows": rows(hits),
     }
@@ -85,6 +120,8 @@ def rows(hits: Hits) -> list[dict[str, Any]]:
             "price": hit.price,
             "title": hit.title,
             "distance": round(hit.distance, 6),
+            "match": None if hit.match is None else round(hit.match, 4),
+            "pictures": hit.pictures,
         }
         for hit in hits
     ]
@@ -114,16 +151,18 @@ def show(hits: Hits, resolved: Resolved) -> None:
         f"query {resolved.took_ms:.1f} ms ({resolved.source}), SQL {hits.took_ms:.1f} ms[/]",
         soft_wrap=True,
     )
+    if hits.doubtful:
+        output.print("Doubtful: each of these is likelier not to fit than to fit.")
+    if hits.truncated:
+        output.print(hits.truncated)
 
 
-def _query(text: str | None, picture: Path | None, image_id: int | None, more: list[int], less: list[int]) -> Query:
-    things: list[Thing] = [thing for thing in (text, picture) if thing is not None]
-    things += [ImageId(one) for one in ([] if image_id is None else [image_id])]
-    if len(things) > 1 or not (things or more):
-        raise UsageError(
-            'Ask with words, or --picture FILE, or --image-id NUMBER; for example imgsearch search "red shoes".'
-        )
-    things += [ImageId(one) for one in more]
-    if len(things) == 1 and not less:
-        return things[0]
-    return [*((thing, 1.0) for thing in things), *((ImageId(one), -1.0) for one in less)]
+def _examples(
+    text: str | None, picture: Path | None, image: list[int], more: list[int], less: list[int]
+) -> tuple[list[Example], list[Example]]:
+    """Return what to be near to and far from, each with its weight. Raises UsageError for words beside a picture."""
+    first: list[Thing] = [thing for thing in (text, picture) if thing is not None]
+    first += map(ImageId, image)
+    if len(first) > 1:
+        raise UsageError("Ask with words, a picture or an image; add others with --like, each with a weight.")
+    return [(one, 1.0) for one in (*first, *map(ImageId, more))], [(ImageId(one), 1.0) for one in less]

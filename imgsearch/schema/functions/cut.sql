@@ -76,6 +76,9 @@ DECLARE
     first imgsearch_internal.page_request := imgsearch_internal.page_of(20, 0, NULL, p.max_distance, p.space);
     y     double precision[];
 BEGIN
+    IF query IS NULL THEN
+        RETURN NULL;  -- words alone
+    END IF;
     first.per_product := p.per_product;
     y := ((imgsearch_internal.find(query, f, first)).answer).distances;
     RETURN (SELECT min((y[n] + y[n + 1]) / 2) FROM generate_series(1, cardinality(y) - 1) n

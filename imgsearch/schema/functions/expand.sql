@@ -13,6 +13,9 @@ DECLARE
     near   imgsearch_internal.page;
     added  @extschema:vector@.vector;
 BEGIN
+    IF query IS NULL THEN
+        RETURN NULL;  -- words alone
+    END IF;
     first.per_product := p.per_product;
     near := (imgsearch_internal.find(query, f, first)).answer;
     SELECT sum(v.embedding::vector * array_fill(power(greatest(1 - h.distance, 0), 3)::real, ARRAY[vector_dims(v.embedding)])::vector) INTO added
