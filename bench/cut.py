@@ -1,8 +1,8 @@
-"""Nothing where nothing fits: how likely does a row fit, and where does an answer end? On the drawn shop with its model.
+"""Nothing where nothing fits: how likely does a row fit, and where does an answer end? On the drawn shop.
 
 python -m bench.cut                 the tables of docs/decisions/0015-cut.md, in a minute
 
-Each category is a shop of its own: a shoe shop, a lamp shop, … Texts that fit some of its pictures ("red shoes", "shoe") stand
+Each category is a shop of its own: a shoe shop, a lamp shop, … Texts that fit some of its pictures ("red shoes") stand
 beside texts that fit none: the words of all other categories, and things that nobody here sells ("garden hose").
 """
 
@@ -27,8 +27,7 @@ from imgsearch.dev.demo.words import CATEGORIES, COLOURS
 from imgsearch.spaces.calibration import Curve, calibration_error, fit
 
 PAGE = 10
-FLOOR = 0.2  # the match below which cutoff => 'auto' ends an answer: cut.sql
-FOLDS = 5
+FLOORS = (0.05, 0.1, 0.2, 0.5)  # matches to end an answer at; cutoff => 'auto' takes the first: cut.sql
 Numbers = NDArray[np.float64]
 Rule = Callable[["Page"], int]
 
@@ -97,43 +96,80 @@ def autocut(jumps: int) -> Rule:
 
 
 def gap(page: Page) -> int:
-    """Ours where nobody knows a match: the first gap that is a third of the page's width."""
+    """Ours where nobody knows a match: the first gap that is half of the page's width."""
     steps = np.diff(1 - page.cosines)
-    clear = np.flatnonzero((steps >= (page.cosines[0] - page.cosines[-1]) / 3) & (steps > 0))
+    clear = np.flatnonzero((steps >= (page.cosines[0] - page.cosines[-1]) / 2) & (steps > 0))
     return int(clear[0]) + 1 if len(clear) else len(page.cosines)
 
 
-def measured(found: Sequence[Page], curves: dict[str, Curve], ends: Rule) -> dict[str, float]:
-    """Return the shares that matter of one way to end an answer. curves: that of each shop."""
+def by_match(curve: Curve, least: float) -> Rule:
+    """The page ends where the match falls below `least`."""
+    return lambda page: int((curve(page.cosines) >= least).sum())
+
+
+def judged(found: Sequence[Page], seed: int = 2) -> tuple[list[Page], list[Page]]:
+    """Return pages to learn from and pages to test, of different texts; of each as many that fit nothing as others."""
+    dice = np.random.default_rng(seed)
+    learns = {text: dice.random() < 0.5 for text in sorted({page.text for page in found})}
+    halves: list[list[Page]] = []
+    for side in (True, False):
+        here = [page for page in found if learns[page.text] is bool(side)]
+        fitting, none = ([p for p in here if (p.kind == "fitting") is fits] for fits in (True, False))
+        halves.append(fitting + [none[at] for at in dice.permutation(len(none))[: len(fitting)]])
+    return halves[0], halves[1]
+
+
+def rows(of: Sequence[Page]) -> tuple[Numbers, NDArray[np.bool_]]:
+    """Return the cosines of pages and whether each fits."""
+    return np.concatenate([page.cosines for page in of]), np.concatenate([page.fits for page in of])
+
+
+def pictures(here: Shop, many: int = 400) -> list[Page]:
+    """Return pages of pictures that ask in the whole shop: the same kind and colour fits, the product is left out."""
+    kinds, colours, products = (here.column(name) for name in ("category", "colour", "product_id"))
+    found = []
+    for at in np.random.default_rng(4).permutation(len(kinds))[:many]:
+        scores = here.vectors @ here.vectors[at]
+        order = np.argsort(-scores, kind="stable")
+        _, first = np.unique(products[order], return_index=True)
+        best = [row for row in order[np.sort(first)] if products[row] != products[at]][:20]
+        fits = (kinds[best] == kinds[at]) & (colours[best] == colours[at])
+        found.append(Page("", "fitting", str(at), scores[best].astype(float), fits))
+    return found
+
+
+def measured(found: Sequence[Page], curve: Curve | None, ends: Rule) -> dict[str, float]:
+    """Return the shares that matter of one way to end an answer. curve: what says doubtful."""
     lost = kept = fitting = others = 0
     told: dict[str, list[bool]] = {}
     for page in found:
         last = ends(page)
-        match = curves[page.shop](page.cosines[:last])
-        told.setdefault(page.kind, []).append(not last or match.max() < 0.5)
+        told.setdefault(page.kind, []).append(
+            not last or (curve is not None and bool(curve(page.cosines[:last]).max() < 0.5))
+        )
         if page.kind == "fitting":
-            lost, fitting = lost + page.fits[last:].sum(), fitting + page.fits.sum()
-            kept, others = kept + (~page.fits[:last]).sum(), others + (~page.fits).sum()
-    none = [one for kind, shown in told.items() if kind != "fitting" for one in shown]
+            lost, fitting = lost + int(page.fits[last:].sum()), fitting + int(page.fits.sum())
+            kept, others = kept + int((~page.fits[:last]).sum()), others + int((~page.fits).sum())
     shares = {f"nothing or doubtful: {kind}": float(np.mean(shown)) for kind, shown in told.items()}
-    return {"fitting rows lost": lost / fitting, "other rows kept": kept / others, **shares, "of all that fit nothing": float(np.mean(none))}
+    none = [one for kind, shown in told.items() if kind != "fitting" for one in shown]
+    whole = {"nothing or doubtful: all that fit nothing": float(np.mean(none))} if none else {}
+    return {"fitting rows lost": lost / fitting, "other rows kept": kept / others, **shares, **whole}
 
 
-def held_out(found: Sequence[Page], method: str, seed: int = 1) -> tuple[dict[str, Curve], Curve, dict[str, float]]:
-    """Fit curves to half of the questions: one of each shop, and one of all; return them and errors on the other half."""
-    dice = np.random.default_rng(seed)
-    half = {text: dice.random() < 0.5 for text in sorted({page.text for page in found})}
-    learn, test = ([page for page in found if half[page.text] is side] for side in (True, False))
+def table(title: str, made: dict[str, dict[str, float]]) -> Table:
+    """Lay out ways × figures."""
+    laid = Table("way", *next(iter(made.values())), title=title)
+    for name, row in made.items():
+        laid.add_row(name, *(f"{value:.3f}" for value in row.values()))
+    return laid
 
-    def rows(of: Sequence[Page]) -> tuple[Numbers, NDArray[np.bool_]]:
-        return np.concatenate([page.cosines for page in of]), np.concatenate([page.fits for page in of])
 
-    curve = fit(*rows(learn), method)  # type: ignore[arg-type]
-    shops = {at: fit(*rows([page for page in learn if page.shop == at]), method) for at in CATEGORIES}  # type: ignore[arg-type]
+def errors(own: Curve | None, learn: Sequence[Page], test: Sequence[Page]) -> dict[str, float]:
+    """Return expected calibration errors on the pages to test."""
+    fitted = {method: fit(*rows(learn), method) for method in ("platt", "isotonic")}  # type: ignore[arg-type]
+    curves = {**({"the model's own": own} if own else {}), **fitted}
     cosines, fits = rows(test)
-    said = np.concatenate([shops[page.shop](page.cosines) for page in test])
-    errors = {"of all": calibration_error(curve(cosines), fits), "of each shop": calibration_error(said, fits)}
-    return shops, curve, errors | {"pages": len(test)}
+    return {name: calibration_error(curve(cosines), fits) for name, curve in curves.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -141,42 +177,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cut", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pictures", type=int, default=3000, help="of the drawn shop (default 3000)")
     chosen = parser.parse_args(arguments)
-    found = pages(shop(chosen.pictures), SiglipEncoder.load("demo", threads=1))
-    own = Curve(*read_logits(find("demo")))
-    console, kept = Console(width=170), {}
-    fitting = [page for page in found if page.kind == "fitting"]
-    for name, of in (("pages of fitting questions", fitting), ("all pages", found)):
-        error = calibration_error(own(np.concatenate([p.cosines for p in of])), np.concatenate([p.fits for p in of]))
-        kept[f"calibration error of the model's own figures, {name}"] = error
-        for method in ("platt", "isotonic"):
-            kept[f"calibration error held out, {method}, {name}"] = held_out(of, method)[2]
-    by_shop, by_all, _ = held_out(found, "platt")
-    half = {text: side for text, side in _halves(found).items()}
-    test = [page for page in found if not half[page.text]]
-    curves = {
-        "the model's own": dict.fromkeys(CATEGORIES, own),
-        "fitted to all": dict.fromkeys(CATEGORIES, by_all),
-        "fitted to each shop": by_shop,
+    here, own, console = shop(chosen.pictures), Curve(*read_logits(find("demo"))), Console(width=170)
+    found = pages(here, SiglipEncoder.load("demo", threads=1))
+    learn, test = judged(found)
+    learnt = {page.text for page in learn}
+    unseen = [page for page in found if page.text not in learnt]
+    texts = {"nothing is cut": measured(found, own, lambda page: PAGE)}
+    texts |= {f"autocut {jumps}": measured(found, own, autocut(jumps)) for jumps in (1, 2, 3)}
+    texts |= {f"match {least}": measured(found, own, by_match(own, least)) for least in FLOORS}
+    fitted = {method: fit(*rows(learn), method) for method in ("platt", "isotonic")}  # type: ignore[arg-type]
+    after = {
+        f"match {least}, {name}": measured(unseen, curve, by_match(curve, least))
+        for name, curve in {"the model's own": own, **fitted}.items()
+        for least in FLOORS
     }
-    rules: dict[str, Rule] = {"nothing cut": lambda page: len(page.cosines)}
-    rules |= {f"autocut {jumps}": autocut(jumps) for jumps in (1, 2, 3)} | {"gap": gap}
-    rows: dict[str, dict[str, float]] = {name: measured(test, curves["the model's own"], one) for name, one in rules.items()}
-    for name, of_shop in curves.items():
-        for floor in (0.1, FLOOR, 0.3, 0.5):
-            ends: Rule = lambda page, of_shop=of_shop, floor=floor: int((of_shop[page.shop](page.cosines) >= floor).sum())  # type: ignore[misc]
-            rows[f"match {floor}, {name}"] = measured(test, of_shop, ends)
-    kept["ways"] = rows
-    table = Table("way", *next(iter(rows.values())))
-    for name, row in rows.items():
-        table.add_row(name, *(f"{value:.3f}" for value in row.values()))
-    console.print(table)
-    console.print({name: value for name, value in kept.items() if name != "ways"})
+    asked = pictures(here)
+    ways = {f"autocut {jumps}": autocut(jumps) for jumps in (1, 2, 3)} | {"gap of half": gap}
+    looks = {name: measured(asked, None, way) for name, way in ways.items()}
+    console.print(table(f"texts, {len(found)} pages, the model's own figures", texts))
+    console.print(table(f"texts, {len(unseen)} pages of texts that were not learnt from", after))
+    console.print(table(f"pictures, {len(asked)} pages of 20, nobody knows a match", looks))
+    half = len(asked) // 2
+    off = {"texts": errors(own, learn, test), "pictures": errors(None, asked[:half], asked[half:])}
+    console.print("expected calibration error, held out", off, f"{len(learn)} and {len(test)} pages of texts")
+    kept = {"texts": texts, "fitted": after, "pictures": looks, "errors": off}
     (OUT / "cut.json").write_text(json.dumps(kept, indent=1))
-
-
-def _halves(found: Sequence[Page], seed: int = 1) -> dict[str, bool]:
-    dice = np.random.default_rng(seed)
-    return {text: bool(dice.random() < 0.5) for text in sorted({page.text for page in found})}
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ def test_autocut_counts_jumps_as_weaviate_does(connection: Connection) -> None:
 def test_auto_leaves_out_what_hardly_fits_and_everything_where_nothing_does(connection: Connection) -> None:
     calibrate(connection, kind="text", tenant_id="acme", scale=20, bias=-10)
     hits = search(connection, question(), tenant="acme", cutoff="auto")
-    assert [hit.match for hit in hits] == pytest.approx([sigmoid(c, 20, -10) for c in COSINES[:5]], abs=5e-3)
+    assert [hit.match for hit in hits] == pytest.approx([sigmoid(c, 20, -10) for c in COSINES[:6]], abs=5e-3)
     assert not hits.doubtful
     calibrate(connection, kind="text", tenant_id="bolt", scale=20, bias=-18)
     assert list(search(connection, question(), tenant="bolt", cutoff="auto")) == []
@@ -216,7 +216,7 @@ def test_a_page_on_which_nothing_likely_fits_is_doubtful(connection: Connection)
 def test_auto_without_figures_ends_at_the_first_clear_gap(connection: Connection) -> None:
     hits = search(connection, question("picture"), tenant="acme", cutoff="auto", k=3)
     rest = search(connection, question("picture"), tenant="acme", cutoff="auto", k=20, after=hits.after)
-    assert len(hits) + len(rest) == len(COSINES)  # no gap is a third of the whole
+    assert len(hits) + len(rest) == len(COSINES)  # no gap is half of the whole
     with connection.transaction(force_rollback=True):
         connection.execute("DELETE FROM imgsearch.image WHERE tenant_id = 'acme' AND product_id IN ('p3', 'p4', 'p5')")
         hits = search(connection, question("picture"), tenant="acme", cutoff="auto")

@@ -69,8 +69,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.autocut(double precision[], integer) IS 'How many of distances that rise lie before the jumps-th jump: autocut as Weaviate does it.';
 
--- Below a match of 0.2 hardly anything fits. Where a space cannot tell a match, a page ends at the first gap among its
--- nearest 20 that is a third of their whole width: what autocut finds, less the small steps of every page.
+-- cutoff => 'auto' ends where the match falls below 0.05: at 0.2 more than 2 % of what fits was lost. Where a space cannot
+-- tell a match, at the first gap among the nearest 20 that is half of their whole width: steps that are smaller tell
+-- nothing, and Weaviate's autocut, which takes the first of them, lost 67 % of what fits (docs/decisions/0015-cut.md).
 CREATE OR REPLACE FUNCTION imgsearch_internal.gap_distance(query halfvec, f imgsearch.filters, p imgsearch_internal.page_request) RETURNS double precision LANGUAGE plpgsql STABLE AS $$
 DECLARE
     first imgsearch_internal.page_request := imgsearch_internal.page_of(20, 0, NULL, p.max_distance, p.space);
@@ -82,7 +83,7 @@ BEGIN
     first.per_product := p.per_product;
     y := ((imgsearch_internal.find(query, f, first)).answer).distances;
     RETURN (SELECT min((y[n] + y[n + 1]) / 2) FROM generate_series(1, cardinality(y) - 1) n
-            WHERE y[n + 1] - y[n] >= (y[cardinality(y)] - y[1]) / 3 AND y[n + 1] > y[n]);
+            WHERE y[n + 1] - y[n] >= (y[cardinality(y)] - y[1]) / 2 AND y[n + 1] > y[n]);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.gap_distance(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'The distance of the first clear gap behind the nearest; null where there is none.';
 
@@ -96,7 +97,7 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: min_match needs to know how likely a distance fits, and for this question nobody does'
             USING HINT = 'It is known for one text; for one picture after `imgsearch calibrate judged.csv --kind picture`; never for several examples, a vector or with expand. Use max_distance or cutoff => ''auto''.', ERRCODE = 'IM008';
     END IF;
-    p.max_distance := least(p.max_distance, imgsearch_internal.distance_of(greatest(r.min_match, CASE WHEN r.cutoff = 'auto' THEN 0.2 END), c));
+    p.max_distance := least(p.max_distance, imgsearch_internal.distance_of(greatest(r.min_match, CASE WHEN r.cutoff = 'auto' THEN 0.05 END), c));
     IF r.cutoff = 'auto' AND c.kind IS NULL THEN
         p.max_distance := least(p.max_distance, imgsearch_internal.gap_distance(query, f, p));
     END IF;
