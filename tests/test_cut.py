@@ -241,3 +241,14 @@ def test_a_worker_keeps_what_was_fitted(connection: Connection) -> None:
     connection.execute("DELETE FROM imgsearch.calibration WHERE space_id = %s", (made.space_id,))
     ensure(connection, described)
     assert connection.execute(stored).fetchall() == [(10.0, -2.0, 0)]
+
+
+def test_words_alone_have_no_match_however_they_are_ordered(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO imgsearch.product (tenant_id, product_id, title) SELECT tenant_id, product_id, 'Zimtstern'"
+        " FROM imgsearch.image WHERE tenant_id = 'acme'"
+    )
+    for order in ({}, {"sort": "newest"}):
+        hits = search(connection, "zimtstern", tenant="acme", look_weight=0, **order)  # type: ignore[arg-type]
+        assert [hit.match for hit in hits] == [None] * len(COSINES)
+        assert not hits.doubtful

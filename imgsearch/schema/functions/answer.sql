@@ -25,7 +25,7 @@ BEGIN
         answer := imgsearch_internal.with_pins(imgsearch_internal.with_cursors(page.answer, p, check_, page.place), shelf, check_);
         RETURN;
     END IF;
-    IF r.expand THEN
+    IF r.expand OR query IS NULL THEN  -- null: words alone
         query := imgsearch_internal.expanded(query, f, p); q.kind := 'vector';  -- its distances say no match any more
     END IF;
     IF r.min_match IS NOT NULL OR r.cutoff IS NOT NULL THEN
