@@ -14,7 +14,8 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_asked(imgsearch.filters, imgsearch.ranking, imgsearch_internal.question) IS 'The words that a search finds beside looks; null: by looks alone.';
 
 -- Each with the nearest of its first 100 pictures that match (per image: with all of those), and as score what words
--- add to its rank: a row that lacks half of the question (rare words weigh more) counts half. What has all the words
+-- add to its rank: a row that has half of what the best has of the question (rare words weigh more) counts half; words
+-- that no title has are looks' alone. Of 400 that words find the `most` best, equal ones by looks. What has all the words
 -- stands also where looks would cut (min_match, cutoff), but not beyond `farthest`, which was asked for. One whose
 -- pictures have no vector yet has no distance. tied: where more rows are equal than are listed, those equal ones.
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_pool(
@@ -26,7 +27,8 @@ DECLARE
     pool  imgsearch_internal.pool;
 BEGIN
     EXECUTE '
-        WITH w AS MATERIALIZED (SELECT w.*, $4 * (1 - w.lacks) / (60 + w.place) AS score FROM imgsearch_internal.words_found($5, $1, $6, $7) w)
+        WITH w AS MATERIALIZED (SELECT w.*, $4 * (1 - w.lacks) / greatest(1e-9, max(1 - w.lacks) FILTER (WHERE NOT w.exact) OVER ()) / (60 + w.place) AS score
+                                FROM imgsearch_internal.words_found($5, $1, $6, 4 * $7) w)
         SELECT coalesce(array_agg(x.tenant_id), ''{}''), coalesce(array_agg(x.key), ''{}''), coalesce(array_agg(x.image_id), ''{}''), coalesce(array_agg(x.d), ''{}''),
                coalesce(array_agg(x.score), ''{}''), coalesce(array_agg(x.exact), ''{}''), coalesce(array_agg(imgsearch_internal.mark_of(x.tenant_id, x.key)), ''{}''),
                (SELECT max(w.score) FROM w WHERE w.more), (SELECT max(w.lacks) FROM w WHERE w.more)
@@ -61,7 +63,8 @@ BEGIN
     part := imgsearch_internal.picked(near, also);
     found_.tenants := found_.tenants || part.tenants; found_.keys := found_.keys || part.keys; found_.images := found_.images || part.images;
     found_.distances := found_.distances || part.distances; found_.firsts := found_.firsts || part.firsts; found_.marks := found_.marks || part.marks;
-    found_.scores := found_.scores || array_fill(found_.tied, ARRAY[cardinality(also)]);
+    -- A word in half of the titles tells hardly anything, one in a thirtieth all that a word can.
+    found_.scores := found_.scores || array_fill(found_.tied * least(1, (greatest(0, a.weights[1] - 2) / 4.0) ^ 2), ARRAY[cardinality(also)]);
     RETURN found_;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.with_tied IS 'What words found, and those of the nearest that have as many of them.';
