@@ -1,18 +1,24 @@
 -- The words of a tenant: how common each is, and which of them a misspelt one is meant to be.
 --
--- A misspelling and its word have a piece in common: what is left of each without one or two of its letters (Garbe,
+-- A misspelling and its word have a piece in common: what is left of each without one of its letters, or two (Garbe,
 -- SymSpell, 2012). Pieces are numbers that begin with the tenant, so that one index finds those of one tenant.
 
--- Words of 4 to 6 letters without up to one, longer ones without up to two of their first seven; the rest of a word is
--- compared later. Words with digits are sizes and numbers: another one is another size.
-CREATE OR REPLACE FUNCTION imgsearch_internal.pieces_of(tenant text, word text) RETURNS bigint[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    WITH head AS (SELECT left(word, 7) AS h WHERE length(word) BETWEEN 4 AND 40 AND word !~ '[0-9]'),
-    one AS (SELECT DISTINCT overlay(h PLACING '' FROM n FOR 1) AS p FROM head, generate_series(1, length(h)) n),
-    two AS (SELECT DISTINCT overlay(p PLACING '' FROM n FOR 1) AS p FROM one, generate_series(1, length(p)) n WHERE length(word) >= 7)
-    SELECT coalesce(array_agg(('x' || left(md5(tenant || E'\x01' || x.p), 16))::bit(64)::bigint), '{}')
-    FROM (SELECT h AS p FROM head UNION SELECT p FROM one UNION SELECT p FROM two) x
-$$;
-COMMENT ON FUNCTION imgsearch_internal.pieces_of(text, text) IS 'What is left of a word without one or two of its letters, as numbers.';
+-- Of the first seven letters; the rest of a word is compared later. A word is kept without up to one of them, a misspelt one
+-- of seven letters or more is looked up without up to two. Words with digits are sizes and numbers: another one is another size.
+CREATE OR REPLACE FUNCTION imgsearch_internal.pieces_of(tenant text, word text, fewer integer DEFAULT 1) RETURNS bigint[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    head CONSTANT text := left(word, 7);
+    part text[] := ARRAY[head];
+BEGIN
+    IF length(word) NOT BETWEEN 4 AND 40 OR word ~ '[0-9]' THEN
+        RETURN '{}';
+    END IF;
+    FOR turn IN 1 .. fewer LOOP
+        part := part || ARRAY(SELECT DISTINCT left(p, n - 1) || substr(p, n + 1) FROM unnest(part) p, generate_series(1, length(head)) n WHERE length(p) > length(head) - turn);
+    END LOOP;
+    RETURN ARRAY(SELECT DISTINCT ('x' || left(md5(tenant || E'\x01' || p), 16))::bit(64)::bigint FROM unnest(part) p);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.pieces_of(text, text, integer) IS 'What is left of a word without so many of its letters or fewer, as numbers.';
 
 -- Insert, leave out, replace or swap neighbours: Damerau-Levenshtein, optimal string alignment.
 CREATE OR REPLACE FUNCTION imgsearch_internal.edits(a text, b text) RETURNS integer LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -44,12 +50,16 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.tenants_with_words(text) IS 'That tenant; for null the first 20 that have words.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.mended(shop text, asked text) RETURNS TABLE (word text, products integer) LANGUAGE plpgsql STABLE ROWS 1
-SET plan_cache_mode = force_custom_plan AS $$
+-- Of many pieces the planner believes that they find half of the table.
+SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-    wanted CONSTANT bigint[] := ARRAY(SELECT DISTINCT p FROM unnest(imgsearch_internal.tenants_with_words(shop)) t, unnest(imgsearch_internal.pieces_of(t, asked)) p);
+    wanted CONSTANT bigint[] := ARRAY(SELECT DISTINCT p FROM unnest(imgsearch_internal.tenants_with_words(shop)) t, unnest(imgsearch_internal.pieces_of(t, asked, CASE WHEN length(asked) < 7 THEN 1 ELSE 2 END)) p);
     most   CONSTANT integer := CASE WHEN length(asked) < 7 THEN 1 ELSE 2 END;
 BEGIN
+    IF wanted = '{}' THEN
+        RETURN;
+    END IF;
     RETURN QUERY SELECT x.word, x.products FROM (
         SELECT v.word::text AS word, coalesce(max(v.products), 1) AS products FROM imgsearch.vocabulary v
         WHERE v.pieces && wanted AND (shop IS NULL OR v.tenant_id = shop) AND abs(length(v.word) - length(asked)) <= most
@@ -72,7 +82,7 @@ COMMENT ON FUNCTION imgsearch_internal.words_changed() IS 'Trigger: words that a
 -- Of the tenants whose words changed, in one transaction: searches always see one state. Rows that stay are not touched.
 CREATE OR REPLACE FUNCTION imgsearch.refresh_vocabulary(older_than interval DEFAULT '0') RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    changed bigint;
+    rows_ bigint;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('imgsearch.vocabulary')) THEN
         RETURN NULL;
@@ -83,18 +93,24 @@ BEGIN
     ), counted AS MATERIALIZED (
         SELECT p.tenant_id, w.word COLLATE "C" AS word, count(*)::integer AS products
         FROM shops JOIN imgsearch.product p USING (tenant_id), unnest(imgsearch_internal.words_in(concat_ws(' ', p.title, p.words)) || ''::text) w (word) GROUP BY 1, 2
+    ), kept AS MATERIALIZED (
+        SELECT v.tenant_id, v.word, min(v.ctid) AS row FROM imgsearch.vocabulary v JOIN shops s USING (tenant_id) GROUP BY 1, 2
     ), gone AS (
-        DELETE FROM imgsearch.vocabulary v USING shops s
-        WHERE v.tenant_id = s.tenant_id AND (v.word = '' OR NOT EXISTS (SELECT 1 FROM counted c WHERE c.tenant_id = v.tenant_id AND c.word = v.word AND c.products = v.products)
-            OR EXISTS (SELECT 1 FROM imgsearch.vocabulary o WHERE o.tenant_id = v.tenant_id AND o.word = v.word AND o.products = v.products AND o.ctid < v.ctid))
+        DELETE FROM imgsearch.vocabulary v USING kept k
+        WHERE v.tenant_id = k.tenant_id AND v.word = k.word AND (v.ctid <> k.row OR NOT EXISTS (SELECT 1 FROM counted c WHERE c.tenant_id = k.tenant_id AND c.word = k.word))
+        RETURNING 1
+    ), changed AS (
+        UPDATE imgsearch.vocabulary v SET products = c.products, counted_at = CASE WHEN v.word = '' THEN now() END
+        FROM kept k JOIN counted c USING (tenant_id, word)
+        WHERE v.tenant_id = k.tenant_id AND v.word = k.word AND v.ctid = k.row AND (v.products IS DISTINCT FROM c.products OR v.word = '')
         RETURNING 1
     ), written AS (
-        INSERT INTO imgsearch.vocabulary (tenant_id, word, products, pieces, counted_at)
-        SELECT c.tenant_id, c.word, c.products, imgsearch_internal.pieces_of(c.tenant_id, c.word), CASE WHEN c.word = '' THEN now() END FROM counted c
-        WHERE c.word = '' OR NOT EXISTS (SELECT 1 FROM imgsearch.vocabulary v WHERE v.tenant_id = c.tenant_id AND v.word = c.word AND v.products = c.products)
+        INSERT INTO imgsearch.vocabulary (tenant_id, word, products, pieces)
+        SELECT c.tenant_id, c.word, c.products, imgsearch_internal.pieces_of(c.tenant_id, c.word) FROM counted c
+        WHERE NOT EXISTS (SELECT 1 FROM kept k WHERE k.tenant_id = c.tenant_id AND k.word = c.word)
         RETURNING 1
     )
-    SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) INTO changed;
-    RETURN changed;
+    SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM changed) + (SELECT count(*) FROM written) INTO rows_;
+    RETURN rows_;
 END $$;
 COMMENT ON FUNCTION imgsearch.refresh_vocabulary(interval) IS 'Counts anew how many products have each word, of tenants whose words changed and were counted longer ago than that; workers call it now and then. Returns how many rows changed; null: another session is at it.';

@@ -22,27 +22,28 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.languages_of(text) IS 'The languages that a question may be in: the tenant''s, or those of all.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.words_count(shop text, word text, query tsquery) RETURNS integer LANGUAGE plpgsql STABLE
-SET plan_cache_mode = force_custom_plan AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.words_looked_up(shop text, query tsquery) RETURNS integer LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM (
+        SELECT 1 FROM imgsearch.product p
+        WHERE p.document @@ CASE WHEN shop IS NULL THEN query ELSE query && imgsearch_internal.tenant_query(shop) END
+          AND (shop IS NULL OR p.tenant_id = shop) LIMIT 2001) x);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.words_looked_up(text, tsquery) IS 'How many products have a word, up to 2,001.';
+
+-- Out of the vocabulary; looked up where it is not counted yet, or stands there in another form, or no tenant is asked.
+CREATE OR REPLACE FUNCTION imgsearch_internal.words_count(shop text, word text, query tsquery) RETURNS integer LANGUAGE plpgsql STABLE AS $$
 DECLARE
     many integer;
 BEGIN
-    IF shop IS NULL THEN
-        SELECT sum(v.products) INTO many FROM imgsearch.vocabulary v WHERE v.word = words_count.word;
-    ELSE
+    IF shop IS NOT NULL THEN
         SELECT max(v.products) INTO many FROM imgsearch.vocabulary v WHERE v.tenant_id = shop AND v.word = words_count.word;
+    ELSIF word = '' THEN
+        SELECT greatest(2001, c.reltuples)::integer INTO many FROM pg_class c WHERE c.oid = 'imgsearch.product'::regclass;
     END IF;
-    IF many IS NULL AND word = '' THEN
-        SELECT count(*) INTO many FROM (SELECT 1 FROM imgsearch.product p WHERE shop IS NULL OR p.tenant_id = shop LIMIT 2001) x;
-    ELSIF many IS NULL THEN  -- not counted yet, or a form of a word that stands there in another
-        SELECT count(*) INTO many FROM (
-            SELECT 1 FROM imgsearch.product p
-            WHERE p.document @@ CASE WHEN shop IS NULL THEN query ELSE query && imgsearch_internal.tenant_query(shop) END
-              AND (shop IS NULL OR p.tenant_id = shop) LIMIT 2001) x;
-    END IF;
-    RETURN many;
+    RETURN coalesce(many, CASE WHEN word = '' THEN 2001 ELSE imgsearch_internal.words_looked_up(shop, query) END);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.words_count(text, text, tsquery) IS 'About how many products have a word.';
+COMMENT ON FUNCTION imgsearch_internal.words_count(text, text, tsquery) IS 'About how many products have a word; for the empty word, how many there are.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.tenant_query(tenant text) RETURNS tsquery LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT ('''' || imgsearch_internal.tenant_word(tenant) || '''')::tsquery
@@ -63,7 +64,7 @@ BEGIN
              LATERAL (SELECT imgsearch_internal.query_of(w.word, spoken) AS query) q,
              LATERAL (SELECT imgsearch_internal.words_count(shop, w.word, q.query) AS products) c
              LEFT JOIN LATERAL (SELECT n.word, n.products, imgsearch_internal.query_of(n.word, spoken) AS query
-                                FROM imgsearch_internal.mended(shop, w.word) n) m ON c.products = 0
+                                FROM imgsearch_internal.mended(shop, CASE WHEN c.products = 0 THEN w.word END) n) m ON true
         WHERE q.query IS NOT NULL
     ), weighed AS (
         SELECT x.*, coalesce(weighed[x.place], 1 + round(log(2, greatest(1, many / greatest(1, x.products))::numeric))::integer) AS weight FROM asked x

@@ -23,8 +23,8 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.first_image_sql(made imgsearch_int
 $$;
 COMMENT ON FUNCTION imgsearch_internal.first_image_sql(imgsearch_internal.filter_text, text) IS 'The first picture of a product that matches, as text.';
 
--- Rare words: all their rows are ranked, and pictures looked at in that order until `most` match. Common ones: rows are
--- taken until 2,000 match, and no more are read.
+-- Rare words: all their rows are ranked, and pictures looked at in that order until `most` match. Common ones, whose rows
+-- are nearly all equal: rows are taken until five times as many match (500 to 2,000), and no more are read.
 CREATE OR REPLACE FUNCTION imgsearch_internal.found_by(
     made imgsearch_internal.filter_text, asked imgsearch_internal.bound, a imgsearch_internal.asked_words, lead tsquery, rare boolean, most integer
 ) RETURNS imgsearch_internal.word_hit[] LANGUAGE plpgsql STABLE AS $$
@@ -33,6 +33,7 @@ DECLARE
     tenant CONSTANT text := (made.f).tenant;
     every  tsquery;
     query  tsquery;
+    sure   CONSTANT boolean := rare OR made.condition IN ('', ' AND i.tenant_id = ($2).tenant');  -- pictures are as good as sure to match
 BEGIN
     FOREACH query IN ARRAY a.queries LOOP
         every := CASE WHEN every IS NULL THEN query ELSE every && query END;
@@ -40,12 +41,13 @@ BEGIN
     EXECUTE format('SELECT coalesce(array_agg(ROW(c.tenant_id, c.product_id, f.image_id, c.score, false, c.whole)::imgsearch_internal.word_hit), ''{}'') FROM (
             SELECT c.tenant_id, c.product_id, c.score, c.whole, f.image_id FROM (
                 SELECT c.* FROM (SELECT p.tenant_id, p.product_id, %1$s AS score, p.document @@ $8 AS whole
-                    FROM imgsearch.product p WHERE p.document @@ $3%2$s%3$s LIMIT 2000) c ORDER BY c.score DESC, c.tenant_id, c.product_id) c,
+                    FROM imgsearch.product p WHERE p.document @@ $3%2$s%3$s LIMIT $9) c ORDER BY c.score DESC, c.tenant_id, c.product_id) c,
             LATERAL (%4$s) f LIMIT $4) c, LATERAL (SELECT c.image_id) f',
         imgsearch_internal.score_sql(cardinality(a.queries)), CASE WHEN tenant IS NULL THEN '' ELSE ' AND p.tenant_id = ($2).tenant' END,
-        CASE WHEN rare THEN '' ELSE format(' AND EXISTS (%s)', replace(imgsearch_internal.first_image_sql(made, 'p'), ' ORDER BY i.position LIMIT 1', '')) END,
+        CASE WHEN sure THEN '' ELSE format(' AND EXISTS (%s)', replace(imgsearch_internal.first_image_sql(made, 'p'), ' ORDER BY i.position LIMIT 1', '')) END,
         imgsearch_internal.first_image_sql(made, 'c'))
-    INTO hits USING asked, made.f, CASE WHEN tenant IS NULL THEN lead ELSE lead && imgsearch_internal.tenant_query(tenant) END, most, a.queries, a.titles, a.weights, every;
+    INTO hits USING asked, made.f, CASE WHEN tenant IS NULL THEN lead ELSE lead && imgsearch_internal.tenant_query(tenant) END, most, a.queries, a.titles, a.weights, every,
+        CASE WHEN rare THEN 2000 ELSE least(2000, greatest(500, 5 * most)) END;
     RETURN hits;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.found_by IS 'The best of the products that some words lead to.';
