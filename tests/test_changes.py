@@ -107,7 +107,8 @@ def test_nonsense_is_refused_by_name(connection: Connection, images: list[int]) 
         {**product, "price": -1},
         {**product, "price": float("nan")},
         {**product, "colour": "red"},
-        {**product, "codes": "123"},
+        {**product, "codes": ["x" * 101]},
+        {**product, "title": "x" * 1001},
         {**product, "attributes": [1]},
     ]
     for arguments in wrong:

@@ -14,7 +14,7 @@ from imgsearch.errors import FilterError
 from imgsearch.http import caps
 from imgsearch.page.upload_form import MOST_AT_ONCE
 from imgsearch.query.resolution import MAX_TEXT
-from imgsearch.retrieval import search
+from imgsearch.retrieval import limits, search
 from imgsearch.retrieval.template import LARGEST_PAGE
 from imgsearch.spaces.space import Space
 from tests.http.largest import above, at_most
@@ -59,6 +59,9 @@ LIMITS = {
     "code": caps.CODE,
     "question's words": ASKED_WORDS,
     "suggestions": SUGGESTIONS,
+    "bulk lines": caps.LINES,
+    "key's conditions": limits.CONDITIONS,
+    "key's values": limits.VALUES,
     "JSON body": caps.JSON_BYTES,
     "JSON values": caps.JSON_VALUES,
     "JSON body that adds images": caps.IMAGES_JSON_BYTES,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
+from imgsearch.ingest import words
 from imgsearch.ingest.upload import checked_price
 
 
@@ -26,7 +27,7 @@ class Changes(TypedDict, total=False):
     attributes: Mapping[str, Any]
     title: str | None
     words: str | None
-    codes: Sequence[str] | None
+    codes: Iterable[str] | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,15 +72,15 @@ def change(
         raise UsageError("title, words and codes are a product's: change them by its product_id alone.")
     if given.get("in_stock", True) is None:
         raise UsageError("in_stock is True or False.")
+    title, more, codes = (given.get(name) for name in ("title", "words", "codes"))
+    named_words = words.checked(title, more, codes)  # type: ignore[arg-type]
     which = {"tenant_id": tenant, "product_id": None if product_id is None else str(product_id)}
     rows = sql.rows(driver(connection), "change", "image", _values(given) | which | _of(position, image_id))
     if any(row["follows"] for row in rows):
         raise UsageError("These images follow an attached table; change its rows, and they follow.")
     named = False
     if rows and _OF_PRODUCTS & set(given):
-        words = {name: given.get(name) for name in _OF_PRODUCTS}
-        codes = None if words["codes"] is None else [str(one) for one in _listed(words["codes"])]
-        values = {**words, **which, "codes": codes, "named": sorted(given)}
+        values = {**named_words, **which, "named": sorted(given)}
         named = sql.run(driver(connection), "change", "words", values).fetchone() is not None
     return Changed(
         images=tuple(row["image_id"] for row in rows),
@@ -107,9 +108,3 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of(position: int | None, image_id: int | None) -> dict[str, Any]:
     return {"position": position, "image_id": image_id}
-
-
-def _listed(codes: object) -> Sequence[Any]:
-    if isinstance(codes, str) or not isinstance(codes, Sequence):
-        raise UsageError('codes is a list of texts, for example ["4006381333931"].')
-    return codes

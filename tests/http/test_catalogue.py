@@ -191,7 +191,7 @@ def test_each_line_has_an_outcome_and_a_bad_one_harms_nothing(
     mine, theirs = shown_to(connection, "acme", shop[18]), shown_to(connection, "bolt", shop[1])
     url = "https://shop.example/1.jpg"
     given: list[tuple[Any, str]] = [
-        ({"action": "add", "product_id": "new", "url": url, "price": 3, "attributes": {"a": 1}}, "added"),
+        ({"action": "add", "product_id": "new", "url": url, "price": 3, "title": "New shoe"}, "added"),
         (b"{broken", "not_json"),
         ({"action": "change", "product_id": "q0", "price": 2}, "changed"),
         (b"", ""),
@@ -220,6 +220,9 @@ def test_each_line_has_an_outcome_and_a_bad_one_harms_nothing(
     assert all(one["error"]["detail"] for one in found if one["error"])
     assert stored(connection, "price") == [2.0] * 3
     assert stored(connection, "price", "new") == [3.0]
+    assert connection.execute("SELECT title FROM imgsearch.product WHERE product_id = 'new'").fetchone() == (
+        "New shoe",
+    )
     assert stored(connection, "category", "q2") == ["boots"] * 3
     assert stored(connection, "position", "q1") == [1, 2]
     assert shown_to(connection, "acme", stored(connection, "image_id", "new")[0]) in found[0]["image_ids"]

@@ -40,5 +40,6 @@ def test_every_http_block_runs(shop: Connection, environment: dict[str, str], tm
             process.terminate()
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"outcome":"added"' in done.stdout.replace(" ", "")
-    assert done.stdout.count('"strategy"') == 4
+    assert done.stdout.count('"strategy"') == 5
+    assert '"outcome":"missing"' in done.stdout
     assert len(done.stdout.splitlines()[-1].split()) == 10
