@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from imgsearch.errors import SettingsError
+from imgsearch.page_settings import PageSettings
 
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
 PREFIX = "IMGSEARCH_"
@@ -74,7 +75,7 @@ def _per_core(number: int) -> int:
 Names = Annotated[frozenset[str], BeforeValidator(_names)]
 
 
-class Settings(BaseModel):
+class Settings(PageSettings):
     """Everything that can be set. Immutable, so that one object may serve every thread of a process."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -184,7 +185,7 @@ def table() -> list[Row]:
     """Return every setting with its variable, its default as text, and one line of help."""
     return [
         Row(PREFIX + name.upper(), FALLBACKS.get(name), _default(field), field.description or "")
-        for name, field in Settings.model_fields.items()
+        for name, field in sorted(Settings.model_fields.items(), key=lambda one: one[0] in PageSettings.model_fields)
     ]
 
 

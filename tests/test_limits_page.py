@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from imgsearch.errors import FilterError
-from imgsearch.http import caps
+from imgsearch.http import caps, thumbnails
+from imgsearch.page import product, suggestions
 from imgsearch.page.upload_form import MOST_AT_ONCE
 from imgsearch.query.resolution import MAX_TEXT
 from imgsearch.retrieval import limits, search
@@ -50,6 +51,9 @@ LIMITS = {
     "images": caps.IMAGES,
     "page upload": MOST_AT_ONCE,
     "page address": caps.ADDRESS,
+    "page suggestions": suggestions.MOST,
+    "page pictures": product.MOST,
+    "larger picture": thumbnails.LARGEST,
     "page choices": caps.CHOICES,
     "image attributes": caps.ATTRIBUTES_BYTES,
     "text in attributes": caps.VALUE,

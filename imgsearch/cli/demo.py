@@ -49,6 +49,8 @@ def demo(
     settings = load_settings()
     if not settings.model:
         os.environ["IMGSEARCH_MODEL"] = MODEL
+    if "IMGSEARCH_PAGE_ENGINEER" not in settings.environment():
+        os.environ["IMGSEARCH_PAGE_ENGINEER"] = "on"  # a demo shows how it is done
     say = errors.print if json else output.print
     began = time.monotonic()
     running = servers.workers_run(settings)

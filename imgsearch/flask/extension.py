@@ -140,6 +140,8 @@ def create_app(given: Mapping[str, str] | None = None, *, allow_anonymous: bool 
     app.config.update({f"IMGSEARCH_{key.removeprefix('IMGSEARCH_')}": value for key, value in (given or {}).items()})
     ImageSearch(app, url_prefix="")
     state: AppState = app.extensions[EXTENSION]
+    if templates := state.settings.page_templates:
+        app.template_folder = str(templates)
     state.allow_anonymous = allow_anonymous
     if proxies := state.settings.trusted_proxies:
         from werkzeug.middleware.proxy_fix import ProxyFix

@@ -42,9 +42,26 @@ def thumbnail(state: AppState, tenant: str, digest: bytes | None) -> str | None:
     return url_for("imgsearch.thumbnail", name=seal(state.secret, "thumbnail", words))
 
 
+def larger(state: AppState, tenant: str, digest: bytes | None) -> str | None:
+    """Return the address of the same picture as it was added, where the shop shows it so; else of its thumbnail."""
+    if digest is None or state.settings.page_larger == "off":
+        return thumbnail(state, tenant, digest)
+    words = expiry(state).to_bytes(5) + digest + tenant.encode()
+    return url_for("imgsearch.larger", name=seal(state.secret, "larger", words))
+
+
+def larger_in(state: AppState, name: str) -> Thumbnail | None:
+    """Return what the name of a larger picture says, as `thumbnail_in` does."""
+    return _read(state, "larger", name)
+
+
 def thumbnail_in(state: AppState, name: str) -> Thumbnail | None:
     """Return what the name of a thumbnail says, None when it was not sealed here or has expired."""
-    words = unseal(state.secret, "thumbnail", name)
+    return _read(state, "thumbnail", name)
+
+
+def _read(state: AppState, purpose: str, name: str) -> Thumbnail | None:
+    words = unseal(state.secret, purpose, name)
     if words is None or len(words) < 38:
         return None
     found = Thumbnail(expires=int.from_bytes(words[:5]), digest=words[5:37], tenant=words[37:].decode())

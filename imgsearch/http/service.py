@@ -228,8 +228,16 @@ def images(connection: Connection[Any], images: list[int], tenant: str | None) -
 
 
 def browse(connection: Connection[Any], filters: Filters, k: int, before: int | None) -> list[dict[str, Any]]:
-    """Return the newest images that match, with the digests of their bytes."""
-    return list(sql.rows(connection, "http", "browse", {**bound(filters), "k": k, "before": before}))
+    """Return the newest products that match by their newest pictures, with a few others and the digests of all."""
+    rows = list(sql.rows(connection, "page", "browse", {**bound(filters), "k": k, "before": before}))
+    if access.me().limits is None:
+        return rows
+    seen = set(visible.of(connection, [one for row in rows for one in row["others"] or ()]))
+    for row in rows:  # what a key must not see is not counted either
+        here = [pair for pair in zip(row["others"] or (), row["digests"] or (), strict=True) if pair[0] in seen]
+        row["others"], row["digests"] = [one for one, _ in here], [digest for _, digest in here]
+        row["pictures"] = 1 + len(here)
+    return rows
 
 
 def bound(filters: Filters, per: Per = "product") -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask import Blueprint, Response
+from psycopg import Connection
 from pydantic import BaseModel, ConfigDict, Field
 
 from imgsearch.db import sql
@@ -34,15 +35,20 @@ def suggest() -> Response:
     """Return what somebody may be typing; a key with filters is told the titles of what it may see, and no more."""
     asked = reader.query(Suggest)
     tenant = access.tenant_of(asked.tenant)
-    limited = access.me().limits is not None
     with app_state().session(access.me().tenant) as connection:
-        rows = sql.rows(
-            connection, "http", "suggest", {"typed": asked.q, "tenant": tenant, "k": MOST if limited else asked.k}
-        )
-        if limited:
-            seen = visible.products(connection, [row["product_id"] for row in rows if row["kind"] == "title"])
-            rows = [row for row in rows if row["kind"] == "title" and row["product_id"] in seen][: asked.k]
+        rows = suggested(connection, asked.q, tenant, asked.k)
     found = [
         responses.Suggestion(text=row["suggestion"], kind=row["kind"], product_id=row["product_id"]) for row in rows
     ]
     return sent(responses.Suggestions(suggestions=found))
+
+
+def suggested(connection: Connection[Any], typed: str, tenant: str | None, k: int) -> list[dict[str, Any]]:
+    """Return {suggestion, kind, product_id} of what whoever asks may be told."""
+    limited = access.me().limits is not None
+    given = {"typed": typed, "tenant": tenant, "k": MOST if limited else k}
+    rows = list(sql.rows(connection, "http", "suggest", given))
+    if not limited:
+        return rows
+    seen = visible.products(connection, [row["product_id"] for row in rows if row["kind"] == "title"])
+    return [row for row in rows if row["kind"] == "title" and row["product_id"] in seen][:k]

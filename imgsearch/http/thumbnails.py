@@ -1,4 +1,7 @@
-"""Thumbnails: made once by the worker, served under addresses that expire. Nothing is decoded here."""
+"""Thumbnails, made once by the worker, and pictures as they were added, under addresses that expire.
+
+Nothing is decoded here: of a whole picture the segments are walked that its metadata stands in.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,23 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, abort, request
 
 from imgsearch.db import sql
-from imgsearch.errors import ObjectMissing
+from imgsearch.errors import FetchRefused, ObjectMissing, PictureError
 from imgsearch.http import access, links
 from imgsearch.http.links import Thumbnail
 from imgsearch.http.state import AppState, app_state
+from imgsearch.picture.bare import bare
+from imgsearch.storage.store import uri_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+LARGEST = 8 << 20  # bytes of a picture that is passed on as it was added
 
 
 def mount(blueprint: Blueprint) -> None:
     """Add the route of thumbnails."""
     blueprint.add_url_rule("/thumbnail/<name>.webp", "thumbnail", access.public(thumbnail))
+    blueprint.add_url_rule("/larger/<name>", "larger", access.public(larger))
 
 
 def thumbnail(name: str) -> Response:
@@ -37,11 +45,34 @@ def thumbnail(name: str) -> Response:
     except ObjectMissing:
         found = b""
     made = found[:4] == b"RIFF" and found[8:12] == b"WEBP"  # whatever else got into the store is not for browsers
-    response = Response(found if made else placeholder(), mimetype="image/webp")
+    return _sent(name, asked, "image/webp", found if made else None)
+
+
+def larger(name: str) -> Response:
+    """Return a picture as it was added, without metadata; its thumbnail where it is not here or not for browsers."""
+    state = app_state()
+    asked = links.larger_in(state, name) if state.settings.page_larger == "on" else None
+    if asked is None or not is_ready(state, asked):
+        abort(404, "Picture not found.")
+    try:
+        found = bare(state.store.get(uri_of(asked.digest), LARGEST))
+    except (ObjectMissing, FetchRefused, PictureError):  # one that stands elsewhere, or is too large to pass on
+        found = None
+    if found is not None:
+        return _sent(name, asked, *found)
+    try:
+        return _sent(name, asked, "image/webp", state.store.get_thumbnail(asked.digest))
+    except ObjectMissing:
+        return _sent(name, asked, "image/webp", None)
+
+
+def _sent(name: str, asked: Thumbnail, kind: str, data: bytes | None) -> Response:
+    """Return a picture as a response that browsers keep as long as its address lives; None: what stands in for it."""
+    response = Response(data or placeholder(), mimetype=kind)
     left = max(0, int(asked.expires - time.time()))
-    response.headers["Cache-Control"] = f"private, max-age={left}" if made else "no-store"
+    response.headers["Cache-Control"] = f"private, max-age={left}" if data else "no-store"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # a shop shows it on its own pages
-    if made:
+    if data:
         response.set_etag(name)
         response.make_conditional(request)
     return response

@@ -12,13 +12,13 @@ from imgsearch.http import access, problem
 from imgsearch.http.blueprint import guard
 from imgsearch.http.problem import Problem
 from imgsearch.http.state import app_state
-from imgsearch.page import choices, frame, sign_in, upload_form, views
+from imgsearch.page import brand, choices, frame, product, sign_in, suggestions, upload_form, views
+from imgsearch.page.brand import FOR_EVER
 
 NAME = "imgsearch_page"
-FOR_EVER = "public, max-age=31536000, immutable"
-# The page loads only its own files; nothing inline runs, nobody may frame it, no form leads elsewhere.
+# The page loads only its own files and the shop's logo; nothing inline runs, nobody may frame it, no form leads away.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:%s; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
@@ -28,7 +28,7 @@ def make() -> Blueprint:
     made = Blueprint(NAME, __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     guard(made, failed)
     made.after_request(after)
-    for part in (views, choices, upload_form, sign_in):
+    for part in (views, choices, product, suggestions, brand, upload_form, sign_in):
         part.mount(made)
     return made
 
@@ -56,7 +56,7 @@ def after(response: Response) -> Response:
     """Put the headers of a page on a response; they come before those of `imgsearch.http`."""
     html = response.mimetype == "text/html"
     if html:
-        response.headers.setdefault("Content-Security-Policy", POLICY)
+        response.headers.setdefault("Content-Security-Policy", POLICY % brand.logo_origin(app_state().settings))
         response.headers.setdefault("Cache-Control", "private, no-cache")
     if request.endpoint == f"{NAME}.static" and "v" in request.args and response.status_code == 200:
         response.headers["Cache-Control"] = FOR_EVER

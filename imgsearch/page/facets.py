@@ -15,6 +15,8 @@ from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.service import bound
 from imgsearch.http.state import AppState
 from imgsearch.page import urls
+from imgsearch.page.slider import Slider, slider
+from imgsearch.page.wording import Wording, wording
 
 # Colours that CSS and people call the same.
 _COLOURS = """black white grey gray red maroon crimson orange gold yellow olive lime green teal turquoise cyan aqua blue
@@ -52,6 +54,11 @@ class Group:
     more: bool = False
     different: int = 0
 
+    @property
+    def plain(self) -> str:
+        """Its name in the settings: an attribute's own name."""
+        return self.name.removeprefix("a.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facets:
@@ -60,19 +67,31 @@ class Facets:
     matches: int = 0
     groups: tuple[Group, ...] = ()
     prices: tuple[Choice, ...] = ()
+    slider: Slider | None = None
+    price_place: int | None = None  # before which of the groups prices stand; None: nowhere
 
 
 def facets(state: AppState, connection: Connection[Any], asked: SearchRequest, *, tenants: bool) -> Facets:
     """Count the choices of a search, under the same conditions as the search itself."""
     rows = sql.rows(connection, "http", "facets", bound(asked.matching if asked.likes else asked.filters))
     found = _Panel(state, asked, rows)
-    groups = [found.categories(), found.stock(), *found.attributes()]
-    if tenants:
-        groups.insert(0, found.tenants())
+    groups = [group for group in (found.categories(), found.stock(), *found.attributes()) if group.choices]
+    before = 1 if len(groups) > 1 or not groups else 0
+    wanted = state.settings.page_facets
+    if wanted:
+        places = {name: place for place, name in enumerate(wanted)}
+        groups = sorted((group for group in groups if group.plain in places), key=lambda one: places[one.plain])
+        before = sum(places[group.plain] < places.get("price", -1) for group in groups)
+    if tenants and (whose := found.tenants()).choices:
+        groups.insert(0, whose)
+        before += bool(wanted)
+    low, high = urls.prices(asked.filters)
     return Facets(
         matches=next((row["count"] for row in rows if row["facet"] == "matches"), 0),
-        groups=tuple(group for group in groups if group.choices),
+        groups=tuple(groups),
         prices=tuple(found.prices()),
+        slider=slider([row for row in rows if row["facet"] == "price"], low, high),
+        price_place=before if not wanted or "price" in wanted else None,
     )
 
 
@@ -109,16 +128,22 @@ class _Panel:
     rows: Iterable[Mapping[str, Any]]
     shown: int = SHOWN
 
+    @property
+    def words(self) -> Wording:
+        """How the page speaks."""
+        return wording(self.state.settings)
+
     def tenants(self) -> Group:
         """Whose pictures; one at a time."""
         taken = self.asked.filters.tenant
-        return self._group("Shop", "tenant", [taken] if taken else [], several=False)
+        return self._group(self.words.say("Shop"), "tenant", [taken] if taken else [], several=False)
 
     def categories(self) -> Group:
-        return self._group("Category", "category", urls.categories(self.asked.filters))
+        return self._group(self.words.say("Category"), "category", urls.categories(self.asked.filters))
 
     def stock(self) -> Group:
-        labels = {"true": ("yes", "In stock"), "false": ("no", "Sold out")}
+        say = self.words.say
+        labels = {"true": ("yes", say("In stock")), "false": ("no", say("Sold out"))}
         taken = self.asked.filters.in_stock
         made = []
         for row in self._of("in_stock"):
@@ -127,7 +152,7 @@ class _Panel:
             made.append(Choice(name="in_stock", value=value, label=label, count=row["count"], chosen=chosen))
         return Group(
             name="in_stock",
-            title="Stock",
+            title=say("Stock"),
             choices=tuple(made) if len(made) > 1 or taken is not None else (),
             several=False,
         )
@@ -140,11 +165,16 @@ class _Panel:
             low, high = row["low"], row["high"]
             last = None if high is None else high - 0.01  # a band ends before the next one begins
             chosen = taken == (low, last)
-            label = f"{low:g} – {high:g}" if high is not None else f"{low:g} and more"
+            label = self._band(low, high)
             found = urls.with_prices(self.asked, *((None, None) if chosen else (low, last)))
             where = urls.url_of(self.state, found)
             made.append(Choice(name="", value="", label=label, count=row["count"], chosen=chosen, address=where))
         return made if len(made) > 1 or taken[0] is not None else []
+
+    def _band(self, low: float, high: float | None) -> str:
+        words = self.words
+        first = words.price(low, short=True)
+        return words.say("{low} and more", low=first) if high is None else f"{first} – {words.price(high, short=True)}"
 
     def attributes(self) -> list[Group]:
         names = dict.fromkeys([*urls.attributes(self.asked.filters), *(row["name"] for row in self._of("attribute"))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -14,18 +15,41 @@ from imgsearch.http import access, cookie, cross_site
 from imgsearch.http.problem import Problem
 from imgsearch.http.problem import response as as_document
 from imgsearch.http.state import AppState, app_state
+from imgsearch.page import brand
+from imgsearch.page.wording import wording
 from imgsearch.picture.formats import ACCEPT, ACCEPTED
+
+_log = logging.getLogger(__name__)
+SCRIPTS = ("morph", "travel", "choices", "photo", "larger", "slider", "suggest", "keys", "page")
 
 
 def frame(state: AppState) -> dict[str, Any]:
-    """Return what every page shows: may pictures be added, is there somebody to sign out."""
+    """Return what every page shows: the shop's looks and words, may pictures be added, is there somebody to sign out.
+
+    `engineer`: SQL, distances and times are shown; `may_see_how`: they are there, behind a button.
+    """
     try:
         identity = access.me()
     except Problem:
         identity = None
+    given, words = state.settings, wording(state.settings)
+    above = identity is not None and identity.may("admin") and identity.tenant is None
     return {
+        "t": words.say,
+        "tn": words.count,
+        "num": words.number,
+        "money": words.price,
+        "lang": words.language,
+        "script_words": words.script,
+        "scripts": SCRIPTS,
+        "shop_name": given.page_name,
+        "logo": given.page_logo,
+        "brand_css": brand.address(state),
+        "currency": given.page_currency,
+        "engineer": given.page_engineer == "on",
+        "may_see_how": above or (identity is not None and given.page_engineer == "on"),
         "may_add": identity is not None and identity.may("write"),
-        "may_explain": identity is not None and identity.may("admin") and identity.tenant is None,
+        "may_explain": above,
         "signed_in": identity is not None and state.identify is None and not state.allow_anonymous,
         "tenant": None if identity is None else identity.tenant,
         "largest": state.settings.http_body,
@@ -55,7 +79,9 @@ def failed(found: Problem, *, nowhere: bool = False) -> Response:
     shown = {"problem": found, "signed_out": signed_out, "wrong": found.detail if ended else None}
     try:
         html = render_template("imgsearch/error.html", **frame(state), **shown, nowhere=nowhere)
-    except ImgsearchError:  # not even the frame can be made: say it plainly
+    except Exception as error:  # noqa: BLE001 - not even the frame can be made (a host's own template may be broken)
+        if not isinstance(error, ImgsearchError):
+            _log.exception("a template of the page cannot be rendered")
         return as_document(found)
     made = Response(html, found.status)
     made.headers.update({name: value for name, value in found.headers.items() if name != "WWW-Authenticate"})

@@ -18,6 +18,7 @@ from imgsearch.http.state import AppState
 from imgsearch.page import size, urls
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import place_of
+from imgsearch.retrieval.ranking import Ranking
 
 _T = TypeVar("_T")
 _PRICES = dict(zip(urls.PRICES, ("The lowest price", "The highest price"), strict=True))
@@ -83,6 +84,14 @@ class _Reader:
             return None
         return written
 
+    def ranking(self) -> Ranking:
+        written = self.args.get("sort", "").strip()
+        if written and written not in urls.SORTS:
+            detail = f"There is no order called {written[:100]!r}; there are: {', '.join(urls.SORTS)}."
+            self.wrong.append(Wrong("sort", "", bad_request(detail)))
+            written = ""
+        return Ranking(sort=written or None)
+
     def pages(self) -> int:
         written = self.args.get("pages", "")
         most = urls.MOST_PAGES
@@ -135,6 +144,7 @@ def understood(state: AppState, args: MultiDict[str, str]) -> tuple[SearchReques
         less=reader.ids("unlike"),
         photo=reader.photo(state),
         filters=reader.filters(),
+        ranking=reader.ranking(),
         k=urls.PAGE * reader.pages(),
         after=reader.after(),
     )

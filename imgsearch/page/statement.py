@@ -23,6 +23,8 @@ def statement_of(asked: SearchRequest, before: int | None = None) -> str:
     arguments += _named(asked.filters) if asked.likes else _packed(asked.filters)
     if asked.likes and asked.less:
         arguments.append(f"exclude_image_ids => ARRAY[{', '.join(map(_id, asked.less))}]")
+    if asked.likes:
+        arguments += [f"{name} => {_literal(value)}" for name, value in asked.ranking.given().items()]
     arguments.append(f"k => {asked.k}")
     if asked.likes and asked.after is not None:
         arguments.append(f"after => {_literal(asked.after) if _sees_table() else ':after'}")

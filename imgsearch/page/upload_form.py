@@ -16,7 +16,7 @@ from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
 from imgsearch.ingest import upload
 from imgsearch.ingest.upload import Inspected
-from imgsearch.page import urls, view_models
+from imgsearch.page import titles, urls
 from imgsearch.page.frame import frame
 
 MOST_AT_ONCE = 50
@@ -75,7 +75,7 @@ def states(state: AppState) -> dict[str, Any]:
     shown = [
         {
             "image_id": ids.shown(row["image_id"]),
-            "title": view_models.title_of(row),
+            "title": titles.title_of(row["product_id"], None, row["attributes"]),
             "state": row["state"],
             "error": row["error"],
             "thumbnail": links.thumbnail(state, row["tenant_id"], row["sha256"]) if row["state"] == "ready" else None,

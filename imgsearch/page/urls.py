@@ -17,6 +17,7 @@ from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.template import LARGEST_PAGE
 
 PAGE = 40  # images of one page
+SORTS = ("price", "-price", "newest")  # beside the best match first
 PRICES = ("min_price", "max_price")  # the two ends of the one filter that the page shows as a range
 MOST_PAGES = LARGEST_PAGE // PAGE  # shown at once; behind them a list begins anew
 # Filters of one plain value are written in an address by their own names; lists and trees have their own way.
@@ -39,6 +40,8 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
     found += [(name, _written(value)) for name, value in filters.given().items() if name in PLAIN]
     for name in attributes(filters):
         found += [(f"a.{name}", value) for value in chosen(filters, name)]
+    if asked.ranking.sort and asked.likes:
+        found.append(("sort", asked.ranking.sort))
     return found
 
 
@@ -46,6 +49,12 @@ def url_of(state: AppState, asked: SearchRequest, *more: tuple[str, Any]) -> str
     """Return the address of a search; `more` goes with it (where a page goes on)."""
     written = urlencode([*pairs(state, asked), *more])
     return url_for("imgsearch_page.show") + (f"?{written}" if written else "")
+
+
+def beside(endpoint: str, **given: str | None) -> str:
+    """Return the address of another view of the page."""
+    said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return url_for(f"imgsearch_page.{endpoint}", **said)
 
 
 def categories(filters: Filters) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,13 +10,29 @@ from imgsearch.http import caps, ids, links
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.service import Found
 from imgsearch.http.state import AppState
-from imgsearch.page import urls
+from imgsearch.page import product, urls
 from imgsearch.page.facets import Facets
+from imgsearch.page.titles import title_of
+from imgsearch.page.wording import wording
+
+FITS = 0.5  # the probability from which on a product is said to fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """Another picture of a product."""
+
+    thumbnail: str
+    view: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One picture of the grid; `near` is how full its bar is, in percent."""
+    """One product of the grid by its best picture, or one picture; `near` is how full its bar is, in percent.
+
+    `view` leads to all its pictures, `link` to the shop. `further` pictures are not among `others`. `fits` says whether
+    it more likely fits than not, None where the space cannot tell.
+    """
 
     image_id: int
     title: str
@@ -27,6 +43,12 @@ class Card:
     thumbnail: str | None
     more: str
     less: str | None
+    view: str
+    link: str | None
+    similar: str
+    others: tuple[Other, ...] = ()
+    further: int = 0
+    fits: bool | None = None
     distance: float | None = None
     near: int = 0
 
@@ -46,15 +68,12 @@ def found(state: AppState, asked: SearchRequest, results: Found) -> list[Card]:
     """Return the cards of a search's page."""
     return [
         Card(
-            image_id=ids.shown(hit.image_id),
-            title=hit.title or hit.product_id,
-            category=hit.category,
-            price=hit.price,
-            in_stock=hit.in_stock,
-            tenant=hit.tenant_id,
-            thumbnail=links.thumbnail(state, hit.tenant_id, hit.sha256),
-            more=_more(state, asked, hit.image_id),
+            **_shown(state, asked, vars(hit)),
+            **_others(
+                state, hit.pictures, [(one, *results.others[one]) for one in hit.others if one in results.others]
+            ),
             less=_less(state, asked, hit.image_id),
+            fits=None if hit.match is None else hit.match >= FITS,
             distance=hit.distance,
             near=round(100 * min(1.0, max(0.0, 1.0 - hit.distance))),
         )
@@ -63,27 +82,41 @@ def found(state: AppState, asked: SearchRequest, results: Found) -> list[Card]:
 
 
 def newest(state: AppState, asked: SearchRequest, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
-    """Return the cards of the newest pictures."""
-    return [
-        Card(
-            image_id=ids.shown(row["image_id"]),
-            title=title_of(row),
-            category=row["category"],
-            price=row["price"],
-            in_stock=row["in_stock"],
-            tenant=row["tenant_id"],
-            thumbnail=links.thumbnail(state, row["tenant_id"], row["sha256"]),
-            more=_more(state, asked, row["image_id"]),
-            less=None,
-        )
-        for row in rows
-    ]
+    """Return the cards of the newest products."""
+    made = []
+    for row in rows:
+        others = zip(row["others"] or (), row["digests"] or (), strict=True)
+        known = [(one, row["tenant_id"], bytes(digest)) for one, digest in others if digest is not None]
+        made.append(Card(**_shown(state, asked, row), **_others(state, row["pictures"], known), less=None))
+    return made
 
 
-def title_of(row: Mapping[str, Any]) -> str:
-    """Return what a picture is called: its attribute `title`, else its product."""
-    title = row["attributes"].get("title")
-    return title if isinstance(title, str) and title else str(row["product_id"])
+def _shown(state: AppState, asked: SearchRequest, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every card shows of a row."""
+    image_id, tenant = row["image_id"], row["tenant_id"]
+    return {
+        "image_id": ids.shown(image_id),
+        "title": title_of(row["product_id"], row["product_title"], row["attributes"]),
+        "category": row["category"],
+        "price": row["price"],
+        "in_stock": row["in_stock"],
+        "tenant": tenant,
+        "thumbnail": links.thumbnail(state, tenant, row["sha256"]),
+        "more": _more(state, asked, image_id),
+        "view": product.view_of(image_id),
+        "link": product.link(state.settings, row["product_id"], row["attributes"]),
+        "similar": product.similar(state, asked.filters.tenant, image_id),
+    }
+
+
+def _others(state: AppState, pictures: int | None, known: Iterable[tuple[int, str, bytes]]) -> dict[str, Any]:
+    """Return the other pictures of a product that a card shows, and how many more there are."""
+    shown = tuple(
+        Other(thumbnail=address, view=product.view_of(image_id))
+        for image_id, tenant, digest in known
+        if (address := links.thumbnail(state, tenant, digest))
+    )
+    return {"others": shown, "further": max(0, (pictures or 1) - 1 - len(shown))}
 
 
 def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, tuple[str, bytes]]) -> list[Chip]:
@@ -111,6 +144,8 @@ def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, tuple[
 def filters(state: AppState, asked: SearchRequest, *, any_tenant: bool) -> list[Chip]:
     """Return the filters of a search, each with the search without it."""
     given = asked.filters
+    words = wording(state.settings)
+    say = words.say
     chips = []
 
     def add(label: str, without: SearchRequest) -> None:
@@ -123,11 +158,11 @@ def filters(state: AppState, asked: SearchRequest, *, any_tenant: bool) -> list[
         add(category, urls.with_categories(asked, rest))
     low, high = urls.prices(given)
     if low is not None:
-        add(f"from {low:g}", urls.with_prices(asked, None, high))
+        add(say("from {price}", price=words.price(low, short=True)), urls.with_prices(asked, None, high))
     if high is not None:
-        add(f"up to {high:g}", urls.with_prices(asked, low, None))
+        add(say("up to {price}", price=words.price(high, short=True)), urls.with_prices(asked, low, None))
     if given.in_stock is not None:
-        add("in stock" if given.in_stock else "sold out", urls.with_filters(asked, in_stock=None))
+        add(say("in stock") if given.in_stock else say("sold out"), urls.with_filters(asked, in_stock=None))
     for name in urls.attributes(given):
         taken = urls.chosen(given, name)
         for value in taken:
@@ -136,19 +171,22 @@ def filters(state: AppState, asked: SearchRequest, *, any_tenant: bool) -> list[
     return chips
 
 
-def looser(asked: SearchRequest) -> list[tuple[str, SearchRequest]]:
+def looser(asked: SearchRequest, say: Callable[..., str]) -> list[tuple[str, SearchRequest]]:
     """Return the search without each of its filters: (what was left out, the rest)."""
     given = asked.filters
     found = []
     if given.category:
-        found.append(("the category", urls.with_categories(asked, [])))
+        found.append((say("the category"), urls.with_categories(asked, [])))
     if urls.prices(given) != (None, None):
-        found.append(("the price", urls.with_prices(asked, None, None)))
+        found.append((say("the price"), urls.with_prices(asked, None, None)))
     if given.in_stock is not None:
-        found.append(("the stock", urls.with_filters(asked, in_stock=None)))
+        found.append((say("the stock"), urls.with_filters(asked, in_stock=None)))
     return [
         *found,
-        *((f"the {name.replace('_', ' ')}", urls.with_attribute(asked, name, [])) for name in urls.attributes(given)),
+        *(
+            (say("the {attribute}", attribute=name.replace("_", " ")), urls.with_attribute(asked, name, []))
+            for name in urls.attributes(given)
+        ),
     ]
 
 
@@ -164,14 +202,14 @@ def ideas(state: AppState, asked: SearchRequest, panel: Facets) -> list[tuple[st
 
 def _more(state: AppState, asked: SearchRequest, image_id: int) -> str:
     less = tuple(one for one in asked.less if one != image_id)
-    return urls.url_of(state, replace(asked, more=(*_others(asked.more, image_id), image_id), less=less, after=None))
+    return urls.url_of(state, replace(asked, more=(*_without(asked.more, image_id), image_id), less=less, after=None))
 
 
 def _less(state: AppState, asked: SearchRequest, image_id: int) -> str | None:
-    near = _others(asked.more, image_id)
-    wanted = replace(asked, more=near, less=(*_others(asked.less, image_id), image_id), after=None)
+    near = _without(asked.more, image_id)
+    wanted = replace(asked, more=near, less=(*_without(asked.less, image_id), image_id), after=None)
     return urls.url_of(state, wanted) if wanted.likes else None
 
 
-def _others(ids: tuple[int, ...], image_id: int) -> tuple[int, ...]:
+def _without(ids: tuple[int, ...], image_id: int) -> tuple[int, ...]:
     return tuple(one for one in ids if one != image_id)[1 - caps.EXAMPLES :]  # the oldest gives way

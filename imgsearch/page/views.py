@@ -17,17 +17,20 @@ from imgsearch.http import access, service
 from imgsearch.http.problem import Problem, bad_request, from_exception
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
-from imgsearch.page import choices, facets, paging, reading, statement, urls, view_models
+from imgsearch.page import choices, facets, paging, reading, statement, suggestions, urls, view_models
 from imgsearch.page.facets import Facets
 from imgsearch.page.frame import frame
 from imgsearch.page.reading import Wrong
+from imgsearch.page.slider import Slider
 from imgsearch.page.view_models import Card, Chip
+from imgsearch.page.wording import wording
 from imgsearch.query import cache
 from imgsearch.retrieval.by_filters import values_of
 from imgsearch.retrieval.filters import Filters
 
 MOST_LOOSER = 8  # filters that are tried without, one after the other, where nothing was found
 LOOSER_SECONDS = 0.2  # for all of these: they are a hint, and the page waits for them
+_ORDERS = {"price": "cheapest first", "-price": "dearest first", "newest": "newest first"}
 _FAILURES = (Problem, ImgsearchError, psycopg.Error)
 
 
@@ -49,6 +52,18 @@ class View:
     def at_fields(self) -> dict[str, Wrong]:
         """What is said beside the field it came from; the rest of `wrong` stands above the results."""
         return {one.name: one for one in self.wrong if one.name in urls.PRICES}
+
+    @property
+    def order(self) -> str:
+        """In which order the results stand, in words."""
+        if self.found is None:
+            return "newest first"
+        return _ORDERS.get(self.asked.ranking.sort or "", "best match first")
+
+    @property
+    def slider(self) -> Slider | None:
+        """The price as two handles."""
+        return self.panel.slider
 
     @property
     def prices(self) -> list[tuple[str, str, str, float | None, Wrong | None]]:
@@ -191,6 +206,7 @@ def _page(state: AppState, view: View) -> Response:
         is_behind=bool(asked.after or reading.before(request.args)),
         most_pages=urls.MOST_PAGES,
         all_of=choices.address(state, asked),
+        suggest=suggestions.address(asked.filters.tenant if access.me().tenant is None else None),
     )
     said = [one for one in (view.problem, *(wrong.problem for wrong in view.wrong)) if one is not None]
     made = Response(html, said[0].status if said else 200)
@@ -210,7 +226,7 @@ def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
     found: list[tuple[Chip, int]] = []
     ends = time.perf_counter() + LOOSER_SECONDS
     with suppress(*_FAILURES), state.session(access.me().tenant, patience=LOOSER_SECONDS) as connection:
-        for label, less in view_models.looser(view.asked)[:MOST_LOOSER]:
+        for label, less in view_models.looser(view.asked, wording(state.settings).say)[:MOST_LOOSER]:
             left = ends - time.perf_counter()
             if left <= 0:
                 break

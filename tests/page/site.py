@@ -51,6 +51,11 @@ class Site:
     settings: Settings
     worker: WorkerProcess
 
+    @property
+    def products(self) -> int:
+        """How many products it has; some have several pictures."""
+        return len({(item.tenant_id, item.product_id) for item in self.items})
+
     @contextmanager
     def worker_away(self) -> Iterator[None]:
         """Nobody answers meanwhile: the worker stands still."""
@@ -76,6 +81,7 @@ def opened(servers: embedded.Servers, template: str, folder: Path, count: int = 
         "QUERY_TIMEOUT": str(PATIENCE),
         "THREADS": "1",
         "DECODERS": "1",
+        "PAGE_ENGINEER": "on",
     }
     settings = load_settings(given, environ={})
     environment = {**os.environ, **{f"IMGSEARCH_{name}": value for name, value in given.items()}}

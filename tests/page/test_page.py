@@ -94,13 +94,13 @@ def test_each_count_beside_a_filter_is_what_choosing_it_gives(anyone: FlaskClien
         only = start.replace("&category=shoes", "") if name == "category" else start
         only = only.replace("&a.colour=red", "") if name == "a.colour" else only
         found = anyone.get(f"{only}&{name}={value}").get_data(as_text=True)
-        assert f"{int(count)} picture" in found if int(count) else "No picture matches" in found, (name, value, count)
+        assert f"{int(count)} product" in found if int(count) else "No product matches" in found, (name, value, count)
         tried += 1
     bands = re.findall(
         r'<li data-key="[^"]+"><a href="([^"]+)">\s*<svg class="share".*?class="count">(\d+)</span>', text, re.DOTALL
     )
     for where, count in bands:
-        assert f"{count} picture" in anyone.get(html.unescape(where)).get_data(as_text=True)
+        assert f"{count} product" in anyone.get(html.unescape(where)).get_data(as_text=True)
     assert tried >= 6
     assert len(bands) >= 2
 
@@ -122,7 +122,7 @@ def test_more_and_not_like_this_combine_with_words(
     answered = connection.execute(shown_statement(text).replace("%", "%%")).fetchall()
     assert [row[0] for row in answered] == images(text)
     assert f"exclude_image_ids => ARRAY[{rejected}]" in shown_statement(text)
-    assert f"{len(images(text))} pictures match" in text
+    assert f"{len(images(text))} products match" in text
     assert text.count('class="chip more"') == 1
     assert text.count('class="chip less"') == 1
 
@@ -246,7 +246,7 @@ def test_a_key_signs_in_and_the_page_shows_its_tenant_alone(
     assert set(images(text)) == mine
     assert f"like={min(mine)}" in text
     assert client.get(f"/?like={min(mine)}").status_code == 200
-    assert "10 pictures match" in text
+    assert "10 products match" in text
     assert "bolt" not in text
     assert client.get("/?tenant=bolt").status_code == 403
     assert client.get("/add").status_code == 403, "a key that may search may not add"

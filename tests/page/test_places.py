@@ -6,6 +6,7 @@ import pytest
 
 from tests.page import site
 from tests.page.conftest import Open
+from tests.page.site import Site
 
 if site.CHROMIUM is None:
     pytest.skip("there is no chromium here (apt-get install chromium)", allow_module_level=True)
@@ -54,16 +55,16 @@ def test_back_forward_and_reload_lead_to_the_same_place(visit: Open) -> None:
     is_at(page, height)
 
 
-def test_a_list_has_an_end_and_says_so(visit: Open) -> None:
+def test_a_list_has_an_end_and_says_so(visit: Open, place: Site) -> None:
     page = visit("/?q=mug")
-    for shown in (80, 120, 160, 200):
+    for shown in [*range(80, place.products, 40), place.products]:
         page.get_by_text("Show more").click()
         expect(page.locator(".card")).to_have_count(shown)
     expect(page.get_by_text("The end of the list.")).to_be_visible()
     expect(page.get_by_text("Show more")).to_have_count(0)
-    assert len(set(page.evaluate(SHOWN))) == 200
+    assert len(set(page.evaluate(SHOWN))) == place.products
     page.reload()
-    expect(page.locator(".card")).to_have_count(200)
+    expect(page.locator(".card")).to_have_count(place.products)
     expect(page.get_by_text("The end of the list.")).to_be_visible()
     page.get_by_text("Back to the top").click()
     is_at(page, 0)

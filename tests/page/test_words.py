@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
+from imgsearch.flask import create_app
 from imgsearch.page import urls
+from imgsearch.settings import Settings
 from tests.http.test_api import jpeg
 
 Connection = psycopg.Connection[Any]
@@ -26,17 +28,29 @@ def text_of(client: FlaskClient, where: str, status: int = 200) -> str:
     return answer.get_data(as_text=True)
 
 
-def test_a_shopper_sees_pictures_first_and_sql_behind_a_switch(
-    client: FlaskClient, anyone: FlaskClient, shop: list[int], key_of: KeyOf
+def test_a_shopper_sees_pictures_and_sql_only_where_the_shop_shows_it(
+    client: FlaskClient, anyone: FlaskClient, settings: Settings, shop: list[int], key_of: KeyOf
 ) -> None:
-    client.post("/sign-in", data={"key": key_of("acme")})
+    key = key_of("acme")
+    client.post("/sign-in", data={"key": key})
     shopper, admin = text_of(client, "/?q=red+shoe"), text_of(anyone, "/?q=red+shoe")
-    assert "How these were found" in shopper
-    assert shopper.index('id="cards"') < shopper.index('id="how"')
-    summary = re.findall(r"<summary>.*?</summary>", shopper[shopper.index('id="how"') :], re.DOTALL)[0]
+    for text in (shopper, admin):
+        assert "how-on" not in text
+    for part in ("SELECT", 'id="how"', 'id="engineer"', "Distance"):
+        assert part not in shopper
+        assert part in admin, "behind a button"
+    assert admin.index('id="count"') < admin.index('id="how"') < admin.index('id="cards"')
+    app = create_app({**settings.environment(), "PAGE_ENGINEER": "on"})
+    shown = app.test_client()
+    shown.post("/sign-in", data={"key": key})
+    text = text_of(shown, "/?q=red+shoe")
+    app.extensions["imgsearch"].close()
+    assert 'class="how-on"' in text
+    assert text.index('id="cards"') < text.index('id="how"')
+    summary = re.findall(r"<summary>.*?</summary>", text[text.index('id="how"') :], re.DOTALL)[0]
+    assert "How these were found" in summary
     assert "SELECT" not in summary
     assert "ms" not in summary
-    assert admin.index('id="count"') < admin.index('id="how"') < admin.index('id="cards"')
 
 
 def test_an_address_that_leads_nowhere_keeps_the_menu(

@@ -23,8 +23,8 @@ def picture(name: str, page: Page) -> None:
 
 
 def ask(page: Page, words: str) -> None:
-    page.get_by_role("searchbox").fill(words)
-    page.get_by_role("searchbox").press("Enter")
+    page.locator("#q").fill(words)
+    page.locator("#q").press("Enter")
     expect(page.locator("#statement")).to_contain_text(words)
 
 

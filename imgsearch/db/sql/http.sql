@@ -79,20 +79,12 @@ SELECT count FROM imgsearch_internal.column_facets(imgsearch.filters_of(%(filter
 SELECT value, count, approximate, different
 FROM imgsearch.choices(%(facet)s, %(name)s, imgsearch.filters_of(%(filters)s::jsonb), %(contains)s, %(k)s, %(per)s)
 
--- name: browse
--- The newest images that match, when nothing was asked.
-SELECT i.image_id, i.product_id, i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256
-FROM imgsearch.browse(imgsearch.filters_of(%(filters)s::jsonb), %(k)s, %(before)s) WITH ORDINALITY AS b (image_id, place)
-JOIN imgsearch.image i ON i.image_id = b.image_id AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
-ORDER BY b.place
-
 -- name: weighed
 -- What a search weighed before it chose its way.
 SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, (s.plan).share, (s.plan).nearby,
        (s.plan).ef, (s.answer).ranked, (s.plan).reason
 FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
          imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s)) s
-
 
 -- name: list
 -- The pictures of a tenant in the order they were added, behind one of them; of one product, in one state.

@@ -43,7 +43,7 @@
     const link = set?.querySelector("a.every");
     if (!link) return;
     const state = opened.get(id);
-    link.textContent = state ? "Show fewer" : "Show all";
+    link.textContent = page.t(state ? "Show fewer" : "Show all");
     link.setAttribute("aria-expanded", String(Boolean(state)));
     set.classList.toggle("all", Boolean(state));
     let find = set.querySelector(".within");
@@ -51,8 +51,8 @@
     if (!find) {
       const title = set.querySelector("legend").textContent;
       find = Object.assign(document.createElement("div"), { className: "within" });
-      const input = Object.assign(document.createElement("input"), { type: "search", placeholder: "Find", maxLength: 200, value: state.text, autocomplete: "off" });
-      input.setAttribute("aria-label", `Find in ${title}`);
+      const input = Object.assign(document.createElement("input"), { type: "search", placeholder: page.t("Find"), maxLength: 200, value: state.text, autocomplete: "off" });
+      input.setAttribute("aria-label", page.t("Find in {title}").replace("{title}", title));
       const said = Object.assign(document.createElement("p"), { className: "different count" });
       said.setAttribute("role", "status");
       find.append(input, said);

@@ -13,7 +13,7 @@
     for (const part of document.querySelectorAll(".top, .ask, #main, body > .skip")) part.inert = is;
     const sheet = document.querySelector("#filters .sheet");
     if (!sheet) return;
-    if (is) { sheet.setAttribute("role", "dialog"); sheet.setAttribute("aria-label", "Filters"); sheet.setAttribute("aria-modal", "true"); }
+    if (is) { sheet.setAttribute("role", "dialog"); sheet.setAttribute("aria-label", page.t("Filters")); sheet.setAttribute("aria-modal", "true"); }
     else for (const name of ["role", "aria-label", "aria-modal"]) sheet.removeAttribute(name);
   };
   page.fold = () => { if (filters()) filters().open = !phone.matches; document.documentElement.classList.add("folded"); page.arrangeSheet(); };
@@ -28,6 +28,7 @@
     const drop = document.getElementById("drop");
     const how = document.getElementById("how");
     const within = document.activeElement?.closest?.(".within");
+    if (page.closeSuggestions()) return true;
     if (drop && !drop.hidden) { drop.hidden = true; return true; }
     if (within) {
       const set = within.closest("fieldset");
@@ -60,6 +61,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) && event.target.type !== "checkbox";
+    if (document.getElementById("larger")?.open) return; // keys are the dialog's; the browser closes it with Escape
     if (event.key === "Escape") { if (close()) event.preventDefault(); }
     else if (event.key === "/" && !typing && document.getElementById("q")) { event.preventDefault(); document.getElementById("q").focus(); document.getElementById("q").select(); }
     else if (event.key === "ArrowDown" && event.target.id === "q" && first()) { event.preventDefault(); first().focus(); }

@@ -5,6 +5,8 @@
   const page = (window.imgsearch = {});
   const touched = new WeakMap(); // field → when somebody last changed it
   let clock = 0;
+  const texts = JSON.parse(document.body?.dataset.words || "{}");
+  page.t = (text) => texts[text] ?? text; // in the language of the page
 
   page.now = () => ++clock;
   page.isTouched = (field, since) => (touched.get(field) ?? 0) > since;
@@ -55,6 +57,7 @@
 
   function field(live, fresh, since) {
     if (page.isTouched(live, since) || live.type === "file") return;
+    if (live.type === "range") { live.value = fresh.getAttribute("value"); return; }
     if (live.type === "checkbox") live.checked = fresh.hasAttribute("checked");
     else if (live.name && live.type !== "hidden" && live.value !== (fresh.getAttribute("value") ?? "")) live.value = fresh.getAttribute("value") ?? "";
   }
@@ -67,6 +70,7 @@
     attributes(live, fresh);
     if (live.localName === "input") field(live, fresh, since);
     if (live.dataset.own === undefined) children(live, fresh, since);
+    if (live.localName === "select" && !page.isTouched(live, since)) live.value = fresh.querySelector("[selected]")?.value ?? "";
   }
 
   // `since`: what people changed later than this stays as they left it.

@@ -8,6 +8,8 @@
     page.arrangePhoto();
     page.arrangeSheet();
     page.arrangeChoices();
+    page.arrangeSlider();
+    page.arrangeSuggestions();
   };
 
   document.addEventListener("change", (event) => {
@@ -24,6 +26,12 @@
       try { await navigator.clipboard.writeText(text); copy.textContent = "Copied"; }
       catch { getSelection().selectAllChildren(document.getElementById(copy.dataset.copy)); copy.textContent = "Selected"; }
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+    }
+    const engineer = event.target.closest("#engineer");
+    if (engineer) {
+      const is = document.documentElement.classList.toggle("how-on");
+      engineer.setAttribute("aria-pressed", String(is));
+      try { localStorage.setItem("imgsearch how", is ? "on" : "off"); } catch { /* no storage: until the next page */ }
     }
     const into = event.target.closest("[data-into]");
     if (into && !event.ctrlKey && !event.metaKey) {
@@ -51,6 +59,17 @@
   }
 
   window.addEventListener("pageshow", () => { page.busy(false); page.arrange(); });
+  // The engineer's panel: as it was left in this browser, else as the shop has it.
+  function engineer() {
+    const button = document.getElementById("engineer");
+    let kept = null;
+    try { kept = localStorage.getItem("imgsearch how"); } catch { /* no storage */ }
+    if (!button || !kept) return;
+    document.documentElement.classList.toggle("how-on", kept === "on");
+    button.setAttribute("aria-pressed", String(kept === "on"));
+  }
+
+  engineer();
   page.fold();
   page.arrange();
   again();

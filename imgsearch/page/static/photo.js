@@ -7,7 +7,7 @@
   const largest = () => Number(document.body.dataset.largest);
   const small = (files) => {
     const size = [...files].reduce((sum, file) => sum + file.size, 0);
-    return size <= largest() ? null : `This is ${megabytes(size)}; at most ${megabytes(largest())} fit into one go. Choose a smaller picture.`;
+    return size <= largest() ? null : page.t("This is {size}; at most {most} fit into one go. Choose a smaller picture.").replace("{size}", megabytes(size)).replace("{most}", megabytes(largest()));
   };
 
   page.arrangePhoto = () => {
@@ -57,9 +57,9 @@
     let wrong = "";
     const rows = [...input.files].map((file) => {
       const row = document.createElement("li");
-      const said = fits(file) ? "" : "not a picture";
+      const said = fits(file) ? "" : page.t("not a picture");
       row.append(Object.assign(document.createElement("span"), { className: "name", textContent: file.name }), Object.assign(document.createElement("span"), { className: said ? "wrong" : "count", textContent: said || megabytes(file.size) }));
-      if (said) wrong ||= `${file.name} is ${said} that can be added; choose again without it.`;
+      if (said) wrong ||= page.t("{name} is not a picture that can be added; choose again without it.").replace("{name}", file.name);
       return row;
     });
     wrong ||= small(input.files) || "";
@@ -79,10 +79,10 @@
       if (answer.redirected) { location.assign(answer.url); return; }
       const main = found.getElementById("main");
       if (main?.querySelector("form.stack[enctype]")) page.morph(document.getElementById("main"), main);
-      else page.complain(found.querySelector(".notice p")?.textContent || `The server answered ${answer.status}.`);
+      else page.complain(found.querySelector(".notice p")?.textContent || page.t("The server answered {status}.").replace("{status}", answer.status));
       document.querySelector(".notice")?.scrollIntoView({ block: "nearest" });
     } catch {
-      page.complain("The server does not answer. Is it still running? Your choice is kept; try again in a moment.");
+      page.complain(page.t("The server does not answer. Is it still running? Your choice is kept; try again in a moment."));
     } finally {
       button.disabled = false;
     }

@@ -41,7 +41,7 @@
       if (mine.signal.aborted) return;
       asking = false;
       page.busy(false);
-      page.complain("The server does not answer. Is it still running? Try again in a moment.");
+      page.complain(page.t("The server does not answer. Is it still running? Try again in a moment."));
       return;
     }
     if (mine.signal.aborted) return;
@@ -49,7 +49,7 @@
     page.busy(false);
     if (!found.getElementById("ask")) { // not a search: a sign-in, or an error of its own
       if (answer.status === 401) location.assign(address);
-      else page.complain(found.querySelector(".notice p, p")?.textContent || `The server answered ${answer.status}.`);
+      else page.complain(found.querySelector(".notice p, p")?.textContent || page.t("The server answered {status}.").replace("{status}", answer.status));
       return;
     }
     const isSearch = !body || answer.redirected;
@@ -85,8 +85,8 @@
   };
 
   function end(row) {
-    const said = Object.assign(document.createElement("p"), { className: "count", textContent: "The end of the list. " });
-    said.append(Object.assign(document.createElement("a"), { className: "plain", href: "#main", textContent: "Back to the top" }));
+    const said = Object.assign(document.createElement("p"), { className: "count", textContent: page.t("The end of the list.") + " " });
+    said.append(Object.assign(document.createElement("a"), { className: "plain", href: "#main", textContent: page.t("Back to the top") }));
     row.replaceChildren(said);
   }
 
@@ -113,13 +113,13 @@
       const onward = document.querySelector("#onward [data-next]");
       here.searchParams.set("pages", pages + 1);
       if (onward && pages < Number(document.getElementById("cards").dataset.most)) onward.href = here.href;
-      else if (onward) { onward.href = onward.dataset.next; onward.removeAttribute("data-next"); onward.dataset.anew = ""; onward.textContent = "Go on from here"; }
+      else if (onward) { onward.href = onward.dataset.next; onward.removeAttribute("data-next"); onward.dataset.anew = ""; onward.textContent = page.t("Go on from here"); }
       const list = document.getElementById("cards");
       if (list.querySelectorAll(".card").length >= Number(list.dataset.matches)) end(document.getElementById("onward"));
       nodes[0].querySelector(".act")?.focus({ preventScroll: true });
     } catch {
       link.removeAttribute("aria-disabled");
-      page.complain("The server does not answer. Is it still running? Try again in a moment.", link.closest("li"));
+      page.complain(page.t("The server does not answer. Is it still running? Try again in a moment."), link.closest("li"));
     } finally {
       page.busy(false);
     }
@@ -130,8 +130,9 @@
     if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     if (link.getAttribute("href").startsWith("#")) return;
     if (link.dataset.next) { event.preventDefault(); if (!link.hasAttribute("aria-disabled")) showMore(link); return; }
-    if (!stage()?.contains(link) || !home || !isHere(new URL(link.href))) return;
+    if (!(stage()?.contains(link) || link.closest("#larger")) || !home || !isHere(new URL(link.href))) return;
     event.preventDefault();
+    document.getElementById("larger")?.close();
     page.go(link.href, { to: link.closest(".filters, .chip") ? null : 0 });
   });
   document.addEventListener("submit", (event) => {
