@@ -1,0 +1,61 @@
+"""A list without a question: complete, one row per product, in the order that was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.order_reference import Item, sort_key
+from tests.test_order import Stocked, a_query, stocked
+
+__all__ = ["stocked"]  # a fixture
+
+
+def pages(shop: Stocked, size: int, sort: str, filters: str) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
+    after = None
+    while page := shop.connection.execute(
+        "SELECT image_id, product_id, pictures, after_this"
+        " FROM imgsearch.browse_products(imgsearch.filters_of(%s::jsonb), k => %s, sort => %s, after => %s)",
+        (filters, size, sort, after),
+    ).fetchall():
+        found += page
+        after = page[-1][-1]
+    return found
+
+
+@pytest.mark.parametrize("sort", ["price", "-price", "attributes.brand", "-attributes.brand", "attributes.none such"])
+def test_pages_are_all_that_matches_in_order(stocked: Stocked, sort: str) -> None:  # noqa: F811
+    items = [item for item in stocked.items(a_query(1), "bolt") if item.in_stock]
+    alike = [Item(i.key, 0, i.vector, i.price, i.in_stock, i.attributes) for i in items]
+    wanted = [item.key for item in sorted(alike, key=sort_key(sort))]
+    found = pages(stocked, 130, sort, '{"tenant": "bolt", "in_stock": true}')
+    assert [row[0] for row in found] == wanted
+
+
+def test_a_product_of_several_pictures_stands_once(stocked: Stocked) -> None:  # noqa: F811
+    connection = stocked.connection
+    with connection.transaction(force_rollback=True):
+        connection.execute(
+            "UPDATE imgsearch.image SET product_id = 'p' || image_id / 4, position = image_id WHERE tenant_id = 'acme'"
+        )
+        found = pages(stocked, 100, "price", '{"tenant": "acme"}')
+        prices = dict(
+            connection.execute(
+                "SELECT product_id, min(price) FROM imgsearch.image WHERE tenant_id = 'acme' GROUP BY 1"
+            ).fetchall()
+        )
+    assert sorted(row[1] for row in found) == sorted(prices)
+    got = [prices[row[1]] for row in found if prices[row[1]] is not None]
+    assert got == sorted(got)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["after => '1,2'", "after => 'x'", "after => '1,9,0,'", "sort => 'colour'", "k => 0", "k => 1001"]
+)
+def test_what_is_refused(stocked: Stocked, arguments: str) -> None:  # noqa: F811
+    with pytest.raises(psycopg.Error) as raised:
+        stocked.connection.execute(f"SELECT * FROM imgsearch.browse_products({arguments})".encode())
+    assert raised.value.sqlstate == "IM008"
