@@ -27,7 +27,7 @@ def pages(shop: Stocked, size: int, sort: str, filters: str) -> list[tuple[Any, 
 
 
 @pytest.mark.parametrize("sort", ["price", "-price", "attributes.brand", "-attributes.brand", "attributes.none such"])
-def test_pages_are_all_that_matches_in_order(stocked: Stocked, sort: str) -> None:  # noqa: F811
+def test_pages_are_all_that_matches_in_order(stocked: Stocked, sort: str) -> None:
     items = [item for item in stocked.items(a_query(1), "bolt") if item.in_stock]
     alike = [Item(i.key, 0, i.vector, i.price, i.in_stock, i.attributes) for i in items]
     wanted = [item.key for item in sorted(alike, key=sort_key(sort))]
@@ -35,7 +35,7 @@ def test_pages_are_all_that_matches_in_order(stocked: Stocked, sort: str) -> Non
     assert [row[0] for row in found] == wanted
 
 
-def test_a_product_of_several_pictures_stands_once(stocked: Stocked) -> None:  # noqa: F811
+def test_a_product_of_several_pictures_stands_once(stocked: Stocked) -> None:
     connection = stocked.connection
     with connection.transaction(force_rollback=True):
         connection.execute(
@@ -55,7 +55,7 @@ def test_a_product_of_several_pictures_stands_once(stocked: Stocked) -> None:  #
 @pytest.mark.parametrize(
     "arguments", ["after => '1,2'", "after => 'x'", "after => '1,9,0,'", "sort => 'colour'", "k => 0", "k => 1001"]
 )
-def test_what_is_refused(stocked: Stocked, arguments: str) -> None:  # noqa: F811
+def test_what_is_refused(stocked: Stocked, arguments: str) -> None:
     with pytest.raises(psycopg.Error) as raised:
         stocked.connection.execute(f"SELECT * FROM imgsearch.browse_products({arguments})".encode())
     assert raised.value.sqlstate == "IM008"

@@ -13,7 +13,7 @@ import pytest
 from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.retrieval import Hit, search
+from imgsearch.retrieval import Hit, explain, search
 from imgsearch.spaces.space import ensure
 from tests.asking import DIMENSION, shop
 from tests.order_reference import rrf
@@ -147,3 +147,16 @@ def test_words_that_nothing_has_leave_looks_alone(stocked: Connection) -> None:
     assert [hit.image_id for hit in page] == [hit.image_id for hit in plain]
     behind = search(stocked, a_query(5), tenant="acme", k=10, words="xyzzy", after=page.after)
     assert len({hit.image_id for hit in [*page, *behind]}) == 20
+
+
+def test_it_is_explained(stocked: Connection) -> None:
+    said = " ".join(
+        explain(stocked, a_query(1), tenant="acme", words="sku00640", diversity=0.3, boost={"in_stock": 0.1})
+    )
+    assert "one by its code or id, which stands first" in said
+    assert "0.1 * in_stock" in said
+    assert "(MMR)" in said
+    assert "sorted by -price" in " ".join(explain(stocked, a_query(1), tenant="acme", sort="-price"))
+    stocked.execute("SELECT imgsearch.pin('acme', 'p5')")
+    assert "1 pinned, 0 hidden" in " ".join(explain(stocked, a_query(1), tenant="acme"))
+    stocked.execute("SELECT imgsearch.unpin('acme')")

@@ -79,6 +79,7 @@ BEGIN
     END LOOP;
     RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_way(f.answer, f.plan, first, again) e;
     RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_cut(query, filters, p, ranking, q) e;
+    RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_order(query, filters, ranking, q) e;
     RETURN QUERY
         SELECT 'promote', jsonb_build_object('attribute', o.key),
                format('Faster: the attribute %s is read out of each row; give it an indexed column: imgsearch index promote %s', o.key, imgsearch_internal.shell_word(o.key))
