@@ -12,6 +12,7 @@ import pytest
 
 from imgsearch.errors import FilterError
 from imgsearch.http import caps, thumbnails
+from imgsearch.ops.calibration import MOST as MOST_JUDGEMENTS
 from imgsearch.page import product, suggestions
 from imgsearch.page.upload_form import MOST_AT_ONCE
 from imgsearch.query.resolution import MAX_TEXT
@@ -42,6 +43,9 @@ LIMITS = {
     "after": caps.CURSOR,
     "more_like": caps.EXAMPLES,
     "less_like": caps.EXAMPLES,
+    "like": caps.LIKES,
+    "unlike": caps.LIKES,
+    "judgements": MOST_JUDGEMENTS,
     "boost": caps.BOOSTS,
     "price bands": caps.BANDS,
     "facet attributes": caps.ATTRIBUTES,

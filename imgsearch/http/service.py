@@ -91,10 +91,7 @@ def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Re
     near, far = examples_of(connection, asked, given) if best else ([], [])
     resolved = replace(near[0][0], kind="vector") if best else vector_of(connection, asked, given)
     resolve_ms = (time.perf_counter() - began) * 1000 + sum(one.took_ms for one in given)
-    if best:
-        hits = ranked_by_best(connection, near, far, **page)
-    else:
-        hits = nearest_images(connection, resolved, **page)
+    hits = ranked_by_best(connection, near, far, **page) if best else nearest_images(connection, resolved, **page)
     visible.hide_others(connection, hits)
     others = details(connection, [one for hit in hits for one in hit.others], asked.filters.tenant)
     return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms, others=others)
