@@ -71,11 +71,17 @@ def states(state: AppState) -> dict[str, Any]:
     tenant = access.me().tenant
     with state.session(tenant) as connection:
         rows = service.images(connection, wanted, tenant)
+        named = {"products": [row["product_id"] for row in rows], "tenant": tenant}
+        said = {
+            (row["tenant_id"], row["product_id"]): row["title"] for row in sql.rows(connection, "page", "titles", named)
+        }
         workers = sql.rows(connection, "http", "workers")[0]["images"]
     shown = [
         {
             "image_id": ids.shown(row["image_id"]),
-            "title": titles.title_of(row["product_id"], None, row["attributes"]),
+            "title": titles.title_of(
+                row["product_id"], said.get((row["tenant_id"], row["product_id"])), row["attributes"]
+            ),
             "state": row["state"],
             "error": row["error"],
             "thumbnail": links.thumbnail(state, row["tenant_id"], row["sha256"]) if row["state"] == "ready" else None,

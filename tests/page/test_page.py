@@ -261,12 +261,18 @@ def test_a_key_signs_in_and_the_page_shows_its_tenant_alone(
 
 def test_pictures_go_in_through_the_form(anyone: FlaskClient, connection: Connection, shop: list[int]) -> None:
     def data() -> dict[str, Any]:
-        return {"picture": [(io.BytesIO(jpeg((9, 200, 30))), "new shoe.jpg")], "price": "9,50", "in_stock": "yes"}
+        return {
+            "picture": [(io.BytesIO(jpeg((9, 200, 30))), "new shoe.jpg")],
+            "price": "9,50",
+            "in_stock": "yes",
+            "title": "Brand new",
+        }
 
     taken = anyone.post("/add", data=data())
     assert taken.status_code == 303
     text = anyone.get(taken.headers["Location"]).get_data(as_text=True)
     assert "waiting" in text
+    assert "Brand new</h2>" in text
     assert "No image worker is running" in text
     row = connection.execute(
         "SELECT product_id, price, tenant_id FROM imgsearch.image ORDER BY image_id DESC"

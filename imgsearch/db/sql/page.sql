@@ -21,3 +21,8 @@ SELECT p.image_id, p.sha256, p.place, p.count, w.title AS product_title FROM (
 ) p
 LEFT JOIN imgsearch.product w ON w.tenant_id = %(tenant)s AND w.product_id = %(product)s
 WHERE p.place <= %(k)s OR p.image_id = %(image)s ORDER BY p.place
+
+-- name: titles
+-- What products are called.
+SELECT p.tenant_id, p.product_id, p.title FROM imgsearch.product p
+WHERE p.product_id = ANY(%(products)s) AND (%(tenant)s::text IS NULL OR p.tenant_id = %(tenant)s)
