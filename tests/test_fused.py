@@ -160,3 +160,17 @@ def test_it_is_explained(stocked: Connection) -> None:
     stocked.execute("SELECT imgsearch.pin('acme', 'p5')")
     assert "1 pinned, 0 hidden" in " ".join(explain(stocked, a_query(1), tenant="acme"))
     stocked.execute("SELECT imgsearch.unpin('acme')")
+
+
+def test_a_product_that_waits_for_a_worker_is_found_by_its_words(stocked: Connection) -> None:
+    stocked.execute("INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('acme', 'new', 'store:x')")
+    stocked.execute(
+        "INSERT INTO imgsearch.product (tenant_id, product_id, title, codes)"
+        " VALUES ('acme', 'new', 'novum', '{N-99999}')"
+    )
+    for words in ("n99999", "novum"):
+        page = search(stocked, a_query(1), tenant="acme", words=words, k=120)
+        assert "new" in [hit.product_id for hit in page]
+        assert {hit.distance for hit in page if hit.product_id == "new"} == {2}
+    assert page[0].match is None
+    stocked.execute("DELETE FROM imgsearch.image WHERE product_id = 'new'")

@@ -17,6 +17,7 @@ Strategy = Literal["hnsw", "bits", "exact", "words"]
 class Hit:
     """One product by its best picture, or one picture. `distance` is cosine, to the query: 0 (the same) to 2.
 
+    Found by its words before a worker has embedded it, its `distance` is 2.
     Found by words alone, its `distance` is from 0 (an id or code) to 1: how few of the words its product has.
     """
 

@@ -17,7 +17,7 @@ COMMENT ON FUNCTION imgsearch_internal.words_asked(imgsearch.filters, imgsearch.
 -- add to its rank: a row that has half of what the best has of the question (rare words weigh more) counts half; words
 -- that no title has are looks' alone. Of 400 that words find the `most` best, equal ones by looks. What has all the words
 -- stands also where looks would cut (min_match, cutoff), but not beyond `farthest`, which was asked for. One whose
--- pictures have no vector yet has no distance. tied: where more rows are equal than are listed, those equal ones.
+-- pictures have no vector yet has the largest distance, 2. tied: where more rows are equal than are listed, those equal ones.
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_pool(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, words text, weight double precision, farthest double precision, most integer
 ) RETURNS imgsearch_internal.pool LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
@@ -34,7 +34,7 @@ BEGIN
                (SELECT max(w.score) FROM w WHERE w.more), (SELECT max(w.lacks) FROM w WHERE w.more)
         FROM (SELECT w.tenant_id, CASE WHEN $3 THEN w.product_id ELSE w.product_id || E''\x01'' || i.position END AS key, i.image_id, i.d, w.exact, w.score
               FROM w, LATERAL (
-                  SELECT i.image_id, i.position, v.embedding <=> $8 AS d
+                  SELECT i.image_id, i.position, coalesce(v.embedding <=> $8, 2) AS d
                   FROM (SELECT i.tenant_id, i.image_id, i.position FROM imgsearch.image i WHERE i.tenant_id = w.tenant_id AND i.product_id = w.product_id' || made.condition || '
                         ORDER BY i.position LIMIT 100) i
                   LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id

@@ -1,5 +1,5 @@
 -- A search beside what is pinned and hidden: pinned rows stand first where they match the filters, however far they look
--- (max_distance and the cut are of looks), and are left out of the rest; hidden ones are left out.
+-- (max_distance and the cut are of looks; by words alone their distance is 1), and are left out of the rest; hidden ones are left out.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.has_merchandise(shop text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -29,7 +29,7 @@ BEGIN
     EXECUTE 'SELECT coalesce(array_agg(($2).tenant ORDER BY u.place), ''{}''), coalesce(array_agg(u.product_id ORDER BY u.place), ''{}''),
                     coalesce(array_agg(i.image_id ORDER BY u.place), ''{}''), coalesce(array_agg(i.d ORDER BY u.place), ''{}''), sum(i.many)
         FROM unnest($3) WITH ORDINALITY u (product_id, place), LATERAL (
-            SELECT i.image_id, v.embedding <=> $4 AS d, count(*) OVER () AS many
+            SELECT i.image_id, coalesce(v.embedding <=> $4, 1) AS d, count(*) OVER () AS many
             FROM (SELECT i.tenant_id, i.image_id, i.position FROM imgsearch.image i WHERE i.tenant_id = ($2).tenant AND i.product_id = u.product_id' || made.condition || '
                   ORDER BY i.position LIMIT 100) i
             LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
