@@ -36,7 +36,8 @@ BESIDE = {
     "SQL search": {"query"},
     "Python search": {"connection", "query", "filters", "ranking", "timeout"},
     "Flask search": {"self", "query", "filters", "ranking", "timeout"},
-    "command line search": {"picture", "image-id", "more-like", "less-like", "explain", "json", "help"},
+    "command line search": {"picture", "image-id", "more-like", "less-like", "explain", "json", "help"}
+    | {"like", "unlike", "like-product", "strategy"},  # recommendations
     "HTTP search": {
         *("text", "image_id", "product_id", "more_like", "less_like", "like", "unlike", "strategy", "vector"),
         *("picture_url", "facets"),
