@@ -107,9 +107,14 @@ COMMENT ON FUNCTION imgsearch_internal.within_cut IS 'min_match and cutoff as th
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.with_matches(answer imgsearch_internal.page, f imgsearch.filters, q imgsearch_internal.question) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    c imgsearch.calibration := imgsearch_internal.calibration_of(q.kind, f.tenant);
+    c     imgsearch.calibration := imgsearch_internal.calibration_of(q.kind, f.tenant);
+    scale CONSTANT double precision := c.scale;
+    bias  CONSTANT double precision := c.bias;
 BEGIN
-    IF c.kind IS NOT NULL THEN
+    IF scale IS NOT NULL THEN  -- match_of() written out: every search for a text comes here
+        answer.fits := ARRAY(SELECT 1 / (1 + exp(-greatest(-700, least(700, scale * (1 - d.distance) + bias))))
+                             FROM unnest(answer.distances) WITH ORDINALITY d (distance, place) ORDER BY d.place);
+    ELSIF c.kind IS NOT NULL THEN
         answer.fits := ARRAY(SELECT imgsearch_internal.match_of(d.distance, c) FROM unnest(answer.distances) WITH ORDINALITY d (distance, place) ORDER BY d.place);
     END IF;
     RETURN answer;
