@@ -105,3 +105,37 @@ def test_every_way_of_ranking_is_a_field_with_its_words(client: FlaskClient, sho
     for nonsense in (b'{"text": "x", "word_weight": NaN}', b'{"text": "x", "boost": {"in_stock": Infinity}}'):
         answer = client.post("/v1/search", data=nonsense, headers={**headers, "Content-Type": "application/json"})
         assert problem(answer, 400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"unlike": [{"text": "red shoe"}], "text": None}, 400),
+        ({"like": [{"text": "red shoe", "weight": 0}]}, 400),
+        ({"like": [{"text": "red shoe", "weight": -1}]}, 400),
+        ({"boost": {"in_stock": 1e9}}, 400),
+        ({"boost": {"colour": 0.1}}, 400),
+        ({"boost": {}}, 200),
+        ({"sort": "attributes.nobody_has_it"}, 200),
+        ({"sort": "colour"}, 400),
+        ({"word_weight": 0, "look_weight": 0}, 400),
+        ({"words": "красная обувь"}, 200),
+        ({"after": "0.1,1,1,x,y,z"}, 400),
+        ({"after": "NaN,1"}, 400),
+        ({"after": "0.5,99999999999999999999"}, 400),
+        ({"after": "0.5,1,-3,abcdefgh"}, 400),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_said_and_what_does_is_whole(
+    client: FlaskClient, products: list[int], key_of: KeyOf, body: dict[str, Any], status: int
+) -> None:
+    asked = {name: value for name, value in {"text": "red shoe", "k": 10, **body}.items() if value is not None}
+    answer = client.post("/v1/search", json=asked, headers=with_key(key_of("acme")))
+    assert answer.status_code == status, answer.get_data(as_text=True)
+    found = answer.get_json()
+    if status == 200:
+        assert len(found["rows"]) == 4
+    else:
+        assert answer.content_type == "application/problem+json"
+        assert found["detail"]
