@@ -243,3 +243,17 @@ def test_whoever_has_such_a_key_neither_writes_nor_reads_status(client: FlaskCli
     for method, path in (("POST", "/v1/images"), ("GET", "/v1/images"), ("DELETE", "/v1/products/mixed")):
         problem(client.open(path, method=method, json={}, headers=with_key(key)), 403, "forbidden")
     problem(client.get("/v1/status", headers=with_key(key)), 403, "forbidden")
+
+
+def test_a_pinned_product_outside_is_not_shown(
+    client: FlaskClient, connection: Connection, key: str, inside: set[int]
+) -> None:
+    rows = connection.execute("SELECT DISTINCT product_id FROM imgsearch.image WHERE tenant_id = 'acme'").fetchall()
+    for place, (product,) in enumerate(sorted(rows), 1):
+        connection.execute("SELECT imgsearch.pin('acme', %s, place => %s)", (product, place))
+    asks: list[dict[str, Any]] = [{}, {"category": "bags"}, {"per": "product"}, {"per": "product", "category": "bags"}]
+    for asked in asks:
+        found = ask(client, key, **asked).get_json()
+        assert {row["image_id"] for row in found["rows"]} <= inside, asked
+    connection.execute("SELECT imgsearch.hide('acme', 'mixed')")
+    assert "mixed" not in {row["product_id"] for row in ask(client, key, per="product").get_json()["rows"]}
