@@ -181,7 +181,7 @@ def test_every_category_is_reached_without_javascript(many: list[str], visit: Op
     page = visit("/?q=red+shoes&category=kind+3", java_script_enabled=False)
     page.locator("#facet-category").get_by_text("Show all").click()
     expect(page.locator("input[type=checkbox]")).to_have_count(70)
-    page.locator("#q").fill("kind 6")
+    page.locator("#contains").fill("kind 6")
     page.get_by_role("button", name="Find").click()
     expect(page.locator("input[type=checkbox]")).to_have_count(11)
     page.locator("input[value='kind 64']").check()
