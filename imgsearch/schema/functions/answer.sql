@@ -53,7 +53,8 @@ COMMENT ON FUNCTION imgsearch_internal.count_pictures(text, text) IS 'How many p
 CREATE OR REPLACE FUNCTION imgsearch_internal.unfold(answer imgsearch_internal.page, query halfvec, q imgsearch_internal.question)
 RETURNS TABLE (tenant_id text, image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[], after text)
 LANGUAGE plpgsql STABLE ROWS 10
-SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+SET search_path = pg_catalog, @extschema:vector@, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
     IF answer.products IS NULL THEN

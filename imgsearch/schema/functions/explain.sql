@@ -19,22 +19,24 @@ RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql S
 DECLARE
     here record;
     rows_ integer := coalesce(cardinality(answer.images), 0);
+    per   CONSTANT text := CASE WHEN answer.products IS NULL THEN 'image' ELSE 'product' END;
 BEGIN
     SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, t.ef, t.pool, t.target, t.tuned_at,
            coalesce((s.parameters #>> '{sample,pictures}')::numeric, 0) AS images
     INTO here FROM imgsearch.space s JOIN imgsearch.tuning t ON t.space_id = s.space_id WHERE s.state = 'active';
     RETURN QUERY VALUES
-        ('found', jsonb_build_object('rows', rows_, 'matches', answer.matches, 'more', answer.more, 'strategy', answer.strategy, 'complete', answer.complete, 'ms', again, 'first_ms', first),
-         format('%s of %s%s that match, found by %s in %s ms (%s ms the first time)%s.', rows_, CASE WHEN answer.more THEN 'more than ' ELSE '' END,
-                answer.matches, answer.strategy, round(again::numeric, 1), round(first::numeric, 1),
+        ('found', jsonb_build_object('rows', rows_, 'per', per, 'images', coalesce(answer.pictures, answer.matches), 'matches', answer.matches, 'more', answer.more, 'strategy', answer.strategy, 'complete', answer.complete, 'ms', again, 'first_ms', first),
+         format('%s of %s%s%s that match, found by %s in %s ms (%s ms the first time)%s.', rows_, CASE WHEN answer.more THEN 'more than ' ELSE '' END, answer.matches,
+                CASE per WHEN 'product' THEN format(' products (%s images)', answer.pictures) ELSE '' END, answer.strategy, round(again::numeric, 1), round(first::numeric, 1),
                 CASE WHEN answer.complete THEN '' ELSE '; one more within max_distance cannot be ruled out' END)),
         ('way', jsonb_build_object('ef', CASE answer.strategy WHEN 'hnsw' THEN plan.ef END, 'ranked', answer.ranked, 'images', here.images),
          CASE answer.strategy
-            WHEN 'hnsw' THEN format('hnsw: walked the graph to the nearest %s of about %s images; enough that match lay among the very nearest of them, where the graph misses hardly any.',
-                                    plan.ef, to_char(here.images, 'FM999,999,999,999'))
+            WHEN 'hnsw' THEN format('hnsw: walked the graph to the nearest %s of about %s images; enough %s lay among the very nearest of them, where the graph misses hardly any.',
+                                    plan.ef, to_char(here.images, 'FM999,999,999,999'), CASE per WHEN 'product' THEN 'products' ELSE 'that match' END)
             WHEN 'words' THEN 'words: looked up the words in titles; looks do not count (look_weight is 0), so no vector was compared.'
-            WHEN 'bits' THEN format('bits: compared the bits of every image that matches, then the best %s exactly.', answer.ranked)
-            ELSE format('exact: compared every image that matches (%s) exactly.', answer.matches) END),
+            WHEN 'bits' THEN format('bits: compared the bits of every image that matches, then the best %s exactly%s.', answer.ranked,
+                CASE per WHEN 'product' THEN ', and kept the nearest of each product' ELSE '' END)
+            ELSE format('exact: compared every image that matches (%s) exactly.', coalesce(answer.pictures, answer.matches)) END),
         ('share', jsonb_build_object('sampled', here.sampled, 'share', plan.share, 'nearby', coalesce(plan.nearby, plan.share)),
          CASE WHEN coalesce(here.sampled, 0) = 0 THEN 'There is no sample of the images, so how many match could not be guessed.'
               WHEN plan.share IS NULL THEN 'How many match was not guessed: every one was looked at.'

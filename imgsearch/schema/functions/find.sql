@@ -14,6 +14,7 @@ DECLARE
     ctx   imgsearch_internal.search_context;
     made  imgsearch_internal.filter_text;
     asked imgsearch_internal.bound;
+    est   imgsearch_internal.estimate;
     walked record;
 BEGIN
     PERFORM imgsearch_internal.check_page(p);
@@ -26,16 +27,22 @@ BEGIN
         END IF;
     END IF;
     ctx := imgsearch_internal.search_context(query, p.k + p.skip + CASE WHEN p.per_product THEN coalesce(p.passed, 0) ELSE 0 END, p.space);
-    IF p.per_product THEN
-        ctx.crowding := coalesce(imgsearch_internal.crowding(ctx), 1);
-    END IF;
     IF p.after_image IS NOT NULL AND (p.passed IS NULL OR NOT p.per_product) THEN
         ctx.ef := 1000;  -- the rows of earlier pages are walked past
     END IF;
     asked := ROW(made.names, made.vals, ctx.bits, p.after_distance, p.after_image);
     plan.reason := 'few';
     IF p.skip <= 1000 THEN
-        plan := imgsearch_internal.plan_walk(ctx, imgsearch_internal.estimate(ctx, made, asked));
+        est := imgsearch_internal.estimate(ctx, made, asked);
+        IF p.per_product THEN
+            ctx.crowding := 3;  -- where bits cost less than any walk, a guess is dearer than a pool somewhat too wide
+            IF imgsearch_internal.bits_cost_ms(ctx.pictures, est) > 4.5 THEN
+                ctx.crowding := coalesce(imgsearch_internal.crowding(ctx), 1);
+                -- Of products more of a walk is believed: what it misses, it misses throughout, not towards its edge.
+                ctx.trust_divisor := greatest(3, ceil(ctx.trust_divisor / 2.0));
+            END IF;
+        END IF;
+        plan := imgsearch_internal.plan_walk(ctx, est);
         IF plan.ef IS NOT NULL THEN
             IF p.per_product THEN
                 walked := imgsearch_internal.hnsw_products(ctx, made, asked, p, plan);

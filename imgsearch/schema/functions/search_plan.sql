@@ -66,6 +66,10 @@ BEGIN
                    ELSE (nearby + share) / 2 END;
     needed := ctx.trust_divisor * ctx.page_end * ctx.crowding / nullif(nearby, 0);  -- then as many match as are wanted, on average
     wide := least(1000, greatest(ctx.ef, ceil(1.1 * needed)));
+    IF ctx.crowding > 1 THEN
+        -- Where many are alike the graph misses more, and only a wider walk finds it: docs/decisions/0013-products.md.
+        wide := least(1000, greatest(wide, ceil(0.25 * ctx.ef * sqrt(ctx.page_end * ctx.crowding / nullif(nearby, 0)))));
+    END IF;
     reason := CASE WHEN nearby = 0 THEN 'rare' WHEN needed > 1000 THEN 'deep' WHEN NOT ctx.indexed THEN 'absent'
                    WHEN imgsearch_internal.walk_cost_ms(wide) >= 0.8 * bits_ms THEN 'dear' END;
     IF reason IS NULL THEN

@@ -16,14 +16,16 @@ DECLARE
     behind CONSTANT bigint := p.after_image;
 BEGIN
     WITH y AS MATERIALIZED (
-        -- A sub-select for each: a join, planned without knowing the tenant, may read the table.
+        -- The tenant as a range: see small_tenant_page(). Products come out of an index alone, and a sub-select looks each
+        -- vector up: a join, planned without knowing the tenant, may read one side once for each row of the other.
         SELECT x.* FROM (
-            SELECT v.tenant_id, v.image_id, (v.embedding <=> small_tenant_products.query) + 0 AS d, (
-                SELECT i.product_id FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id
-                  AND (groups IS NULL OR i.category = ANY (groups)) AND (low IS NULL OR i.price >= low)
-                  AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)) AS product_id
-            FROM imgsearch.vectors v WHERE v.tenant_id >= shop AND v.tenant_id <= shop OFFSET 0) x
-        WHERE x.product_id IS NOT NULL
+            SELECT i.tenant_id, i.image_id, i.product_id, (
+                SELECT v.embedding <=> small_tenant_products.query FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id) AS d
+            FROM imgsearch.image i
+            WHERE i.tenant_id >= shop AND i.tenant_id <= shop
+              AND (groups IS NULL OR i.category = ANY (groups)) AND (low IS NULL OR i.price >= low)
+              AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock) OFFSET 0) x
+        WHERE x.d IS NOT NULL
     ), g AS MATERIALIZED (
         SELECT DISTINCT ON (y.product_id COLLATE "C") y.* FROM y ORDER BY y.product_id COLLATE "C", y.d, y.image_id
     )

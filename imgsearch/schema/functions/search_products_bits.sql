@@ -1,11 +1,13 @@
 -- One row per product by bits: the nearest pictures by their bits, of those the products, of those the best compared.
 
--- Of the keys (ascending) and their products: how many products, and the key where the rank-th of them begins.
-CREATE OR REPLACE FUNCTION imgsearch_internal.product_edge(keys bigint[], products text[], rank integer, OUT many bigint, OUT edge bigint) LANGUAGE sql IMMUTABLE AS $$
-    SELECT count(*), (array_agg(x.first ORDER BY x.first))[rank]
-    FROM (SELECT min(u.key) AS first FROM unnest(keys, products) u (key, product) GROUP BY u.product COLLATE "C") x
-$$;
-COMMENT ON FUNCTION imgsearch_internal.product_edge(bigint[], text[], integer) IS 'How many products a list of keys holds, and where a rank is reached; null: nowhere.';
+-- Of keys (ascending) and whose they are (tenants: null where one was asked for): how many products, and the key where
+-- the rank-th of them begins.
+CREATE OR REPLACE FUNCTION imgsearch_internal.product_edge(keys bigint[], tenants text[], products text[], rank integer, OUT many bigint, OUT edge bigint) LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    SELECT count(*), (array_agg(x.first ORDER BY x.first))[rank] INTO many, edge
+    FROM (SELECT min(u.key) AS first FROM unnest(keys, tenants, products) u (key, tenant, product) GROUP BY u.tenant COLLATE "C", u.product COLLATE "C") x;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.product_edge(bigint[], text[], text[], integer) IS 'How many products a list of keys holds, and where a rank is reached; null: nowhere.';
 
 -- The page out of the first `ranked` keys, compared exactly. `matches`: the products among them; before: those of them up to the cursor.
 CREATE OR REPLACE FUNCTION imgsearch_internal.rerank_products(
@@ -38,7 +40,7 @@ COMMENT ON FUNCTION imgsearch_internal.rerank_products(imgsearch_internal.search
 -- bits and the margin, unless it holds so many products that it was wide enough for as many single pictures. `more`:
 -- more pictures match than are in the pool. ctx.page_end: the products up to the cursor, as far as known, and the page's.
 CREATE OR REPLACE FUNCTION imgsearch_internal.products_of(
-    INOUT ctx imgsearch_internal.search_context, keys bigint[], products text[], more boolean, shop text, p imgsearch_internal.page_request, enough integer,
+    INOUT ctx imgsearch_internal.search_context, keys bigint[], tenants text[], products text[], more boolean, shop text, p imgsearch_internal.page_request, enough integer,
     OUT answer imgsearch_internal.page
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -49,7 +51,7 @@ DECLARE
     best   record;
 BEGIN
     LOOP
-        at_ := imgsearch_internal.product_edge(keys, products, ctx.page_end);
+        at_ := imgsearch_internal.product_edge(keys, tenants, products, ctx.page_end);
         ranked := CASE WHEN at_.edge IS NULL OR ctx.rough THEN pool ELSE imgsearch_internal.keys_within(keys, at_.edge, ctx.margin) END;
         IF more AND (at_.edge IS NULL OR ranked >= pool AND NOT ctx.rough AND at_.many < enough) THEN
             RETURN;
@@ -67,28 +69,17 @@ BEGIN
     answer.more := more; answer.pictures := pool;
     answer.strategy := CASE WHEN ranked = pool AND NOT more THEN 'exact' ELSE 'bits' END;
     IF answer.strategy = 'bits' THEN
-        answer.matches := imgsearch_internal.count_products(keys, at_.many, more, shop);
+        answer.matches := at_.many;
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.products_of IS 'The page of products out of a pool of keys; strategy is null where the pool ends too early.';
-
--- Keys do not tell the tenant: where several may be among them, two products with one id are told apart in the table.
-CREATE OR REPLACE FUNCTION imgsearch_internal.count_products(keys bigint[], different bigint, more boolean, shop text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    IF more OR shop IS NOT NULL OR (SELECT min(i.tenant_id) = max(i.tenant_id) FROM imgsearch.image i) THEN
-        RETURN different;
-    END IF;
-    RETURN (SELECT count(*) FROM (
-        SELECT DISTINCT i.tenant_id COLLATE "C", i.product_id COLLATE "C"
-        FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id FROM unnest(keys) u (key) OFFSET 0) u JOIN imgsearch.image i ON i.image_id = u.image_id) x);
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.count_products(bigint[], bigint, boolean, text) IS 'How many products the pictures of a list of keys show.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.bits_products(
     ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound, p imgsearch_internal.page_request
 ) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
 DECLARE
     keys     bigint[];
+    tenants  text[];
     products text[];
     more     boolean;
     tried    record;
@@ -96,12 +87,12 @@ DECLARE
 BEGIN
     ctx.pool := least(20000, ceil(ctx.pool * least(3, sqrt(ctx.crowding))));
     WHILE ctx.pool <= 20000 LOOP
-        EXECUTE format('SELECT coalesce(array_agg(b.key), ''{}''), coalesce(array_agg(b.product_id), ''{}'') FROM (
-                SELECT %1$s AS key, i.product_id FROM imgsearch.image i WHERE i.bits_%2$s IS NOT NULL%3$s ORDER BY 1 LIMIT $3) b',
-            imgsearch_internal.key_sql(ctx.space_id), ctx.space_id, made.condition)
-        INTO keys, products USING asked, made.f, ctx.pool + 1;
+        EXECUTE format('SELECT coalesce(array_agg(b.key), ''{}''), coalesce(array_agg(b.product_id), ''{}''), array_agg(b.tenant_id) FROM (
+                SELECT %1$s AS key, i.product_id, %4$s AS tenant_id FROM imgsearch.image i WHERE i.bits_%2$s IS NOT NULL%3$s ORDER BY 1 LIMIT $3) b',
+            imgsearch_internal.key_sql(ctx.space_id), ctx.space_id, made.condition, CASE WHEN (made.f).tenant IS NULL THEN 'i.tenant_id' ELSE 'NULL::text' END)
+        INTO keys, products, tenants USING asked, made.f, ctx.pool + 1;
         more := cardinality(keys) > ctx.pool;
-        tried := imgsearch_internal.products_of(ctx, keys[1:ctx.pool], products[1:ctx.pool], more, (made.f).tenant, p, enough);
+        tried := imgsearch_internal.products_of(ctx, keys[1:ctx.pool], tenants[1:ctx.pool], products[1:ctx.pool], more, (made.f).tenant, p, enough);
         IF (tried.answer).strategy IS NOT NULL THEN
             RETURN imgsearch_internal.cut(tried.answer, p);
         END IF;

@@ -44,8 +44,8 @@ BEGIN
     -- Bits are compared in index-only scans, one index for each filter that may stand first: a scan of the rows
     -- themselves in random order was measured 3 to 10 times slower (docs/decisions/0002-search-statement.md).
     EXECUTE format('CREATE INDEX image_bits_%1$s ON imgsearch.image (tenant_id, category, price, in_stock, image_id) INCLUDE (bits_%1$s, product_id)', id);
-    EXECUTE format('CREATE INDEX image_bits_category_%1$s ON imgsearch.image (category, price, in_stock, image_id) INCLUDE (bits_%1$s, product_id)', id);
-    EXECUTE format('CREATE INDEX image_bits_price_%1$s ON imgsearch.image (price, category, in_stock, image_id) INCLUDE (bits_%1$s, product_id)', id);
+    EXECUTE format('CREATE INDEX image_bits_category_%1$s ON imgsearch.image (category, price, in_stock, image_id) INCLUDE (bits_%1$s, product_id, tenant_id)', id);
+    EXECUTE format('CREATE INDEX image_bits_price_%1$s ON imgsearch.image (price, category, in_stock, image_id) INCLUDE (bits_%1$s, product_id, tenant_id)', id);
     PERFORM imgsearch_internal.write_image_replaced();
     -- Only this table: to wall the others again takes their strongest lock, and somebody who reads imgsearch.status at
     -- that moment holds one and waits for another.
