@@ -171,7 +171,8 @@ def test_products_are_ranked_by_bits_out_of_an_index_alone(
     connection.execute("SELECT set_config('imgsearch.search', %s, false)", ['{"pool": 30}'])
     with connection.transaction():
         rows = connection.execute(
-            f"SELECT strategy, pictures FROM imgsearch.search(%s::halfvec, {wanted})".encode(), [str(QUERY)]
+            f"SELECT strategy, pictures FROM imgsearch.search(%s::halfvec, {wanted})".encode(),  # noqa: S608
+            [str(QUERY)],
         ).fetchall()
         assert set(rows) == {("bits", 1)}
         row = connection.execute(read.encode()).fetchone()

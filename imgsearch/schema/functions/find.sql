@@ -35,12 +35,7 @@ BEGIN
     IF p.skip <= 1000 THEN
         est := imgsearch_internal.estimate(ctx, made, asked);
         IF p.per_product THEN
-            ctx.crowding := 3;  -- where bits cost less than any walk, a guess is dearer than a pool somewhat too wide
-            IF imgsearch_internal.bits_cost_ms(ctx.pictures, est) > 4.5 THEN
-                ctx.crowding := coalesce(imgsearch_internal.crowding(ctx), 1);
-                -- Of products more of a walk is believed: what it misses, it misses throughout, not towards its edge.
-                ctx.trust_divisor := greatest(3, ceil(ctx.trust_divisor / 2.0));
-            END IF;
+            ctx := imgsearch_internal.with_crowding(ctx, est);
         END IF;
         plan := imgsearch_internal.plan_walk(ctx, est);
         IF plan.ef IS NOT NULL THEN
