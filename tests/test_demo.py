@@ -71,10 +71,15 @@ def test_one_document_with_six_searches_that_obey_their_filters(document: Any) -
         assert search["sql"].startswith("SELECT * FROM imgsearch.search(")
         assert search["took_ms"] > 0
         distances = [row["distance"] for row in search["rows"]]
-        assert len(distances) == min(10, sum(matches(item, search["filter"]) for item in SHOP)), search["sql"]
-        assert distances == sorted(distances)
+        assert len(distances) == min(10, len({i.product_id for i in SHOP if matches(i, search["filter"])})), search[
+            "sql"
+        ]
+        if "vec_of(" in search["sql"]:  # words count as well as looks
+            assert distances == sorted(distances)
         for row in search["rows"]:
-            assert set(row) == {"image_id", "product_id", "tenant_id", "category", "price", "title", "distance"}
+            assert {"image_id", "product_id", "tenant_id", "category", "price", "title", "distance", "pictures"} <= set(
+                row
+            )
             wanted = search["filter"]
             assert row["tenant_id"] == wanted.get("tenant", row["tenant_id"])
             assert row["category"] == wanted.get("category", row["category"])
@@ -82,9 +87,12 @@ def test_one_document_with_six_searches_that_obey_their_filters(document: Any) -
 
 
 def test_words_find_what_they_say(document: Any) -> None:
-    red_shoes = [item.title for item in SHOP if item.category == "shoes" and item.attributes["colour"] == "red"]
-    assert len(red_shoes) == 2
-    assert sorted(row["title"] for row in document["searches"][0]["rows"][:2]) == sorted(red_shoes)
+    red_shoes = [item for item in SHOP if item.category == "shoes" and item.attributes["colour"] == "red"]
+    assert len(red_shoes) == 2, "two pictures"
+    assert len({item.product_id for item in red_shoes}) == 1, "of one product"
+    rows = document["searches"][0]["rows"]
+    assert rows[0]["title"] == red_shoes[0].title
+    assert len({row["product_id"] for row in rows}) == len(rows), "each product once"
 
 
 def test_a_search_like_a_picture_says_which_one_also_where_the_wanted_one_is_missing(document: Any) -> None:
@@ -104,7 +112,7 @@ def test_a_second_run_starts_from_what_is_there_and_stays_up(home: Path, documen
     assert "imgsearch" in done.stdout.splitlines()[-1] or "down" in done.stdout
     assert "SELECT * FROM imgsearch.search('red shoes', tenant => 'acme'" in done.stdout.replace("\n", " ")
 
-    asked = imgsearch(home, "search", "a red shoe", "--category", "shoes", "-k", "2", "--json")
+    asked = imgsearch(home, "search", "a red shoe", "--category", "shoes", "--per", "image", "-k", "2", "--json")
     assert asked.returncode == 0, asked.stderr
     titles = [row["title"] for row in json.loads(asked.stdout)["rows"]]
     assert len(titles) == 2

@@ -83,6 +83,7 @@ def _fill(connection: psycopg.Connection[Any], settings: Settings, count: int, *
     summary = Summary()
     with progress(quiet=quiet) as bar:
         if wanted:
+            sql.run(connection, "demo", "speak_english", {"tenants": sorted({item.tenant_id for item in wanted})})
             store = upload.open_store(settings.storage_url)
             task = bar.add_task("uploading", total=len(wanted))
             for number, (entry, picture) in enumerate(_drawn(wanted), 1):

@@ -12,3 +12,7 @@ ORDER BY category IS DISTINCT FROM %(category)s, attributes ->> 'colour' IS DIST
 SELECT EXISTS (
     SELECT 1 FROM imgsearch.worker WHERE queue IN ('queries', 'both') AND seen_at > now() - %(seconds)s * interval '1 second'
 ) AS answers
+
+-- name: speak_english
+-- The titles of these tenants are English, so that "shoes" finds a shoe.
+SELECT imgsearch.set_shop(t, language => 'english') FROM unnest(%(tenants)s::text[]) t
