@@ -71,6 +71,13 @@ def test_what_others_asked_is_suggested_only_where_the_shop_keeps_it(shop: Conne
     assert shop.execute("SELECT count(*) FROM imgsearch.past_question").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("own", ["jane@doe.example", "0170 123 45 67", "+49 (170) 1234567", "4006381333931", "x"])
+def test_what_is_somebodys_own_is_never_kept(shop: Connection, own: str) -> None:
+    shop.execute("SELECT imgsearch.set_shop('acme', keep_questions => true)")
+    assert shop.execute("SELECT imgsearch.keep_question(%s, 'acme')", [own]).fetchone() == (False,)
+    assert shop.execute("SELECT imgsearch.keep_question('samba 44 2024', 'acme')").fetchone() == (True,)
+
+
 def test_a_shop_sees_its_own_words_alone(shop: Connection) -> None:
     put(shop, {"z": "Adilette zebra"}, tenant="other")
     with shop.transaction():

@@ -14,11 +14,12 @@ from imgsearch.http import cookie, cross_site
 from imgsearch.http.identity import EVERYBODY, Identity
 from imgsearch.http.limiter import origin
 from imgsearch.http.problem import Problem, TooMany, Unauthorized
+from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
 from imgsearch.ops import api_keys as keys
 from imgsearch.ops import page_sessions
 from imgsearch.ops.api_keys import Grant, Scope
-from imgsearch.retrieval import limits
+from imgsearch.retrieval import Hits, limits
 from imgsearch.retrieval.filters import Filters
 
 MISSING_KEY = "Missing API key. Send Authorization: Bearer imgs_…; `imgsearch key create` makes a key."
@@ -106,6 +107,13 @@ def tenant_of(wanted: str | None) -> str | None:
 def within(asked: Filters) -> Filters:
     """Return filters within what whoever asks may see. Raises FilterError."""
     return limits.within(asked, me().limits)
+
+
+def leave(asked: SearchRequest, hits: Hits) -> None:
+    """Leave the text of a search to be kept behind the answer, where its shop keeps what is asked there."""
+    due = app_state().questions.due(asked, hits, me(), _origin())
+    if due is not None:
+        g.imgsearch_question = due
 
 
 def _identify(state: AppState, key: str | None) -> Identity:

@@ -72,6 +72,9 @@ def after(response: Response) -> Response:
     used: tuple[str, bytes | None] | None = g.pop("imgsearch_used", None)
     if used and state.last_use.is_due(*used):
         response.call_on_close(lambda: state.last_use.note(*used))  # the answer is under way by then
+    asked: tuple[str, str] | None = g.pop("imgsearch_question", None)
+    if asked:
+        response.call_on_close(lambda: state.questions.keep(*asked))
     return response
 
 

@@ -94,6 +94,7 @@ def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Re
     hits = ranked_by_best(connection, near, far, **page) if best else nearest_images(connection, resolved, **page)
     visible.hide_others(connection, hits)
     others = details(connection, [one for hit in hits for one in hit.others], asked.filters.tenant)
+    access.leave(asked, hits)
     return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms, others=others)
 
 

@@ -15,6 +15,7 @@ from imgsearch.http.identity import Identity
 from imgsearch.http.last_use import LastUse
 from imgsearch.http.limiter import Limiter
 from imgsearch.http.metrics import RequestMetrics
+from imgsearch.http.questions import Questions
 from imgsearch.http.recent import Recent
 from imgsearch.http.sessions import PATIENCE, Sessions
 from imgsearch.http.waiting import ASSUMED, Waiting
@@ -43,6 +44,7 @@ class AppState:
     metrics: RequestMetrics = field(default_factory=RequestMetrics)
     sessions: Sessions = field(init=False)
     last_use: LastUse = field(init=False)
+    questions: Questions = field(init=False)
     readiness: Recent[dict[str, bool]] = field(init=False)
     waiting: Waiting = field(init=False)
     _secret: bytes = field(default=b"", init=False)
@@ -53,6 +55,7 @@ class AppState:
         self.by_address = Limiter(self.settings.http_rate)  # strangers cost Redis nothing either
         self.sessions = Sessions(lambda: database_url(self.settings))
         self.last_use = LastUse(self.sessions.ask)
+        self.questions = Questions(self.sessions)
         self.readiness = Recent(READINESS_SECONDS)
         self.waiting = Waiting(
             self.settings.http_threads or ASSUMED,

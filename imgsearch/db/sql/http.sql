@@ -114,3 +114,11 @@ SELECT product_id, images FROM imgsearch_internal.matching_of(%(products)s, imgs
 -- name: suggest
 -- What somebody may be typing.
 SELECT suggestion, kind, product_id FROM imgsearch.suggest(%(typed)s, %(tenant)s, %(k)s)
+
+-- name: keeps_questions
+-- Whether a shop keeps what is asked there.
+SELECT EXISTS (SELECT 1 FROM imgsearch.shop s WHERE s.tenant_id = %(tenant)s AND s.keep_questions)
+
+-- name: keep_question
+-- Notes that a text was searched for.
+SELECT imgsearch.keep_question(%(words)s, %(tenant)s)

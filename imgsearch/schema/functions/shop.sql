@@ -21,7 +21,8 @@ CREATE OR REPLACE FUNCTION imgsearch.keep_question(words text, tenant text) RETU
 DECLARE
     said CONSTANT text := imgsearch_internal.folded(words);
 BEGIN
-    IF length(said) NOT BETWEEN 2 AND 100 OR said ~ '[0-9]{7}' OR (imgsearch.current_tenant() <> tenant)
+    -- Addresses and long numbers, also in groups, are somebody's own.
+    IF length(said) NOT BETWEEN 2 AND 100 OR words LIKE '%@%' OR words ~ '[0-9]([ ()./-]*[0-9]){6}' OR imgsearch.current_tenant() <> tenant
        OR NOT EXISTS (SELECT 1 FROM imgsearch.shop s WHERE s.tenant_id = tenant AND s.keep_questions) THEN
         RETURN false;
     END IF;
@@ -31,4 +32,4 @@ BEGIN
     END IF;
     RETURN true;
 END $$;
-COMMENT ON FUNCTION imgsearch.keep_question(text, text) IS 'Notes that a text was searched for, if the shop keeps that; not what holds a long number. Doors call it after a search; returns whether it was kept.';
+COMMENT ON FUNCTION imgsearch.keep_question(text, text) IS 'Notes that a text was searched for, if the shop keeps that; not what holds a long number or an @. Doors call it after a search; returns whether it was kept.';
