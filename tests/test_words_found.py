@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from tests.words import Connection, found, products, put
@@ -48,6 +50,24 @@ def test_misspelt_words_are_mended(shop: Connection) -> None:
         assert rows[0].whole, words
     assert products(found(shop, "levis jeens")) == ["p5"]
     assert found(shop, "45") == []
+
+
+@pytest.mark.parametrize("others", [0, 40])
+def test_one_letter_apart_is_mended_whichever_way(connection: Connection, others: int) -> None:
+    """Put in, changed, swapped, left out: at each place behind the first, in whichever of many shops the word is."""
+    names = ["fimalir", "junod", "tisujup", "mofavut", "sanun", "kelo"]
+    for number in range(others):
+        put(connection, {f"q{number}": "lamp"}, tenant=f"shop-{number:02}")
+    put(connection, {name: f"{name} boot" for name in names}, tenant="the last")
+    connection.execute("SELECT imgsearch.refresh_vocabulary()")
+    for name, tenant in product(names, (None, "the last")):
+        for n in range(1, len(name)):
+            head, tail = name[:n], name[n:]
+            slips = [f"{head}x{tail}", f"{head}x{tail[1:]}", f"{head}{tail[1:2]}{tail[:1]}{tail[2:]}"]
+            slips += [head + tail[1:]] * (len(name) > 4)  # what is typed has four letters or more
+            for slip in slips:
+                asked = connection.execute("SELECT (imgsearch_internal.asked_words(%s, %s)).words", (tenant, slip))
+                assert asked.fetchone() == ([name],), slip
 
 
 @pytest.mark.parametrize(

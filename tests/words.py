@@ -21,6 +21,7 @@ class Found(NamedTuple):
     whole: bool
     more: bool | None
     lacks: float
+    tells: float
 
 
 def put(

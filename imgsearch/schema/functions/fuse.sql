@@ -27,8 +27,8 @@ DECLARE
     pool  imgsearch_internal.pool;
 BEGIN
     EXECUTE '
-        WITH w AS MATERIALIZED (SELECT w.*, $4 * (1 - w.lacks) / greatest(1e-9, max(1 - w.lacks) FILTER (WHERE NOT w.exact) OVER ()) / (60 + w.place) AS score
-                                FROM imgsearch_internal.words_found($5, $1, $6, 4 * $7) w)
+        WITH w AS MATERIALIZED (SELECT w.*, $4 * w.tells * (1 - w.lacks) / greatest(1e-9, max(1 - w.lacks) FILTER (WHERE NOT w.exact) OVER ()) / (60 + w.place) AS score
+                                FROM imgsearch_internal.words_found($5, $1, $6, 4 * $7) w WHERE w.tells > 0)
         SELECT coalesce(array_agg(x.tenant_id), ''{}''), coalesce(array_agg(x.key), ''{}''), coalesce(array_agg(x.image_id), ''{}''), coalesce(array_agg(x.d), ''{}''),
                coalesce(array_agg(x.score), ''{}''), coalesce(array_agg(x.exact), ''{}''), coalesce(array_agg(imgsearch_internal.mark_of(x.tenant_id, x.key)), ''{}''),
                (SELECT max(w.score) FROM w WHERE w.more), (SELECT max(w.lacks) FROM w WHERE w.more)

@@ -1,7 +1,8 @@
 -- The words of a tenant: how common each is, and which of them a misspelt one is meant to be.
 --
 -- A misspelling and its word have a piece in common: what is left of each without one of its letters, or two (Garbe,
--- SymSpell, 2012). Pieces are numbers that begin with the tenant, so that one index finds those of one tenant.
+-- SymSpell, 2012). Pieces are numbers that begin with the tenant, so that one index finds those of one tenant; and once
+-- more without a tenant, so that a search in all of them finds a word of any, however many they are.
 
 -- Of the first seven letters; the rest of a word is compared later. A word is kept without up to one of them, a misspelt one
 -- of seven letters or more is looked up without up to two. Words with digits are sizes and numbers: another one is another size.
@@ -16,9 +17,14 @@ BEGIN
     FOR turn IN 1 .. fewer LOOP
         part := part || ARRAY(SELECT DISTINCT left(p, n - 1) || substr(p, n + 1) FROM unnest(part) p, generate_series(1, length(head)) n WHERE length(p) > length(head) - turn);
     END LOOP;
-    RETURN ARRAY(SELECT DISTINCT ('x' || left(md5(tenant || E'\x01' || p), 16))::bit(64)::bigint FROM unnest(part) p);
+    RETURN ARRAY(SELECT DISTINCT ('x' || left(md5(coalesce(tenant, '') || E'\x01' || p), 16))::bit(64)::bigint FROM unnest(part) p);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.pieces_of(text, text, integer) IS 'What is left of a word without so many of its letters or fewer, as numbers.';
+COMMENT ON FUNCTION imgsearch_internal.pieces_of(text, text, integer) IS 'What is left of a word without so many of its letters or fewer, as numbers; null: of no tenant.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.kept_pieces(tenant text, word text) RETURNS bigint[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT imgsearch_internal.pieces_of(tenant, word) || imgsearch_internal.pieces_of(NULL, word)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.kept_pieces(text, text) IS 'The pieces that find a word, for its tenant and for all.';
 
 -- Insert, leave out, replace or swap neighbours: Damerau-Levenshtein, optimal string alignment.
 CREATE OR REPLACE FUNCTION imgsearch_internal.edits(a text, b text) RETURNS integer LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -40,31 +46,28 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.edits(text, text) IS 'How many letters two words differ by.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.tenants_with_words(shop text) RETURNS text[] LANGUAGE sql STABLE AS $$
-    WITH RECURSIVE t AS (
-        SELECT (SELECT min(v.tenant_id) FROM imgsearch.vocabulary v) AS tenant, 1 AS n WHERE shop IS NULL
-        UNION ALL SELECT (SELECT min(v.tenant_id) FROM imgsearch.vocabulary v WHERE v.tenant_id > t.tenant), n + 1 FROM t WHERE t.tenant IS NOT NULL AND n < 20
-    )
-    SELECT CASE WHEN shop IS NULL THEN ARRAY(SELECT tenant FROM t WHERE tenant IS NOT NULL) ELSE ARRAY[shop] END
-$$;
-COMMENT ON FUNCTION imgsearch_internal.tenants_with_words(text) IS 'That tenant; for null the first 20 that have words.';
-
+-- What is one edit away shares a piece without one letter; only where there is none, two letters are left out.
 CREATE OR REPLACE FUNCTION imgsearch_internal.mended(shop text, asked text) RETURNS TABLE (word text, products integer) LANGUAGE plpgsql STABLE ROWS 1
 -- Of many pieces the planner believes that they find half of the table.
 SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-    wanted CONSTANT bigint[] := ARRAY(SELECT DISTINCT p FROM unnest(imgsearch_internal.tenants_with_words(shop)) t, unnest(imgsearch_internal.pieces_of(t, asked, CASE WHEN length(asked) < 7 THEN 1 ELSE 2 END)) p);
+    wanted bigint[];
     most   CONSTANT integer := CASE WHEN length(asked) < 7 THEN 1 ELSE 2 END;
 BEGIN
-    IF wanted = '{}' THEN
-        RETURN;
-    END IF;
-    RETURN QUERY SELECT x.word, x.products FROM (
-        SELECT v.word::text AS word, coalesce(max(v.products), 1) AS products FROM imgsearch.vocabulary v
-        WHERE v.pieces && wanted AND (shop IS NULL OR v.tenant_id = shop) AND abs(length(v.word) - length(asked)) <= most
-        GROUP BY v.word LIMIT 200) x, LATERAL (SELECT imgsearch_internal.edits(x.word, asked) AS apart) e
-    WHERE e.apart <= most ORDER BY e.apart, left(x.word, 1) <> left(asked, 1), x.products DESC, x.word LIMIT 1;
+    FOR fewer IN 1 .. most LOOP
+        wanted := imgsearch_internal.pieces_of(shop, asked, fewer);
+        EXIT WHEN asked IS NULL OR wanted = '{}';
+        SELECT x.word, x.products INTO word, products FROM (
+            SELECT v.word::text AS word, coalesce(max(v.products), 1) AS products FROM imgsearch.vocabulary v
+            WHERE v.pieces && wanted AND (shop IS NULL OR v.tenant_id = shop) AND abs(length(v.word) - length(asked)) <= fewer
+            GROUP BY v.word LIMIT 200) x, LATERAL (SELECT imgsearch_internal.edits(x.word, asked) AS apart) e
+        WHERE e.apart <= fewer ORDER BY e.apart, left(x.word, 1) <> left(asked, 1), x.products DESC, x.word LIMIT 1;
+        IF FOUND THEN
+            RETURN NEXT;
+            EXIT;
+        END IF;
+    END LOOP;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.mended(text, text) IS 'The word that a misspelt one is meant to be; no row where none is near.';
 
@@ -72,7 +75,7 @@ COMMENT ON FUNCTION imgsearch_internal.mended(text, text) IS 'The word that a mi
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO imgsearch.vocabulary (tenant_id, word, pieces)
-    SELECT x.tenant_id, x.word, imgsearch_internal.pieces_of(x.tenant_id, x.word)
+    SELECT x.tenant_id, x.word, imgsearch_internal.kept_pieces(x.tenant_id, x.word)
     FROM (SELECT DISTINCT n.tenant_id, w.word FROM written n, unnest(imgsearch_internal.words_in(concat_ws(' ', n.title, n.words)) || ''::text) w (word)) x
     WHERE NOT EXISTS (SELECT 1 FROM imgsearch.vocabulary v WHERE v.tenant_id = x.tenant_id AND v.word = x.word AND (v.word <> '' OR v.products IS NULL));
     RETURN NULL;
@@ -106,7 +109,7 @@ BEGIN
         RETURNING 1
     ), written AS (
         INSERT INTO imgsearch.vocabulary (tenant_id, word, products, pieces)
-        SELECT c.tenant_id, c.word, c.products, imgsearch_internal.pieces_of(c.tenant_id, c.word) FROM counted c
+        SELECT c.tenant_id, c.word, c.products, imgsearch_internal.kept_pieces(c.tenant_id, c.word) FROM counted c
         WHERE NOT EXISTS (SELECT 1 FROM kept k WHERE k.tenant_id = c.tenant_id AND k.word = c.word)
         RETURNING 1
     )

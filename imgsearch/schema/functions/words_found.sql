@@ -53,7 +53,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.found_by IS 'The best of the products that some words lead to.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_ranked(f imgsearch.filters, given text, most integer, enough integer)
-RETURNS TABLE (tenant_id text, product_id text, image_id bigint, place integer, exact boolean, whole boolean, more boolean, lacks double precision)
+RETURNS TABLE (tenant_id text, product_id text, image_id bigint, place integer, exact boolean, whole boolean, more boolean, lacks double precision, tells double precision)
 LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off SET max_parallel_workers_per_gather = 0 AS $$
 #variable_conflict use_column
 DECLARE
@@ -71,7 +71,7 @@ BEGIN
     END LOOP;
     RETURN QUERY
         SELECT x.tenant_id, x.product_id, x.image_id, x.place::integer, x.exact, x.whole AND a.missing = '{}' OR x.exact,
-               x.score = x.beyond, 1 - coalesce(x.score, a.total * 10)::double precision / greatest(1, a.total * 10)
+               x.score = x.beyond, 1 - coalesce(x.score, a.total * 10)::double precision / greatest(1, a.total * 10), CASE WHEN x.exact THEN 1 ELSE a.tells END
         FROM (SELECT x.*, max(x.score) FILTER (WHERE x.n > most) OVER () AS beyond
               FROM (SELECT h.*, rank() OVER (ORDER BY h.exact DESC, h.score DESC NULLS FIRST) AS place, row_number() OVER (ORDER BY h.exact DESC, h.score DESC NULLS FIRST, h.tenant_id, h.product_id) AS n
                     FROM (SELECT DISTINCT ON (h.tenant_id, h.product_id) h.* FROM unnest(hits) h ORDER BY h.tenant_id, h.product_id, h.exact DESC) h) x) x
@@ -80,7 +80,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_ranked(imgsearch.filters, text, integer, integer) IS 'What words_found() returns, with the rights of whoever calls it.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_found_here(f imgsearch.filters, given text, most integer, enough integer)
-RETURNS TABLE (tenant_id text, product_id text, image_id bigint, place integer, exact boolean, whole boolean, more boolean, lacks double precision)
+RETURNS TABLE (tenant_id text, product_id text, image_id bigint, place integer, exact boolean, whole boolean, more boolean, lacks double precision, tells double precision)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF f.tenant IS NULL OR f.tenant = imgsearch.current_tenant() THEN
@@ -94,7 +94,7 @@ COMMENT ON FUNCTION imgsearch_internal.words_found_here(imgsearch.filters, text,
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_found(
     made imgsearch_internal.filter_text, asked imgsearch_internal.bound, words text, most integer, enough integer DEFAULT 1
-) RETURNS TABLE (tenant_id text, product_id text, image_id bigint, place integer, exact boolean, whole boolean, more boolean, lacks double precision)
+) RETURNS TABLE (tenant_id text, product_id text, image_id bigint, place integer, exact boolean, whole boolean, more boolean, lacks double precision, tells double precision)
 LANGUAGE plpgsql STABLE ROWS 100 AS $$
 DECLARE
     f imgsearch.filters := made.f;
@@ -106,4 +106,4 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_found(imgsearch_internal.filter_text, imgsearch_internal.bound, text, integer, integer) IS
-    'At most `most` products that have words of a text and match the filters: place (by words; ties are equal), exact (its id or code was found), whole (it has all of the words), more (others tie with it and are not among these), lacks (the weight of the words it lacks, 0 to 1). Words that are commoner are tried only while fewer than `enough` are found.';
+    'At most `most` products that have words of a text and match the filters: place (by words; ties are equal), exact (its id or code was found), whole (it has all of the words), more (others tie with it and are not among these), lacks (the weight of the words it lacks, 0 to 1), tells (how much the rarest of the words tells, 1 to 0). Words that are commoner are tried only while fewer than `enough` are found.';
