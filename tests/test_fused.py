@@ -100,6 +100,23 @@ def test_a_word_of_half_of_the_titles_leaves_the_order_to_looks(stocked: Connect
     stocked.execute("SELECT imgsearch.refresh_vocabulary()")
 
 
+@pytest.mark.parametrize("part", [44, 48, 52])
+def test_a_word_of_about_half_of_the_titles_leaves_the_order_to_looks(stocked: Connection, part: int) -> None:
+    """Beside a word that is no misspelling of the only other one either: a guess does not lead."""
+    query = a_query(8)
+    stocked.execute(
+        "UPDATE imgsearch.product SET words = 'common' WHERE substr(product_id, 2)::integer %% 100 < %s", [part]
+    )
+    stocked.execute("UPDATE imgsearch.product SET words = 'bolod' WHERE product_id = 'p99'")
+    stocked.execute("SELECT imgsearch.refresh_vocabulary()")
+    near = [hit.product_id for hit in search(stocked, query, tenant="acme", k=40, word_weight=0)]
+    for words in ("common", "airy zesty common", "airy bold zesty", "airy bold common"):
+        page = search(stocked, query, tenant="acme", k=10, words=words)
+        assert [hit.product_id for hit in page] == near[:10], words
+    stocked.execute("UPDATE imgsearch.product SET words = NULL")
+    stocked.execute("SELECT imgsearch.refresh_vocabulary()")
+
+
 @pytest.mark.parametrize("more", [{}, {"sort": "price"}, {"boost": {"in_stock": 0.2}}, {"diversity": 0.4}], ids=str)
 @pytest.mark.parametrize("per", ["product", "image"])
 def test_pages_with_words_neither_repeat_nor_lose(stocked: Connection, per: str, more: dict[str, Any]) -> None:

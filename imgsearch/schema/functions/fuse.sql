@@ -64,7 +64,7 @@ BEGIN
     found_.tenants := found_.tenants || part.tenants; found_.keys := found_.keys || part.keys; found_.images := found_.images || part.images;
     found_.distances := found_.distances || part.distances; found_.firsts := found_.firsts || part.firsts; found_.marks := found_.marks || part.marks;
     -- A word in half of the titles tells hardly anything, one in a thirtieth all that a word can.
-    found_.scores := found_.scores || array_fill(found_.tied * least(1, (greatest(0, a.weights[1] - 2) / 4.0) ^ 2), ARRAY[cardinality(also)]);
+    found_.scores := found_.scores || array_fill(found_.tied * least(1, (greatest(0, (SELECT max(w) FROM unnest(a.weights) w WHERE w * 9 <= (1 - found_.lacks) * a.total * 10 + 1e-6) - 2) / 4.0) ^ 2), ARRAY[cardinality(also)]);
     RETURN found_;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.with_tied IS 'What words found, and those of the nearest that have as many of them.';

@@ -51,14 +51,15 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.tenant_query(text) IS 'What finds the products of a tenant in product.document.';
 
 -- A word that half of the titles hold says nothing of what is meant, and beside looks it must not. No step: what one shop
--- has in 48 % of its titles, another has in 52 %. Few products tell little about how common a word is: as if there were 100
+-- has in 48 % of its titles, another has in 52 %. Few products tell little about how common a word is: as if there were 20
 -- more without it.
 CREATE OR REPLACE FUNCTION imgsearch_internal.word_tells(products integer, many double precision) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT least(1, greatest(0, 2 - 5 * products / (many + 100)))
+    SELECT least(1, greatest(0, 2 - 5 * products / (many + 20)))
 $$;
 COMMENT ON FUNCTION imgsearch_internal.word_tells(integer, double precision) IS 'How much a word tells that so many of `many` products have: 1 up to a fifth, 0 from two fifths on.';
 
--- A rare word weighs more, as the logarithm of how rare it is; whole numbers, so that equal is equal.
+-- A rare word weighs more, as the logarithm of how rare it is; whole numbers, so that equal is equal. A mended word is a
+-- guess, and the less sure the fewer of the question's words any title has: "airy bold zesty" is no misspelt brand.
 CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words_of(shop text, given text, weighed integer[]) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -67,7 +68,8 @@ DECLARE
     many   CONSTANT double precision := greatest(1, imgsearch_internal.words_count(shop, '', NULL));
 BEGIN
     WITH asked AS MATERIALIZED (
-        SELECT w.place, w.word AS asked, coalesce(m.word, w.word) AS word, coalesce(m.query, q.query) AS query, coalesce(m.products, c.products) AS products
+        SELECT w.place, w.word AS asked, coalesce(m.word, w.word) AS word, coalesce(m.query, q.query) AS query, coalesce(m.products, c.products) AS products,
+               CASE WHEN m.word IS NULL THEN 1 ELSE (count(*) FILTER (WHERE coalesce(m.products, c.products) > 0) OVER ())::double precision / count(*) OVER () END AS sure
         FROM unnest((imgsearch_internal.words_in(given))[1:16]) WITH ORDINALITY w (word, place),
              LATERAL (SELECT imgsearch_internal.query_of(w.word, spoken) AS query) q,
              LATERAL (SELECT imgsearch_internal.words_count(shop, w.word, q.query) AS products) c
@@ -75,18 +77,18 @@ BEGIN
                                 FROM imgsearch_internal.mended(shop, CASE WHEN c.products = 0 THEN w.word END) n) m ON true
         WHERE q.query IS NOT NULL
     ), weighed AS (
-        SELECT x.*, coalesce(weighed[x.place], 1 + round(log(2, greatest(1, many / greatest(1, x.products))::numeric))::integer) AS weight FROM asked x
+        SELECT x.*, coalesce(weighed[x.place], 1 + round(x.sure::numeric * log(2, greatest(1, many / greatest(1, x.products))::numeric))::integer) AS weight FROM asked x
     )
     SELECT coalesce(array_agg(w.word ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.query ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(imgsearch_internal.query_of(w.word, spoken, ':A') ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.products ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.weight ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
+           coalesce(array_agg(w.sure * imgsearch_internal.word_tells(w.products, many) ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.asked ORDER BY w.place) FILTER (WHERE w.products = 0), '{}'), coalesce(sum(w.weight), 0),
            ARRAY(SELECT coalesce(w.weight, 0) FROM generate_series(1, (SELECT max(x.place) FROM weighed x)) n LEFT JOIN weighed w ON w.place = n ORDER BY n)
-    INTO a.words, a.queries, a.titles, a.counts, a.weights, a.missing, a.total, a.weighed FROM weighed w;
+    INTO a.words, a.queries, a.titles, a.counts, a.weights, a.tells, a.missing, a.total, a.weighed FROM weighed w;
     a.key := imgsearch_internal.key_of(given);
-    a.tells := imgsearch_internal.word_tells(a.counts[1], many);
     RETURN a;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.asked_words_of(text, text, integer[]) IS 'What asked_words() returns, with the rights of whoever calls it.';

@@ -65,13 +65,13 @@ DECLARE
     before tsquery;
 BEGIN
     FOR n IN 1 .. coalesce(cardinality(leads), 0) LOOP
-        EXIT WHEN cardinality(hits) >= enough;
+        EXIT WHEN cardinality(hits) >= enough OR a.tells <@ '{0}';  -- words that tell nothing are not read
         hits := hits || imgsearch_internal.found_by(made, asked, a, CASE WHEN before IS NULL THEN leads[n] ELSE leads[n] && !!before END, n = 1 AND a.counts[1] <= 2000, most + 1);
         before := CASE WHEN before IS NULL THEN leads[n] ELSE before || leads[n] END;
     END LOOP;
     RETURN QUERY
         SELECT x.tenant_id, x.product_id, x.image_id, x.place::integer, x.exact, x.whole AND a.missing = '{}' OR x.exact,
-               x.score = x.beyond, 1 - coalesce(x.score, a.total * 10)::double precision / greatest(1, a.total * 10), CASE WHEN x.exact THEN 1 ELSE a.tells END
+               x.score = x.beyond, 1 - coalesce(x.score, a.total * 10)::double precision / greatest(1, a.total * 10), CASE WHEN x.exact THEN 1 ELSE (SELECT max(t.tells) FROM unnest(a.weights, a.tells) t (weight, tells) WHERE t.weight * 9 <= x.score) END
         FROM (SELECT x.*, max(x.score) FILTER (WHERE x.n > most) OVER () AS beyond
               FROM (SELECT h.*, rank() OVER (ORDER BY h.exact DESC, h.score DESC NULLS FIRST) AS place, row_number() OVER (ORDER BY h.exact DESC, h.score DESC NULLS FIRST, h.tenant_id, h.product_id) AS n
                     FROM (SELECT DISTINCT ON (h.tenant_id, h.product_id) h.* FROM unnest(hits) h ORDER BY h.tenant_id, h.product_id, h.exact DESC) h) x) x
@@ -106,4 +106,4 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_found(imgsearch_internal.filter_text, imgsearch_internal.bound, text, integer, integer) IS
-    'At most `most` products that have words of a text and match the filters: place (by words; ties are equal), exact (its id or code was found), whole (it has all of the words), more (others tie with it and are not among these), lacks (the weight of the words it lacks, 0 to 1), tells (how much the rarest of the words tells, 1 to 0). Words that are commoner are tried only while fewer than `enough` are found.';
+    'At most `most` products that have words of a text and match the filters: place (by words; ties are equal), exact (its id or code was found), whole (it has all of the words), more (others tie with it and are not among these), lacks (the weight of the words it lacks, 0 to 1), tells (how much the words that it has tell, 1 to 0). Words that are commoner are tried only while fewer than `enough` are found.';
