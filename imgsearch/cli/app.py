@@ -24,6 +24,7 @@ from imgsearch.cli import (
     search,
     serve,
     servers,
+    shop,
     status,
     store,
     tuning,
@@ -75,6 +76,7 @@ app.command("worker", context_settings=_PASSED_ON)(servers.worker)
 app.command("psql", context_settings=_PASSED_ON)(servers.psql)
 app.command("add")(add.add)
 app.command("search")(search.search)
+app.command("suggest")(shop.suggest)
 app.command("status")(status.status)
 app.command("requeue")(status.requeue)
 app.command("doctor")(doctor.doctor)
@@ -94,6 +96,7 @@ for group, name in (
     (store.app, "store"),
     (key.app, "key"),
     (merchandise.app, "merchandise"),
+    (shop.app, "shop"),
 ):
     app.add_typer(group, name=name)
 

@@ -8,10 +8,10 @@ from flask import Blueprint, Response
 from psycopg import Connection
 from pydantic import BaseModel, ConfigDict, Field
 
-from imgsearch.db import sql
 from imgsearch.http import access, caps, fields, reader, responses, visible
 from imgsearch.http.api import sent
 from imgsearch.http.state import app_state
+from imgsearch.ops import shops
 
 MOST = 20
 
@@ -43,12 +43,11 @@ def suggest() -> Response:
     return sent(responses.Suggestions(suggestions=found))
 
 
-def suggested(connection: Connection[Any], typed: str, tenant: str | None, k: int) -> list[dict[str, Any]]:
+def suggested(connection: Connection[Any], typed: str, tenant: str | None, k: int) -> list[shops.Suggestion]:
     """Return {suggestion, kind, product_id} of what whoever asks may be told."""
     limited = access.me().limits is not None
-    given = {"typed": typed, "tenant": tenant, "k": MOST if limited else k}
-    rows = list(sql.rows(connection, "http", "suggest", given))
+    rows = shops.suggest(connection, typed, tenant=tenant, k=MOST if limited else k)
     if not limited:
         return rows
-    seen = visible.products(connection, [row["product_id"] for row in rows if row["kind"] == "title"])
+    seen = visible.products(connection, [row["product_id"] for row in rows if row["product_id"] is not None])
     return [row for row in rows if row["kind"] == "title" and row["product_id"] in seen][:k]

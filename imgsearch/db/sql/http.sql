@@ -102,7 +102,6 @@ WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AND (%(product_id)s
                            ELSE j.state = %(state)s END
 ORDER BY i.image_id LIMIT %(k)s
 
-
 -- name: matching
 -- Those of some images that are within a key's filters.
 SELECT imgsearch_internal.matching(%(images)s, imgsearch.filters_of(%(filters)s::jsonb)) AS image_id
@@ -110,10 +109,6 @@ SELECT imgsearch_internal.matching(%(images)s, imgsearch.filters_of(%(filters)s:
 -- name: matching_of
 -- The images of some products that are within a key's filters.
 SELECT product_id, images FROM imgsearch_internal.matching_of(%(products)s, imgsearch.filters_of(%(filters)s::jsonb))
-
--- name: suggest
--- What somebody may be typing.
-SELECT suggestion, kind, product_id FROM imgsearch.suggest(%(typed)s, %(tenant)s, %(k)s)
 
 -- name: keeps_questions
 -- Whether a shop keeps what is asked there.

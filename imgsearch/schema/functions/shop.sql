@@ -3,7 +3,9 @@
 CREATE OR REPLACE FUNCTION imgsearch.set_shop(tenant text, language text DEFAULT NULL, keep_questions boolean DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 BEGIN
-    IF language IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_ts_config c WHERE c.cfgname = language AND c.cfgnamespace = 'pg_catalog'::regnamespace) THEN
+    IF coalesce(tenant, '') = '' THEN
+        RAISE EXCEPTION 'imgsearch: no tenant is named whose shop this is' USING HINT = 'For example set_shop(''acme'', language => ''german''); without tenants of your own it is ''default''.', ERRCODE = 'IM008';
+    ELSIF language IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_ts_config c WHERE c.cfgname = language AND c.cfgnamespace = 'pg_catalog'::regnamespace) THEN
         RAISE EXCEPTION 'imgsearch: there is no language "%"', left(language, 100)
             USING HINT = 'There are: ' || (SELECT string_agg(c.cfgname, ', ' ORDER BY c.cfgname) FROM pg_ts_config c WHERE c.cfgnamespace = 'pg_catalog'::regnamespace) || '.', ERRCODE = 'IM008';
     END IF;

@@ -10,7 +10,7 @@ CREATE TABLE imgsearch.shop (
 );
 COMMENT ON TABLE imgsearch.shop IS 'Settings of a tenant that differ from what goes without saying; a tenant without a row is as the defaults are.';
 COMMENT ON COLUMN imgsearch.shop.tenant_id IS 'Whose settings.';
-COMMENT ON COLUMN imgsearch.shop.language IS 'The language of its titles and words: a text search configuration. Set it with imgsearch.set_language().';
+COMMENT ON COLUMN imgsearch.shop.language IS 'The language of its titles and words: a text search configuration. Set it with imgsearch.set_shop().';
 COMMENT ON COLUMN imgsearch.shop.keep_questions IS 'Whether texts that were searched for are kept, to suggest them to others; off unless the shop says so.';
 COMMENT ON COLUMN imgsearch.shop.created_at IS 'When it was first set.';
 
