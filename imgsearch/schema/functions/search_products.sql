@@ -75,13 +75,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.crowding(imgsearch_internal.search_context) IS 'How many pictures there are for each product near the query, guessed from the sample; null where there is none.';
 
--- Where bits cost less than any walk, a guess is dearer than a pool somewhat too wide. Of products more of a walk is
--- believed: what it misses, it misses throughout, not towards its edge.
+-- Where bits cost less than any walk, a guess is dearer than a pool somewhat too wide. Of a walk no more is believed than
+-- for pictures: half of it instead of a sixth was 1.1 times as fast, and recall fell to 0.969.
 CREATE OR REPLACE FUNCTION imgsearch_internal.with_crowding(ctx imgsearch_internal.search_context, est imgsearch_internal.estimate) RETURNS imgsearch_internal.search_context
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     ctx.crowding := CASE WHEN imgsearch_internal.bits_cost_ms(ctx.pictures, est) > 4.5 THEN coalesce(imgsearch_internal.crowding(ctx), 1) ELSE 3 END;
-    ctx.trust_divisor := greatest(3, ceil(ctx.trust_divisor / 2.0));
     RETURN ctx;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.with_crowding(imgsearch_internal.search_context, imgsearch_internal.estimate) IS 'What is known before a search for products: also how crowded it is near the query.';
