@@ -107,6 +107,10 @@ NAMES = tuple(HELP)
 def merged(filters: Filters | None, named: Mapping[str, Any]) -> Filters:
     """Return one value of `filters=` and named arguments; the named ones win, None says
     nothing. Raises FilterError for unknown names."""
+    given: object = filters  # of whoever runs no type checker
+    if not isinstance(given, Filters | None):
+        kind = type(given).__name__
+        raise FilterError(f'filters is not a {kind}; write Filters(tenant="acme") or tenant="acme".')
     if not named:
         return filters or Filters()
     named_filters = Filters.from_mapping(named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict
@@ -59,6 +60,10 @@ class Ranking:
     def as_json(self) -> str:
         """Return it as the JSON of which `imgsearch.ranking_of(jsonb)` makes the composite."""
         found = {name: value for name, value in asdict(self).items() if value is not None}
+        for name, value in found.items():
+            numbers = value.values() if isinstance(value, Mapping) else [value]
+            if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+                raise FilterError(f"{name} is {value}; it must be finite, for example {_FOR_EXAMPLE[name]}.")
         try:
             return json.dumps(found, allow_nan=False, default=float)
         except (TypeError, ValueError) as error:
@@ -82,10 +87,14 @@ class RankingArguments(TypedDict, total=False):
 
 HELP: Mapping[str, str] = {one.name: one.metadata["help"] for one in fields(Ranking)}
 NAMES = tuple(HELP)
+_FOR_EXAMPLE = {"word_weight": 2, "look_weight": 2, "min_match": 0.5, "diversity": 0.3, "boost": '{"in_stock": 0.05}'}
 
 
 def merged(ranking: Ranking | None, named: Mapping[str, Any]) -> Ranking:
-    """Return one value of `ranking=` and named arguments; the named ones win, None says nothing."""
+    """Return one value of `ranking=` and named arguments; the named ones win, None says nothing. Raises FilterError."""
+    given: object = ranking  # of whoever runs no type checker
+    if not isinstance(given, Ranking | None):
+        raise FilterError(f'ranking is not a {type(given).__name__}; write Ranking(sort="price") or sort="price".')
     if not named:
         return ranking or Ranking()
     named_ranking = Ranking.from_mapping(named)

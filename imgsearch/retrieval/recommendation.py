@@ -29,7 +29,7 @@ def recommend(
     unlike: Sequence[Example] = (),
     *,
     strategy: Strategy = "centroid",
-    seen: Sequence[str | ProductId | ImageId] = (),
+    seen: Sequence[str | int | ProductId | ImageId] = (),
     filters: Filters | None = None,
     ranking: Ranking | None = None,
     k: int = 10,
@@ -52,6 +52,9 @@ def recommend(
     wanted, order = split(filters, ranking, named)
     if strategy not in STRATEGIES:
         raise QueryError(f"strategy is {str(strategy)[:100]!r}; there are {' and '.join(STRATEGIES)}.")
+    for name, several in (("like", like), ("unlike", unlike), ("seen", seen)):
+        if isinstance(several, str | bytes | ProductId | ImageId):
+            raise QueryError(f"{name} is one thing; write a list of them, for example {name}=[{str(several)[:20]!r}].")
     given = [*map(weighted, like)], [*map(weighted, unlike)]
     checked_weights([weight for one in given for _, weight in one])
     near, far = (
@@ -112,10 +115,17 @@ def ranked_by_best(
     return hits_of(rows, took_ms=took_ms, statement="best", truncated=truncated)
 
 
-def products_of(connection: Connectable, things: Sequence[str | ProductId | ImageId], tenant: str | None) -> list[str]:
-    """Return the products of what is named, images by theirs."""
+def products_of(
+    connection: Connectable, things: Sequence[str | int | ProductId | ImageId], tenant: str | None
+) -> list[str]:
+    """Return the products of what is named, images by theirs. Raises QueryError for what is neither."""
+    for one in things:
+        if isinstance(one, bool) or not isinstance(one, str | int | ProductId | ImageId):
+            raise QueryError(f"What was seen is products and images, not {type(one).__name__}; leave it out of seen.")
     images = [one.image_id for one in things if isinstance(one, ImageId)]
-    found = [one if isinstance(one, str) else one.product_id for one in things if not isinstance(one, ImageId)]
+    found = [
+        one.product_id if isinstance(one, ProductId) else str(one) for one in things if not isinstance(one, ImageId)
+    ]
     if images:
         rows = sql.rows(driver(connection), "search", "products_of", {"images": images, "tenant": tenant})
         found += [row["product_id"] for row in rows]
