@@ -98,3 +98,15 @@ def test_filters_are_complete_and_tenants_apart(shop: Connection) -> None:
     assert found(shop, "zebra") == []
     assert found(shop, "samba", max_price=5, tenant="other") == []
     assert len(found(shop, "samba", max_price=50, tenant="other")) == 1
+
+
+def test_a_word_of_all_shops_is_counted_beyond_what_is_looked_up(connection: Connection) -> None:
+    for shop in ("one", "two"):
+        put(connection, {f"p{n}": "red premium" if n % 5 else "lamp" for n in range(1600)}, tenant=shop)
+    connection.execute("SELECT imgsearch.refresh_vocabulary()")
+    connection.execute("ANALYZE imgsearch.product")
+    for word in ("premium", "red"):
+        asked = connection.execute(
+            "SELECT (a).counts, (a).tells FROM imgsearch_internal.asked_words(NULL, %s) a", (word,)
+        )
+        assert asked.fetchone() == ([2560], [0])

@@ -21,8 +21,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.pieces_of(text, text, integer) IS 'What is left of a word without so many of its letters or fewer, as numbers; null: of no tenant.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.whole_piece(word text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ('x' || left(md5(E'\x02' || word), 16))::bit(64)::bigint
+$$;
+COMMENT ON FUNCTION imgsearch_internal.whole_piece(text) IS 'What finds a word as it is, whosever it is and however short.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.kept_pieces(tenant text, word text) RETURNS bigint[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT imgsearch_internal.pieces_of(tenant, word) || imgsearch_internal.pieces_of(NULL, word)
+    SELECT imgsearch_internal.pieces_of(tenant, word) || imgsearch_internal.pieces_of(NULL, word) || imgsearch_internal.whole_piece(word)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.kept_pieces(text, text) IS 'The pieces that find a word, for its tenant and for all.';
 

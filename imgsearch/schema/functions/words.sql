@@ -32,6 +32,13 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_looked_up(text, tsquery) IS 'How many products have a word, up to 2,001.';
 
 -- Out of the vocabulary; looked up where it is not counted yet, or stands there in another form, or no tenant is asked.
+-- A lookup ends at 2,001: whether that is a half of all or a hundredth, the vocabularies of the shops say.
+CREATE OR REPLACE FUNCTION imgsearch_internal.words_counted(asked text) RETURNS integer LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+BEGIN
+    RETURN (SELECT sum(v.products) FROM imgsearch.vocabulary v WHERE v.pieces @> ARRAY[imgsearch_internal.whole_piece(asked)] AND v.word = asked);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.words_counted(text) IS 'How many products have a word, of all tenants, when that was last counted; null: not counted.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_count(shop text, word text, query tsquery) RETURNS integer LANGUAGE plpgsql STABLE AS $$
 DECLARE
     many integer;
@@ -41,7 +48,11 @@ BEGIN
     ELSIF word = '' THEN
         SELECT CASE WHEN c.reltuples > 0 THEN c.reltuples END::integer INTO many FROM pg_class c WHERE c.oid = 'imgsearch.product'::regclass;
     END IF;
-    RETURN coalesce(many, CASE WHEN word = '' THEN 2001 ELSE imgsearch_internal.words_looked_up(shop, query) END);
+    many := coalesce(many, CASE WHEN word = '' THEN 2001 ELSE imgsearch_internal.words_looked_up(shop, query) END);
+    IF shop IS NULL AND word <> '' AND many > 2000 THEN
+        many := greatest(many, imgsearch_internal.words_counted(word));
+    END IF;
+    RETURN many;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_count(text, text, tsquery) IS 'About how many products have a word; for the empty word, how many there are.';
 
