@@ -16,8 +16,6 @@ from imgsearch.ingest.changes import Changed
 from imgsearch.settings import Settings
 
 Asked = BulkAdd | BulkChange | BulkDelete
-_BESIDE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-_CONFLICT = Problem(409, "conflict", "Somebody else changed the same images; send this line again.")
 
 
 def outcome(connection: Connection[Any], settings: Settings, number: int, line: Asked | Problem) -> responses.Outcome:
@@ -27,8 +25,6 @@ def outcome(connection: Connection[Any], settings: Settings, number: int, line: 
     try:
         with connection.transaction():
             return _done(connection, settings, number, line)
-    except _BESIDE:
-        return _failed(number, _CONFLICT)
     except (Problem, ImgsearchError, psycopg.Error) as error:
         found = from_exception(error)
         if found.status >= 500:

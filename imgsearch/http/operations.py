@@ -116,7 +116,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=requests.Add,
         status=202,
         response=responses.Added,
-        problems=(*_SENT, 422),
+        problems=(409, *_SENT, 422),
     ),
     ("/v1/images/upload", "post"): Operation(
         name="upload_images",
@@ -126,7 +126,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=Form(name="ImagesForm", several=True, request=requests.AddFiles),
         status=202,
         response=responses.Added,
-        problems=(*_SENT, 422),
+        problems=(409, *_SENT, 422),
     ),
     ("/v1/images", "get"): Operation(
         name="list_images",
@@ -153,7 +153,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         scope="write",
         body=changes.ImageChanges,
         response=responses.Image,
-        problems=(404, *_SENT),
+        problems=(404, 409, *_SENT),
     ),
     ("/v1/products/{product_id}", "patch"): Operation(
         name="change_product",
@@ -163,7 +163,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=changes.ProductChanges,
         query=changes.OfTenant,
         response=responses.ChangedProduct,
-        problems=(404, *_SENT),
+        problems=(404, 409, *_SENT),
     ),
     ("/v1/products/{product_id}", "delete"): Operation(
         name="delete_product",
@@ -172,7 +172,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         scope="write",
         query=changes.OfTenant,
         status=204,
-        problems=(404,),
+        problems=(404, 409),
     ),
     ("/v1/images/{image_id}", "get"): Operation(
         name="get_image",
@@ -183,7 +183,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         problems=(404,),
     ),
     ("/v1/images/{image_id}", "delete"): Operation(
-        name="delete_image", summary="Delete one image.", tag="images", scope="write", status=204, problems=(404,)
+        name="delete_image", summary="Delete one image.", tag="images", scope="write", status=204, problems=(404, 409)
     ),
     ("/v1/status", "get"): Operation(
         name="get_status",
@@ -212,6 +212,7 @@ WHY = {
     403: "The API key lacks the scope, or reaches another tenant.",
     404: "Image or product not found.",
     405: "Method not allowed.",
+    409: "Somebody else changed the same images meanwhile; send it again.",
     413: "The request is too large.",
     415: "Unsupported media type.",
     422: "A picture cannot be used, or its address must not be fetched.",

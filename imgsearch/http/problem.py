@@ -25,6 +25,7 @@ log = logging.getLogger("imgsearch.http")
 CONTENT_TYPE = "application/problem+json"
 _SPEAKS_TO_STRANGERS = (QueryTimeout, NoSpace, Busy)  # 5xx whose messages name nothing of ours
 _OVERRUN = "The database did not respond in time; ask for fewer rows or a narrower filter, or try again later."
+_CONFLICT = "Somebody else changed the same images meanwhile; send it again."
 _REFUSED = (
     "The database rejected a value of this request; send plain text without control characters, and numbers in range."
 )
@@ -116,6 +117,8 @@ def _of_database(error: psycopg.Error) -> BaseException:
         return Problem(504, "database_timeout", _OVERRUN)
     if isinstance(error, psycopg.DataError | psycopg.errors.ProgramLimitExceeded | psycopg.errors.StatementTooComplex):
         return bad_request(_REFUSED)
+    if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+        return Problem(409, "conflict", _CONFLICT)
     if isinstance(error, psycopg.IntegrityError):
         return bad_request(f"The database rejected this: {error.diag.message_primary or 'a rule of its tables'}.")
     return error
