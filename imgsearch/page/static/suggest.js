@@ -45,17 +45,18 @@
     const words = typed.trim();
     under?.abort();
     if (!words) { close(); return; }
-    if (answers.has(words)) { show(answers.get(words)); return; }
+    const address = new URL(box().dataset.suggest, location.href); // another shop has another one
+    address.searchParams.set("q", words.slice(0, 100));
+    const known = address.href;
+    if (answers.has(known)) { show(answers.get(known)); return; }
     const mine = (under = new AbortController());
     try {
-      const address = new URL(box().dataset.suggest, location.href);
-      address.searchParams.set("q", words.slice(0, 100));
       const answer = await fetch(address, { credentials: "same-origin", signal: mine.signal, headers: { Accept: "application/json" } });
       if (!answer.ok) return;
       const { suggestions } = await answer.json();
       if (mine.signal.aborted) return;
       if (answers.size >= KEPT) answers.delete(answers.keys().next().value);
-      answers.set(words, suggestions);
+      answers.set(known, suggestions);
       if (words === typed.trim()) show(suggestions);
     } catch { /* nothing to suggest: people type on */ }
   }
