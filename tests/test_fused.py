@@ -80,7 +80,8 @@ def test_a_page_is_rrf_of_both_lists(stocked: Connection, per: str, weights: dic
         (weights.get("word_weight", 1) * (1 - row.lacks) / best, {name: row.place}) for name, row in words.items()
     ]
     sums = rrf(lists)  # type: ignore[arg-type]
-    wanted = sorted(sums, key=lambda product: (-sums[product], near.index(product)))
+    told = rrf(lists[-len(words) :])  # type: ignore[arg-type]
+    wanted = sorted(sums, key=lambda product: (-sums[product], -told.get(product, 0), near.index(product)))
     page = search(stocked, query, tenant="acme", k=1000, words="zimtstern 77", per=per, **weights)  # type: ignore[arg-type]
     assert [hit.product_id for hit in page][: len(wanted)] == wanted
     rest = [product for product in near[100:] if product not in words]

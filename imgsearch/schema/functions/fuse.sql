@@ -79,10 +79,10 @@ RETURNS imgsearch_internal.pool LANGUAGE sql STABLE AS $$
         SELECT u.* FROM unnest((found_).tenants, (found_).keys, (found_).images, (found_).distances, (found_).marks, (found_).scores, (found_).firsts) u (tenant, key, image, distance, mark, score, first)
     ), every AS (
         SELECT coalesce(l.tenant, w.tenant) AS tenant, coalesce(l.key, w.key) AS key, coalesce(l.image, w.image) AS image, coalesce(l.distance, w.distance) AS distance,
-               coalesce(l.mark, w.mark) AS mark, coalesce(w.first, false) AS first, coalesce(l.score, 0) + coalesce(w.score, 0) AS score
+               coalesce(l.mark, w.mark) AS mark, coalesce(w.first, false) AS first, coalesce(l.score, 0) + coalesce(w.score, 0) AS score, coalesce(w.score, 0) AS told
         FROM look l FULL JOIN word w ON w.tenant = l.tenant AND w.key = l.key
     ), placed AS (
-        SELECT e.*, row_number() OVER (ORDER BY e.first DESC, e.score DESC, e.distance, e.image) AS place FROM every e
+        SELECT e.*, row_number() OVER (ORDER BY e.first DESC, e.score DESC, e.told DESC, e.distance, e.image) AS place FROM every e
     ), near AS (
         SELECT coalesce(e.distance, max(e.distance) OVER (), 2) AS distance, row_number() OVER (ORDER BY e.distance, e.image) AS place FROM every e
     )
