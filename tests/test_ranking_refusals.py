@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch import ImgsearchError, recommend, search
+from imgsearch import ImgsearchError, explain, recommend, search
 from imgsearch.errors import FilterError, QueryError
 from imgsearch.spaces.space import Space
 from tests.crowd import crowd
@@ -60,3 +60,8 @@ def test_products_that_were_seen_may_be_numbers_as_where_they_are_added(shop: Co
         recommend(shop, [QUERY], seen=[None])  # type: ignore[list-item]
     with pytest.raises(ImgsearchError, match="list"):
         recommend(shop, [QUERY], seen="sku-1")
+
+
+def test_an_explanation_of_words_alone_counts_no_images_it_does_not_know(shop: Connection) -> None:
+    [first, *_] = explain(shop, "shoe", look_weight=0)
+    assert first.startswith("0 of 0 products that match, found by words")

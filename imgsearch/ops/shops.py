@@ -25,6 +25,6 @@ def set_shop(
 
 
 def suggest(connection: Connectable, typed: str, *, tenant: str | None = None, k: int = 8) -> list[Suggestion]:
-    """Return at most `k` (1 to 20) words, titles and kept questions that go on from what is typed. Raises FilterError."""
+    """Return at most `k` (1 to 20) words, titles and kept questions that go on from `typed`. Raises FilterError."""
     values = {"typed": typed, "tenant": tenant, "k": k}
     return cast("list[Suggestion]", list(sql.rows(driver(connection), "shop", "suggest", values)))
