@@ -192,3 +192,23 @@ def test_a_product_that_waits_for_a_worker_is_found_by_its_words(stocked: Connec
         assert {hit.distance for hit in page if hit.product_id == "new"} == {2}
     assert page[0].match is None
     stocked.execute("DELETE FROM imgsearch.image WHERE product_id = 'new'")
+
+
+def test_of_a_brand_with_more_products_than_are_listed_some_are_listed(stocked: Connection) -> None:
+    """The nearest by looks may hold none of them: a search for it would show none."""
+    with stocked.transaction(force_rollback=True):
+        stocked.execute(
+            "UPDATE imgsearch.product SET title = 'quorn ' || title WHERE product_id IN"
+            " (SELECT product_id FROM imgsearch.product WHERE tenant_id = 'acme' ORDER BY md5(product_id) LIMIT 60)"
+        )
+        stocked.execute("SELECT imgsearch.refresh_vocabulary()")
+        wanted = {row[0] for row in stocked.execute("SELECT product_id FROM imgsearch.product WHERE title ~ 'quorn'")}
+        pool = stocked.execute(
+            "SELECT (w).keys, (w).tied FROM imgsearch_internal.words_pool(%s::halfvec, NULL,"
+            " (1, 0, NULL, NULL, NULL, NULL, true, NULL, NULL, NULL), 'quorn', 1, NULL, 5) w",
+            [str(a_query(9))],
+        ).fetchone()
+        assert pool is not None
+        assert pool[1] is not None, "more are equal than a list of 20 holds"
+        assert len(pool[0]) == 5
+        assert set(pool[0]) <= wanted

@@ -39,7 +39,7 @@ BEGIN
                         ORDER BY i.position LIMIT 100) i
                   LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
                   ORDER BY d, i.position LIMIT CASE WHEN $3 THEN 1 END) i
-              WHERE ($9 IS NULL OR i.d <= $9) AND ($10 IS NULL OR i.d <= $10 OR w.whole OR w.exact) AND w.more IS NOT TRUE
+              WHERE ($9 IS NULL OR i.d <= $9) AND ($10 IS NULL OR i.d <= $10 OR w.whole OR w.exact)
               ORDER BY w.exact DESC, w.score DESC, i.d, i.image_id LIMIT $7) x'
     INTO pool.tenants, pool.keys, pool.images, pool.distances, pool.scores, pool.firsts, pool.marks, pool.tied, pool.lacks
     USING asked, made.f, p.per_product, weight, made, words, most, query, farthest, p.max_distance;
@@ -47,8 +47,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_pool IS 'What words find, as rows to be ordered.';
 
--- Of a word that half of all titles hold, a list of 100 would be any hundred of them. So those are found by looks, and
--- the nearest that have the words as well share their rank.
+-- Of a word that a tenth of all titles hold, a list is any hundred of them: the nearest that have it as well share their
+-- rank. What a word tells fades out where more titles hold it (words_found().tells).
 CREATE OR REPLACE FUNCTION imgsearch_internal.with_tied(found_ imgsearch_internal.pool, near imgsearch_internal.pool, shop text, words text)
 RETURNS imgsearch_internal.pool LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -63,8 +63,7 @@ BEGIN
     part := imgsearch_internal.picked(near, also);
     found_.tenants := found_.tenants || part.tenants; found_.keys := found_.keys || part.keys; found_.images := found_.images || part.images;
     found_.distances := found_.distances || part.distances; found_.firsts := found_.firsts || part.firsts; found_.marks := found_.marks || part.marks;
-    -- A word in half of the titles tells hardly anything, one in a thirtieth all that a word can.
-    found_.scores := found_.scores || array_fill(found_.tied * least(1, (greatest(0, (SELECT max(w) FROM unnest(a.weights) w WHERE w * 9 <= (1 - found_.lacks) * a.total * 10 + 1e-6) - 2) / 4.0) ^ 2), ARRAY[cardinality(also)]);
+    found_.scores := found_.scores || array_fill(found_.tied, ARRAY[cardinality(also)]);
     RETURN found_;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.with_tied IS 'What words found, and those of the nearest that have as many of them.';
