@@ -75,7 +75,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.arrange(
 SET search_path = pg_catalog, @extschema:vector@, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    at       imgsearch_internal.place := imgsearch_internal.place_of(p, imgsearch_internal.window_size(r));
+    at       imgsearch_internal.place := imgsearch_internal.place_of(p, imgsearch_internal.window_size(r, p.k + p.skip));
     found_   imgsearch_internal.pool;
     here     record;  -- what find() found
     took     record;

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.explain_order(query halfvec, f img
 RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     words CONSTANT text := imgsearch_internal.words_asked(f, r, q);
-    size  CONSTANT integer := imgsearch_internal.window_size(r);
+    size  CONSTANT integer := imgsearch_internal.window_size(r, 100);
     p     imgsearch_internal.page_request := imgsearch_internal.page_of(size);
     w     imgsearch_internal.pool;
     shop  record;
