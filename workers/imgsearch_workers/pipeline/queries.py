@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -65,7 +65,7 @@ class QueryLoop(WorkLoop):
             with self.watchdog.forward_pass():
                 texts = [q.query or "" for q in questions]
                 vectors = self._encoder.embed_texts(texts)
-                counts = count_tokens(self._encoder, texts) or [None] * len(texts)
+                counts: Sequence[tuple[int, int] | None] = count_tokens(self._encoder, texts) or [None] * len(texts)
         except Exception as error:
             if is_sticky(error):
                 raise DeviceLost(str(error)) from error
