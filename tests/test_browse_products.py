@@ -59,3 +59,10 @@ def test_what_is_refused(stocked: Stocked, arguments: str) -> None:
     with pytest.raises(psycopg.Error) as raised:
         stocked.connection.execute(f"SELECT * FROM imgsearch.browse_products({arguments})".encode())  # noqa: S608 - arguments of ours
     assert raised.value.sqlstate == "IM008"
+
+
+def test_a_cursor_of_another_list_is_refused(stocked: Stocked) -> None:
+    said = "SELECT after_this FROM imgsearch.browse_products(k => 1, sort => 'price')"
+    [after] = stocked.connection.execute(said).fetchone() or (None,)
+    with pytest.raises(psycopg.Error, match="another list"):
+        stocked.connection.execute("SELECT * FROM imgsearch.browse_products(sort => '-price', after => %s)", [after])

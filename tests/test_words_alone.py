@@ -136,3 +136,10 @@ def test_python_asks_nobody_for_words_alone(shop: Connection) -> None:
     with pytest.raises(QueryError):
         search(shop, "x" * 2001, look_weight=0)
     assert "words" in explain(shop, "samba", tenant="acme", look_weight=0)[0]
+
+
+@pytest.mark.parametrize("more", ["cutoff => 'auto'", "min_match => 0.5", "cutoff => 'auto', sort => 'price'"])
+def test_words_alone_are_not_cut_by_looks(connection: Connection, more: str) -> None:
+    statement = f"SELECT * FROM imgsearch.search('boot', look_weight => 0, {more})"  # noqa: S608  # of this list
+    with pytest.raises(psycopg.Error, match="look_weight is 0"):
+        connection.execute(statement.encode())

@@ -33,6 +33,8 @@ BEGIN
             USING HINT = 'For example min_match => 0.5, diversity => 0.3.', ERRCODE = 'IM008';
     ELSIF (r.word_weight BETWEEN 0 AND 100) IS FALSE OR (r.look_weight BETWEEN 0 AND 100) IS FALSE OR r.word_weight = 0 AND r.look_weight = 0 THEN
         RAISE EXCEPTION 'imgsearch: word_weight and look_weight are numbers from 0 to 100, and not both 0' USING HINT = 'look_weight => 0 searches by words alone, word_weight => 0 by looks alone.', ERRCODE = 'IM008';
+    ELSIF r.look_weight = 0 AND (r.min_match > 0 OR r.cutoff IS NOT NULL) THEN
+        RAISE EXCEPTION 'imgsearch: min_match and cutoff say how well looks fit, and look_weight is 0' USING HINT = 'Leave one of them out.', ERRCODE = 'IM008';
     ELSIF length(r.words) > 2000 THEN
         RAISE EXCEPTION 'imgsearch: words has % characters, the limit is 2000', length(r.words) USING HINT = 'Shorten it.', ERRCODE = 'IM008';
     END IF;

@@ -145,8 +145,6 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
     ELSIF p.place !~ '^w([0-9]{1,2}([.][0-9]{1,2}){0,15})?$' THEN
         RAISE EXCEPTION 'imgsearch: after is not what a page by words gave' USING HINT = 'Pass the `after` of the page before, as it is.', ERRCODE = 'IM008';
-    ELSIF r.min_match > 0 THEN
-        RAISE EXCEPTION 'imgsearch: min_match says how well looks fit, and look_weight is 0' USING HINT = 'Leave one of them out.', ERRCODE = 'IM008';
     END IF;
     IF f.tenant = imgsearch.current_tenant() OR f.tenant IS NULL AND imgsearch.current_tenant() IS NOT NULL AND imgsearch.is_tenant_restricted() THEN
         found_ := imgsearch_internal.words_page_here(f, p, given);
