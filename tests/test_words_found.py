@@ -110,3 +110,14 @@ def test_a_word_of_all_shops_is_counted_beyond_what_is_looked_up(connection: Con
             "SELECT (a).counts, (a).tells FROM imgsearch_internal.asked_words(NULL, %s) a", (word,)
         )
         assert asked.fetchone() == ([2560], [0])
+
+
+def test_a_code_that_more_products_share_than_are_listed_is_found_behind_a_filter(connection: Connection) -> None:
+    put(connection, {f"c{n}": "thing" for n in range(30)})
+    connection.execute("UPDATE imgsearch.product SET codes = ARRAY['SHARED-12345']")
+    connection.execute("UPDATE imgsearch.image SET price = CASE WHEN product_id = 'c29' THEN 7 ELSE 99 END")
+    rows = connection.execute(
+        "SELECT product_id FROM imgsearch_internal.words_found(imgsearch_internal.filter_sql("
+        "imgsearch.filters_of('{\"max_price\": 10}')), NULL, 'SHARED-12345', 5) w WHERE w.exact"
+    ).fetchall()
+    assert rows == [("c29",)]

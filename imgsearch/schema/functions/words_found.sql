@@ -8,9 +8,9 @@ DECLARE
     hits  imgsearch_internal.word_hit[];
 BEGIN
     codes := array_remove(codes || left(imgsearch_internal.key_of(given), 200), '');
-    EXECUTE format('SELECT coalesce(array_agg(ROW(x.tenant_id, x.product_id, f.image_id, NULL, true, true)::imgsearch_internal.word_hit), ''{}'')
+    EXECUTE format('SELECT coalesce(array_agg(y.hit), ''{}'') FROM (SELECT ROW(x.tenant_id, x.product_id, f.image_id, NULL, true, true)::imgsearch_internal.word_hit AS hit
         FROM (SELECT p.tenant_id, p.product_id FROM imgsearch.product p WHERE p.keys && $3%s
-              UNION SELECT i.tenant_id, i.product_id FROM imgsearch.image i WHERE i.product_id = $4%s LIMIT $5) x, LATERAL (%s) f',
+              UNION SELECT i.tenant_id, i.product_id FROM imgsearch.image i WHERE i.product_id = $4%s LIMIT 2000) x, LATERAL (%s) f LIMIT $5) y',  -- filters before the limit
         CASE WHEN (made.f).tenant IS NULL THEN '' ELSE ' AND p.tenant_id = ($2).tenant' END,
         CASE WHEN (made.f).tenant IS NULL THEN '' ELSE ' AND i.tenant_id = ($2).tenant' END, imgsearch_internal.first_image_sql(made, 'x'))
     INTO hits USING asked, made.f, codes, btrim(given), most;
