@@ -160,7 +160,7 @@ class Settings(PageSettings):
         0,
         ge=0,
         le=10,
-        description="number of reverse proxies before `imgsearch serve` whose X-Forwarded-For and -Proto are believed",
+        description="number of proxies before `imgsearch serve` whose X-Forwarded-For, -Proto, -Prefix are believed",
     )
     http_cors: Names = Field(
         frozenset(), description="comma-separated origins (https://shop.example) whose pages may call the HTTP API"

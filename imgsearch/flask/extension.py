@@ -72,7 +72,7 @@ class ImageSearch:
         if session is not None:  # Flask-SQLAlchemy and Flask-SQLAlchemy-Lite alike; the caller commits, as always there
             return cast("Connectable", session)
         if "imgsearch_lent" not in g:
-            manager = app_state().session(None, writes=True)
+            manager = app_state().sessions.session(None, writes=True)
             g.imgsearch_lent = (manager, manager.__enter__())
         return cast("Connectable", g.imgsearch_lent[1])
 
@@ -146,7 +146,7 @@ def create_app(given: Mapping[str, str] | None = None, *, allow_anonymous: bool 
     if proxies := state.settings.trusted_proxies:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_prefix=proxies)  # type: ignore[method-assign]
     from imgsearch.page import blueprint as page
 
     app.register_error_handler(Exception, page.failed_anywhere)  # also where no route was found

@@ -70,7 +70,7 @@ def guard(settings: Settings, host: str) -> bool:
         )
     state = AppState(settings)
     try:
-        with state.session(None) as connection:
+        with state.sessions.session(None, writes=False) as connection:
             behind = state.sessions.can_set_role(connection) or bool(
                 sql.value(connection, "http", "is_tenant_restricted")
             )

@@ -72,7 +72,10 @@ def admit() -> Response | None:
 
 
 def count(state: AppState, who: Identity) -> None:
-    """Count a request of somebody; behind a key that stands in a browser, of each address. Raises TooMany."""
+    """Count a request of somebody, once; behind a key that stands in a browser, of each address. Raises TooMany."""
+    if g.get("imgsearch_counted"):
+        return
+    g.imgsearch_counted = True
     apart = "" if who.limits is None else f"/{_origin()}"
     wait = state.limiter.take(f"{who.tenant or ''}/{who.name}{apart}")
     if wait:
@@ -159,6 +162,9 @@ def _looked_up(
 ) -> Grant:
     """Return what a secret is worth; the database is asked only for what could be one, and not for too many."""
     here = _origin()
+    known = state.limiter.worked(secret)
+    if known is not None:  # it worked before, so whoever asks too often is told without a look-up
+        count(state, known)
     wait = state.limiter.may_try(here, secret)
     if wait:
         raise TooMany(wait, "Too many invalid API keys or ended sessions")
@@ -168,7 +174,7 @@ def _looked_up(
         grant = state.sessions.ask(look) if look else None
     except KeyEnded as ended:  # said to nobody but who has the right secret
         refusal = Unauthorized(str(ended), "key_expired")
-    state.limiter.tried(here, secret, worked=grant is not None)
+    state.limiter.tried(here, secret, None if grant is None else identity_of(grant))
     if grant is None:
         raise refusal
     return grant

@@ -62,7 +62,7 @@ def checks(state: AppState) -> dict[str, bool]:
     """Return what a search needs, and whether it is there."""
     found = dict.fromkeys(("database", "schema", "model", "query_worker", "store"), False)
     try:
-        with state.session(None, patience=1) as connection:
+        with state.sessions.session(None, writes=False, patience=1) as connection:
             found["database"] = True
             workers = sql.rows(connection, "http", "workers")[0]
             found["query_worker"] = workers["queries"] > 0

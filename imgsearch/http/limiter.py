@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch.errors import SettingsError
 from imgsearch.extras import install
+from imgsearch.http.identity import Identity
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -41,8 +42,8 @@ class Limiter:
         self._here: RateLimiter | None = None
         self._shared: RateLimiter | None = None
         self._without_redis_until = 0.0
-        self._worked: OrderedDict[bytes, None] = OrderedDict()
-        self._ended: OrderedDict[bytes, None] = OrderedDict()
+        self._worked: OrderedDict[bytes, Identity | None] = OrderedDict()
+        self._ended: OrderedDict[bytes, Identity | None] = OrderedDict()
 
     def take(self, who: str) -> float:
         """Count one request of `who`; return 0, or in how many seconds the next is welcome."""
@@ -56,17 +57,21 @@ class Limiter:
         who = self._guesser(address, digest)
         return self._ask(lambda counts: 0.0 if counts.test(_guesses(), who) else _wait(counts, _guesses(), who))
 
-    def tried(self, address: str, key: str, *, worked: bool) -> None:
-        """Note whether a key worked. One that no longer does is nobody's guess: it has an allowance of its own."""
+    def worked(self, key: str) -> Identity | None:
+        """Return whose a key was when it worked lately."""
+        return self._worked.get(_digest(key))
+
+    def tried(self, address: str, key: str, whose: Identity | None) -> None:
+        """Note whose a key is, None: it did not work. One that no longer does has an allowance of its own: no guess."""
         digest = _digest(key)
         with self._lock:
-            before, now = (self._ended, self._worked) if worked else (self._worked, self._ended)
-            if worked or digest in before:
+            before, now = (self._ended, self._worked) if whose else (self._worked, self._ended)
+            if whose or digest in before:
                 before.pop(digest, None)
-                now[digest] = None
+                now[digest] = whose
                 while len(now) > REMEMBERED:
                     now.popitem(last=False)
-        if not worked and self._per_second:
+        if whose is None and self._per_second:
             self._hit(_guesses(), self._guesser(address, digest))
 
     def _guesser(self, address: str, digest: bytes) -> str:

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
@@ -69,11 +69,11 @@ def mount(blueprint: Blueprint) -> None:
 
 def serve() -> Response:
     """Return the document."""
-    return jsonify(document(app_state().url_prefix))
+    return jsonify(document(request.script_root + app_state().url_prefix))
 
 
 def document(prefix: str = "") -> Json:
-    """Return the document of an API that is mounted under `prefix`."""
+    """Return the document of an API that is reached under `prefix`."""
     paths: Json = {}
     for (path, method), operation in OPERATIONS.items():
         paths.setdefault(path, _places(path))[method] = _described(operation)

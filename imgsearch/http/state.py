@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ from imgsearch.http.limiter import Limiter
 from imgsearch.http.metrics import RequestMetrics
 from imgsearch.http.questions import Questions
 from imgsearch.http.recent import Recent
-from imgsearch.http.sessions import PATIENCE, Sessions
-from imgsearch.http.waiting import ASSUMED, Waiting
+from imgsearch.http.sessions import CONNECTIONS, PATIENCE, Sessions
+from imgsearch.http.shares import Shares
+from imgsearch.http.waiting import ASSUMED, Waiting, asker
 from imgsearch.ingest import upload, wakeup
 from imgsearch.servers import database_url, redis_url
 from imgsearch.settings import Settings
@@ -43,6 +44,7 @@ class AppState:
     by_address: Limiter = field(init=False)
     metrics: RequestMetrics = field(default_factory=RequestMetrics)
     sessions: Sessions = field(init=False)
+    shares: Shares = field(default_factory=lambda: Shares(CONNECTIONS))
     last_use: LastUse = field(init=False)
     questions: Questions = field(init=False)
     readiness: Recent[dict[str, bool]] = field(init=False)
@@ -75,11 +77,19 @@ class AppState:
             self._secret = self.sessions.ask(lambda connection: bytes(sql.value(connection, "http", "secret")))
         return self._secret
 
+    @contextmanager
     def session(
         self, tenant: str | None, *, writes: bool = False, patience: float = PATIENCE
-    ) -> AbstractContextManager[Connection[Any]]:
-        """Lend a connection in a transaction of its own that is walled to `tenant`; see `Sessions.session`."""
-        return self.sessions.session(tenant, writes=writes, patience=patience)
+    ) -> Iterator[Connection[Any]]:
+        """Lend a connection in a transaction that is walled to `tenant`, of the asker's share; see `Sessions.session`.
+
+        Raises Busy as well.
+        """
+        with (
+            self.shares.of(asker(), patience),
+            self.sessions.session(tenant, writes=writes, patience=patience) as connection,
+        ):
+            yield connection
 
     def notify_workers(self, queue: wakeup.Queue) -> None:
         """Wake the workers of a queue; they look by themselves every few seconds anyway."""

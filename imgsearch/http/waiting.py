@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from flask import g, has_request_context, request
+from flask import g, has_app_context, has_request_context, request
 
 from imgsearch.db import sql
 from imgsearch.errors import Busy, NoQueryWorker, PictureError, QueryError, QueryTimeout
@@ -132,8 +132,8 @@ class Waiting:
 
 
 def asker() -> str:
-    """Return whom a request counts for: a key or a user, else an address."""
-    found = g.get("imgsearch_identity")
+    """Return whom a request counts for: a key or a user, else an address; "" outside of requests."""
+    found = g.get("imgsearch_identity") if has_app_context() else None
     if isinstance(found, Identity) and found != EVERYBODY:
         return f"{found.tenant or ''}/{found.name}"
     return (request.remote_addr or "") if has_request_context() else ""

@@ -193,5 +193,5 @@ def test_no_rate_means_no_limit(settings: Settings, connection: psycopg.Connecti
     free = Limiter(0)
     assert {free.take("a") for _ in range(1000)} == {0.0}
     for _ in range(GUESSES * 2):
-        free.tried("10.0.0.1", "wrong", worked=False)
+        free.tried("10.0.0.1", "wrong", None)
     assert free.may_try("10.0.0.1", "wrong") == 0
