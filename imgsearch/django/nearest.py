@@ -60,12 +60,42 @@ class NearestImage(Found):
     output_field = BigIntegerField()
 
 
+class Told(NearestImage):
+    """What the row of that picture says: an expression over it, looked up for the rows that are answered."""
+
+    statement: str
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        image, _ = super().as_sql(compiler, connection)
+        return fill(self.statement, {"image_id": Part(image, ())}).sql, []
+
+    def get_group_by_cols(self) -> list[Any]:
+        return [NearestImage()]
+
+
+class NearestPosition(Told):
+    """`position`: which picture of the row's it is."""
+
+    statement = "position_of"
+    output_field = IntegerField()
+
+
+class NearestUri(Told):
+    """`image_uri`: where its bytes are."""
+
+    statement = "uri_of"
+    output_field = TextField()
+
+
 @dataclass(frozen=True)
 class Chosen:
-    """The best `most` rows of a queryset as it was when they were chosen: what comes later is done with them alone."""
+    """The best `most` rows of a queryset as it was when they were chosen: what comes later is done with them alone.
+
+    most: None for every row that has a picture.
+    """
 
     query: Query
-    most: int
+    most: int | None
 
 
 class NearestQuery(Query):

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.db.models.expressions import F
 
 from imgsearch.django import similar
-from imgsearch.django.nearest import Chosen, Distance, NearestImage, NearestQuery
+from imgsearch.django.nearest import Chosen, Distance, NearestImage, NearestPosition, NearestQuery, NearestUri
 from imgsearch.errors import UsageError
 from imgsearch.retrieval.template import LARGEST_PAGE
 
@@ -21,7 +21,7 @@ class ImageSearchQuerySet(QuerySet):
 
     def similar_to(self, query: Any, *, tenant: str | None = None, max_distance: float | None = None) -> Any:
         """Return the rows that have a picture, nearest to `query` first, each with `.distance` (cosine, 0 to 2) and
-        `.image_id`, the picture that is that near (unless the model has a field of that name).
+        which picture is that near: `.image_id`, `.position`, `.image_uri` (unless the model has a name like that).
 
         query: a text, a picture (bytes, Path, open or uploaded file), ImageId, a saved instance (which is then left
         out), a vector of the active space, or a list of (one of these, weight), below 0 for "not this". Filters before
@@ -36,13 +36,13 @@ class ImageSearchQuerySet(QuerySet):
             raise UsageError("similar_to() ranks a whole queryset; call it before slicing, union() and distinct().")
         if isinstance(self.query, NearestQuery):
             raise UsageError("This queryset is ranked already; call similar_to() once, with one query.")
-        asked = [one.pk for one in similar.instances(query) if isinstance(one, self.model)]
+        asked = [one.pk for one in similar.instances(query) if _is_row_of(one, self.model)]
         rows = self.exclude(pk__in=asked) if asked else self
-        named = {"distance": Distance()} if _has(self.model, "image_id") else _COLUMNS
-        ranked = rows.annotate(**named)
+        told = {name: column for name, column in _TOLD.items() if not _has(self.model, name)}
+        ranked = rows.annotate(distance=Distance(), **told)
         ranked.query = ranked.query.chain(klass=NearestQuery)
         ranked.query.similar = similar.similar_for(self.model, query, tenant, max_distance)
-        return super(ImageSearchQuerySet, ranked).order_by(F("distance").asc(), NearestImage().asc())
+        return super(ImageSearchQuerySet, ranked).order_by(*_ORDER)
 
     def nearest(self, most: int) -> Any:
         """Return the best `most` rows (1 to 1000) of a ranked queryset as an ordinary one.
@@ -62,6 +62,16 @@ class ImageSearchQuerySet(QuerySet):
         chosen.query.chosen = Chosen(self.query.clone(), most)
         return chosen
 
+    def annotate(self, *args: Any, **named: Any) -> Any:
+        """As Django's. Counts per group, `values("category").annotate(n=Count("pk"))`, are of all rows that are ranked,
+        or of those that nearest() chose: they have no distance, so any order may follow."""
+        found = super().annotate(*args, **named)
+        if isinstance(self.query, NearestQuery) and isinstance(found.query.group_by, tuple):
+            found.query.chosen = found.query.chosen or Chosen(self.query.clone(), None)
+            if found.query.order_by == _ORDER:
+                found.query.clear_ordering(force=True)
+        return found
+
     def order_by(self, *names: Any) -> Any:
         if _ranked(self) and not names:  # Django's own get() asks for no order, and no order is as good as this one
             return self._chain()
@@ -75,13 +85,45 @@ class ImageSearchQuerySet(QuerySet):
 
     def reverse(self) -> Any:
         if _ranked(self):
-            _refuse("reverse()", "the farthest images are found by no index")
+            _refuse(
+                "reverse()",
+                "the farthest images are found by no index; turn the best round: similar_to(…).nearest(100).reverse()",
+            )
         return super().reverse()
 
     def distinct(self, *names: Any) -> Any:
+        if _ranked(self) and not names and self._fields is None:  # each row is there once already
+            return self._chain()
         if _ranked(self):
-            _refuse("distinct()", "each row is there once already, with its nearest picture")
+            _refuse(
+                "distinct() of columns",
+                "each row is there once already, and has its own distance; take the columns of rows in no order: "
+                'similar_to(…).nearest(100).order_by().values("category").distinct()',
+            )
         return super().distinct(*names)
+
+    def dates(self, *args: Any, **named: Any) -> Any:
+        return super(ImageSearchQuerySet, self._whole()).dates(*args, **named)
+
+    def datetimes(self, *args: Any, **named: Any) -> Any:
+        return super(ImageSearchQuerySet, self._whole()).datetimes(*args, **named)
+
+    def earliest(self, *fields: Any) -> Any:
+        return super(ImageSearchQuerySet, self._whole()).earliest(*fields)
+
+    def latest(self, *fields: Any) -> Any:
+        return super(ImageSearchQuerySet, self._whole()).latest(*fields)
+
+    def last(self) -> Any:
+        return super(ImageSearchQuerySet, self._whole()).last()
+
+    def _whole(self) -> Any:
+        """Return every row that is ranked, for what is asked of all of them: each candidate is compared."""
+        if not _ranked(self) or self.query.is_sliced:
+            return self
+        whole = self._chain()
+        whole.query.chosen = Chosen(self.query.clone(), None)
+        return whole
 
     def _combinator_query(self, combinator: str, *others: Any, all: bool = False) -> Any:  # noqa: A002  # Django's name
         if any(isinstance(one.query, NearestQuery) for one in (self, *others)):
@@ -101,11 +143,21 @@ class ImageSearchQuerySet(QuerySet):
         return super().delete()
 
 
-_COLUMNS = {"distance": Distance(), "image_id": NearestImage()}
+_TOLD = {"image_id": NearestImage(), "position": NearestPosition(), "image_uri": NearestUri()}
+_ORDER = (F("distance").asc(), NearestImage().asc())
 
 
 def _has(model: Any, name: str) -> bool:
-    return any(name in (field.name, getattr(field, "attname", None)) for field in model._meta.get_fields())  # noqa: SLF001
+    """Return whether a model has a name that Django could not annotate, or an instance not take."""
+    fields = model._meta.get_fields()  # noqa: SLF001
+    return hasattr(model, name) or any(name in (field.name, getattr(field, "attname", None)) for field in fields)
+
+
+def _is_row_of(instance: Any, model: Any) -> bool:
+    """Return whether an instance is a row of a model, also where either is a proxy or a child table of the other."""
+    kinds = type(instance), model
+    one, other = (kind._meta.concrete_model for kind in kinds)  # noqa: SLF001
+    return issubclass(one, other) or issubclass(other, one)
 
 
 def _ranked(queryset: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,19 @@ def _of_instance(connection: Connectable, instance: Model) -> Resolved:
     mapping = mapping_for(type(instance))
     if mapping.pictures:
         return questions.resolve(connection, ImageId(instance.pk), tenant=mapping.tenant_of(instance))
+    began = time.perf_counter()
     values = {"tenant": mapping.tenant_of(instance), "product": mapping.product_of(instance)}
-    found = sql.value(driver(connection), "django", "first_picture", values)
-    if found is None:
+    found = sql.rows(driver(connection), "django", "first_picture", values)
+    if not found:
         raise UnknownImage(f"{instance} has no embedded image yet; look at imgsearch.status.")
-    return questions.resolve(connection, ImageId(found), tenant=values["tenant"])
+    return Resolved(
+        vector=found[0]["embedding"],
+        space_id=found[0]["space_id"],
+        source="image",
+        took_ms=(time.perf_counter() - began) * 1000,
+        kind="image",
+        image_id=found[0]["image_id"],
+    )
 
 
 def _content(file: Any) -> bytes:

@@ -61,10 +61,14 @@ def database_url(name: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which a process of imgsearch works on this project's database and store."""
+    """Return the environment in which a process of imgsearch works on this project's database and store.
+
+    It is no process of the project: with DJANGO_SETTINGS_MODULE, Celery's worker would set up all of it.
+    """
     ours = settings().environment()
+    inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     # The project's database is the one that counts, whatever DATABASE_URL says.
-    return {**os.environ, **ours, "IMGSEARCH_DATABASE_URL": database_url(alias())}
+    return {**inherited, **ours, "IMGSEARCH_DATABASE_URL": database_url(alias())}
 
 
 _DJANGOS_OWN = frozenset({"client_encoding", "prepare_threshold"})

@@ -17,7 +17,7 @@ from imgsearch.django.models import Image, Job
 from imgsearch.query import cache
 from tests.django import filling
 from tests.django.filling import photo, point
-from tests.django.shop.models import Product
+from tests.django.shop.models import Product, Tag
 
 SHOP = "/admin/shop/product/"
 PICTURES = "/admin/imgsearch/image/"
@@ -63,8 +63,20 @@ class InTheAdmin(TestCase):
         ranked = [row.name for row in Product.objects.similar_to("red shoe")]
         assert found == ranked
         assert len(found) == 7
-        assert sum("imgsearch_nearest" in query["sql"] and "COUNT" not in query["sql"] for query in queries) == 1
+        assert sum('AS "distance"' in query["sql"] for query in queries) == 1
         assert "empty" in self.get(SHOP + "?q=%2C")
+
+    def test_a_date_hierarchy_and_a_filter_over_many_stand_beside_a_search(self) -> None:
+        for n, product in enumerate(self.products):
+            Product.objects.filter(pk=product.pk).update(added=f"2026-0{n + 1}-01")
+            product.tags.set([Tag.objects.get_or_create(name=name)[0] for name in ("red", "green")])
+        page = self.get(SHOP + "?q=red+shoe")
+        assert len(self.names(page)) == 7
+        assert page.count("?added__month=") == page.count("added__year=2026") == 7
+        one = self.get(SHOP + "?q=red+shoe&added__year=2026&added__month=3")
+        assert self.names(one) == ["shoe 2"]
+        tagged = self.get(f"{SHOP}?q=red+shoe&tags__id__in={','.join(str(tag.pk) for tag in Tag.objects.all())}")
+        assert self.names(tagged) == self.names(page)
 
     def test_search_by_picture_has_an_address(self) -> None:
         content = photo(5, 5, 5)

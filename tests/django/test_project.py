@@ -145,8 +145,10 @@ def test_the_command_can_reach_the_database_by_its_url() -> None:
 def test_settings_of_the_project_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGSEARCH_QUERY_TIMEOUT", "3")
     monkeypatch.setenv("IMGSEARCH_BATCH", "7")
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "shop.settings")
     with override_settings(IMGSEARCH_LEASE_SECONDS=9):
         assert site.settings().query_timeout == 20
         assert site.settings().batch == 7
         assert site.settings().lease_seconds == 9
         assert site.environment()["IMGSEARCH_DATABASE_URL"] == site.database_url("default")
+        assert "DJANGO_SETTINGS_MODULE" not in site.environment(), "Celery would set the project up in the worker"

@@ -1,7 +1,8 @@
 -- name: first_picture
--- The first picture of a product that has a vector.
-SELECT i.image_id FROM imgsearch.image i
+-- The first picture of a product that has a vector, and the vector.
+SELECT i.image_id, s.space_id, v.embedding::text AS embedding FROM imgsearch.image i
 JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+JOIN imgsearch.space s ON s.state = 'active'
 WHERE i.tenant_id = %(tenant)s AND i.product_id = %(product)s ORDER BY i.position LIMIT 1
 
 -- name: refilter
@@ -51,6 +52,14 @@ FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = c.tenant AN
 -- of the queryset's rows.
 WITH found AS MATERIALIZED ({found})
 SELECT {key} AS key, f.distance, f.image_id FROM found f
+
+-- name: position_of
+-- Which picture of its product an image is.
+(SELECT i.position FROM imgsearch.image i WHERE i.image_id = {image_id})
+
+-- name: uri_of
+-- Where the bytes of an image are.
+(SELECT i.uri FROM imgsearch.image i WHERE i.image_id = {image_id})
 
 -- name: again
 -- Queue pictures once more, whatever their state. A vector that is there answers until it is replaced.

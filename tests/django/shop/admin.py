@@ -12,3 +12,5 @@ from tests.django.shop.models import Product
 class ProductAdmin(ImageSearchAdmin, admin.ModelAdmin):
     list_display = ("name", "price")
     ordering = ("name",)
+    date_hierarchy = "added"
+    list_filter = ("tags", "available")

@@ -34,6 +34,7 @@ class Product(models.Model):
     category = models.TextField(default="shoes")
     price = models.DecimalField(max_digits=10, decimal_places=2, default=1)
     available = models.BooleanField(default=True)
+    added = models.DateField(null=True)
     photo = models.FileField(upload_to="products", blank=True)
     tags = models.ManyToManyField(Tag)
 
@@ -41,6 +42,15 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Offer(Product):
+    """The same rows by another class, with a manager of their own."""
+
+    objects = ImageSearchQuerySet.as_manager()
+
+    class Meta:
+        proxy = True
 
 
 @searchable(prefix="poster:")
