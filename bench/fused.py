@@ -29,7 +29,7 @@ from bench.judged import CLASSES, Judged
 from bench.progress import Say
 from bench.timed import fastest
 from bench.titles import COMMON, Titles, titles
-from imgsearch.spaces.metrics import ndcg
+from imgsearch.evaluation.metrics import ndcg
 
 ARMS: dict[str, dict[str, Any]] = {"words": {"look_weight": 0}, "looks": {"word_weight": 0}, "fused": {}}
 DEAR = 2.0  # the bar: p50 fused over looks alone

@@ -27,7 +27,7 @@ from bench.dataset import OUT, Dataset, dataset
 from bench.filters import Filter
 from bench.product import search_sql
 from bench.timed import fastest
-from imgsearch.spaces.metrics import ndcg, precision
+from imgsearch.evaluation.metrics import ndcg, precision
 
 K = 10
 ARMS: dict[str, dict[str, Any]] = {

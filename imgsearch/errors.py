@@ -10,6 +10,7 @@
     │   ├── FilterError                    2   400   a filter that cannot be understood
     │   ├── AttachmentError                2   400   a table that cannot be attached, or not so
     │   ├── CalibrationError               2   400   judgements of which nothing can be learnt
+    │   ├── JudgementError                 2   400   judgements that cannot be read or say nothing
     │   ├── UnknownKey                     4   404   no API key has this handle
     │   ├── KeyEnded                       2   401   an API key that was revoked, replaced or has expired
     │   └── CatalogueError                 2   400   a CSV/JSONL catalogue with bad rows
@@ -98,6 +99,10 @@ class AttachmentError(UsageError):
 
 class CalibrationError(UsageError):
     """Nothing can be learnt from these judgements; judge some that fit and some that do not."""
+
+
+class JudgementError(UsageError):
+    """These judgements cannot be read; see `imgsearch evaluate --help`."""
 
 
 class UnknownKey(UsageError):

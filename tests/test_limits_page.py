@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from imgsearch.errors import FilterError
+from imgsearch.evaluation import judged
 from imgsearch.http import caps, thumbnails
 from imgsearch.ops.calibration import MOST as MOST_JUDGEMENTS
 from imgsearch.page import product, suggestions
@@ -49,6 +50,8 @@ LIMITS = {
     "like": caps.LIKES,
     "unlike": caps.LIKES,
     "judgements": MOST_JUDGEMENTS,
+    "evaluated judgements": judged.MOST,
+    "evaluated questions": judged.MOST_QUESTIONS,
     "boost": caps.BOOSTS,
     "price bands": caps.BANDS,
     "facet attributes": caps.ATTRIBUTES,

@@ -16,6 +16,7 @@ from imgsearch.cli import (
     database,
     demo,
     doctor,
+    evaluate,
     forget,
     key,
     maintenance,
@@ -82,6 +83,7 @@ app.command("requeue")(status.requeue)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("attach")(attach.attach)
 app.command("detach")(attach.detach)
 app.command("backfill")(attach.backfill)

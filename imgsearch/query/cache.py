@@ -82,12 +82,15 @@ def of_picture(picture: bytes) -> Entry:
     return Entry(kind="picture", key=sha256(picture).digest(), picture=picture)
 
 
-def look_up(connection: Connection[Any], entry: Entry, known: Mapping[str, int] | None = None) -> Cached | None:
-    """Return what the connection's tenant knows of a question in the searched space; None when there is none yet.
+def look_up(
+    connection: Connection[Any], entry: Entry, known: Mapping[str, int] | None = None, space: int | None = None
+) -> Cached | None:
+    """Return what the connection's tenant knows of a question in a space, the searched one unless another is given.
 
-    `known` are the spaces of vectors that the caller has already, by tenant: such a vector is not sent again.
+    None when there is no such space yet. `known` are the spaces of vectors that the caller has already, by tenant: such
+    a vector is not sent again.
     """
-    values = {"kind": entry.kind, "key": entry.key, "known": json.dumps(known or {})}
+    values = {"kind": entry.kind, "key": entry.key, "known": json.dumps(known or {}), "space": space}
     row = sql.run(connection, "query_cache", "look_up", values).fetchone()
     return None if row is None else Cached(**row)
 
@@ -97,13 +100,13 @@ def speak_for(connection: Connection[Any], tenant: str) -> None:
     sql.run(connection, "query_cache", "speak_for", {"tenant": tenant})
 
 
-def ask(connection: Connection[Any], entry: Entry) -> Entry:
-    """Queue a question of the connection's tenant for a query worker; takes effect when `connection` commits.
+def ask(connection: Connection[Any], entry: Entry, space: int | None = None) -> Entry:
+    """Queue a question of the connection's tenant for a query worker of a space; takes effect at the commit.
 
     Return it under the key that the database gave it: its Unicode may know letters that Python's does not.
     Raises DatabaseRights where the role is limited to one tenant and none is set.
     """
-    values = {"query": entry.query, "picture": entry.picture}
+    values = {"query": entry.query, "picture": entry.picture, "space": space}
     return replace(entry, key=sql.rows(connection, "query_cache", "ask", values)[0]["key"])
 
 

@@ -28,12 +28,12 @@ from imgsearch.query import cache
 from imgsearch.query.cache import Entry
 from imgsearch.query.combine import combine
 from imgsearch.query.question import ImageId, ProductId, Query, Resolved, Source, Thing
-from imgsearch.spaces import space
+from imgsearch.spaces import space as spaces
 
 MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
 REMEMBERED = 1024  # vectors kept in this process: 768 dimensions as text are 8 kB each
 
-Key = tuple[str, str, bytes, str]  # database, kind, digest, tenant
+Key = tuple[str, str, bytes, int | None, str]  # database, kind, digest, space if one was named, tenant
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def resolve(
     timeout: float = 10,
     tenant: str | None = None,
     notify: Callable[[], Any] | None = None,
+    space: int | None = None,
 ) -> Resolved:
     """Return the vector of a query.
 
@@ -66,28 +67,35 @@ def resolve(
     Several are a list of (thing, weight): above 0 to be near to, below 0 "not this" (see `imgsearch.query.combine`).
     `timeout` in seconds bounds the wait for a query worker; `notify` wakes one. Reads on the caller's connection, as
     the tenant that is set there (imgsearch.tenant; none: above tenants); a question is asked on a connection of its
-    own, which commits at once.
+    own, which commits at once. `space`: a text or a picture in this space, not the searched one.
 
     Raises QueryError, VectorError, UnknownImage, PictureError, NoSpace, QueryTimeout.
     """
     if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
         several = cast("Sequence[tuple[Thing, float]]", query)
-        asked = [(_one(connection, thing, timeout, tenant, notify), weight) for thing, weight in several]
+        asked = [(_one(connection, thing, timeout, tenant, notify, space), weight) for thing, weight in several]
         return combine(connection, asked)
-    return _one(connection, cast("Thing", query), timeout, tenant, notify)
+    return _one(connection, cast("Thing", query), timeout, tenant, notify, space)
 
 
 def _one(
-    connection: Connectable, query: Thing, timeout: float, tenant: str | None, notify: Callable[[], Any] | None
+    connection: Connectable,
+    query: Thing,
+    timeout: float,
+    tenant: str | None,
+    notify: Callable[[], Any] | None,
+    space: int | None,
 ) -> Resolved:
-    found = look_up(connection, query, tenant=tenant)
+    found = look_up(connection, query, tenant=tenant, space=space)
     if isinstance(found, Resolved):
         return found
     # The caller's transaction must not be committed, nor its event loop be held up.
     return run_blocking(driver(connection), lambda lent: ask(found, timeout, notify))
 
 
-def look_up(connection: Connectable, query: Thing, *, tenant: str | None = None) -> Resolved | Question:
+def look_up(
+    connection: Connectable, query: Thing, *, tenant: str | None = None, space: int | None = None
+) -> Resolved | Question:
     """Return the vector of a query, or the question that a query worker has to answer first; waits for nobody.
 
     Raises what `resolve` raises but QueryTimeout.
@@ -105,12 +113,12 @@ def look_up(connection: Connectable, query: Thing, *, tenant: str | None = None)
     if isinstance(query, ProductId):
         return _of_product(lent, query, query.tenant or tenant, began)
     if isinstance(query, str | bytes | Path):
-        known = _known(lent, _entry(query), tenant or "", began)
+        known = _known(lent, _entry(query), tenant or "", space, began)
         words = query if isinstance(query, str) else None
         if isinstance(known, Question):
             return replace(known, words=words)
         return replace(known, words=words, key=_key(query))
-    active = space.require(lent)
+    active = spaces.require(lent)
     return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
 
 
@@ -166,7 +174,7 @@ def _key(query: str | bytes | Path) -> str:
 def checked(vector: Sequence[float], dimension: int) -> str:
     """Return a vector in pgvector's text form. Raises VectorError for a wrong dimension, zero, NaN or infinity."""
     try:
-        literal = space.vector_literal(vector)
+        literal = spaces.vector_literal(vector)
     except (TypeError, ValueError) as error:
         raise VectorError("The query is neither text, picture, image id nor a sequence of numbers.") from error
     numbers = [float(number) for number in literal[1:-1].split(",")] if len(literal) > 2 else []
@@ -198,12 +206,14 @@ def _read(path: Path) -> bytes:
         raise QueryError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
 
 
-def _known(lent: psycopg.Connection[Any], asked: Entry, tenant: str, began: float) -> Resolved | Question:
-    about = (lent.info.dsn, asked.kind, asked.key)
+def _known(
+    lent: psycopg.Connection[Any], asked: Entry, tenant: str, space: int | None, began: float
+) -> Resolved | Question:
+    about = (lent.info.dsn, asked.kind, asked.key, space)
     # Only the database knows as whom this connection asks; with the answer it says so. It is `tenant`, or nobody.
     with _memory_lock:
         remembered = {one: kept for one in (tenant, "") if (kept := _memory.get((*about, one)))}
-    found = cache.look_up(lent, asked, {one: kept[0] for one, kept in remembered.items()})
+    found = cache.look_up(lent, asked, {one: kept[0] for one, kept in remembered.items()}, space)
     if found is None:
         raise NoSpace
     key: Key = (*about, found.tenant)
@@ -228,20 +238,20 @@ def _remember(key: Key, space_id: int, vector: str, truncated: str | None) -> No
 
 def _wait(question: Question, timeout: float, notify: Callable[[], Any] | None) -> cache.Cached:
     deadline = time.monotonic() + timeout
-    asked, (dsn, _, _, tenant) = question.entry, question.key
+    asked, (dsn, _, _, space, tenant) = question.entry, question.key
     options: dict[str, Any] = {"password": question.password} if question.password else {}
     with psycopg.connect(dsn, autocommit=True, application_name="imgsearch query", **options) as side:
         side.execute("LISTEN imgsearch_answer")
         cache.speak_for(side, tenant)
-        asked = _put(side, asked, notify)
+        asked = _put(side, asked, notify, space)
         while True:
-            found = cache.look_up(side, asked)
+            found = cache.look_up(side, asked, space=space)
             if found is None:
                 raise NoSpace
             if found.answered:
                 return found
             if found.ticket is None:  # forgotten with an image of these bytes, or another space is searched now
-                asked = _put(side, asked, notify)
+                asked = _put(side, asked, notify, space)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise QueryTimeout(
@@ -254,8 +264,8 @@ def _wait(question: Question, timeout: float, notify: Callable[[], Any] | None) 
                     break
 
 
-def _put(side: psycopg.Connection[Any], asked: Entry, notify: Callable[[], Any] | None) -> Entry:
-    asked = cache.ask(side, asked)
+def _put(side: psycopg.Connection[Any], asked: Entry, notify: Callable[[], Any] | None, space: int | None) -> Entry:
+    asked = cache.ask(side, asked, space)
     if notify is not None:
         notify()
     return asked

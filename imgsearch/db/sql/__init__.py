@@ -50,6 +50,11 @@ def statement(
     )
 
 
+def other_space(space_id: int) -> Mapping[str, Identifier]:
+    """Return the name of a second space's table, for statements about two: `{other}`."""
+    return {"other": Identifier("imgsearch", f"embedding_{int(space_id)}")}
+
+
 def run(
     connection: Connection[Any],
     file: str,

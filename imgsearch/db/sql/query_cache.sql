@@ -1,12 +1,12 @@
 -- name: look_up
--- The searched space, who asks, and the vector of a question already answered in it. `known` names the spaces of vectors
--- the caller still has in memory, by tenant: then only the space is worth sending.
+-- The searched space (or `space`), who asks, and the vector of a question already answered in it. `known` names the spaces
+-- of vectors the caller still has in memory, by tenant: then only the space is worth sending.
 SELECT s.space_id, s.dimension, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket, q.tokens, q.tokens_read,
        CASE WHEN s.space_id = (%(known)s::jsonb ->> a.tenant)::integer THEN NULL ELSE q.embedding::text END AS embedding
 FROM imgsearch.space s
 CROSS JOIN (SELECT coalesce(current_setting('imgsearch.tenant', true), '') AS tenant) a  -- written out: inlining current_tenant() costs 0.07 ms
 LEFT JOIN imgsearch.query_vector q ON q.tenant_id = a.tenant AND q.space_id = s.space_id AND q.kind = %(kind)s AND q.key = %(key)s
-WHERE s.state = 'active'
+WHERE CASE WHEN %(space)s::integer IS NULL THEN s.state = 'active' ELSE s.space_id = %(space)s END
 
 -- name: speak_for
 -- Whose questions this connection asks from now on; empty: those of somebody above tenants.
@@ -14,7 +14,7 @@ SELECT set_config('imgsearch.tenant', %(tenant)s, false)
 
 -- name: ask
 -- Queue a question of the tenant that is set; visible to workers at commit.
-SELECT imgsearch_internal.require_asker(), imgsearch_internal.enqueue_query(%(query)s, %(picture)s) AS key
+SELECT imgsearch_internal.require_asker(), imgsearch_internal.enqueue_query(%(query)s, %(picture)s, %(space)s) AS key
 
 -- name: claim
 -- Take waiting questions of the searched space, of all tenants; another worker may take them again after ten seconds.

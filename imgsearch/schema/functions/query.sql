@@ -105,7 +105,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.require_asker() IS 'Refuses a question of a role that row-level security limits to a tenant, where no tenant is set.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_query(query text DEFAULT NULL, picture bytea DEFAULT NULL) RETURNS bytea
+CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_query(query text DEFAULT NULL, picture bytea DEFAULT NULL, space integer DEFAULT NULL) RETURNS bytea
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     asked_kind text  := CASE WHEN picture IS NULL THEN 'text' ELSE 'picture' END;
@@ -113,7 +113,7 @@ DECLARE
 BEGIN
     -- A failure is asked again after a minute, so that one bad moment of a worker is not remembered for ever.
     INSERT INTO imgsearch.query_vector AS q (tenant_id, space_id, kind, key, query, picture)
-    VALUES (coalesce(imgsearch.current_tenant(), ''), imgsearch_internal.active_space(), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)
+    VALUES (coalesce(imgsearch.current_tenant(), ''), coalesce(enqueue_query.space, imgsearch_internal.active_space()), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)
     ON CONFLICT (tenant_id, kind, key, space_id) DO UPDATE
         SET query = EXCLUDED.query, picture = EXCLUDED.picture, error_code = NULL, error = NULL,
             claimed = NULL, answered_at = NULL, asked_at = EXCLUDED.asked_at
@@ -121,7 +121,7 @@ BEGIN
     PERFORM pg_notify('imgsearch_query', '');
     RETURN asked_key;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea) IS 'Queues a text or a picture of the tenant that is set (none: of somebody above tenants) for a query worker and returns its key in query_vector; takes effect at COMMIT.';
+COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea, integer) IS 'Queues a text or a picture of the tenant that is set (none: of somebody above tenants) for a query worker of the searched space, or of the one given, and returns its key in query_vector; takes effect at COMMIT.';
 
 CREATE OR REPLACE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10) LANGUAGE plpgsql AS $$
 DECLARE

@@ -12,13 +12,13 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ranked = Sequence[Hashable]
-Grades = Mapping[Hashable, float]
+Grades = Mapping[Any, float]  # a mapping's keys are invariant: ids of any kind
 RESAMPLES = 10_000
 SEED = 20_240_601  # an interval is the same each time the same figures are asked for
 

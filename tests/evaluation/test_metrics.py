@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsearch.spaces import metrics
+from imgsearch.evaluation import metrics
 
 RANKED = ["j1", "e1", "x1", "h1", "e2", "x2", "j2", "h2", "x3", "e3"]
 EASY, HARD, JUNK = {"e1", "e2", "e3"}, {"h1", "h2"}, {"j1", "j2"}
