@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from imgsearch.retrieval.explain import explain
     from imgsearch.retrieval.filters import Filters
     from imgsearch.retrieval.hits import Hit, Hits
+    from imgsearch.retrieval.listing import Listed, browse_products
     from imgsearch.retrieval.ranking import Ranking
     from imgsearch.retrieval.recommendation import recommend
     from imgsearch.settings import Settings
@@ -93,6 +94,7 @@ _HOMES = {
     "Inspected": "ingest.upload",
     "JudgementError": "errors",
     "KeyEnded": "errors",
+    "Listed": "retrieval.listing",
     "ModelError": "errors",
     "NoQueryWorker": "errors",
     "NoSpace": "errors",
@@ -120,6 +122,7 @@ _HOMES = {
     "attach": "ingest.attachment",
     "attachments": "ingest.attachment",
     "backfill": "ingest.attachment",
+    "browse_products": "retrieval.listing",
     "change": "ingest.changes",
     "detach": "ingest.attachment",
     "explain": "retrieval.explain",
@@ -162,6 +165,7 @@ __all__ = [
     "Inspected",
     "JudgementError",
     "KeyEnded",
+    "Listed",
     "ModelError",
     "NoQueryWorker",
     "NoSpace",
@@ -189,6 +193,7 @@ __all__ = [
     "attach",
     "attachments",
     "backfill",
+    "browse_products",
     "change",
     "detach",
     "explain",

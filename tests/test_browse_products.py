@@ -66,3 +66,32 @@ def test_a_cursor_of_another_list_is_refused(stocked: Stocked) -> None:
     [after] = stocked.connection.execute(said).fetchone() or (None,)
     with pytest.raises(psycopg.Error, match="another list"):
         stocked.connection.execute("SELECT * FROM imgsearch.browse_products(sort => '-price', after => %s)", [after])
+
+
+@pytest.mark.parametrize("sort", ["newest", "-newest", "price", "-price"])
+def test_pictures_of_a_product_far_apart_stand_where_the_first_does(stocked: Stocked, sort: str) -> None:
+    connection = stocked.connection
+    with connection.transaction(force_rollback=True):
+        connection.execute(
+            "UPDATE imgsearch.image SET product_id = 'p' || image_id % 50, position = image_id,"
+            " price = CASE WHEN image_id % 3 = 0 OR image_id % 50 < 5 THEN NULL ELSE price END WHERE tenant_id = 'acme'"
+        )
+        rows = connection.execute(
+            "SELECT product_id, image_id, price FROM imgsearch.image WHERE tenant_id = 'acme'"
+        ).fetchall()
+        for size in (1, 7, 60):
+            found = pages(stocked, size, sort, '{"tenant": "acme"}')
+            assert [row[1] for row in found] == _in_order(rows, sort)
+            assert [row[2] for row in found] == [sum(r[0] == row[1] for r in rows) for row in found]
+
+
+def _in_order(rows: list[tuple[str, int, float | None]], sort: str) -> list[str]:
+    """Return the products, each where its first picture stands; those without a price last."""
+    turn = -1 if sort.startswith("-") else 1
+
+    def key(row: tuple[str, int, float | None]) -> tuple[float, ...]:
+        if sort.endswith("newest"):
+            return (-turn * row[1],)
+        return (1.0, float(row[1])) if row[2] is None else (0.0, turn * row[2], float(row[1]))
+
+    return list(dict.fromkeys(row[0] for row in sorted(rows, key=key)))

@@ -168,7 +168,9 @@ def test_python_values_mean_what_they_say(connection: Connection) -> None:
         Filters(created_after=datetime(2026, 1, 1)).as_json()  # noqa: DTZ001
     for filters in ({"created_after": "2026-01-31"}, {"condition": {"created_at": {"above": "2026-01-31T00:00"}}}):
         with pytest.raises(psycopg.Error, match="time zone"):
-            connection.execute("SELECT * FROM imgsearch.browse(imgsearch.filters_of(%s))", (json.dumps(filters),))
+            connection.execute(
+                "SELECT * FROM imgsearch.browse_products(imgsearch.filters_of(%s))", (json.dumps(filters),)
+            )
 
 
 def test_attributes_of_few_are_counted_all_however_large_the_table_is(connection: Connection) -> None:

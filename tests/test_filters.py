@@ -110,7 +110,7 @@ def test_a_filter_keeps_what_it_says(
     ).fetchone()
     assert counted == (len(hits),)
     newest = connection.execute(
-        "SELECT array_agg(b) FROM imgsearch.browse(imgsearch.filters_of(%s), k => 1000) b",
+        "SELECT array_agg(b.image_id) FROM imgsearch.browse_products(imgsearch.filters_of(%s), k => 1000) b",
         (Filters(**filters).as_json(),),
     ).fetchone()
     assert newest is not None

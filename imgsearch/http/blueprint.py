@@ -10,7 +10,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response, g, request
 from flask_cors import CORS
 
-from imgsearch.http import access, api, caps, catalogue, health, openapi, problem, suggestions, thumbnails
+from imgsearch.http import access, api, caps, catalogue, health, openapi, problem, products, suggestions, thumbnails
 from imgsearch.http.state import app_state
 from imgsearch.settings import Settings
 
@@ -30,7 +30,7 @@ def make(settings: Settings, prefix: str) -> Blueprint:
     made = Blueprint(NAME, __name__)
     guard(made, failed)
     _share(made, settings.http_cors, prefix)
-    for part in (api, catalogue, health, openapi, suggestions, thumbnails):
+    for part in (api, catalogue, health, openapi, products, suggestions, thumbnails):
         part.mount(made)
     return made
 

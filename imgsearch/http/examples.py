@@ -47,6 +47,14 @@ _PAGE: Json = {
         "attributes": {"colour": [{**_COUNT, "value": "red"}]},
     },
 }
+_PRODUCT: Json = {
+    **_SHOE,
+    "title": "Canvas shoe",
+    "thumbnail": None,
+    "pictures": 3,
+    "others": [{"image_id": 43, "thumbnail": None}],
+    "after": "39.9,42,0,,5d41402a",
+}
 _IMAGE: Json = {
     **_SHOE,
     "position": 0,
@@ -104,6 +112,11 @@ RESPONSES: dict[str, Json] = {
     "get_image": _IMAGE,
     "change_image": _IMAGE,
     "list_images": {"images": [_IMAGE], "after": "42"},
+    "list_products": {
+        "products": [_PRODUCT],
+        "after": None,
+        "thumbnails_expire_at": "2026-01-31T14:00:00Z",
+    },
     "change_product": {"product_id": "sku-1", "images": 3, "changed": 3, "words": True},
     "bulk_images": [
         {"line": 1, "outcome": "added", "image_ids": [42], "error": None},

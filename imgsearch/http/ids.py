@@ -72,6 +72,14 @@ def shown_after(after: str | None) -> str | None:
     return _turned_after(shown, after)
 
 
+def taken_after(after: str | None) -> str | None:
+    """Return where a page goes on, with ids of the table. Raises Problem."""
+    try:
+        return _turned_after(taken, after)
+    except FilterError as error:
+        raise bad_request(str(error), "filter_error") from error
+
+
 def taken_request(asked: SearchRequest) -> SearchRequest:
     """Return a search that came from outside, with ids of the table. Raises Problem."""
     filters = asked.filters
@@ -80,10 +88,7 @@ def taken_request(asked: SearchRequest) -> SearchRequest:
     excluded = filters.exclude_image_ids
     if excluded:
         filters = replace(filters, exclude_image_ids=[taken(one) for one in excluded])
-    try:
-        after = _turned_after(taken, asked.after)
-    except FilterError as error:
-        raise bad_request(str(error), "filter_error") from error
+    after = taken_after(asked.after)
     more, less = (tuple(map(taken, ids)) for ids in (asked.more, asked.less))
     like, unlike = (tuple(map(_taken_example, examples)) for examples in (asked.like, asked.unlike))
     return replace(asked, more=more, less=less, like=like, unlike=unlike, after=after, filters=filters)

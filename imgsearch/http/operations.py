@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from imgsearch.http import changes, requests, responses, suggestions
+from imgsearch.http import changes, products, requests, responses, suggestions
 from imgsearch.ops.api_keys import Scope
 
 
@@ -154,6 +154,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=changes.ImageChanges,
         response=responses.Image,
         problems=(404, 409, *_SENT),
+    ),
+    ("/v1/products", "get"): Operation(
+        name="list_products",
+        summary="The products that match, without a question: by age, price or an attribute.",
+        tag="search",
+        scope="search",
+        query=products.ListProducts,
+        response=responses.Products,
     ),
     ("/v1/products/{product_id}", "patch"): Operation(
         name="change_product",

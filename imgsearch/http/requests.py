@@ -226,6 +226,11 @@ def checked_filters(given: Mapping[str, Any]) -> Filters:
         raise invalid(error, FilterFields) from error
 
 
+def parse_filters(written: str) -> Filters:
+    """Return filters that an address wrote as JSON, under the same caps. Raises Problem."""
+    return filters_of(parse(FilterFields, written.encode("utf-8", "surrogatepass")))
+
+
 def parse(model: type[Model], body: bytes) -> Model:
     """Return the JSON of a body as a model. Raises Problem."""
     count_values(body, model.largest)

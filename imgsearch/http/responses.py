@@ -143,6 +143,31 @@ class Page(Sent):
     facets: Annotated[Facets | None, Field(description="What `facets` asked for.")]
 
 
+class Product(Sent):
+    """One product by the first of its images that match."""
+
+    image_id: ImageId
+    product_id: str
+    tenant_id: str
+    title: str | None
+    category: str | None
+    price: float | None
+    in_stock: bool
+    attributes: dict[str, Any]
+    thumbnail: Thumbnail
+    pictures: Annotated[int, Field(description="How many of its pictures can be searched.")]
+    others: Annotated[list[OtherPicture], Field(description="The first of the others, whatever the filters are.")]
+    after: Annotated[Cursor, Field(description="Send it as `after` to go on behind this row.")]
+
+
+class Products(Sent):
+    """Products that match, in the order that was asked for."""
+
+    products: list[Product]
+    after: Annotated[Cursor | None, Field(description="Send it as `after` for the next page; null on the last.")]
+    thumbnails_expire_at: datetime
+
+
 class Vector(Sent):
     """The vector of a text or a picture."""
 

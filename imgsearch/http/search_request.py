@@ -47,8 +47,12 @@ class SearchRequest:
     @property
     def matching(self) -> Filters:
         """The filters, and none of the images that were rejected, nor the products asked by."""
-        products = [thing.product_id for thing, _ in (*self.like, *self.unlike) if isinstance(thing, ProductId)]
-        return self.filters.without_images(self.less).without_products(products)
+        return self.filters.without_images(self.less).without_products([one.product_id for one in self.products])
+
+    @property
+    def products(self) -> tuple[ProductId, ...]:
+        """The products among the examples."""
+        return tuple(thing for thing, _ in (*self.like, *self.unlike) if isinstance(thing, ProductId))
 
     @property
     def examples(self) -> int:

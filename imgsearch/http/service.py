@@ -25,6 +25,7 @@ from imgsearch.query.question import Thing
 from imgsearch.query.resolution import look_up, words_alone
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
+from imgsearch.retrieval.listing import Listed, browse_products
 from imgsearch.retrieval.ranking import Per
 from imgsearch.retrieval.recommendation import products_of, ranked_by_best
 from imgsearch.storage import FetchPolicy
@@ -161,6 +162,16 @@ def details(connection: Connection[Any], images: list[int], tenant: str | None) 
     return {row["image_id"]: (row["tenant_id"], bytes(row["sha256"])) for row in rows if row["sha256"] is not None}
 
 
+def products(connection: Connection[Any], asked: SearchRequest) -> dict[str, tuple[str, bytes | None]]:
+    """Return {product_id: (tenant, digest of its first picture)} of the products that a search asks by."""
+    named = [one.product_id for one in asked.products]
+    if not named:
+        return {}
+    values = {"products": sorted(visible.products(connection, named)), "tenant": asked.filters.tenant}
+    rows = sql.rows(connection, "page", "first_pictures", values)
+    return {row["product_id"]: (row["tenant_id"], row["sha256"] and bytes(row["sha256"])) for row in rows}
+
+
 def page(
     state: AppState, found: Found, facets: responses.Facets | None = None, facets_ms: float = 0.0
 ) -> responses.Page:
@@ -225,20 +236,22 @@ def images(connection: Connection[Any], images: list[int], tenant: str | None) -
     return list(sql.rows(connection, "http", "picture", {"images": visible.of(connection, images), "tenant": tenant}))
 
 
-def browse(connection: Connection[Any], filters: Filters, k: int, before: int | None) -> list[dict[str, Any]]:
-    """Return the newest products that match by their newest pictures, with a few others and the digests of all."""
-    rows = list(sql.rows(connection, "page", "browse", {**bound(filters), "k": k, "before": before}))
+def browse(connection: Connection[Any], asked: SearchRequest) -> list[Listed]:
+    """Return the products that match, with a few other pictures that may be seen."""
+    page: dict[str, Any] = {"sort": asked.ranking.sort or "newest", "k": asked.k, "after": asked.after}
+    rows = browse_products(connection, filters=access.within(asked.filters), **page)
     if access.me().limits is None:
         return rows
-    seen = set(visible.of(connection, [one for row in rows for one in row["others"] or ()]))
-    for row in rows:  # what a key must not see is not counted either
-        here = [pair for pair in zip(row["others"] or (), row["digests"] or (), strict=True) if pair[0] in seen]
-        row["others"], row["digests"] = [one for one, _ in here], [digest for _, digest in here]
-        row["pictures"] = 1 + len(here)
-    return rows
+    # What a key must not see is not counted either.
+    seen = visible.images_of(connection, [row.product_id for row in rows])
+    return [
+        replace(row, others=tuple(one for one in row.others if one[0] in here), pictures=len(here))
+        for row in rows
+        for here in (seen.get(row.product_id, {row.image_id}),)
+    ]
 
 
 def bound(filters: Filters, per: Per = "product") -> dict[str, Any]:
-    """Return the values that the statements `facets`, `choices` and `browse` bind, within what may be seen."""
+    """Return the values that the statements `facets` and `choices` bind, within what may be seen."""
     asked = {"filters": access.within(filters).as_json(), "tenant": filters.tenant, "per": per}
     return {**asked, "prices": None, "names": None, "k": caps.CHOICE_VALUES}

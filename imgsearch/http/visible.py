@@ -48,8 +48,13 @@ def products(connection: Connection[Any], named: Sequence[str]) -> set[str]:
     within = _filters()
     if within is None or not named:
         return set(named)
-    rows = sql.rows(connection, "http", "matching_of", {"products": list(named), "filters": within})
-    return {row["product_id"] for row in rows}
+    return set(images_of(connection, named))
+
+
+def images_of(connection: Connection[Any], named: Sequence[str]) -> dict[str, set[int]]:
+    """Return {product: its images} of what whoever asks, with a key that has filters, may see."""
+    rows = sql.rows(connection, "http", "matching_of", {"products": list(named), "filters": _filters()})
+    return {row["product_id"]: set(row["images"]) for row in rows}
 
 
 def hide_others(connection: Connection[Any], hits: Hits) -> None:
@@ -58,8 +63,7 @@ def hide_others(connection: Connection[Any], hits: Hits) -> None:
     products = sorted({hit.product_id for hit in hits if hit.pictures is not None})
     if within is None or not products:
         return
-    rows = sql.rows(connection, "http", "matching_of", {"products": products, "filters": within})
-    seen = {row["product_id"]: set(row["images"]) for row in rows}
+    seen = images_of(connection, products)
     for place, hit in enumerate(hits):
         if hit.pictures is not None:
             here = seen.get(hit.product_id, set())

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import request
-
 from imgsearch.http import ids
 from imgsearch.http.search_request import SearchRequest
-from imgsearch.http.service import Found
 from imgsearch.http.state import AppState
-from imgsearch.page import reading, urls
+from imgsearch.page import urls
 from imgsearch.page.view_models import Card
 
 
@@ -25,21 +22,13 @@ class Onward:
 
 
 def onward(
-    state: AppState, asked: SearchRequest, cards: Sequence[Card], found: Found | None, matches: int
+    state: AppState, asked: SearchRequest, cards: Sequence[Card], after: str | None, matches: int
 ) -> Onward | None:
-    """Return where a list of so many matches goes on; None at its end."""
-    before = reading.before(request.args)
+    """Return where a list of so many matches goes on, behind `after`; None at its end."""
     start = [("after", ids.shown_after(asked.after))] if asked.after else []
-    start += [("before", str(ids.shown(before)))] if before else []
-    if len(cards) < asked.k or (not start and len(cards) >= matches):
+    if len(cards) < asked.k or (not start and len(cards) >= matches) or after is None:
         return None
-    place: tuple[str, object]
-    if found is not None:
-        if found.hits.after is None:
-            return None
-        place = ("after", ids.shown_after(found.hits.after))
-    else:
-        place = ("before", cards[-1].image_id)  # as it is shown
+    place = ("after", ids.shown_after(after))
     next_ = urls.url_of(state, asked, place)
     pages = asked.k // urls.PAGE
     if pages >= urls.MOST_PAGES:

@@ -18,6 +18,7 @@ from imgsearch.page import urls
 from imgsearch.page.frame import frame
 from imgsearch.page.titles import title_of
 from imgsearch.page_settings import web_address
+from imgsearch.query import ProductId
 from imgsearch.retrieval.filters import Filters
 from imgsearch.settings import Settings
 
@@ -90,7 +91,7 @@ def made(state: AppState, row: Mapping[str, Any], pictures: Sequence[Mapping[str
         in_stock=row["in_stock"],
         tenant=tenant,
         link=link(state.settings, row["product_id"], row["attributes"]),
-        similar=similar(state, tenant if access.me().tenant is None else None, row["image_id"]),
+        similar=similar(state, tenant if access.me().tenant is None else None, row["product_id"]),
         count=pictures[0]["count"],
         pictures=tuple(
             Picture(
@@ -110,9 +111,9 @@ def view_of(image_id: int) -> str:
     return url_for("imgsearch_page.product", image=ids.shown(image_id))
 
 
-def similar(state: AppState, tenant: str | None, image_id: int) -> str:
-    """Return the address of the search for what looks like a picture, and for nothing else."""
-    return urls.url_of(state, SearchRequest(more=(image_id,), filters=Filters(tenant=tenant)))
+def similar(state: AppState, tenant: str | None, product_id: str) -> str:
+    """Return the address of the search for what looks like a product, by all its pictures, and for nothing else."""
+    return urls.url_of(state, SearchRequest(like=((ProductId(product_id), 1.0),), filters=Filters(tenant=tenant)))
 
 
 def link(settings: Settings, product_id: str, attributes: Mapping[str, Any]) -> str | None:

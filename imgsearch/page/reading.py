@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from imgsearch.http.requests import checked_filters
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.page import size, urls
+from imgsearch.query import ProductId
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import place_of
 from imgsearch.retrieval.ranking import Ranking
@@ -74,6 +74,11 @@ class _Reader:
 
     def _id(self, name: str, written: str) -> int | None:
         return self.part(name, written, lambda: values.whole(name, written, 1, caps.LARGEST_ID), None)
+
+    def products(self) -> tuple[tuple[ProductId, float], ...]:
+        written = [value for value in self.args.getlist("product") if value][: caps.EXAMPLES]
+        read = (self.part("product", "", lambda one=one: values.text("A product", one), None) for one in written)  # type: ignore[misc]
+        return tuple((ProductId(one), 1.0) for one in dict.fromkeys(read) if one is not None)
 
     def after(self) -> str | None:
         written = self.args.get("after") or None
@@ -142,6 +147,7 @@ def understood(state: AppState, args: MultiDict[str, str]) -> tuple[SearchReques
         text=reader.text(),
         more=reader.ids("like"),
         less=reader.ids("unlike"),
+        like=reader.products(),
         photo=reader.photo(state),
         filters=reader.filters(),
         ranking=reader.ranking(),
@@ -157,13 +163,6 @@ def read(state: AppState, args: MultiDict[str, str]) -> SearchRequest:
     if wrong:
         raise wrong[0].problem
     return asked
-
-
-def before(args: MultiDict[str, str]) -> int | None:
-    """Return behind which image the newest ones go on; where that cannot be read, they begin at the newest."""
-    with suppress(Problem):
-        return ids.taken(values.whole("before", args.get("before", ""), 1, caps.LARGEST_ID))
-    return None
 
 
 def _attribute(name: str, chosen: list[str]) -> dict[str, Any]:

@@ -17,21 +17,21 @@ from imgsearch.page.urls import attributes, categories
 from imgsearch.retrieval.filters import Filters
 
 
-def statement_of(asked: SearchRequest, before: int | None = None) -> str:
+def statement_of(asked: SearchRequest) -> str:
     """Return the statement: what it finds is what the page shows, in the same order."""
     arguments = [_query(asked)] if asked.likes else []
     arguments += _named(asked.filters) if asked.likes else _packed(asked.filters)
     if asked.likes and asked.less:
         arguments.append(f"exclude_image_ids => ARRAY[{', '.join(map(_id, asked.less))}]")
-    if asked.likes:
-        arguments += [f"{name} => {_literal(value)}" for name, value in asked.ranking.given().items()]
+    if asked.products:
+        named = ", ".join(_literal(one.product_id) for one in asked.products)
+        arguments.append(f"exclude_product_ids => ARRAY[{named}]")
+    arguments += [f"{name} => {_literal(value)}" for name, value in asked.ranking.given().items()]
     arguments.append(f"k => {asked.k}")
-    if asked.likes and asked.after is not None:
+    if asked.after is not None:
         arguments.append(f"after => {_literal(asked.after) if _sees_table() else ':after'}")
-    if not asked.likes and before is not None:
-        arguments.append(f"before_image => {_id(before)}")
     written = ",\n    ".join(arguments)
-    return f"SELECT *\nFROM imgsearch.{'search' if asked.likes else 'browse'}(\n    {written}\n);"
+    return f"SELECT *\nFROM imgsearch.{'search' if asked.likes else 'browse_products'}(\n    {written}\n);"
 
 
 def on_one_line(statement: str) -> str:
@@ -40,10 +40,13 @@ def on_one_line(statement: str) -> str:
 
 
 def _query(asked: SearchRequest) -> str:
-    if asked.text and asked.examples == 0:
+    if asked.text and asked.examples == 0 and not asked.like:
         return _literal(asked.text)
     near = [f"imgsearch.vec({_literal(asked.text)})"] if asked.text else []
     near += [f"imgsearch.vec_of({_id(image_id)})" for image_id in asked.more]
+    tenant = asked.filters.tenant
+    whose = f", {_literal(tenant)}" if tenant is not None else ""
+    near += [f"imgsearch.vec_of_product({_literal(one.product_id)}{whose})" for one in asked.products]
     if asked.photo is not None:
         near.append(
             "(SELECT embedding FROM imgsearch.query_vector WHERE tenant_id = coalesce(imgsearch.current_tenant(), '')"

@@ -34,13 +34,14 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = [("q", asked.text)] if asked.text else []
     if asked.photo is not None:
         found.append(("photo", links.photo(state, asked.photo)))
+    found += [("product", one.product_id) for one in asked.products]
     found += [("like", str(ids.shown(image_id))) for image_id in asked.more]
     found += [("unlike", str(ids.shown(image_id))) for image_id in asked.less]
     found += [("category", category) for category in categories(filters)]
     found += [(name, _written(value)) for name, value in filters.given().items() if name in PLAIN]
     for name in attributes(filters):
         found += [(f"a.{name}", value) for value in chosen(filters, name)]
-    if asked.ranking.sort and asked.likes:
+    if asked.ranking.sort:
         found.append(("sort", asked.ranking.sort))
     return found
 

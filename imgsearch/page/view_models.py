@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imgsearch.http import caps, ids, links
+from imgsearch.http import access, caps, ids, links
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.service import Found
 from imgsearch.http.state import AppState
@@ -14,6 +14,8 @@ from imgsearch.page import product, urls
 from imgsearch.page.facets import Facets
 from imgsearch.page.titles import title_of
 from imgsearch.page.wording import wording
+from imgsearch.retrieval.hits import Hit
+from imgsearch.retrieval.listing import Listed
 
 FITS = 0.5  # the probability from which on a product is said to fit
 
@@ -68,7 +70,7 @@ def found(state: AppState, asked: SearchRequest, results: Found) -> list[Card]:
     """Return the cards of a search's page."""
     return [
         Card(
-            **_shown(state, asked, vars(hit)),
+            **_shown(state, asked, hit),
             **_others(
                 state, hit.pictures, [(one, *results.others[one]) for one in hit.others if one in results.others]
             ),
@@ -81,32 +83,35 @@ def found(state: AppState, asked: SearchRequest, results: Found) -> list[Card]:
     ]
 
 
-def newest(state: AppState, asked: SearchRequest, rows: Sequence[Mapping[str, Any]]) -> list[Card]:
-    """Return the cards of the newest products."""
+def listed(state: AppState, asked: SearchRequest, rows: Sequence[Listed]) -> list[Card]:
+    """Return the cards of products that were listed without a question."""
     made = []
     for row in rows:
-        others = zip(row["others"] or (), row["digests"] or (), strict=True)
-        known = [(one, row["tenant_id"], bytes(digest)) for one, digest in others if digest is not None]
-        made.append(Card(**_shown(state, asked, row), **_others(state, row["pictures"], known), less=None))
+        known = [(one, row.tenant_id, digest) for one, digest in row.others if digest is not None]
+        made.append(Card(**_shown(state, asked, row), **_others(state, row.pictures, known), less=None))
     return made
 
 
-def _shown(state: AppState, asked: SearchRequest, row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(state: AppState, asked: SearchRequest, row: Hit | Listed) -> dict[str, Any]:
     """Return what every card shows of a row."""
-    image_id, tenant = row["image_id"], row["tenant_id"]
     return {
-        "image_id": ids.shown(image_id),
-        "title": title_of(row["product_id"], row["product_title"], row["attributes"]),
-        "category": row["category"],
-        "price": row["price"],
-        "in_stock": row["in_stock"],
-        "tenant": tenant,
-        "thumbnail": links.thumbnail(state, tenant, row["sha256"]),
-        "more": _more(state, asked, image_id),
-        "view": product.view_of(image_id),
-        "link": product.link(state.settings, row["product_id"], row["attributes"]),
-        "similar": product.similar(state, asked.filters.tenant, image_id),
+        "image_id": ids.shown(row.image_id),
+        "title": title_of(row.product_id, row.product_title, row.attributes),
+        "category": row.category,
+        "price": row.price,
+        "in_stock": row.in_stock,
+        "tenant": row.tenant_id,
+        "thumbnail": links.thumbnail(state, row.tenant_id, row.sha256),
+        "more": _more(state, asked, row.image_id),
+        "view": product.view_of(row.image_id),
+        "link": product.link(state.settings, row.product_id, row.attributes),
+        "similar": product.similar(state, asked.filters.tenant or _unless_mine(row.tenant_id), row.product_id),
     }
+
+
+def _unless_mine(tenant: str) -> str | None:
+    """Return the tenant that an address must name: a product's id says nothing without it, and a key has its own."""
+    return tenant if access.me().tenant is None else None
 
 
 def _others(state: AppState, pictures: int | None, known: Iterable[tuple[int, str, bytes]]) -> dict[str, Any]:
@@ -119,9 +124,19 @@ def _others(state: AppState, pictures: int | None, known: Iterable[tuple[int, st
     return {"others": shown, "further": max(0, (pictures or 1) - 1 - len(shown))}
 
 
-def examples(state: AppState, asked: SearchRequest, digests: Mapping[int, tuple[str, bytes]]) -> list[Chip]:
-    """Return the pictures that a search is near to or far from."""
+def examples(
+    state: AppState,
+    asked: SearchRequest,
+    digests: Mapping[int, tuple[str, bytes]],
+    products: Mapping[str, tuple[str, bytes | None]],
+) -> list[Chip]:
+    """Return the products and pictures that a search is near to or far from; `products`: tenant and digest of each."""
     chips = []
+    for named in asked.products:
+        others = tuple(one for one in asked.like if one[0] != named)
+        thumbnail = links.thumbnail(state, *products[named.product_id]) if named.product_id in products else None
+        where = urls.url_of(state, replace(asked, like=others, after=None))
+        chips.append(Chip(kind="more", label="Similar products", without=where, thumbnail=thumbnail))
     if asked.photo is not None:
         token = links.photo(state, asked.photo)
         chips.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from flask import Blueprint, Response, redirect, render_template, request
@@ -24,7 +24,7 @@ from imgsearch.page.reading import Wrong
 from imgsearch.page.slider import Slider
 from imgsearch.page.view_models import Card, Chip
 from imgsearch.page.wording import wording
-from imgsearch.query import cache
+from imgsearch.query import ProductId, cache
 from imgsearch.retrieval.by_filters import values_of
 from imgsearch.retrieval.filters import Filters
 
@@ -43,6 +43,7 @@ class View:
     wrong: tuple[Wrong, ...] = ()
     found: service.Found | None = None
     cards: tuple[Card, ...] = ()
+    after: str | None = None  # where the list goes on
     examples: tuple[Chip, ...] = ()
     panel: Facets = field(default_factory=Facets)
     facets_ms: float = 0.0
@@ -56,9 +57,8 @@ class View:
     @property
     def order(self) -> str:
         """In which order the results stand, in words."""
-        if self.found is None:
-            return "newest first"
-        return _ORDERS.get(self.asked.ranking.sort or "", "best match first")
+        without = "newest first" if self.found is None else "best match first"
+        return _ORDERS.get(self.asked.ranking.sort or "", without)
 
     @property
     def slider(self) -> Slider | None:
@@ -136,10 +136,12 @@ def _look(state: AppState, view: View) -> View:
         with service.session(state, asked) as (connection, given):
             if asked.likes:
                 found = service.search(connection, asked, given)
-                view = replace(view, found=found, cards=tuple(view_models.found(state, asked, found)))
+                cards = tuple(view_models.found(state, asked, found))
+                view = replace(view, found=found, cards=cards, after=found.hits.after)
             else:
-                rows = service.browse(connection, asked.filters, asked.k, reading.before(request.args))
-                view = replace(view, cards=tuple(view_models.newest(state, asked, rows)))
+                rows = service.browse(connection, asked)
+                cards = tuple(view_models.listed(state, asked, rows))
+                view = replace(view, cards=cards, after=rows[-1].after if rows else None)
                 if asked.less:
                     raise bad_request("Add words, a photo or an image to search for.", "query_error")
     except NoSpace:
@@ -158,8 +160,10 @@ def _without_lost_examples(state: AppState, asked: SearchRequest, error: Excepti
     if isinstance(error, UnknownImage):
         with state.session(access.me().tenant) as connection:
             rows = service.images(connection, [*asked.more, *asked.less], asked.filters.tenant)
+            products = service.products(connection, asked)
         here = {row["image_id"] for row in rows if row["state"] == "ready"}
-        rest = replace(asked, more=_among(asked.more, here), less=_among(asked.less, here), after=None)
+        like = tuple(one for one in asked.like if cast("ProductId", one[0]).product_id in products)
+        rest = replace(asked, more=_among(asked.more, here), less=_among(asked.less, here), like=like, after=None)
         if not rest.likes:
             rest = replace(rest, less=())
     else:
@@ -179,10 +183,12 @@ def _count(state: AppState, view: View) -> View:
         with state.session(access.me().tenant) as connection:
             panel = facets.facets(state, connection, asked, tenants=access.me().tenant is None)
             digests = service.details(connection, [*asked.more, *asked.less], asked.filters.tenant)
+            products = service.products(connection, asked)
     except _FAILURES as error:
         return replace(view, problem=view.problem or from_exception(error))
     took = (time.perf_counter() - began) * 1000
-    return replace(view, panel=panel, facets_ms=took, examples=tuple(view_models.examples(state, asked, digests)))
+    chips = view_models.examples(state, asked, digests, products)
+    return replace(view, panel=panel, facets_ms=took, examples=tuple(chips))
 
 
 def _page(state: AppState, view: View) -> Response:
@@ -198,12 +204,12 @@ def _page(state: AppState, view: View) -> Response:
         without_words=urls.url_of(state, SearchRequest(filters=asked.filters)),
         relaxed=_relaxed(state, view),
         ideas=view_models.ideas(state, asked, view.panel),
-        statement=(written := statement.statement_of(asked, reading.before(request.args))),
+        statement=(written := statement.statement_of(asked)),
         statement_line=statement.on_one_line(written),
         explain=_beside(state, asked, "explain"),
-        onward=paging.onward(state, asked, view.cards, found, view.panel.matches),
+        onward=paging.onward(state, asked, view.cards, view.after, view.panel.matches),
         swatches=facets.SWATCHES,
-        is_behind=bool(asked.after or reading.before(request.args)),
+        is_behind=bool(asked.after),
         most_pages=urls.MOST_PAGES,
         all_of=choices.address(state, asked),
         suggest=suggestions.address(asked.filters.tenant if access.me().tenant is None else None),
@@ -221,7 +227,7 @@ def _relaxed(state: AppState, view: View) -> list[tuple[Chip, int]]:
 
     What could not be counted in time, or at all, is no part of the answer: the page is ready without it.
     """
-    if view.cards or view.problem or view.empty_site or view.asked.after or reading.before(request.args):
+    if view.cards or view.problem or view.empty_site or view.asked.after:
         return []
     found: list[tuple[Chip, int]] = []
     ends = time.perf_counter() + LOOSER_SECONDS

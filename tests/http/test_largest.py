@@ -140,11 +140,13 @@ def test_the_largest_filters_cost_little(site: Site, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(at_most()))
 def test_the_largest_filters_are_counted_and_listed_cheaply(site: Site, name: str) -> None:
-    """What the page does beside a search: facets() and browse(), in SQL as they stand."""
+    """What the page does beside a search: facets() and browse_products(), in SQL as they stand."""
     filters = json.dumps(at_most()[name])
     with db.connect(site.settings, autocommit=True) as connection, cheap(site):
         connection.execute("SELECT * FROM imgsearch.facets(imgsearch.filters_of(%s))", (filters,)).fetchall()
-        connection.execute("SELECT * FROM imgsearch.browse(imgsearch.filters_of(%s), 1000)", (filters,)).fetchall()
+        connection.execute(
+            "SELECT * FROM imgsearch.browse_products(imgsearch.filters_of(%s), 1000)", (filters,)
+        ).fetchall()
         assert peak(connection.info.backend_pid) < MEGABYTES
 
 
@@ -259,5 +261,7 @@ def test_sql_itself_is_bounded_alike(site: Site) -> None:
         for steps in above().values():
             for step in steps:
                 with pytest.raises(psycopg.Error) as caught:
-                    connection.execute("SELECT imgsearch.browse(imgsearch.filters_of(%s))", (json.dumps(step),))
+                    connection.execute(
+                        "SELECT imgsearch.browse_products(imgsearch.filters_of(%s))", (json.dumps(step),)
+                    )
                 assert caught.value.sqlstate == "IM008"

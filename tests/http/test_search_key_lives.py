@@ -66,7 +66,9 @@ def test_limits_say_the_same_as_the_filters_they_are_made_of(connection: Connect
         Filters(category=["bags"], condition={"any": [{"price": {"max": 20}}, {"attributes.size": 15}]}),
     ):
         meant, kept = (
-            connection.execute("SELECT imgsearch.browse(imgsearch.filters_of(%s), 100)", (one.as_json(),)).fetchall()
+            connection.execute(
+                "SELECT imgsearch.browse_products(imgsearch.filters_of(%s), 100)", (one.as_json(),)
+            ).fetchall()
             for one in (filters, limits.within(Filters(), filters))
         )
         assert meant == kept, filters

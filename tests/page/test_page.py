@@ -52,7 +52,7 @@ STATES = [
     "/?like=7&tenant=acme",
     "/?q=red+shoe&after=0.01,1&max_price=90",
     "/",
-    "/?category=shoes&a.colour=red&min_price=10&before=25",
+    "/?category=shoes&a.colour=red&min_price=10&sort=price",
 ]
 
 

@@ -209,3 +209,48 @@ def test_a_larger_picture_is_the_file_that_was_added_without_its_metadata(
     with opened(settings, PAGE_LARGER="off") as anyone:
         assert "/larger/" not in text_of(anyone, f"/product?image={thousand[0]}")
         assert anyone.get(where).status_code == 404
+
+
+def test_without_a_question_the_list_is_sorted_too_and_goes_on(
+    settings: Settings, connection: Connection, space: Space
+) -> None:
+    rows = [
+        Row(vector=[1.0, 0.01 * n] + [0.0] * 46, product=f"p{n // 2}", tenant="acme", price=float(n * 7 % 101))
+        for n in range(100)
+    ]
+    fill(connection, space, rows)
+    cheapest = {n: min(float(m * 7 % 101) for m in (2 * n, 2 * n + 1)) for n in range(50)}
+    with opened(settings) as anyone:
+        first = text_of(anyone, "/?sort=price")
+        assert "50 products, cheapest first" in first
+        assert '<option value="price" selected>' in first
+        onward = html.unescape(re.findall(r'data-next="([^"]+)"', first)[0])
+        assert "sort=price" in onward
+        second = text_of(anyone, onward)
+        found = [_title(card) for text in (first, second) for card in cards(text)]
+        assert found == [f"p{n}" for n in sorted(cheapest, key=lambda n: cheapest[n])]
+        assert "This link" not in text_of(anyone, f"/?sort=-price&after={onward.partition('after=')[2]}", 400)
+
+
+def _title(card: str) -> str:
+    return re.findall(r"<h2[^>]*><a[^>]*>([^<]+)</a>", card)[0]
+
+
+def test_similar_products_are_found_by_all_pictures_of_a_product(
+    settings: Settings, connection: Connection, space: Space
+) -> None:
+    def row(product: str, *at: float) -> Row:
+        return Row(vector=[*at, *[0.0] * (48 - len(at))], product=product, tenant="acme")
+
+    fill(connection, space, [row("a", 1, 0), row("a", 0, 1), row("like the first", 1, 0.1), row("like both", 1, 1)])
+    with opened(settings) as anyone:
+        card = next(one for one in cards(text_of(anyone, "/")) if _title(one) == "a")
+        where = html.unescape(re.findall(r'class="act small" href="([^"]+)"', card)[0])
+        text = text_of(anyone, where)
+        assert [_title(one) for one in cards(text)] == ["like both", "like the first"], "and not itself"
+        assert "2 products match" in text
+        assert 'aria-label="Remove: Similar products"' in text
+        text = text_of(anyone, "/?product=gone&product=a", 404)
+        assert "is not here any more" in text
+        assert [_title(one) for one in cards(text)] == ["like both", "like the first"]
+        assert "is not here any more" in text_of(anyone, "/?product=gone", 404)

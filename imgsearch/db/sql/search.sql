@@ -30,3 +30,16 @@ LEFT JOIN LATERAL imgsearch_internal.unfold(s.answer, %(vector)s::halfvec, NULL)
 LEFT JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id
 LEFT JOIN imgsearch.product w ON w.tenant_id = h.tenant_id AND w.product_id = h.product_id
 ORDER BY h.place
+
+-- name: browse
+-- The products that match, when nothing was asked, with a few more of their pictures.
+SELECT i.image_id, i.product_id, i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title, n.pictures, n.others, n.digests, b.after
+FROM imgsearch.browse_products(imgsearch.filters_of(%(filters)s::jsonb), %(k)s, %(sort)s, %(after)s) WITH ORDINALITY AS b (image_id, product_id, tenant_id, matching, after, place)
+JOIN imgsearch.image i ON i.tenant_id = b.tenant_id AND i.image_id = b.image_id
+LEFT JOIN imgsearch.product w ON w.tenant_id = i.tenant_id AND w.product_id = i.product_id
+CROSS JOIN LATERAL (
+    SELECT count(*)::integer + 1 AS pictures, (array_agg(x.image_id ORDER BY x.position, x.image_id))[1:4] AS others,
+           (array_agg(x.sha256 ORDER BY x.position, x.image_id))[1:4] AS digests
+    FROM imgsearch.image x JOIN imgsearch.vectors v ON v.tenant_id = x.tenant_id AND v.image_id = x.image_id
+    WHERE x.tenant_id = i.tenant_id AND x.product_id = i.product_id AND x.image_id <> i.image_id) n
+ORDER BY b.place
