@@ -18,7 +18,7 @@ demo: $(STAMP) ## Start servers, upload 3,000 pictures, search them six ways (AR
 	@$(BIN)/imgsearch demo $(ARGS)
 
 ##@ Developers
-.PHONY: install test trust lint format wheels bench soak
+.PHONY: install test trust versions lint format wheels bench soak
 install: $(STAMP) ## Set up .venv
 
 # A file's tests share its databases, so a file goes to one process; the slowest files begin (tests/conftest.py).
@@ -27,6 +27,9 @@ test: $(STAMP) ## Run every test on real embedded servers (ARGS goes to pytest)
 
 trust: $(STAMP) ## Run the tests ten times, three of them beside a process that keeps both cores busy (ARGS="--runs 5")
 	$(BIN)/python -m tests.trust $(ARGS)
+
+versions: $(STAMP) ## Run the doors' tests with the oldest and newest Python, Django, SQLAlchemy, psycopg (ARGS="oldest")
+	$(BIN)/python -m tests.versions $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the import rule
 	$(BIN)/ruff format --check .

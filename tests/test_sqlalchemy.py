@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column, selectinload
 
 from imgsearch import Image, ImageId, add, attach, db, nearest, resolve
-from imgsearch.errors import UsageError
+from imgsearch.errors import FilterError, UsageError
 from imgsearch.retrieval import search
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
@@ -149,6 +149,11 @@ def test_asynchronous_sessions_do_the_same(settings: Settings, shop: list[int]) 
         await engine.dispose()
 
     asyncio.run(ask())
+
+
+def test_a_legacy_query_says_what_to_write(engine: Engine, shop: list[int]) -> None:
+    with Session(engine) as session, pytest.raises(FilterError, match=r"select\(Product, Image\)"):
+        nearest(session.query(Product), direction(0))  # type: ignore[arg-type]
 
 
 def test_an_engine_on_another_driver_is_refused(settings: Settings) -> None:

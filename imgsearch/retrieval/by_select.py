@@ -7,6 +7,7 @@ from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import Boolean, ColumnElement, FromClause, Select, and_, bindparam, cast, func, literal, select
+from sqlalchemy.orm import Query
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.types import NullType
@@ -87,7 +88,12 @@ def nearest(
     return extended.order_by(*order).limit(limit).offset(offset or None)
 
 
-def _refuse(statement: Select[Any]) -> None:
+def _refuse(statement: Any) -> None:
+    if isinstance(statement, Query):
+        raise FilterError(
+            "nearest() extends a select(), not a legacy Query: write select(Product, Image).join(…).where(…) in place "
+            "of session.query(…), and give what nearest() returns to session.execute()."
+        )
     if not isinstance(statement, Select):
         raise FilterError(f"nearest() extends a select(), not a {type(statement).__name__}.")
     # SQLAlchemy has no public way to ask for these.

