@@ -96,6 +96,32 @@ def test_a_key_and_every_other_row_of_a_tenant_go_too(shop: Connection, store: S
     assert gone.rows == {"later": 1}
 
 
+def test_what_a_shop_says_keeps_and_was_asked_goes_too(shop: Connection, store: Store) -> None:
+    """Words and their vocabulary, questions that were kept, what is pinned, what was judged: also of lone products."""
+    for tenant, word in (("acme", "zebrano"), ("globex", "okapi")):
+        shop.execute(
+            "INSERT INTO imgsearch.product (tenant_id, product_id, title, words, codes)"
+            " SELECT %(t)s, p, %(w)s || p, %(w)s, ARRAY[%(w)s || '-12345'] FROM unnest(ARRAY['p0', 'p5', 'lone']) p",
+            {"t": tenant, "w": word},
+        )
+        shop.execute("SELECT imgsearch.refresh_vocabulary()")
+        shop.execute("SELECT imgsearch.set_shop(%s, keep_questions => true)", (tenant,))
+        shop.execute("SELECT imgsearch.keep_question(%s, %s)", (f"{word} lamp", tenant))
+        shop.execute("SELECT imgsearch.pin(%s, 'p0', query => %s), imgsearch.hide(%s, 'p5')", (tenant, word, tenant))
+        shop.execute(
+            "INSERT INTO imgsearch.calibration (space_id, kind, tenant_id, scale, bias) VALUES (1, 'text', %s, 9, -3)",
+            (tenant,),
+        )
+    ours = traces(shop, ["acme", "zebrano"])
+    assert set(ours) >= {"product", "vocabulary", "past_question", "merchandise", "calibration", "shop"}
+    theirs = traces(shop, ["globex", "okapi"])
+    upload.forget(shop, tenant="acme", store=store)
+    assert traces(shop, ["acme", "zebrano"]) == {}
+    assert traces(shop, ["globex", "okapi"]) == theirs
+    shop.execute("SELECT imgsearch.refresh_vocabulary()")
+    assert traces(shop, ["acme", "zebrano"]) == {}
+
+
 def test_forgetting_needs_a_connection_of_its_own_and_a_role_that_sees_all(
     shop: Connection, settings: Settings, store: Store
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
+from imgsearch.db.sqlstate import translated
 from imgsearch.errors import UsageError
+from imgsearch.ingest.changes import change as alter
 from imgsearch.ingest.upload import add, remove
 from imgsearch.settings import Settings
 from tests.http.conftest import app, client, key_of, with_key  # noqa: F401  # fixtures
@@ -61,10 +64,60 @@ def test_what_is_too_long_is_refused(connection: Connection, settings: Settings,
     with pytest.raises(UsageError):
         add(connection, ADDRESS.format(0), product_id="p", settings=settings, **words)
     assert called(connection) == {}
-    largest = {"title": "x" * 1000, "words": "y " * 5000, "codes": [f"{n:0100}" for n in range(100)]}
+    largest: dict[str, Any] = {"title": "x" * 1000, "words": "y " * 5000, "codes": [f"{n:0100}" for n in range(100)]}
     add(connection, ADDRESS.format(0), product_id="p", settings=settings, **largest)
-    with pytest.raises(psycopg.errors.CheckViolation):
-        connection.execute("UPDATE imgsearch.product SET title = repeat('x', 1001)")
+    for change in words, {"title": " " * 3000}:
+        with pytest.raises(UsageError) if change is words else nullcontext():
+            alter(connection, product_id="p", **change)
+
+
+REFUSED = {
+    "title = repeat('x', 1001)": "title has 1001 characters, the limit is 1000",
+    "words = repeat('x', 10001)": "words has 10001 characters, the limit is 10000",
+    "codes = array_fill('x'::text, ARRAY[101])": "at most 100 codes, these are 101",
+    "codes = ARRAY[repeat('x', 101)]": "a code has at most 100 characters",
+    "codes = ARRAY['x', NULL]": "is not null",
+    "language = 'klingon'": 'no language "klingon"',
+    "product_id = ''": "words of no product",
+    "tenant_id = ''": "words of no product",
+}
+
+
+@pytest.mark.parametrize("wrong", list(REFUSED))
+def test_sql_says_what_is_too_long_and_what_to_do(connection: Connection, wrong: str) -> None:
+    connection.execute("INSERT INTO imgsearch.product (tenant_id, product_id, title) VALUES ('a', 'p', 'boot')")
+    column, value = wrong.split(" = ")
+    columns = {"tenant_id": "'a'", "product_id": "'q'", column: value}
+    names, values = ", ".join(columns), ", ".join(columns.values())
+    for statement in (
+        f"UPDATE imgsearch.product SET {wrong}",  # noqa: S608  # of this list
+        f"INSERT INTO imgsearch.product ({names}) VALUES ({values})",  # noqa: S608
+    ):
+        with pytest.raises(psycopg.Error, match=REFUSED[wrong]) as refused:
+            connection.execute(statement.encode())
+        assert refused.value.sqlstate == "IM009"
+        assert refused.value.diag.message_hint
+        with pytest.raises(UsageError, match=REFUSED[wrong]), translated():
+            connection.execute(statement.encode())
+
+
+def test_a_row_of_a_catalogue_that_is_too_long_harms_no_other(connection: Connection, run: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg", (9, 9, 250))
+    wrong: list[dict[str, Any]] = [
+        {"title": "x" * 1001},
+        {"words": "x" * 10_001},
+        {"codes": ["x" * 101]},
+        {"codes": ["B1", None]},
+        {"codes": [["B1"]]},
+        {"title": {"en": "boot"}},
+    ]
+    rows = [{"path": "a.jpg", "product_id": f"wrong{n}", **words} for n, words in enumerate(wrong)]
+    rows.append({"path": "a.jpg", "product_id": "right", "title": "x" * 1000, "codes": ["B1", 2]})
+    (tmp_path / "shop.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    answer = run("add", tmp_path / "shop.jsonl", "--no-wait", "--json")
+    assert answer.code != 0
+    assert len(json.loads(answer.out)["failures"]) == len(wrong)
+    assert called(connection) == {"right": ("x" * 1000, None, ["B1", "2"])}
 
 
 def test_catalogues_name_them(connection: Connection, run: Run, tmp_path: Path) -> None:

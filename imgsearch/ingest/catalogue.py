@@ -140,11 +140,16 @@ def _entry(row: Mapping[str, Any], folder: Path, place: str) -> Entry:
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:
+    if isinstance(given.get(name), list | dict):
+        raise CatalogueError(f"{name} is no text.")
     return str(given[name]) if name in given else None
 
 
 def _codes(value: object) -> tuple[str, ...] | str | None:
     """Several in a JSON list, or in one text with commas, semicolons or bars between them."""
+    several = value if isinstance(value, list) else []
+    if isinstance(value, dict) or any(code is None or isinstance(code, list | dict) for code in several):
+        raise CatalogueError("codes are texts; leave out what is null.")
     return tuple(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
 
 

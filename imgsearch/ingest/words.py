@@ -19,8 +19,12 @@ def checked(title: str | None, words: str | None, codes: Iterable[str] | str | N
     codes: several, or one text in which commas, semicolons or bars part them.
     """
     for name, text, most in (("title", title, TITLE), ("words", words, WORDS)):
-        if text is not None and (len(text) > most or "\0" in text):
-            raise UsageError(f"{name} has {len(text)} characters, the limit is {most}; shorten it.")
+        if text is None:
+            continue
+        if (many := len(text.strip(" "))) > most:
+            raise UsageError(f"{name} has {many} characters, the limit is {most}; shorten it.")
+        if "\0" in text:
+            raise UsageError(f"{name} holds a null character; take it out.")
     return {"title": title, "words": words, "codes": None if codes is None else _codes(codes)}
 
 
@@ -30,5 +34,5 @@ def _codes(given: Iterable[str] | str) -> list[str]:
     if len(codes) > CODES:
         raise UsageError(f"A product has at most {CODES} codes, these are {len(codes)}; leave some out.")
     if any(len(code) > CODE or "\0" in code for code in codes):
-        raise UsageError(f"A code has at most {CODE} characters; what is longer goes into words.")
+        raise UsageError(f"A code has at most {CODE} characters, none of them null; what is longer goes into words.")
     return codes

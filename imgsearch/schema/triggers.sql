@@ -1,4 +1,4 @@
--- Triggers on image and product: conveniences, so that a row INSERTed from anywhere is embedded. The sweep is the net under them.
+-- Triggers on image, product and calibration. Conveniences, so that a row INSERTed from anywhere is embedded: the sweep is the net under them.
 
 -- Statement-level with a transition table: one queue insert and one NOTIFY for a COPY of a million rows.
 CREATE OR REPLACE TRIGGER image_inserted AFTER INSERT ON imgsearch.image
@@ -29,3 +29,6 @@ COMMENT ON TRIGGER product_changed ON imgsearch.product IS 'New words join the v
 CREATE OR REPLACE TRIGGER product_removed AFTER DELETE ON imgsearch.product
     REFERENCING OLD TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.words_changed();
 COMMENT ON TRIGGER product_removed ON imgsearch.product IS 'The vocabulary is to be counted anew.';
+CREATE OR REPLACE TRIGGER calibration_written BEFORE INSERT OR UPDATE ON imgsearch.calibration
+    FOR EACH ROW EXECUTE FUNCTION imgsearch_internal.calibration_written();
+COMMENT ON TRIGGER calibration_written ON imgsearch.calibration IS 'A calibration is a curve of finite numbers that rises.';

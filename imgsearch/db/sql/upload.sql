@@ -69,7 +69,8 @@ RETURNING i.sha256
 -- Every table that holds rows of a tenant, so that one added by a later version is not forgotten to forget.
 SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
 WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-ORDER BY c.relname = 'image', c.relname
+-- What a trigger writes when another table's rows go comes behind that one.
+ORDER BY c.relname = 'image', c.relname = 'vocabulary', c.relname
 
 -- name: forget_rows
 -- Delete a tenant's rows of one table.

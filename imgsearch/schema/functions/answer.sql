@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.answer(
 -- The path that find() sets: a function called on two paths in turn is planned anew each time (20 µs for check_page).
 SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 DECLARE
-    check_   text := imgsearch_internal.question_check(query, f, r, q);
+    check_   text := imgsearch_internal.question_check(query, f, p, r, q);
     words    CONSTANT text := imgsearch_internal.words_asked(f, r, q);
     farthest CONSTANT double precision := p.max_distance;
     shelf    imgsearch_internal.shelf;

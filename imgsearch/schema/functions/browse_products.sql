@@ -110,7 +110,7 @@ DECLARE
     made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(browse_products.filters);
     asked imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);
     here  record := imgsearch_internal.browse_place(after);
-    check_ CONSTANT text := left(md5(concat_ws(E'\x01', browse_products.filters::text, coalesce(sort, 'newest'))), 8);
+    check_ CONSTANT text := left(md5(concat_ws(E'\x01', browse_products.filters::text, coalesce(sort, 'newest'), imgsearch_internal.asking_tenant(browse_products.filters))), 8);
     images bigint[];
     afters text[];
 BEGIN

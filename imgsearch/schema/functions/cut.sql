@@ -127,11 +127,13 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.explain_cut(
 DECLARE
     c imgsearch.calibration := imgsearch_internal.calibration_of(CASE WHEN r.expand THEN 'vector' ELSE q.kind END, f.tenant);
     e double precision;
+    moved @extschema:vector@.halfvec;
 BEGIN
     IF r.expand THEN
         q.kind := 'vector';
-        e := query OPERATOR(@extschema:vector@.<=>) imgsearch_internal.expanded(query, f, p);
-        query := imgsearch_internal.expanded(query, f, p);
+        moved := imgsearch_internal.expanded(query, f, p);
+        e := query OPERATOR(@extschema:vector@.<=>) moved;
+        query := moved;
         RETURN QUERY VALUES ('expand', jsonb_build_object('moved', e), format('Expanded by what its ten nearest look like; the question moved by a distance of %s.', round(e::numeric, 3)));
     END IF;
     RETURN QUERY VALUES ('match', jsonb_build_object('kind', c.kind, 'tenant', c.tenant_id, 'judged', c.judged, 'error', c.error),

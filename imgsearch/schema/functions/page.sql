@@ -36,13 +36,19 @@ EXCEPTION WHEN data_exception THEN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.page_of(integer, integer, text, double precision, integer) IS 'Which page is asked for, as one value.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.question_check(query halfvec, f imgsearch.filters, r imgsearch.ranking, q imgsearch_internal.question) RETURNS text
+CREATE OR REPLACE FUNCTION imgsearch_internal.asking_tenant(f imgsearch.filters) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN coalesce(f.tenant, imgsearch.current_tenant(), '');
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.asking_tenant(imgsearch.filters) IS 'Whose rows a search means: those of the tenant it names, or that its transaction speaks for; empty: of all.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.question_check(query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET timezone = 'UTC' AS $$
 BEGIN
     -- A text is told by its words: embedded once more, perhaps elsewhere, its vector differs in the last bits.
-    RETURN left(md5(concat_ws(E'\x01', coalesce(q.key, md5(halfvec_send(query))), f::text, r::text)), 8);
+    RETURN left(md5(concat_ws(E'\x01', coalesce(q.key, md5(halfvec_send(query))), f::text, r::text, coalesce(p.max_distance::text, ''), imgsearch_internal.asking_tenant(f))), 8);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.question_check(halfvec, imgsearch.filters, imgsearch.ranking, imgsearch_internal.question) IS 'Eight letters that tell a question with its filters and ranking from another.';
+COMMENT ON FUNCTION imgsearch_internal.question_check(halfvec, imgsearch.filters, imgsearch_internal.page_request, imgsearch.ranking, imgsearch_internal.question) IS 'Eight letters that tell a question with its filters, its ranking and whose it is from another.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.require_same_question(p imgsearch_internal.page_request, check_ text) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN

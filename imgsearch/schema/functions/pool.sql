@@ -1,13 +1,14 @@
 -- Rows to be ordered, as arrays: made of what find() found, picked from, and marked so that a cursor can name them.
 
--- Four letters for 24 bits. Two of 200 rows have the same mark once in a thousand windows; then one of them is left out.
+-- Eight letters for 48 bits. Of two rows with the same mark one would be left out: with 200 rows that is one window of
+-- ten thousand million.
 CREATE OR REPLACE FUNCTION imgsearch_internal.mark_of(tenant text, key text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT translate(encode(substring(decode(md5(tenant || E'\x01' || key), 'hex') FROM 1 FOR 3), 'base64'), '+/', '_-')
+    SELECT translate(encode(substring(decode(md5(tenant || E'\x01' || key), 'hex') FROM 1 FOR 6), 'base64'), '+/', '_-')
 $$;
 COMMENT ON FUNCTION imgsearch_internal.mark_of(text, text) IS 'What tells a row in a cursor; it never holds an id of the table.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.marks_in(listed text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT ARRAY(SELECT substring(listed FROM n FOR 4) FROM generate_series(1, length(listed), 4) n)
+    SELECT ARRAY(SELECT substring(listed FROM n FOR 8) FROM generate_series(1, length(listed), 8) n)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.marks_in(text) IS 'The marks of a list.';
 

@@ -23,7 +23,8 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.best_answer(
     f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking
 ) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 DECLARE
-    check_ text := left(md5(concat_ws(E'\x01', likes::text, like_weights::text, unlikes::text, unlike_weights::text, f::text, r::text)), 8);
+    check_ text := left(md5(concat_ws(E'\x01', likes::text, like_weights::text, unlikes::text, unlike_weights::text, f::text, r::text,
+        coalesce(p.max_distance::text, ''), imgsearch_internal.asking_tenant(f))), 8);
     pool   imgsearch_internal.page_request;
     one    imgsearch_internal.page;
     answer imgsearch_internal.page;

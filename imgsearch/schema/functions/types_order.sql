@@ -10,7 +10,7 @@ CREATE TYPE imgsearch_internal.pool AS (
     tenants text[], keys text[], images bigint[], distances double precision[], scores double precision[], firsts boolean[], marks text[],
     classes integer[], numbers double precision[], texts text[], tied double precision, lacks double precision
 );
-COMMENT ON TYPE imgsearch_internal.pool IS 'Rows to be ordered. keys: products, or product and position where a row is an image; firsts: stands before all others; marks: four letters that tell a row; classes, numbers, texts: what it is sorted by; tied, lacks: of what words find, the score and the lack of rows that are as good as others that are not listed.';
+COMMENT ON TYPE imgsearch_internal.pool IS 'Rows to be ordered. keys: products, or product and position where a row is an image; firsts: stands before all others; marks: eight letters that tell a row; classes, numbers, texts: what it is sorted by; tied, lacks: of what words find, the score and the lack of rows that are as good as others that are not listed.';
 
 CREATE TYPE imgsearch_internal.shelf AS (f imgsearch.filters, p imgsearch_internal.page_request, pool imgsearch_internal.pool, first integer, last integer, k integer, matches bigint, pictures bigint);
 COMMENT ON TYPE imgsearch_internal.shelf IS 'What a shop pinned and hid for a search: the filters and the page that are left for the search, the pinned rows and which of them this page shows, how many rows it has, and how many products and pictures are pinned.';

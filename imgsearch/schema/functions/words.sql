@@ -39,12 +39,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_counted(text) IS 'How many products have a word, of all tenants, when that was last counted; null: not counted.';
 
+-- Of what counts as rare (at most 2,000) all rows are ranked, so a count that may be too small is looked up: words were
+-- written since, or a language has other forms of the word.
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_count(shop text, word text, query tsquery) RETURNS integer LANGUAGE plpgsql STABLE AS $$
 DECLARE
     many integer;
 BEGIN
     IF shop IS NOT NULL THEN
         SELECT max(v.products) INTO many FROM imgsearch.vocabulary v WHERE v.tenant_id = shop AND v.word = words_count.word;
+        IF many <= 2000 AND word <> '' AND (EXISTS (SELECT 1 FROM imgsearch.vocabulary v WHERE v.tenant_id = shop AND v.word = '' AND v.products IS NULL)
+                                            OR imgsearch_internal.languages_of(shop) <> ARRAY['simple']) THEN
+            many := greatest(many, imgsearch_internal.words_looked_up(shop, query));
+        END IF;
     ELSIF word = '' THEN
         SELECT CASE WHEN c.reltuples > 0 THEN c.reltuples END::integer INTO many FROM pg_class c WHERE c.oid = 'imgsearch.product'::regclass;
     END IF;
@@ -71,6 +77,8 @@ COMMENT ON FUNCTION imgsearch_internal.word_tells(integer, double precision) IS 
 
 -- A rare word weighs more, as the logarithm of how rare it is; whole numbers, so that equal is equal. A mended word is a
 -- guess, and the less sure the fewer of the question's words any title has: "airy bold zesty" is no misspelt brand.
+-- weighed: what the first page made of each word, so that the next ones order alike: its weight and 100 times its step
+-- (see word_steps(): 0 rare, then the common ones from the rarest on, 99 none).
 CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words_of(shop text, given text, weighed integer[]) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -79,16 +87,22 @@ DECLARE
     many   CONSTANT double precision := greatest(1, imgsearch_internal.words_count(shop, '', NULL));
 BEGIN
     WITH asked AS MATERIALIZED (
-        SELECT w.place, w.word AS asked, coalesce(m.word, w.word) AS word, coalesce(m.query, q.query) AS query, coalesce(m.products, c.products) AS products,
+        SELECT w.place, w.word AS asked, coalesce(m.word, w.word) AS word, coalesce(m.query, q.query) AS query,
+               CASE before.before / 100 WHEN 99 THEN 0 WHEN 0 THEN 1 ELSE coalesce(2000 + before.before / 100, m.products, c.products) END AS products,
                CASE WHEN m.word IS NULL THEN 1 ELSE (count(*) FILTER (WHERE coalesce(m.products, c.products) > 0) OVER ())::double precision / count(*) OVER () END AS sure
-        FROM unnest((imgsearch_internal.words_in(given))[1:16]) WITH ORDINALITY w (word, place),
+        FROM unnest((imgsearch_internal.words_in(given))[1:16]) WITH ORDINALITY w (word, place) LEFT JOIN unnest(weighed) WITH ORDINALITY before (before, place) USING (place),
              LATERAL (SELECT imgsearch_internal.query_of(w.word, spoken) AS query) q,
              LATERAL (SELECT imgsearch_internal.words_count(shop, w.word, q.query) AS products) c
-             LEFT JOIN LATERAL (SELECT n.word, n.products, imgsearch_internal.query_of(n.word, spoken) AS query
-                                FROM imgsearch_internal.mended(shop, CASE WHEN c.products = 0 THEN w.word END) n) m ON true
+             LEFT JOIN LATERAL (SELECT n.word, n.query, imgsearch_internal.words_count(shop, n.word, n.query) AS products
+                                FROM (SELECT n.word, imgsearch_internal.query_of(n.word, spoken) AS query
+                                      FROM imgsearch_internal.mended(shop, CASE WHEN c.products = 0 THEN w.word END) n) n) m ON true
         WHERE q.query IS NOT NULL
     ), weighed AS (
-        SELECT x.*, coalesce(weighed[x.place], 1 + round(x.sure::numeric * log(2, greatest(1, many / greatest(1, x.products))::numeric))::integer) AS weight FROM asked x
+        SELECT x.*, coalesce(weighed[x.place] % 100, 1 + round(x.sure::numeric * log(2, greatest(1, many / greatest(1, x.products))::numeric))::integer) AS weight,
+               sum(x.products) OVER (ORDER BY x.products = 0, x.products, x.place) > 2000 AS common FROM asked x
+    ), stepped AS (
+        SELECT x.place, x.weight + 100 * CASE WHEN x.products = 0 THEN 99 WHEN x.common THEN count(*) FILTER (WHERE x.common) OVER (ORDER BY x.products = 0, x.products, x.place) ELSE 0 END AS said
+        FROM weighed x
     )
     SELECT coalesce(array_agg(w.word ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.query ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
@@ -97,7 +111,7 @@ BEGIN
            coalesce(array_agg(w.weight ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.sure * imgsearch_internal.word_tells(w.products, many) ORDER BY w.products, w.place) FILTER (WHERE w.products > 0), '{}'),
            coalesce(array_agg(w.asked ORDER BY w.place) FILTER (WHERE w.products = 0), '{}'), coalesce(sum(w.weight), 0),
-           ARRAY(SELECT coalesce(w.weight, 0) FROM generate_series(1, (SELECT max(x.place) FROM weighed x)) n LEFT JOIN weighed w ON w.place = n ORDER BY n)
+           ARRAY(SELECT coalesce(s.said, 9900) FROM generate_series(1, (SELECT max(x.place) FROM stepped x)) n LEFT JOIN stepped s ON s.place = n ORDER BY n)
     INTO a.words, a.queries, a.titles, a.counts, a.weights, a.tells, a.missing, a.total, a.weighed FROM weighed w;
     a.key := imgsearch_internal.key_of(given);
     RETURN a;

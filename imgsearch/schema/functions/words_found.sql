@@ -23,7 +23,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.first_image_sql(made imgsearch_int
 $$;
 COMMENT ON FUNCTION imgsearch_internal.first_image_sql(imgsearch_internal.filter_text, text) IS 'The first picture of a product that matches, as text.';
 
--- Rare words: all their rows are ranked, and pictures looked at in that order until `most` match. Common ones, whose rows
+-- Rare words: all their rows are ranked (2,000, or somewhat more where some were written since), and pictures looked at in that order until `most` match. Common ones, whose rows
 -- are nearly all equal: rows are taken until five times as many match (500 to 2,000), and no more are read.
 CREATE OR REPLACE FUNCTION imgsearch_internal.found_by(
     made imgsearch_internal.filter_text, asked imgsearch_internal.bound, a imgsearch_internal.asked_words, lead tsquery, rare boolean, most integer
@@ -47,7 +47,7 @@ BEGIN
         CASE WHEN sure THEN '' ELSE format(' AND EXISTS (%s)', replace(imgsearch_internal.first_image_sql(made, 'p'), ' ORDER BY i.position LIMIT 1', '')) END,
         imgsearch_internal.first_image_sql(made, 'c'))
     INTO hits USING asked, made.f, CASE WHEN tenant IS NULL THEN lead ELSE lead && imgsearch_internal.tenant_query(tenant) END, most, a.queries, a.titles, a.weights, every,
-        CASE WHEN rare THEN 2000 ELSE least(2000, greatest(500, 5 * most)) END;
+        CASE WHEN rare THEN 4000 ELSE least(2000, greatest(500, 5 * most)) END;
     RETURN hits;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.found_by IS 'The best of the products that some words lead to.';

@@ -50,7 +50,7 @@ DECLARE
     hits imgsearch_internal.word_hit[] := imgsearch_internal.found_whole(made, asked, given, 1000);
 BEGIN
     IF rare IS NOT NULL THEN
-        hits := hits || imgsearch_internal.found_by(made, asked, a, rare, true, 2000);
+        hits := hits || imgsearch_internal.found_by(made, asked, a, rare, true, 4000);
     END IF;
     RETURN QUERY EXECUTE format('SELECT h.tenant_id, f.image_id, h.product_id, h.distance FROM (
             SELECT DISTINCT ON (h.tenant_id, h.product_id) h.*,
@@ -61,7 +61,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.ranked_by_words IS 'All that an id, a code or a rare word finds, ranked by all of the words.';
 
--- The weights of the words go into the cursor: counted anew between two pages, they would put rows elsewhere.
+-- Weights and steps of the words go into the cursor: counted anew between two pages, they would put rows elsewhere.
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_page_all(
     f imgsearch.filters, p imgsearch_internal.page_request, given text, OUT answer imgsearch_internal.page, OUT place text
 ) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off SET max_parallel_workers_per_gather = 0 AS $$
@@ -143,7 +143,7 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: the query has % characters, the limit is 2000', length(given) USING HINT = 'Shorten it.', ERRCODE = 'IM003';
     ELSIF imgsearch_internal.canonical(given) = '' THEN
         RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
-    ELSIF p.place !~ '^w([0-9]{1,2}([.][0-9]{1,2}){0,15})?$' THEN
+    ELSIF p.place !~ '^w([0-9]{1,4}([.][0-9]{1,4}){0,15})?$' THEN
         RAISE EXCEPTION 'imgsearch: after is not what a page by words gave' USING HINT = 'Pass the `after` of the page before, as it is.', ERRCODE = 'IM008';
     END IF;
     IF f.tenant = imgsearch.current_tenant() OR f.tenant IS NULL AND imgsearch.current_tenant() IS NOT NULL AND imgsearch.is_tenant_restricted() THEN

@@ -43,15 +43,31 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.query_of(word text, languages text
 $$;
 COMMENT ON FUNCTION imgsearch_internal.query_of(text, text[], text) IS 'What finds a word in product.document, in any of these languages; null for one that a language leaves out ("the").';
 
+-- The same as the checks of the table, said before they would: with what to do.
+CREATE OR REPLACE FUNCTION imgsearch_internal.check_product(p imgsearch.product) RETURNS void LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF coalesce(p.tenant_id, '') = '' OR coalesce(p.product_id, '') = '' THEN
+        RAISE EXCEPTION 'imgsearch: words of no product' USING HINT = 'A product has a tenant_id and a product_id, as its pictures do.', ERRCODE = 'IM009';
+    ELSIF length(p.title) > 1000 OR length(p.words) > 10000 THEN
+        RAISE EXCEPTION 'imgsearch: % has % characters, the limit is %', CASE WHEN length(p.title) > 1000 THEN 'title' ELSE 'words' END,
+            CASE WHEN length(p.title) > 1000 THEN length(p.title) ELSE length(p.words) END, CASE WHEN length(p.title) > 1000 THEN 1000 ELSE 10000 END USING HINT = 'Shorten it.', ERRCODE = 'IM009';
+    ELSIF cardinality(p.codes) > 100 THEN
+        RAISE EXCEPTION 'imgsearch: a product has at most 100 codes, these are %', cardinality(p.codes) USING HINT = 'Leave some out.', ERRCODE = 'IM009';
+    ELSIF EXISTS (SELECT 1 FROM unnest(p.codes) c WHERE (length(c) <= 100) IS NOT TRUE) THEN
+        RAISE EXCEPTION 'imgsearch: a code has at most 100 characters, and is not null' USING HINT = 'A code is an SKU or an EAN; what is longer goes into words.', ERRCODE = 'IM009';
+    ELSIF NOT EXISTS (SELECT 1 FROM pg_ts_config c WHERE c.cfgname = p.language AND c.cfgnamespace = 'pg_catalog'::regnamespace) THEN
+        RAISE EXCEPTION 'imgsearch: there is no language "%"', left(p.language, 100) USING HINT = 'SELECT cfgname FROM pg_ts_config; null: the shop''s.', ERRCODE = 'IM009';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.check_product(imgsearch.product) IS 'Raises what is wrong with the words of a product.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.product_written() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     NEW.language := coalesce(NEW.language, (SELECT s.language FROM imgsearch.shop s WHERE s.tenant_id = NEW.tenant_id), 'simple');
     NEW.title := nullif(btrim(NEW.title), '');
     NEW.words := nullif(btrim(NEW.words), '');
     NEW.codes := coalesce(NEW.codes, '{}');
-    IF EXISTS (SELECT 1 FROM unnest(NEW.codes) c WHERE length(c) > 100) THEN
-        RAISE EXCEPTION 'imgsearch: a code has more than 100 characters' USING HINT = 'A code is an SKU or an EAN; other words go into words.', ERRCODE = 'check_violation';
-    END IF;
+    PERFORM imgsearch_internal.check_product(NEW);
     NEW.document := setweight(to_tsvector(NEW.language::regconfig, coalesce(imgsearch_internal.folded(NEW.title), '')), 'A')
         || setweight(to_tsvector(NEW.language::regconfig, coalesce(imgsearch_internal.folded(NEW.words), '')), 'B')
         || array_to_tsvector(ARRAY[imgsearch_internal.tenant_word(NEW.tenant_id)]);
