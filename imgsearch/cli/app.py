@@ -18,6 +18,7 @@ from imgsearch.cli import (
     doctor,
     evaluate,
     forget,
+    judge,
     key,
     maintenance,
     merchandise,
@@ -84,6 +85,7 @@ app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("evaluate")(evaluate.evaluate)
+app.command("judge")(judge.judge)
 app.command("attach")(attach.attach)
 app.command("detach")(attach.detach)
 app.command("backfill")(attach.backfill)

@@ -12,7 +12,7 @@ from imgsearch.http import access, problem
 from imgsearch.http.blueprint import guard
 from imgsearch.http.problem import Problem
 from imgsearch.http.state import app_state
-from imgsearch.page import brand, choices, frame, product, sign_in, suggestions, upload_form, views
+from imgsearch.page import brand, choices, frame, judge, product, sign_in, suggestions, upload_form, views
 from imgsearch.page.brand import FOR_EVER
 
 NAME = "imgsearch_page"
@@ -28,7 +28,7 @@ def make() -> Blueprint:
     made = Blueprint(NAME, __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     guard(made, failed)
     made.after_request(after)
-    for part in (views, choices, product, suggestions, brand, upload_form, sign_in):
+    for part in (views, choices, product, judge, suggestions, brand, upload_form, sign_in):
         part.mount(made)
     return made
 

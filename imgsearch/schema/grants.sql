@@ -11,7 +11,7 @@ SELECT 'imgsearch_' || r.role AS role, r.rights, r.kind, o.object
 FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'merchandise', 'calibration', 'job', 'space', 'worker', 'promoted_attribute', 'schema_version']),
-    ('reader', 'SELECT', 'table', ARRAY['shop', 'vocabulary', 'past_question']),
+    ('reader', 'SELECT', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'vote']),
     -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
     ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read)', 'table', ARRAY['query_vector']),
     ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations']),
@@ -23,6 +23,7 @@ FROM (VALUES
     -- Not image_id: a role of one tenant that chose the id of another's image would stand in that one's results.
     ('writer', 'INSERT (tenant_id, product_id, position, category, price, in_stock, attributes, uri, sha256, phash, attachment_id, created_at, updated_at), UPDATE, DELETE', 'table', ARRAY['image']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['merchandise', 'product']),
+    ('writer', 'INSERT', 'table', ARRAY['vote']),
 
     ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'calibration', 'job', 'query_vector', 'space', 'worker']),

@@ -31,6 +31,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "shop": (READ, READ, WORK),
     "vocabulary": (READ, READ, WORK),
     "past_question": (READ, READ, WORK),
+    "vote": (READ, READ | {"INSERT"}, set()),
     "promoted_attribute": (READ, READ, READ),
     "schema_version": (READ, READ, READ),
     "attachment": (set(), set(), READ),

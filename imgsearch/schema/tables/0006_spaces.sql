@@ -1,0 +1,1 @@
+-- Spaces that live beside one another.

@@ -1,0 +1,1 @@
+-- Attached tables in all the shapes that catalogues have.
