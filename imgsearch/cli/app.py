@@ -22,6 +22,7 @@ from imgsearch.cli import (
     key,
     maintenance,
     merchandise,
+    product,
     queue,
     search,
     serve,
@@ -99,6 +100,7 @@ for group, name in (
     (queue.app, "queue"),
     (store.app, "store"),
     (key.app, "key"),
+    (product.app, "product"),
     (merchandise.app, "merchandise"),
     (shop.app, "shop"),
 ):

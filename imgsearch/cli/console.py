@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -65,6 +65,16 @@ def table(columns: Iterable[str | tuple[str, str]], rows: Iterable[Iterable[Any]
     for row in shown:
         made.add_row(*row)
     return made
+
+
+def listed(
+    found: Iterable[Any], columns: Iterable[str | tuple[str, str]], row: Callable[[Any], Iterable[Any]], *, json: bool
+) -> None:
+    """Print objects: as a table of a `row` of each, or whole as JSON."""
+    if json:
+        as_json([vars(one) for one in found])
+    else:
+        output.print(table(columns, [row(one) for one in found]))
 
 
 def cell(value: object) -> str:

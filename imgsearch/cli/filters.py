@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import wraps
 from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from imgsearch.cli.options import in_place_of, typed
 from imgsearch.errors import FilterError
 from imgsearch.retrieval.filters import HELP, NAMES, Filters
 
@@ -46,49 +45,27 @@ def _option(name: str) -> tuple[Any, Any]:
 OPTIONS: dict[str, tuple[Any, Any]] = {name: _option(name) for name in NAMES}
 
 
-def with_filters(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of all filters in place of its parameter `filters`, but those it has itself."""
-    own = inspect.signature(command, eval_str=True).parameters
-    options = {name: option for name, option in OPTIONS.items() if name not in own}
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        filters = filters_of({name: given.pop(name) for name in options})
-        command(filters=filters, **given)
-
-    parameters: list[inspect.Parameter] = []
-    for parameter in own.values():
-        if parameter.name != "filters":
-            parameters.append(parameter)
-            continue
-        for name, (kind, option) in options.items():
-            parameters.append(inspect.Parameter(name, parameter.kind, default=option, annotation=kind))
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
-
-
 def filters_of(given: dict[str, Any]) -> Filters:
     """Return the filters of what was typed. Raises FilterError."""
-    typed = {name: value for name, value in given.items() if value is not None and value != []}
+    found = typed(given)
     for name, read in _READERS.items():
-        if name in typed:
-            typed[name] = read(typed[name])
-    return Filters.from_mapping(typed)
+        if name in found:
+            found[name] = read(found[name])
+    return Filters.from_mapping(found)
 
 
-def _attributes(pairs: list[str]) -> dict[str, Any]:
+def attributes(pairs: list[str]) -> dict[str, Any]:
     """Read name=value; a value that is JSON (true, 42, {"min": 3}, ["a", "b"]) means that, anything else its text."""
-    attributes: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not name or not equals:
             raise FilterError(f"{pair!r} is not name=value; write for example -a colour=red.")
         try:
-            attributes[name] = json.loads(value)
+            found[name] = json.loads(value)
         except ValueError:
-            attributes[name] = value
-    return attributes
+            found[name] = value
+    return found
 
 
 def _time(value: str) -> datetime:
@@ -112,8 +89,10 @@ def _tree(value: str) -> dict[str, Any]:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "attributes": _attributes,
+    "attributes": attributes,
     "created_after": _time,
     "created_before": _time,
     "condition": _tree,
 }
+
+with_filters = in_place_of("filters", OPTIONS, filters_of)

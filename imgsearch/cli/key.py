@@ -8,7 +8,7 @@ import typer
 
 from imgsearch import db
 from imgsearch.cli import moments
-from imgsearch.cli.console import as_json, errors, output, table
+from imgsearch.cli.console import as_json, errors, listed, output
 from imgsearch.cli.filters import with_filters
 from imgsearch.errors import UnknownKey
 from imgsearch.ops import api_keys as keys
@@ -18,6 +18,7 @@ from imgsearch.settings import load_settings
 app = typer.Typer(
     help="Keys of the HTTP API: create, rotate, list, revoke.", no_args_is_help=True, rich_markup_mode=None
 )
+_COLUMNS = ("handle", "tenant", "scope", "name", "state", "created", "expires", "last used", "filters")
 EXPIRES = "When it stops working: 90d, 24h, or a date as 2027-01-31 (UTC)."
 
 
@@ -70,24 +71,7 @@ def list_(
     """List the keys: never their secrets."""
     with db.connect(load_settings(), autocommit=True) as connection:
         found = keys.listed(connection, tenant)
-    if json:
-        as_json([vars(key) for key in found])
-        return
-    rows = [
-        (
-            k.handle,
-            k.tenant_id,
-            k.scope,
-            k.name,
-            _state(k),
-            *map(moments.shown, (k.created_at, k.expires_at, k.last_used_at)),
-            dumps(k.filters) if k.filters else "–",
-        )
-        for k in found
-    ]
-    output.print(
-        table(["handle", "tenant", "scope", "name", "state", "created", "expires", "last used", "filters"], rows)
-    )
+    listed(found, _COLUMNS, _row, json=json)
 
 
 @app.command()
@@ -104,6 +88,11 @@ def revoke(
         as_json({"revoked": handle})
     else:
         output.print("Revoked.")
+
+
+def _row(k: keys.Listed) -> tuple[object, ...]:
+    when = map(moments.shown, (k.created_at, k.expires_at, k.last_used_at))
+    return k.handle, k.tenant_id, k.scope, k.name, _state(k), *when, dumps(k.filters) if k.filters else "–"
 
 
 def _print(key: str, made: keys.Listed, *, json: bool, old: keys.Listed | None = None) -> None:

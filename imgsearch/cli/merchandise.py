@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from imgsearch import db
-from imgsearch.cli.console import as_json, output, table
+from imgsearch.cli.console import listed, output
 from imgsearch.ops import merchandise
 from imgsearch.settings import load_settings
 
@@ -48,14 +48,7 @@ def list_(
     """List what is pinned and what is hidden."""
     with db.connect(load_settings(), autocommit=True) as connection:
         found = merchandise.listed(connection, tenant)
-    if json:
-        as_json([vars(one) for one in found])
-        return
-    rows = [
-        (one.tenant_id, one.query or "any", one.category or "any", one.place or "hidden", one.product_id)
-        for one in found
-    ]
-    output.print(table(["tenant", "query", "category", "place", "product"], rows))
+    listed(found, ["tenant", "query", "category", "place", "product"], _row, json=json)
 
 
 @app.command()
@@ -74,3 +67,7 @@ def clear(
 def _said(query: str, category: str) -> str:
     parts = [repr(query) if query else "", f"the category {category}" if category else ""]
     return " in ".join(filter(None, parts)) or "whatever is asked"
+
+
+def _row(one: merchandise.Merchandise) -> tuple[object, ...]:
+    return one.tenant_id, one.query or "any", one.category or "any", one.place or "hidden", one.product_id

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import wraps
 from typing import Any, get_args, get_type_hints
 
 import typer
 
+from imgsearch.cli.options import in_place_of, typed
 from imgsearch.errors import FilterError
 from imgsearch.retrieval.ranking import HELP, NAMES, Ranking
 
@@ -28,32 +26,15 @@ def _option(name: str) -> tuple[Any, Any]:
 OPTIONS: dict[str, tuple[Any, Any]] = {name: _option(name) for name in NAMES}
 
 
-def with_ranking(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a ranking in place of its parameter `ranking`."""
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        ranking = ranking_of({name: given.pop(name) for name in OPTIONS})
-        command(ranking=ranking, **given)
-
-    parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        if parameter.name != "ranking":
-            parameters.append(parameter)
-            continue
-        for name, (kind, option) in OPTIONS.items():
-            parameters.append(inspect.Parameter(name, parameter.kind, default=option, annotation=kind))
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
-
-
 def ranking_of(given: dict[str, Any]) -> Ranking:
     """Return the ranking of what was typed. Raises FilterError."""
-    typed = {name: value for name, value in given.items() if value is not None and value != []}
-    if "boost" in typed:
-        typed["boost"] = dict(map(_boost, typed["boost"]))
-    return Ranking.from_mapping(typed)
+    found = typed(given)
+    if "boost" in found:
+        found["boost"] = dict(map(_boost, found["boost"]))
+    return Ranking.from_mapping(found)
+
+
+with_ranking = in_place_of("ranking", OPTIONS, ranking_of)
 
 
 def _boost(pair: str) -> tuple[str, float]:

@@ -25,6 +25,7 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
     "IM021": errors.DatabaseRights,
     "25006": errors.DatabaseError,
     "42501": errors.DatabaseRights,
+    **dict.fromkeys(("57P01", "57P02", "57P03"), errors.DatabaseUnreachable),  # the server is restarted
     "3F000": errors.SchemaBehind,
     "42P01": errors.SchemaBehind,
     "42883": errors.SchemaBehind,
@@ -48,6 +49,8 @@ def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
         hint = "Run `imgsearch db upgrade`."
     elif kind is errors.DatabaseRights and not hint:
         hint = "Ask the owner of the database to grant it, or connect as a role that has it."
+    elif kind is errors.DatabaseUnreachable:
+        hint = "Try again."
     elif error.sqlstate == "25006":
         hint = "This database only reads, as a standby does; connect to the primary."
     return kind(f"{message}. {hint}" if hint else message)

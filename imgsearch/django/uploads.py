@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Unpack
 
 from django.db import connections, router
 from django.db.models import Model
@@ -14,8 +14,9 @@ from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
 from imgsearch.django.mapping import mapping_for, resolve_path
 from imgsearch.errors import UsageError
-from imgsearch.ingest import upload
+from imgsearch.ingest import changes, upload
 from imgsearch.ingest import words as product_words
+from imgsearch.ingest.changes import Changed, Changes
 from imgsearch.ingest.upload import Added
 
 _KNOWN = "_imgsearch_photo"  # the picture's name as it was last read from or written to the database
@@ -42,6 +43,22 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
         settings=site.settings(),
         **mapping.filters_of(instance),
         **mapping.words_of(instance),
+    )
+
+
+def change(instance: Any, *, position: int | None = None, using: str | None = None, **what: Unpack[Changes]) -> Changed:
+    """Change what is stored beside an instance's images that no field of its model says; nothing is embedded again.
+
+    price, in_stock, category, attributes (merged by name, None takes one away), title, words, codes: see
+    `imgsearch.change`. What `@searchable` maps is written anew whenever the instance is saved. Raises UsageError.
+    """
+    mapping = mapping_for(type(instance))
+    return changes.change(
+        connections[_database(instance, using)],
+        tenant=mapping.tenant_of(instance),
+        product_id=mapping.product_of(instance),
+        position=position,
+        **what,
     )
 
 

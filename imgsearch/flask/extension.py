@@ -12,7 +12,8 @@ from imgsearch.db.psycopg_connection import Connectable
 from imgsearch.http import blueprint
 from imgsearch.http.identity import Identity
 from imgsearch.http.state import EXTENSION, AppState, app_state
-from imgsearch.ingest import upload
+from imgsearch.ingest import changes, upload
+from imgsearch.ingest.changes import Changed
 from imgsearch.ingest.upload import Added, ImageFields, Picture, Which
 from imgsearch.query import Query, Resolved
 from imgsearch.query.question import Thing
@@ -125,6 +126,10 @@ class ImageSearch:
     def add(self, picture: Picture, **fields: Unpack[ImageFields]) -> Added:
         """Add an image on the request's connection, in its transaction; see `imgsearch.add`."""
         return upload.add(self.connection, picture, settings=app_state().settings, **fields)
+
+    def change(self, **what: Any) -> Changed:
+        """Change what is stored beside images, on the request's connection; see `imgsearch.change`."""
+        return changes.change(self.connection, **what)
 
     def remove(self, **which: Unpack[Which]) -> list[int]:
         """Delete images on the request's connection; see `imgsearch.remove`."""

@@ -1,7 +1,14 @@
-"""One line of a bulk request: what it asks is done within a savepoint, so that a bad one harms nothing beside it."""
+"""The lines of a bulk request: each within a savepoint, so that a bad one harms nothing beside it, a hundred together.
+
+A transaction of a thousand would hold its connection and its locks for as long as all of them take. Where the database
+fails, the lines of that hundred and those behind are told as failed and nothing of them is kept; sent again, lines that
+were done are told as unchanged or missing.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -11,11 +18,37 @@ from imgsearch.errors import ImgsearchError
 from imgsearch.http import access, caps, ids, responses
 from imgsearch.http.changes import BulkAdd, BulkChange, BulkDelete
 from imgsearch.http.problem import Problem, bad_request, from_exception
+from imgsearch.http.state import AppState
 from imgsearch.ingest import changes, upload
 from imgsearch.ingest.changes import Changed
 from imgsearch.settings import Settings
 
 Asked = BulkAdd | BulkChange | BulkDelete
+TOGETHER = 100  # lines of one transaction
+SECONDS = 20.0  # after which no further line is begun
+TOO_LATE = Problem(503, "busy", "Not done: the lines before it took too long. Send it again.")
+
+
+def outcomes(state: AppState, lines: Sequence[tuple[int, Asked | Problem]]) -> list[responses.Outcome]:
+    """Do what the lines ask, and return what became of each. Raises what keeps the first of them from being done."""
+    ends = time.monotonic() + SECONDS
+    done: list[responses.Outcome] = []
+    for start in range(0, len(lines), TOGETHER):
+        try:
+            with state.session(access.me().tenant, writes=True) as connection:
+                made = [
+                    outcome(connection, state.settings, number, line if time.monotonic() < ends else TOO_LATE)
+                    for number, line in lines[start : start + TOGETHER]
+                ]
+        except (Problem, ImgsearchError, psycopg.Error) as error:
+            if not done:
+                raise
+            failed = from_exception(error)
+            return done + [
+                _failed(number, line if isinstance(line, Problem) else failed) for number, line in lines[start:]
+            ]
+        done += made
+    return done
 
 
 def outcome(connection: Connection[Any], settings: Settings, number: int, line: Asked | Problem) -> responses.Outcome:

@@ -86,11 +86,7 @@ def remove_product(product_id: str) -> Response:
 @access.needs("write")
 def many() -> Response:
     """Add, change and delete: one outcome for each line, whatever becomes of the others."""
-    lines = reader.lines()
-    state = app_state()
-    with state.session(access.me().tenant, writes=True) as connection:
-        outcomes = [bulk.outcome(connection, state.settings, number, line) for number, line in lines]
-    body = "".join(one.model_dump_json() + "\n" for one in outcomes)
+    body = "".join(one.model_dump_json() + "\n" for one in bulk.outcomes(app_state(), reader.lines()))
     return Response(body, content_type=reader.NDJSON)
 
 

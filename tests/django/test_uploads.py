@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import TestCase, TransactionTestCase
 
-from imgsearch.django import add, remove, site
+from imgsearch.django import add, change, remove, site
 from imgsearch.django.models import Image, Job, images_of
 from imgsearch.errors import PictureError, QueryError, UsageError
 from tests.django import filling
@@ -98,6 +98,18 @@ class Saved(TestCase):
         assert len(remove(poster)) == 2
         with pytest.raises(UsageError, match="save it first"):
             add(Product(), photo(1, 1, 1))
+
+    def test_what_no_field_says_changes_without_the_picture(self) -> None:
+        product = Product.objects.create(store=shop(), price="39.90", brand="Quill", photo=upload(200, 0, 0))
+        Job.objects.all().delete()
+        found = change(product, attributes={"sale": True}, in_stock=False)
+        assert (len(found.images), len(found.changed)) == (1, 1)
+        [image] = pictures(product)
+        assert (image.attributes["sale"], image.in_stock, Job.objects.count()) == (True, False, 0)
+        with pytest.raises(UsageError, match="Say what to change"):
+            change(product)
+        with pytest.raises(UsageError):
+            change(product, price=float("nan"))
 
     def test_what_is_no_picture_is_refused_and_the_row_with_it(self) -> None:
         with pytest.raises(PictureError), transaction.atomic():

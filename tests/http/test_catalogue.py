@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from imgsearch.http import caps
+from imgsearch.http import bulk, caps
 from tests.http.conftest import Connection, problem, shown_to, with_key
 
 KeyOf = Callable[..., str]
@@ -255,3 +255,45 @@ def test_whoever_only_searches_keeps_no_catalogue(
 ) -> None:
     problem(client.open(path, method=method, json={"price": 1}, headers=with_key(key_of("acme"))), 403, "forbidden")
     problem(client.open(path, method=method, json={"price": 1}), 401, "unauthorized")
+
+
+def test_where_the_database_fails_midway_each_line_says_whether_it_was_done(
+    client: FlaskClient, connection: Connection, headers: Headers
+) -> None:
+    connection.execute(
+        "CREATE FUNCTION public.fall() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+        " 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END'"
+    )
+    connection.execute(
+        "CREATE TRIGGER fall BEFORE UPDATE ON imgsearch.image FOR EACH ROW WHEN (NEW.category = 'fall')"
+        " EXECUTE FUNCTION public.fall()"
+    )
+    given: list[Any] = [{"action": "change", "product_id": "q0", "price": n} for n in range(250)]
+    given[150] = {"action": "change", "product_id": "q0", "category": "fall"}
+    given[240] = b"{broken"
+    found = lines(client, headers, *given)
+    assert [one["outcome"] for one in found] == ["changed"] * 100 + ["failed"] * 150
+    assert found[240]["error"]["code"] == "not_json"
+    assert {one["error"]["code"] for one in found[100:240]} == {"database_unreachable"}
+    assert stored(connection, "price") == [99.0] * 3, "the first hundred are kept, of the second nothing"
+    given = [given[150], *given[:5]]
+    body = "\n".join(map(json.dumps, given)).encode()
+    answer = client.post("/v1/images/bulk", data=body, headers={**headers, "Content-Type": "application/x-ndjson"})
+    problem(answer, 503, "database_unreachable")
+
+
+def test_no_line_is_begun_when_the_others_took_too_long(
+    client: FlaskClient, connection: Connection, headers: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "SECONDS", 0.3)
+    connection.execute(
+        "CREATE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END'"
+    )
+    connection.execute(
+        "CREATE TRIGGER dawdle BEFORE UPDATE ON imgsearch.image FOR EACH ROW EXECUTE FUNCTION public.dawdle()"
+    )
+    found = lines(client, headers, *[{"action": "change", "product_id": "q3", "price": n} for n in range(5)])
+    assert [one["outcome"] for one in found] == ["changed", "changed", "failed", "failed", "failed"]
+    assert {one["error"]["code"] for one in found[2:]} == {"busy"}
+    assert stored(connection, "price", "q3") == [1.0]
