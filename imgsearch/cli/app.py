@@ -28,6 +28,7 @@ from imgsearch.cli import (
     serve,
     servers,
     shop,
+    space,
     status,
     store,
     tuning,
@@ -103,6 +104,7 @@ for group, name in (
     (product.app, "product"),
     (merchandise.app, "merchandise"),
     (shop.app, "shop"),
+    (space.app, "space"),
 ):
     app.add_typer(group, name=name)
 

@@ -209,3 +209,21 @@ def test_what_a_shop_sees(shop: Settings, run: Run, tmp_path: Path, connection: 
     refused = run("evaluate", str(path), "--space", "9", **shop.environment())
     assert (refused.code, refused.out) == (2, "")
     assert "There is no space '9'" in refused.err
+
+
+def test_what_a_shop_sees_of_two_spaces(shop: Settings, run: Run, tmp_path: Path) -> None:
+    shown = run("space", "compare", "1", "2", "--many", "20", **shop.environment())
+    assert shown.code == 0, shown.err
+    assert "20 questions" in shown.out
+    assert "They differ most here" in shown.out
+    found = json.loads(run("space", "compare", "1", "2", "--many", "5", "--k", "3", "--json", **shop.environment()).out)
+    assert (found["k"], found["questions"], len(found["examples"][0]["first"])) == (3, 5, 3)
+    (tmp_path / "texts.txt").write_text("\n")
+    for wrong, said in (
+        (("1", "1"), "Two different spaces"),
+        (("1", "7"), "There is no space '7'"),
+        (("1", "2", "--texts", tmp_path / "texts.txt"), "holds 0 texts"),
+        (("1", "2", "--texts", tmp_path / "none.txt"), "cannot be read"),
+    ):
+        refused = run("space", "compare", *wrong, **shop.environment())
+        assert (refused.code, said in refused.err) == (2, True), refused.err
