@@ -6,7 +6,8 @@
     ├── UsageError                         2   400   the caller asked for something impossible
     │   ├── QueryError                     2   400   an empty, too long or otherwise unusable query
     │   │   ├── VectorError                2   400   wrong dimension, zero or NaN
-    │   │   └── UnknownImage               4   404   no such image, or it has no vector yet
+    │   │   ├── UnknownImage               4   404   no such image, or it has no vector yet
+    │   │   └── TextsNotUnderstood         2   400   a text asked of a model that sees pictures only
     │   ├── FilterError                    2   400   a filter that cannot be understood
     │   ├── AttachmentError                2   400   a table that cannot be attached, or not so
     │   ├── CalibrationError               2   400   judgements of which nothing can be learnt
@@ -87,6 +88,10 @@ class UnknownImage(QueryError):
 
     exit_code = 4
     http_status = 404
+
+
+class TextsNotUnderstood(QueryError):
+    """The model of this space sees pictures only; ask with a picture, or by words alone (look_weight 0)."""
 
 
 class FilterError(UsageError):

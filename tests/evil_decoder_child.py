@@ -89,8 +89,8 @@ class Lie:
 
 LIES: dict[str, Callable[[Options], Lie]] = {
     "too few pixels": lambda options: Lie(bytes(12)),
-    "too many pixels": lambda options: Lie(bytes(options.size**2 * 3 + 1)),
-    "an endless thumbnail": lambda options: Lie(bytes(options.size**2 * 3), bytes(64 << 20)),
+    "too many pixels": lambda options: Lie(bytes(options.geometry.size**2 * 3 + 1)),
+    "an endless thumbnail": lambda options: Lie(bytes(options.geometry.size**2 * 3), bytes(64 << 20)),
 }
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 from imgsearch_workers.model import probe
-from imgsearch_workers.model.siglip import BOTH, SiglipEncoder, main
+from imgsearch_workers.model.__main__ import main
+from imgsearch_workers.model.siglip import BOTH, SiglipEncoder
 from PIL import Image
 from transformers import AutoModel, AutoProcessor, AutoTokenizer
 
@@ -212,14 +213,22 @@ def test_the_command_line_says_what_the_model_is_and_nothing_else(folders: dict[
     command = [
         sys.executable,
         "-m",
-        "imgsearch_workers.model.siglip",
+        "imgsearch_workers.model",
         "--model",
         str(folders["siglip2"]),
         "--seconds=0",
     ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     told = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=True)
-    for word in ("device", "1 threads", f"dimension   {tiny_siglip.DIMENSION}", "fingerprint", "img/s", "text/s"):
+    for word in (
+        "kind        siglip, squash-1",
+        "device",
+        "1 threads",
+        f"dimension   {tiny_siglip.DIMENSION}",
+        "fingerprint",
+        "img/s",
+        "text/s",
+    ):
         assert word in told.stdout
     assert told.stderr == ""
 
@@ -232,6 +241,16 @@ def test_the_command_line_refuses_in_one_line(
         main()
     assert left.value.code == ModelError.exit_code
     assert "IMGSEARCH_MODEL" in capsys.readouterr().err
+
+
+def test_vectors_of_before_there_were_other_kinds_stay_comparable() -> None:
+    """The fingerprint of the demo's model is what spaces out there were made by; its vectors are what they hold."""
+    encoder = SiglipEncoder.load("demo", threads=1, dtype="float32")
+    told = encoder.describe(with_mean=False)
+    assert told.fingerprint == "c65953e84c7429f3bc87ab122d7596cc0c428cbfb9fcff3ff470ebbdd73992c1"
+    assert told.preprocessing == "squash-1"
+    np.testing.assert_allclose(told.probe_picture[:6], [-0.0597, 0.0759, 0.1454, -0.0968, 0.0302, -0.0037], atol=6e-5)
+    np.testing.assert_allclose(told.probe_text[:6], [0.0093, 0.0967, -0.0773, -0.0536, -0.0686, 0.0253], atol=6e-5)
 
 
 def test_the_demo_model_answers(record_property: Callable[[str, object], None]) -> None:

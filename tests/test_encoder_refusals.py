@@ -126,8 +126,9 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda folder: (folder / "config.json").unlink(), "no config.json"),
     "config is not JSON": (lambda folder: (folder / "config.json").write_text("{"), "unreadable config.json"),
     "config is a list": (lambda folder: (folder / "config.json").write_text("[]"), "unreadable config.json"),
-    "NaFlex": (lambda folder: state(folder, model_type="siglip2"), "NaFlex"),
-    "CLIP": (lambda folder: state(folder, model_type="clip"), "'clip' model"),
+    "NaFlex": (lambda folder: state(folder, model_type="siglip2"), "of the kind 'naflex'"),
+    "CLIP": (lambda folder: state(folder, model_type="clip"), "of the kind 'clip'"),
+    "a language model": (lambda folder: state(folder, model_type="bert"), "is a 'bert' model"),
     "no tower": (lambda folder: state(folder, vision_config=7), "broken vision_config"),
     "impossible shape": (
         lambda folder: state(folder, "config.json:vision_config", hidden_size="x"),

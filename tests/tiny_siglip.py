@@ -49,7 +49,7 @@ def save(folder: Path, layout: str, *, seed: int = 0, **vision: Any) -> Path:
     # The fixed-resolution SigLIP 2 checkpoints state BILINEAR (2), SigLIP 1 BICUBIC (3).
     square = {"height": config.vision_config.image_size, "width": config.vision_config.image_size}
     images = SiglipImageProcessorPil(size=square, resample=2 if layout == "siglip2" else 3)
-    {"demo": _wordpiece, "siglip": _sentencepiece, "siglip2": _gemma}[layout](folder)
+    {"demo": _wordpiece, "siglip": _sentencepiece, "siglip2": gemma}[layout](folder)
     if layout == "demo":  # one processor_config.json, as transformers 5 writes it
         SiglipProcessor(images, AutoTokenizer.from_pretrained(folder)).save_pretrained(folder)
     else:  # a preprocessor_config.json, as the checkpoints on the hub have it
@@ -91,7 +91,7 @@ def _sentencepiece(folder: Path) -> None:
     SiglipTokenizer(str(folder / "spiece.model"), model_max_length=LENGTH).save_pretrained(folder)
 
 
-def _gemma(folder: Path) -> None:
+def gemma(folder: Path) -> None:
     """Gemma's layout keeps capitals, whatever its `do_lower_case` says, and pads left unless told otherwise."""
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))

@@ -23,6 +23,7 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
     "IM010": errors.AttachmentError,
     "IM020": errors.UsageError,
     "IM021": errors.DatabaseRights,
+    "IM030": errors.TextsNotUnderstood,
     "25006": errors.DatabaseError,
     "42501": errors.DatabaseRights,
     **dict.fromkeys(("57P01", "57P02", "57P03"), errors.DatabaseUnreachable),  # the server is restarted

@@ -34,16 +34,15 @@ from imgsearch.picture import colour, exif, openers, xmp
 from imgsearch.picture.codes import refusal
 from imgsearch.picture.container import Container
 from imgsearch.picture.ending import missing
+from imgsearch.picture.geometry import Geometry, Size, of
 from imgsearch.picture.header import walk
 from imgsearch.picture.lean import LeanAvif, LeanWebp
 from imgsearch.picture.limits import DEFAULT_LIMITS, Limits, check
+from imgsearch.picture.opened import Box, Opened, turned
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-Size = tuple[int, int]
-Box = tuple[float, float, float, float]
 
 # The class itself and not Image.open(): exactly one parser sees the bytes, no other plug-in is ever imported, JPEG does
 # not turn into MPO, and the warning above 89 megapixels, which is steered by a process-wide filter, never fires.
@@ -69,22 +68,14 @@ _DRAFT = 1.9
 _BAND = 1_000_000  # pixels flattened at a time
 _MOST_MISSING = 0.1  # of a JPEG that lacks its end; more is a picture that was cut
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
 THUMBNAIL_SIDE = 320
+_HASHED = 256  # pixels per side of the square that is hashed, where the model sees another
 
 
 @dataclass(frozen=True)
 class Square:
-    """`pixels`: size x size RGB bytes, row by row; the hash of them; the upright size of the picture; a WebP.
+    """`pixels`: RGB bytes of what the geometry makes of the picture (size x size, as a rule), row by row; the hash of
+    the picture squashed; its upright size; a WebP.
 
     Not `whole`: the file lacks its last bytes, which hardly show.
     """
@@ -104,24 +95,28 @@ def decode(data: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> NDArray[n
     return np.frombuffer(bytearray(square(data, size, limits).pixels), np.uint8).reshape(size, size, 3)
 
 
-def square(data: bytes, size: int, limits: Limits = DEFAULT_LIMITS, *, with_thumbnail: bool = False) -> Square:
+def square(
+    data: bytes, size: int | Geometry, limits: Limits = DEFAULT_LIMITS, *, with_thumbnail: bool = False
+) -> Square:
     """Return all that a worker wants of a picture; the pixels do not depend on whether a thumbnail is asked for."""
+    geometry = of(size)
     with _refusing():
-        opened = _open(data, limits, lambda _: (size, size))
-        small = opened.resized((size, size))
+        opened = _open(data, limits, geometry.resized)
+        small = opened.shaped(geometry)
         shown = None
         if with_thumbnail:
             fits = _fit(opened.size, THUMBNAIL_SIDE)
             shown = _webp(opened if opened.holds(fits) else _open(data, limits, lambda _: _enough(fits)), fits)
         wide, high = opened.size if opened.turn < 5 else opened.size[::-1]
-        return Square(small.tobytes(), perceptual_hash(small), wide, high, shown, opened.whole)
+        hashed = small if geometry.mode == "squash" else opened.resized((_HASHED, _HASHED))
+        return Square(small.tobytes(), perceptual_hash(hashed), wide, high, shown, opened.whole)
 
 
 def upright(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """Return the whole picture in mode RGB, upright sRGB on white."""
     with _refusing():
         opened = _open(data, limits, None)
-        return _turned(opened.picture, opened.turn)
+        return turned(opened.picture, opened.turn)
 
 
 def thumbnail(data: bytes, side: int = THUMBNAIL_SIDE, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -146,25 +141,7 @@ def perceptual_hash(picture: Image.Image | NDArray[np.uint8]) -> int:
     return bits
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """RGB as stored, perhaps reduced; `box` is its exact extent (reduced edges cover less than a pixel), `size` what
-    it was before, `turn` the turn still to do; not `whole` where the file lacks its end."""
-
-    picture: Image.Image
-    box: Box
-    size: Size
-    turn: int
-    whole: bool
-
-    def resized(self, size: Size, filter_: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
-        return _turned(self.picture.resize(size, filter_, self.box), self.turn)
-
-    def holds(self, size: Size) -> bool:
-        return self.picture.width >= size[0] and self.picture.height >= size[1]
-
-
-def _open(data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None) -> _Opened:
+def _open(data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None) -> Opened:
     """Decode to about `_GAP` times what `wanted` makes of the size as stored, or to the whole."""
     name, found = walk(data, limits)
     with _picture(found.inner or name, found.cleaned or data, found) as picture:
@@ -178,7 +155,7 @@ def _open(data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None) ->
         turn = _turn_of_avif(picture) if name == "AVIF" else found.turn
         reduced, box = _reduced(picture, drafted[1] if drafted else (0, 0, *picture.size), goal)
         seen = colour.srgb(reduced, picture.info.get("icc_profile") or found.profile, found.colours)
-        return _Opened(seen, box, size, turn, found.whole)
+        return Opened(seen, box, size, turn, found.whole)
 
 
 def _turn_of_avif(picture: Image.Image) -> int:
@@ -217,10 +194,6 @@ def _bands(picture: Image.Image, factor: Size) -> Iterator[tuple[int, Image.Imag
         yield top // factor[1], band if factor == (1, 1) else band.reduce(factor)
 
 
-def _turned(picture: Image.Image, turn: int) -> Image.Image:
-    return picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
-
-
 def _fit(size: Size, side: int) -> Size:
     longest = max(size)
     if longest <= side:
@@ -233,7 +206,7 @@ def _enough(size: Size) -> Size:
     return max(1, round(size[0] * 1.5 / _DRAFT)), max(1, round(size[1] * 1.5 / _DRAFT))
 
 
-def _webp(opened: _Opened, size: Size) -> bytes:
+def _webp(opened: Opened, size: Size) -> bytes:
     out = io.BytesIO()
     picture = opened.resized(size, Image.Resampling.HAMMING)  # half the cost of BICUBIC, as sharp
     picture.save(out, "WEBP", quality=80, method=0)  # method 1 takes a quarter longer for 3 % fewer bytes, 4 five times

@@ -41,6 +41,7 @@ class Cached:
     ticket: str | None
     space_id: int
     dimension: int
+    reads_texts: bool
     answered: bool
     embedding: str | None
     error_code: str | None

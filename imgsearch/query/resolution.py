@@ -23,7 +23,16 @@ from imgsearch import picture
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.run_blocking import run_blocking
-from imgsearch.errors import ImgsearchError, NoSpace, PictureError, QueryError, QueryTimeout, UnknownImage, VectorError
+from imgsearch.errors import (
+    ImgsearchError,
+    NoSpace,
+    PictureError,
+    QueryError,
+    QueryTimeout,
+    TextsNotUnderstood,
+    UnknownImage,
+    VectorError,
+)
 from imgsearch.query import cache
 from imgsearch.query.cache import Entry
 from imgsearch.query.combine import combine
@@ -69,7 +78,7 @@ def resolve(
     the tenant that is set there (imgsearch.tenant; none: above tenants); a question is asked on a connection of its
     own, which commits at once. `space`: a text or a picture in this space, not the searched one.
 
-    Raises QueryError, VectorError, UnknownImage, PictureError, NoSpace, QueryTimeout.
+    Raises QueryError, VectorError, UnknownImage, TextsNotUnderstood, PictureError, NoSpace, QueryTimeout.
     """
     if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
         several = cast("Sequence[tuple[Thing, float]]", query)
@@ -216,6 +225,8 @@ def _known(
     found = cache.look_up(lent, asked, {one: kept[0] for one, kept in remembered.items()}, space)
     if found is None:
         raise NoSpace
+    if asked.kind == "text" and not found.reads_texts:
+        raise TextsNotUnderstood
     key: Key = (*about, found.tenant)
     kept = remembered.get(found.tenant)
     if kept and kept[0] == found.space_id:

@@ -30,6 +30,7 @@ class Description:
     `fingerprint` is a digest of configuration, weights and preprocessing, the same on every machine; `mean` is the
     mean image vector; a probe is empty when the tower that makes it is not loaded. The probability that a text fits a
     picture is 1 / (1 + exp(-(match_scale · cosine + match_bias))), where the model was trained to say so (SigLIP).
+    Not `texts`: it sees pictures only.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Description:
     probe_text: Sequence[float] = field(default=(), repr=False)
     match_scale: float | None = None
     match_bias: float | None = None
+    texts: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class Space:
     dimension: int
     preprocessing: str
     parameters: Mapping[str, Any] = field(repr=False)
+    reads_texts: bool = True
     probe_picture: Sequence[float] = field(default=(), repr=False)
     probe_text: Sequence[float] = field(default=(), repr=False)
 
@@ -112,6 +115,7 @@ def ensure(connection: Connection[Any], description: Description) -> Space:
                     "start an image worker first (imgsearch worker --queue images)."
                 )
             space_id = sql.value(connection, "space", "create", _values(description))
+            sql.run(connection, "space", "say_what_it_reads", {"space_id": space_id, "texts": description.texts})
             sql.run(connection, "space", "activate", {"space_id": space_id})
             space = require(connection)
         check(space, description)

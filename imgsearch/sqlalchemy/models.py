@@ -109,6 +109,7 @@ class Space(Base):
     mean_text: Mapped[Any | None] = mapped_column(HALFVEC)
     probe_picture: Mapped[Any | None] = mapped_column(HALFVEC)
     probe_text: Mapped[Any | None] = mapped_column(HALFVEC)
+    reads_texts: Mapped[bool] = mapped_column(server_default=FetchedValue())
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=FetchedValue())
     created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     activated_at: Mapped[datetime | None]

@@ -1,6 +1,6 @@
 -- name: active
 -- The searched space, if any.
-SELECT space_id, state, model, revision, fingerprint, dimension, preprocessing, parameters,
+SELECT space_id, state, model, revision, fingerprint, dimension, preprocessing, parameters, reads_texts,
        probe_picture::text AS probe_picture, probe_text::text AS probe_text
 FROM imgsearch.space WHERE state = 'active'
 
@@ -16,6 +16,10 @@ SELECT pg_advisory_xact_lock(hashtext('imgsearch.space'))
 -- Make the table, the column and the indexes of a new space.
 SELECT imgsearch.create_space(%(model)s, %(revision)s, %(fingerprint)s, %(dimension)s, %(preprocessing)s,
     %(mean)s::halfvec, %(probe_picture)s::halfvec, %(probe_text)s::halfvec)
+
+-- name: say_what_it_reads
+-- Note whether the model of a space understands texts.
+UPDATE imgsearch.space SET reads_texts = %(texts)s WHERE space_id = %(space_id)s AND reads_texts <> %(texts)s
 
 -- name: activate
 -- Make a space the searched one.

@@ -19,6 +19,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.active_space() IS 'The space that is searched; an error when no worker has registered a model yet.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.require_texts(space integer) RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = require_texts.space AND NOT s.reads_texts) THEN
+        RAISE EXCEPTION 'imgsearch: the model of this space sees pictures only'
+            USING HINT = 'Ask with a picture (imgsearch.vec_of(42)), or by words alone (look_weight 0).', ERRCODE = 'IM030';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.require_texts(integer) IS 'Refuses a text in a space whose model has no text tower, such as DINO: nobody could ever answer it.';
+
 -- STABLE, so that ORDER BY embedding <=> imgsearch.vec('…') is answered by the index: a volatile function there
 -- means a sequential scan. It arms the iterative scan when a session has it off, because a filtered index scan
 -- that does not iterate returns short pages without a word.
@@ -37,6 +46,7 @@ BEGIN
     WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = imgsearch_internal.active_space()
       AND q.kind = 'text' AND q.key = sha256(convert_to(wanted, 'UTF8'));
     IF found.embedding IS NULL THEN
+        PERFORM imgsearch_internal.require_texts(imgsearch_internal.active_space());
         RAISE EXCEPTION 'imgsearch: no embedding is cached for the text "%"', left(query, 200)
             USING HINT = format('CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
     END IF;
@@ -111,6 +121,9 @@ DECLARE
     asked_kind text  := CASE WHEN picture IS NULL THEN 'text' ELSE 'picture' END;
     asked_key  bytea := sha256(coalesce(picture, convert_to(imgsearch_internal.canonical(query), 'UTF8')));
 BEGIN
+    IF picture IS NULL THEN
+        PERFORM imgsearch_internal.require_texts(coalesce(enqueue_query.space, imgsearch_internal.active_space()));
+    END IF;
     -- A failure is asked again after a minute, so that one bad moment of a worker is not remembered for ever.
     INSERT INTO imgsearch.query_vector AS q (tenant_id, space_id, kind, key, query, picture)
     VALUES (coalesce(imgsearch.current_tenant(), ''), coalesce(enqueue_query.space, imgsearch_internal.active_space()), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)

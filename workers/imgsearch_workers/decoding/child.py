@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgsearch.errors import PictureError
+from imgsearch.picture.geometry import Geometry
 from imgsearch.picture.limits import Limits
 from imgsearch_workers.decoding import sandbox
 
@@ -43,9 +44,9 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 @dataclass(frozen=True)
 class Options:
-    """What the parent fixes for the life of a child: `size` in pixels, `memory` in bytes above the start."""
+    """What the parent fixes for the life of a child: `geometry` of the pixels, `memory` in bytes above the start."""
 
-    size: int
+    geometry: Geometry
     limits: Limits
     timeout_s: float
     memory: int
@@ -57,7 +58,8 @@ class Options:
     @classmethod
     def from_argument(cls, text: str) -> Options:
         fields = json.loads(text)
-        return cls(**{**fields, "limits": Limits(**fields["limits"])})
+        made = {"geometry": Geometry(**fields["geometry"]), "limits": Limits(**fields["limits"])}
+        return cls(**{**fields, **made})
 
 
 Work = Callable[[bytes, bool], "Square"]
@@ -87,7 +89,7 @@ def prepare(options: Options) -> Work:
     for sample in samples():
         square(sample, 8, with_thumbnail=True)
 
-    return lambda data, with_thumbnail: square(data, options.size, options.limits, with_thumbnail=with_thumbnail)
+    return lambda data, with_thumbnail: square(data, options.geometry, options.limits, with_thumbnail=with_thumbnail)
 
 
 def confine(options: Options) -> None:

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from imgsearch.errors import ImgsearchError, PictureError
 from imgsearch.picture import DEFAULT_LIMITS, Limits, refusal
+from imgsearch.picture.geometry import Geometry, of
 from imgsearch_workers.decoding.child import Options
 from imgsearch_workers.decoding.link import Child, ChildDiedError, Decoded
 
@@ -28,16 +29,16 @@ _COPIES = 5  # of the file, at most, that lie in a child at once, beside what de
 class DecodePool:
     """A thread-safe pool of decoders; threads beyond `children` wait for a free one. Make it after any fork.
 
-    `size` is the model's, `memory_mb` what a child may use above its start, `recycle` after how many pictures it is
-    replaced. A picture that needs more gets a child of its own that may use what `limits` allow: one at a time, so a
-    pool never holds more than all children and one large one. `replaced` counts the children that crashed or were
-    killed for overrunning.
+    `size` is the model's, or its geometry; `memory_mb` what a child may use above its start, `recycle` after how many
+    pictures it is replaced. A picture that needs more gets a child of its own that may use what `limits` allow: one at
+    a time, so a pool never holds more than all children and one large one. `replaced` counts the children that crashed
+    or were killed for overrunning.
     """
 
     def __init__(
         self,
         children: int = 2,
-        size: int = 256,
+        size: int | Geometry = 256,
         limits: Limits = DEFAULT_LIMITS,
         timeout_s: float = 5.0,
         *,
@@ -45,8 +46,9 @@ class DecodePool:
         recycle: int = 1_000,
         module: str = "imgsearch_workers.decoding.child",
     ) -> None:
-        self._options = _options(size, limits, timeout_s, memory_mb << 20)
-        self._large = _options(size, limits, timeout_s, limits.max_memory + _COPIES * limits.max_bytes)
+        geometry = of(size)
+        self._options = _options(geometry, limits, timeout_s, memory_mb << 20)
+        self._large = _options(geometry, limits, timeout_s, limits.max_memory + _COPIES * limits.max_bytes)
         self._one_large = threading.Lock()
         self._children = children
         self._recycle = recycle
@@ -158,10 +160,10 @@ class DecodePool:
         return self._spawner.submit(Child, self._module, options).result()
 
 
-def _options(size: int, limits: Limits, timeout_s: float, memory: int) -> Options:
+def _options(geometry: Geometry, limits: Limits, timeout_s: float, memory: int) -> Options:
     """Return the options of a child with `memory` bytes, which promises to decode what needs less of it."""
     promised = min(limits.max_memory, memory - _COPIES * limits.max_bytes)
-    return Options(size, replace(limits, max_memory=promised), timeout_s, memory, os.getpid())
+    return Options(geometry, replace(limits, max_memory=promised), timeout_s, memory, os.getpid())
 
 
 def _pixels(answer: Decoded | PictureError) -> Decoded:

@@ -49,7 +49,8 @@ _PASSED_ON = ("LD_LIBRARY_PATH",)  # of our environment; never an address or a p
 
 @dataclass(frozen=True)
 class Decoded:
-    """`pixels` uint8 (size, size, 3); `phash` 64-bit dHash; the picture's upright width and height; a WebP or None.
+    """`pixels` uint8 (height, width, 3) of the model's geometry, (size, size, 3) as a rule; `phash` 64-bit dHash; the
+    picture's upright width and height; a WebP or None.
 
     Not `whole`: the file lacks its last bytes.
     """
@@ -93,14 +94,15 @@ class Child:
         kind, length, thumbnail_length, width, height, phash = REPLY.unpack(self._receive(REPLY.size, clock))
         if kind == REFUSAL and length <= _LONGEST_REFUSAL:
             return _as_error(self._receive(length, clock))
-        size = self._options.size
+        wide, tall = self._options.geometry.seen((width, height))
         if (
             kind not in (PIXELS, PIXELS_OF_A_CUT_FILE)
-            or length != size * size * 3
+            or length != wide * tall * 3
+            or wide * tall > self._options.geometry.most_pixels
             or thumbnail_length > _LONGEST_THUMBNAIL
         ):
             raise ChildDiedError("an answer that makes no sense")
-        pixels = np.frombuffer(self._receive(length, clock), np.uint8).reshape(size, size, 3)
+        pixels = np.frombuffer(self._receive(length, clock), np.uint8).reshape(tall, wide, 3)
         shown = bytes(self._receive(thumbnail_length, clock)) if thumbnail_length else None
         return Decoded(pixels, phash, width, height, shown, kind == PIXELS)
 

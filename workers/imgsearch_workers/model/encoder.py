@@ -1,7 +1,8 @@
 """What a worker asks of a model: pictures and texts in, vectors out. No torch here.
 
-IMGSEARCH_MODEL names the model: `demo`, a folder or a hub name is a SigLIP; `package.module:Name` is an encoder of
-your own, anything callable without arguments whose result has the methods of `Encoder`.
+IMGSEARCH_MODEL names the model: `demo`, a folder or a hub name is of one of the kinds in `kinds.py`;
+`package.module:Name` is an encoder of your own, anything callable without arguments whose result has the methods of
+`Encoder`; see docs/models.md.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgsearch.errors import ModelError
+from imgsearch.errors import ModelError, TextsNotUnderstood
 from imgsearch.extras import needed
+from imgsearch.picture.geometry import Geometry
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Description
 
@@ -28,6 +31,9 @@ _OWN = re.compile(r"(?P<module>\w+(\.\w+)*):(?P<name>\w+)")
 class Encoder(Protocol):
     """A loaded model. `size`: its input in pixels; `dimension`: of its vectors; `decoder`: the module of the child
     process that decodes for it, `imgsearch_workers.decoding.child` unless it wants its pixels in another way.
+
+    It may have more: `geometry` (imgsearch.picture.geometry; without one pictures are squashed to size x size);
+    `reads_texts`, which is true where it has `embed_texts`; `count_tokens`, see below.
     """
 
     @property
@@ -40,11 +46,10 @@ class Encoder(Protocol):
     def decoder(self) -> str: ...
 
     def embed_pictures(self, pixels: Pixels) -> Vectors:
-        """Embed (B, size, size, 3) uint8 → (B, dimension) float32 of length one."""
-        ...
+        """Embed (B, size, size, 3) uint8 → (B, dimension) float32 of length one.
 
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts → (B, dimension) float32 of length one."""
+        Where the geometry lets pictures differ in size, and they do, it is a list of (height, width, 3).
+        """
         ...
 
     def describe(self, *, with_mean: bool = True) -> Description:
@@ -56,6 +61,15 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class TextEncoder(Encoder, Protocol):
+    """A model that understands texts."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts → (B, dimension) float32 of length one."""
+        ...
+
+
 class SharedEncoder:
     """One encoder for two queues: one forward pass at a time."""
 
@@ -63,6 +77,7 @@ class SharedEncoder:
         self._encoder, self._lock = encoder, threading.Lock()
         self.size, self.dimension = encoder.size, encoder.dimension
         self.device, self.decoder = encoder.device, encoder.decoder
+        self.geometry, self.reads_texts = geometry_of(encoder), reads_texts(encoder)
 
     def embed_pictures(self, pixels: Pixels) -> Vectors:
         with self._lock:
@@ -70,7 +85,7 @@ class SharedEncoder:
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         with self._lock:
-            return self._encoder.embed_texts(texts)
+            return embed_texts(self._encoder, texts)
 
     def count_tokens(self, texts: Sequence[str]) -> list[tuple[int, int]]:
         return count_tokens(self._encoder, texts)
@@ -83,6 +98,37 @@ class SharedEncoder:
         self._encoder.free_memory()
 
 
+def geometry_of(encoder: Encoder) -> Geometry:
+    """Return how an encoder wants its pictures."""
+    found: Geometry | None = getattr(encoder, "geometry", None)
+    return found or Geometry.squash(encoder.size)
+
+
+def reads_texts(encoder: Encoder) -> bool:
+    """Return whether an encoder understands texts."""
+    return bool(getattr(encoder, "reads_texts", hasattr(encoder, "embed_texts")))
+
+
+def embed_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Embed texts. Raises TextsNotUnderstood where the encoder sees pictures only."""
+    if not reads_texts(encoder) or not isinstance(encoder, TextEncoder):
+        raise TextsNotUnderstood
+    return encoder.embed_texts(texts)
+
+
+def described(encoder: Encoder, *, with_mean: bool) -> Description:
+    """Return what an encoder says of itself, and that it reads no texts where it has no way to."""
+    said = encoder.describe(with_mean=with_mean)
+    return said if reads_texts(encoder) else replace(said, texts=False)
+
+
+def stacked(pictures: Sequence[Pixels]) -> Pixels:
+    """Return pictures as `embed_pictures` takes them: one array, or a list where their sizes differ."""
+    if len({picture.shape for picture in pictures}) == 1:
+        return np.stack(pictures)
+    return cast("Pixels", list(pictures))
+
+
 def count_tokens(encoder: Encoder, texts: Sequence[str]) -> list[tuple[int, int]]:
     """Return (tokens, tokens that are read) of each text; nothing where an encoder of your own cannot tell.
 
@@ -92,8 +138,10 @@ def count_tokens(encoder: Encoder, texts: Sequence[str]) -> list[tuple[int, int]
     return counted
 
 
-def load(settings: Settings, model: str, *, with_texts: bool) -> Encoder:
+def load(settings: Settings, model: str, *, with_texts: bool, revision: str | None = None) -> Encoder:
     """Load the model named `model`; `with_texts`: for queries, which are texts and pictures.
+
+    `revision` on the hub: that of a space; without one, the setting's.
 
     Raises ModelError.
     """
@@ -103,11 +151,13 @@ def load(settings: Settings, model: str, *, with_texts: bool) -> Encoder:
             raise ModelError(f"The vectors here were made by an encoder of your own; set IMGSEARCH_MODEL={model}.")
         return _load_own(model, own["module"], own["name"])
     with needed("worker", f"The model {model}"):
-        from imgsearch_workers.model.siglip import BOTH, IMAGE, SiglipEncoder
+        from imgsearch_workers.model.checkpoint import find
+        from imgsearch_workers.model.kinds import encoder_of
+        from imgsearch_workers.model.pretrained import BOTH, IMAGE
 
-    return SiglipEncoder.load(
-        model,
-        revision=settings.model_revision or None,
+    checkpoint = find(model, revision or settings.model_revision or None)
+    return encoder_of(checkpoint).opened(
+        checkpoint,
         towers=BOTH if with_texts else IMAGE,
         device=settings.device,
         threads=settings.threads,
@@ -128,4 +178,4 @@ def _load_own(model: str, module: str, name: str) -> Encoder:
     return encoder
 
 
-_PARTS = ("size", "dimension", "device", "decoder", "embed_pictures", "embed_texts", "describe", "free_memory")
+_PARTS = ("size", "dimension", "device", "decoder", "embed_pictures", "describe", "free_memory")

@@ -12,7 +12,7 @@ import numpy as np
 
 from imgsearch.ops import metrics
 from imgsearch_workers.model.device_errors import NonsenseError, is_out_of_memory, is_sticky
-from imgsearch_workers.model.encoder import Encoder, Pixels, Vectors
+from imgsearch_workers.model.encoder import Encoder, Pixels, Vectors, stacked
 
 GOOD_BATCHES_BEFORE_GROWING = 20
 _NORM_TOLERANCE = 0.01  # what the table's own check allows
@@ -70,7 +70,7 @@ class Batch:
         self.forwards += 1
         try:
             with metrics.forward(len(rows)):
-                vectors = self._encoder.embed_pictures(np.stack([pictures[row] for row in rows]))
+                vectors = self._encoder.embed_pictures(stacked([pictures[row] for row in rows]))
         except Exception as error:
             if is_sticky(error):
                 raise DeviceLost(str(error), rows) from error

@@ -13,8 +13,9 @@ from imgsearch.query import cache
 from imgsearch.query.cache import Entry
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model.device_errors import is_sticky
-from imgsearch_workers.model.encoder import Encoder, Pixels, count_tokens
+from imgsearch_workers.model.encoder import Encoder, Pixels, count_tokens, embed_texts, reads_texts
 from imgsearch_workers.model.probe import TEXT as PROBE
+from imgsearch_workers.model.probe import drawn
 from imgsearch_workers.pipeline.batch import Batch, DeviceLost
 from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
 from imgsearch_workers.process.listener import Listener
@@ -64,7 +65,7 @@ class QueryLoop(WorkLoop):
         try:
             with self.watchdog.forward_pass():
                 texts = [q.query or "" for q in questions]
-                vectors = self._encoder.embed_texts(texts)
+                vectors = embed_texts(self._encoder, texts)
                 counts: Sequence[tuple[int, int] | None] = count_tokens(self._encoder, texts) or [None] * len(texts)
         except Exception as error:
             if is_sticky(error):
@@ -75,14 +76,17 @@ class QueryLoop(WorkLoop):
             cache.answer(connection, self.space_id, question, vector, tokens=count)
 
     def _prove(self) -> None:
-        """Embed a fixed text, because somebody asks whether the model still answers."""
+        """Embed a fixed text or picture, because somebody asks whether the model still answers."""
         try:
             with self.watchdog.forward_pass():
-                self._encoder.embed_texts([PROBE])
+                if reads_texts(self._encoder):
+                    embed_texts(self._encoder, [PROBE])
+                else:
+                    self._encoder.embed_pictures(drawn(1, self._encoder.size))
         except Exception as error:
             if is_sticky(error):
                 raise DeviceLost(str(error)) from error
-            log.error("the model does not answer for the probe text: %s", error)
+            log.error("the model does not answer for the probe: %s", error)
 
     def _alone(self, connection: psycopg.Connection[Any], questions: list[Entry], error: Exception) -> None:
         """One text that the model cannot answer must not take its neighbours along."""

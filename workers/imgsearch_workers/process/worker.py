@@ -18,7 +18,7 @@ from imgsearch.spaces.space import Space
 from imgsearch.storage import FetchPolicy, open_store
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model import probe
-from imgsearch_workers.model.encoder import Encoder, SharedEncoder, load
+from imgsearch_workers.model.encoder import Encoder, SharedEncoder, described, geometry_of, load
 from imgsearch_workers.pipeline.batch import Batch
 from imgsearch_workers.pipeline.images import ImageLoop
 from imgsearch_workers.pipeline.prefetcher import Prefetcher
@@ -143,13 +143,13 @@ class Worker:
         )
 
     def _pool(self, encoder: Encoder, children: int) -> DecodePool:
-        pool = DecodePool(children, encoder.size, module=encoder.decoder)
+        pool = DecodePool(children, geometry_of(encoder), module=encoder.decoder)
         self._pools.append(pool)
         return pool
 
     def _join_space(self, encoder: Encoder, active: Space | None) -> Space:
         """Return our space; a query worker that came first waits for an image worker to make it."""
-        description = encoder.describe(with_mean=active is None and "images" in self._names)
+        description = described(encoder, with_mean=active is None and "images" in self._names)
         while True:
             with db.connect(self.settings, autocommit=True) as connection:
                 try:
