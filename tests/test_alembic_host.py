@@ -98,7 +98,8 @@ def made(settings: Settings) -> list[Any]:
             " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
             " WHERE c.relnamespace::regnamespace::text ~ '^imgsearch' AND c.relname NOT LIKE 'attached%'"
             " UNION ALL SELECT p.oid::regprocedure::text, 'f', md5(p.prosrc), p.proconfig::text FROM pg_proc p"
-            " WHERE p.pronamespace::regnamespace::text ~ '^imgsearch' AND p.proname NOT SIMILAR TO 'attached_[0-9]+'"
+            " WHERE p.pronamespace::regnamespace::text ~ '^imgsearch'"
+            " AND p.proname NOT SIMILAR TO 'attached_[0-9]+(_write)?'"
             " ORDER BY 1, 2, 3"
         ).fetchall()
 

@@ -21,6 +21,7 @@ def attach(
     image: list[str] = typer.Option(..., help="Text column with the picture's address or path; repeat for several."),
     tenant: str = typer.Option(None, help=f"Whose: {_EXPRESSION}. Else 'default'."),
     category: str = typer.Option(None, help=f"Category: {_EXPRESSION}."),
+    categories: str = typer.Option(None, help="Several categories: an array, or a SELECT of names."),
     price: str = typer.Option(None, help=f"Price: {_EXPRESSION}."),
     in_stock: str = typer.Option(None, help=f'In stock: {_EXPRESSION}, such as "stock > 0".'),
     attribute: list[str] = typer.Option([], help=f"More to filter on: {_EXPRESSION} AS name. Repeat for several."),
@@ -30,7 +31,14 @@ def attach(
     base: str = typer.Option(None, help="Where paths begin: https://cdn.example.com/media or file:///srv/media."),
     pictures: str = typer.Option(None, help="A separate table with one row per picture."),
     picture_of: str = typer.Option(None, help="Its foreign key to your table."),
-    ordinal: str = typer.Option(None, help="Its integer that tells a product's images apart."),
+    ordinal: str = typer.Option(None, help="What orders a product's images; else the key of that table."),
+    main: str = typer.Option(None, help="A condition that holds for a product's main image, which then comes first."),
+    owner: str = typer.Option(None, help="The key of the row whose product the images are, such as parent_id."),
+    fallback: str = typer.Option(None, help="The key of a row whose images this one has while it has none."),
+    follow: list[str] = typer.Option(
+        [], help="TABLE=COLUMN: another table that values are read from, and its column with the key. Repeat."
+    ),
+    query: str = typer.Option(None, help="Attach this SELECT or view, and TABLE is what it is called from now on."),
     prefix: str = typer.Option("", help="Put before the key, so that two tables' keys never meet."),
     if_not_exists: bool = typer.Option(
         False, "--if-not-exists", help="No error where it is attached already with the same mapping."
@@ -40,32 +48,61 @@ def attach(
     """Keep images in step with one of your tables, by triggers on it; then copy the rows it has."""
     with db.connect(load_settings(), autocommit=True) as connection:
         schema.check(connection)
-        attachment.attach(
-            connection,
-            relation,
-            key=key,
-            image=image if len(image) > 1 or pictures else image[0],
-            tenant=tenant,
-            category=category,
-            price=price,
-            in_stock=in_stock,
-            attributes=attribute,
-            base=base,
-            pictures=pictures,
-            picture_of=picture_of,
-            ordinal=ordinal,
-            prefix=prefix,
-            backfill=False,
-            if_not_exists=if_not_exists,
-            title=title,
-            words=words,
-            codes=codes,
-        )
+        mapping: dict[str, Any] = {
+            "key": key,
+            "image": image if len(image) > 1 or pictures else image[0],
+            "tenant": tenant,
+            "category": category,
+            "categories": categories,
+            "price": price,
+            "in_stock": in_stock,
+            "attributes": attribute,
+            "base": base,
+            "pictures": pictures,
+            "picture_of": picture_of,
+            "ordinal": ordinal,
+            "main": main,
+            "owner": owner,
+            "fallback": fallback,
+            "follow": dict(_followed(one) for one in follow) if follow else None,
+            "prefix": prefix,
+            "backfill": False,
+            "if_not_exists": if_not_exists,
+            "title": title,
+            "words": words,
+            "codes": codes,
+        }
+        if query:
+            attachment.attach_query(connection, relation, query, **mapping)
+        else:
+            attachment.attach(connection, relation, **mapping)
         copied = _copy(connection, relation, quiet=json)
     if json:
         as_json({"attached": relation, "copied": copied})
     else:
         output.print(f"{relation} is attached, {copied:,} rows copied. What changes there is searchable from now on.")
+
+
+def _followed(given: str) -> tuple[str, str | None]:
+    """Return table and rule of TABLE=RULE; TABLE= means that nothing follows by itself."""
+    table, separator, rule = given.partition("=")
+    if not separator:
+        raise typer.BadParameter(f"--follow {given}: write TABLE=COLUMN, for example --follow stock=product_id")
+    return table.strip(), rule.strip() or None
+
+
+def refresh(
+    relation: str = typer.Argument(..., metavar="TABLE", help="An attached table, or the name of a query."),
+    keys: list[str] = typer.Argument(..., metavar="KEY…", help="Keys of the rows; of several columns with / between."),
+    json: bool = typer.Option(False, "--json", help="For programs."),
+) -> None:
+    """Write the images of these rows anew, after something changed that no trigger sees."""
+    with db.connect(load_settings(), autocommit=True) as connection:
+        written = attachment.refresh(connection, relation, keys)
+    if json:
+        as_json({"written": written})
+    else:
+        output.print(f"{written:,} images written.")
 
 
 def detach(
@@ -110,8 +147,15 @@ def attachments(
     if json:
         as_json([vars(one) for one in found])
         return
-    columns: list[str | tuple[str, str]] = ["table", "key", ("images", "right"), "copied", ("out of step", "right")]
-    rows = [(one.relation, one.mapping["key"], one.images, one.backfilled, one.drift) for one in found]
+    columns: list[str | tuple[str, str]] = [
+        "table",
+        "key",
+        ("images", "right"),
+        "copied",
+        ("failed", "right"),
+        ("out of step", "right"),
+    ]
+    rows = [(one.relation, one.mapping["key"], one.images, one.backfilled, one.failed, one.drift) for one in found]
     output.print(table(columns, rows) if rows else "No table is attached; attach one: imgsearch attach TABLE …")
 
 

@@ -26,7 +26,7 @@ def failures(
     if json:
         as_json(list(found))
         return
-    rows = [(f["tenant_id"], f["product_id"], f["image_id"], f["error_code"], f["error"]) for f in found]
+    rows = [(f["tenant_id"], f["product_id"], f["image_id"] or "", f["error_code"], f["error"]) for f in found]
     columns: list[str | tuple[str, str]] = ["tenant", "product", ("image", "right"), "reason", "what to do"]
     output.print(table(columns, rows) if rows else "No image failed.")
 

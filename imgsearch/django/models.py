@@ -68,6 +68,13 @@ class Job(models.Model):
         return f"{self.state} {self.image_id}"
 
 
+class Failures(models.Manager["Failure"]):
+    """Those that are images; rows of attached tables that could not be followed have none."""
+
+    def get_queryset(self) -> models.QuerySet[Failure]:
+        return super().get_queryset().filter(image_id__isnull=False)
+
+
 class Failure(models.Model):
     """The view imgsearch.failures: which images failed, and why."""
 
@@ -81,6 +88,8 @@ class Failure(models.Model):
     error = models.TextField(null=True)
     attempts = models.IntegerField()
     failed_at = models.DateTimeField()
+
+    objects = Failures()
 
     class Meta:
         managed = False

@@ -10,6 +10,7 @@ from django.db.migrations.operations.base import Operation
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
+from imgsearch.ingest import attachment
 from imgsearch.schema import migrate
 
 
@@ -77,19 +78,26 @@ class AttachImgsearch(Operation):
     def _arguments(self, schema_editor: Any, model: Any) -> dict[str, Any]:
         columns = {field.name: field.column for field in model._meta.concrete_fields}  # noqa: SLF001
         given = {name: _columns(columns, value) for name, value in self.mapping.items() if name in _FIELDS}
-        plain = {name: value for name, value in self.mapping.items() if name not in _FIELDS}
-        return {
-            **dict.fromkeys((*_FIELDS, "base", "pictures", "picture_of", "ordinal", "backfill")),
-            "key": model._meta.pk.column,  # noqa: SLF001
-            "relation": _relation(schema_editor, model),
-            "prefix": "",
-            "if_not_exists": True,
-            **plain,
-            **given,
-        }
+        key = {"key": model._meta.pk.column}  # noqa: SLF001
+        mapping = attachment.arguments({"if_not_exists": True} | key | self.mapping | given)
+        return mapping | {"relation": _relation(schema_editor, model)}
 
 
-_FIELDS = ("image", "images", "tenant", "category", "price", "in_stock", "attributes", "title", "words", "codes")
+_FIELDS = (
+    "image",
+    "images",
+    "tenant",
+    "category",
+    "categories",
+    "price",
+    "in_stock",
+    "attributes",
+    "title",
+    "words",
+    "codes",
+    "owner",
+    "fallback",
+)
 
 
 def _columns(columns: dict[str, str], value: Any) -> Any:

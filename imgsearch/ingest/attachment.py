@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +19,8 @@ STEP = 2000  # rows copied per transaction
 class Attachment:
     """One attached table. `attached_at` is None where it was detached and its images kept.
 
-    `backfilled`: the rows it had before have been copied. `drift`: how many images are out of step, where asked for.
+    `backfilled`: the rows it had before have been copied. `failed`: rows that were written but could not be followed.
+    `drift`: how many images are out of step, where asked for.
     """
 
     relation: str
@@ -28,10 +30,22 @@ class Attachment:
     attached_at: datetime | None
     backfilled: bool
     images: int
+    failed: int
     drift: int | None = None
 
 
-def attach(
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """One image out of step: missing, extra or stale, and why; unreadable, with no image: the table cannot be read."""
+
+    problem: str
+    tenant_id: str | None
+    product_id: str | None
+    position: int | None
+    cause: str
+
+
+def attach(  # every argument but `table` is explained together
     connection: Connectable,
     table: str,
     *,
@@ -39,6 +53,7 @@ def attach(
     image: str | Sequence[str],
     tenant: str | None = None,
     category: str | None = None,
+    categories: str | None = None,
     price: str | None = None,
     in_stock: str | None = None,
     attributes: Sequence[str] = (),
@@ -46,6 +61,10 @@ def attach(
     pictures: str | None = None,
     picture_of: str | None = None,
     ordinal: str | None = None,
+    main: str | None = None,
+    owner: str | None = None,
+    fallback: str | None = None,
+    follow: Mapping[str, str | None] | None = None,
     prefix: str = "",
     backfill: bool | None = None,
     if_not_exists: bool = False,
@@ -56,37 +75,77 @@ def attach(
     """Keep images in step with `table` from now on; return the attachment's number.
 
     Everything but `key` is a column of the table or an SQL expression over one row of it (`"stock > 0"`); an attribute
-    made by an expression is named (`"lower(brand) AS brand"`). `image` is text: an address (`store:…`, `https:…`) or a
-    path below `base`; several columns are several positions. With images in a table of their own: `pictures` names
-    it, `picture_of` its foreign key, `ordinal` an integer that tells a product's images apart. `prefix` stands before
-    the key in `product_id`. `title`, `words` and `codes` (one code, or an array of them) are what words find; what is
-    longer than a product's may be is cut. `backfill`: copy the rows that are there in this transaction (None: up to
-    10,000 of them; else see `backfill()`).
+    made by an expression is named (`"lower(brand) AS brand"`). A value may come out of other tables, by a sub-select in
+    brackets; `follow` then says which rows of this table a change there concerns: `{"stock": "product_id"}`, a SELECT
+    of keys over `changed`, or None where you call `refresh()`. `image` is text: an address (`store:…`, `https:…`) or a
+    path below `base`; several columns are several positions. `categories` is an array, or a SELECT of names: each of
+    them is found by `category`. With images in a table of their own: `pictures` names it, `picture_of` its foreign
+    key; they stand in the order of `main` (a condition), `ordinal` and their own key. `owner`: the key of the row whose
+    product the images are (`"parent_id"`); `fallback`: that of a row whose images this one has while it has none.
+    `prefix` stands before the key in `product_id`. `title`, `words` and `codes` (one code, or an array of them) are
+    what words find; what is longer than a product's may be is cut. `backfill`: copy the rows that are there in this
+    transaction (None: up to 10,000 of them; else see `backfill()`).
 
     Raises AttachmentError and DatabaseRights, which say what to write instead or what to grant.
     """
-    values = {
-        "relation": table,
-        "key": key,
-        "image": image if isinstance(image, str) else None,
-        "images": None if isinstance(image, str) else list(image),
-        "tenant": tenant,
-        "category": category,
-        "price": price,
-        "in_stock": in_stock,
-        "attributes": list(attributes),
-        "base": base,
-        "pictures": pictures,
-        "picture_of": picture_of,
-        "ordinal": ordinal,
-        "prefix": prefix,
-        "backfill": backfill,
-        "if_not_exists": if_not_exists,
-        "title": title,
-        "words": words,
-        "codes": codes,
+    mapping = {name: value for name, value in locals().items() if name not in ("connection", "table")}
+    return int(sql.value(driver(connection), "attachment", "attach", arguments(mapping) | {"relation": table}))
+
+
+def attach_query(connection: Connectable, name: str, query: str, **mapping: Any) -> int:
+    """Keep images in step with a view or a SELECT, `name` from now on: see `attach()` for the other arguments.
+
+    Nothing tells when a query's rows change: call `refresh()`, or name tables to `follow`. Raises AttachmentError.
+    """
+    values = arguments(mapping) | {"name": name, "query": query}
+    return int(sql.value(driver(connection), "attachment", "attach_query", values))
+
+
+ARGUMENTS = (
+    "key",
+    "image",
+    "images",
+    "tenant",
+    "category",
+    "categories",
+    "price",
+    "in_stock",
+    "attributes",
+    "base",
+    "pictures",
+    "picture_of",
+    "ordinal",
+    "main",
+    "owner",
+    "fallback",
+    "follow",
+    "prefix",
+    "backfill",
+    "if_not_exists",
+    "title",
+    "words",
+    "codes",
+)
+
+
+def arguments(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all arguments of attach() as its statement binds them; raises UsageError for one there is not."""
+    unknown = sorted(set(mapping) - set(ARGUMENTS))
+    if unknown:
+        raise UsageError(f"attach has no argument {unknown[0]}. It has: {', '.join(ARGUMENTS)}.")
+    image = mapping.get("image")
+    several = image is not None and not isinstance(image, str)
+    follow = mapping.get("follow")
+    return {
+        **dict.fromkeys(ARGUMENTS),
+        "prefix": "",
+        "if_not_exists": False,
+        **mapping,
+        "image": None if several else image,
+        "images": list(image) if several and image is not None else mapping.get("images"),
+        "attributes": list(mapping.get("attributes") or ()),
+        "follow": None if follow is None else json.dumps(dict(follow)),
     }
-    return int(sql.value(driver(connection), "attachment", "attach", values))
 
 
 def detach(connection: Connectable, table: str, *, keep: bool = False, if_exists: bool = False) -> int:
@@ -118,6 +177,20 @@ def backfill(connection: Connectable, table: str, *, size: int = STEP) -> Iterat
 def repair(connection: Connectable, table: str) -> int:
     """Bring the images of an attached table back in step; return how many were written or removed."""
     return int(sql.value(driver(connection), "attachment", "repair", {"relation": table}))
+
+
+def refresh(connection: Connectable, table: str, keys: Sequence[object]) -> int:
+    """Write the images of these rows of an attached table or query anew; return how many changed.
+
+    keys: of the rows, at most 100,000; of a key of several columns its parts with "/" between. Raises AttachmentError.
+    """
+    values = {"relation": table, "keys": [str(key) for key in keys]}
+    return int(sql.value(driver(connection), "attachment", "refresh", values))
+
+
+def drift(connection: Connectable, table: str) -> list[Drift]:
+    """Return the images of an attached table that are out of step, each with its cause; reads all of its rows."""
+    return [Drift(**row) for row in sql.rows(driver(connection), "attachment", "drift", {"relation": table})]
 
 
 def attachments(connection: Connectable, *, drift: bool = False) -> list[Attachment]:

@@ -11,10 +11,10 @@ BEGIN
         dropped := 0;
         FOR object IN
             SELECT 'VIEW ' || c.oid::regclass AS called FROM pg_class c
-            WHERE c.relnamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND c.relkind = 'v' AND c.relname !~ '^attached_\d+$'
+            WHERE c.relnamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND c.relkind = 'v'
             UNION ALL
             SELECT 'ROUTINE ' || p.oid::regprocedure FROM pg_proc p
-            WHERE p.pronamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND p.proname !~ '^attached_\d+$'
+            WHERE p.pronamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND p.proname !~ '^attached_\d+(_write)?$'
             UNION ALL
             SELECT 'TYPE ' || t.oid::regtype FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
             WHERE t.typnamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace)

@@ -10,7 +10,7 @@ CREATE OR REPLACE VIEW imgsearch_internal.rights WITH (security_invoker = true) 
 SELECT 'imgsearch_' || r.role AS role, r.rights, r.kind, o.object
 FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
-    ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'merchandise', 'calibration', 'job', 'space', 'worker', 'promoted_attribute', 'schema_version']),
+    ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'merchandise', 'calibration', 'job', 'attachment_failure', 'space', 'worker', 'promoted_attribute', 'schema_version']),
     ('reader', 'SELECT', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'vote']),
     -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
     ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read)', 'table', ARRAY['query_vector']),
@@ -21,14 +21,14 @@ FROM (VALUES
     -- imgsearch_writer is a member of imgsearch_reader.
     ('writer', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     -- Not image_id: a role of one tenant that chose the id of another's image would stand in that one's results.
-    ('writer', 'INSERT (tenant_id, product_id, position, category, price, in_stock, attributes, uri, sha256, phash, attachment_id, created_at, updated_at), UPDATE, DELETE', 'table', ARRAY['image']),
+    ('writer', 'INSERT (tenant_id, product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, attachment_id, created_at, updated_at), UPDATE, DELETE', 'table', ARRAY['image']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['merchandise', 'product']),
     ('writer', 'INSERT', 'table', ARRAY['vote']),
 
     ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'calibration', 'job', 'query_vector', 'space', 'worker']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question']),
-    ('worker', 'SELECT', 'table', ARRAY['attachment', 'merchandise', 'promoted_attribute', 'schema_version']),
+    ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations', 'attachments', 'tuning']),
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_work']),
     ('worker', 'EXECUTE', 'function', ARRAY['create_space', 'activate_space', 'requeue', 'refetch', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question']),

@@ -5,7 +5,7 @@ DECLARE
     built_on text;
 BEGIN
     IF to_regclass('imgsearch.attachment') IS NOT NULL AND to_regprocedure('imgsearch.detach(text, boolean, boolean)') IS NOT NULL THEN
-        PERFORM imgsearch.detach(relation::text, keep => true) FROM imgsearch.attachment WHERE attached_at IS NOT NULL;
+        PERFORM imgsearch.detach(name, keep => true) FROM imgsearch.attachment WHERE attached_at IS NOT NULL;
     END IF;
     SELECT string_agg(DISTINCT v.oid::regclass::text, ', ') INTO built_on
     FROM pg_depend d JOIN pg_class o ON o.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
-import pytest
-
 from imgsearch import attach, detach
 from tests.attach.conftest import Connection, images, insert, written
 
@@ -208,11 +205,15 @@ def test_names_with_capitals_spaces_and_quotes(connection: Connection) -> None:
     assert detach(connection, name) == 1
 
 
-def test_columns_may_be_renamed_and_a_mapped_one_cannot_vanish(attached: Connection) -> None:
+def test_columns_may_be_renamed_altered_and_the_table_too(attached: Connection) -> None:
     attached.execute("ALTER TABLE shop.product RENAME COLUMN category TO section")
     insert(attached, 1)
     attached.execute("UPDATE shop.product SET section = 'Hats'")
     assert attached.execute("SELECT category FROM imgsearch.image").fetchone() == ("hats",)
-    with pytest.raises(psycopg.errors.DependentObjectsStillExist):
-        attached.execute("ALTER TABLE shop.product DROP COLUMN section")
-    attached.execute("ALTER TABLE shop.product DROP COLUMN note")
+    attached.execute("ALTER TABLE shop.product ALTER COLUMN section TYPE varchar(99), ALTER COLUMN price TYPE float8")
+    attached.execute("ALTER TABLE shop.product RENAME TO ware")
+    attached.execute("UPDATE shop.ware SET section = 'Shoes', price = 7")
+    assert attached.execute("SELECT category, price FROM imgsearch.image").fetchone() == ("shoes", 7.0)
+    assert attached.execute("SELECT relation FROM imgsearch.attachments").fetchone() == ("shop.ware",)
+    assert attached.execute("SELECT * FROM imgsearch.attachment_failure").fetchall() == []
+    attached.execute("ALTER TABLE shop.ware RENAME TO product")

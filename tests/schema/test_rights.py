@@ -35,6 +35,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "promoted_attribute": (READ, READ, READ),
     "schema_version": (READ, READ, READ),
     "attachment": (set(), set(), READ),
+    "attachment_failure": (READ, READ, READ),
     "api_key": (set(), set(), set()),
     "page_session": (set(), set(), set()),
     "http_secret": (set(), set(), set()),

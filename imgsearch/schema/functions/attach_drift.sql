@@ -1,10 +1,20 @@
--- Attached tables afterwards: copying what was there before, finding what went out of step, and bringing it back.
+-- Attached tables afterwards: finding what went out of step and why, and bringing it back.
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.table_called(name text) RETURNS regclass LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN to_regclass(name);
+EXCEPTION WHEN OTHERS THEN
+    RETURN NULL;  -- not a name at all
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.table_called(text) IS 'The table of that name; null where there is none.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached(relation text) RETURNS imgsearch.attachment LANGUAGE plpgsql STABLE AS $$
 DECLARE
     at imgsearch.attachment;
 BEGIN
-    SELECT a.* INTO at FROM imgsearch.attachment a WHERE a.relation = to_regclass(attached.relation) AND a.attached_at IS NOT NULL;
+    SELECT a.* INTO at FROM imgsearch.attachment a
+    WHERE (a.relation = imgsearch_internal.table_called(attached.relation) OR a.name = attached.relation) AND a.attached_at IS NOT NULL
+    ORDER BY a.relation = imgsearch_internal.table_called(attached.relation) DESC NULLS LAST LIMIT 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'imgsearch: % is not attached', relation USING HINT = 'SELECT relation FROM imgsearch.attachments;', ERRCODE = 'IM010';
     END IF;
@@ -12,95 +22,122 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached(text) IS 'The attachment of a table, or an error that says where to look.';
 
--- Out of step a table gets only where triggers did not run: session_replication_role = replica, DISABLE TRIGGER, rows
--- written straight to a partition, or a mapping over something that is not in the row.
-CREATE OR REPLACE FUNCTION imgsearch.drift(relation text) RETURNS TABLE (problem text, tenant_id text, product_id text, "position" integer) LANGUAGE plpgsql STABLE AS $$
+-- Every picture that is not as it should be, with the key of its row.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_drift(at imgsearch.attachment) RETURNS TABLE (problem text, tenant_id text, product_id text, "position" integer, key text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    at imgsearch.attachment := imgsearch_internal.attached(relation);
+    worded boolean := imgsearch_internal.has_attached_words(at);
 BEGIN
     RETURN QUERY EXECUTE format('
-        SELECT CASE WHEN i.image_id IS NULL THEN ''missing'' WHEN v.product_id IS NULL THEN ''extra'' ELSE ''stale'' END, tenant_id, product_id, position
-        FROM (SELECT * FROM imgsearch_internal.attached_%1$s WHERE uri IS NOT NULL) v
-        FULL JOIN (SELECT * FROM imgsearch.image WHERE attachment_id = %1$s) i USING (tenant_id, product_id, position)%2$s
-        WHERE (v.category, v.price, v.in_stock, v.attributes, v.uri) IS DISTINCT FROM (i.category, i.price, i.in_stock, i.attributes, i.uri)
-           OR v.product_id IS NULL OR i.image_id IS NULL%3$s', at.attachment_id,
-        CASE WHEN imgsearch_internal.has_attached_words(at) THEN ' LEFT JOIN imgsearch.product p USING (tenant_id, product_id)' ELSE '' END,
-        CASE WHEN imgsearch_internal.has_attached_words(at) THEN ' OR (v.title, v.words, v.codes) IS DISTINCT FROM (p.title, p.words, coalesce(p.codes, ''{}''))' ELSE '' END);
+        SELECT CASE WHEN i.image_id IS NULL THEN ''missing'' WHEN v.product_id IS NULL THEN ''extra'' ELSE ''stale'' END, tenant_id, product_id, position,
+               coalesce(v.key, %5$s)
+        FROM (%2$s) v
+        FULL JOIN (SELECT * FROM imgsearch.image WHERE attachment_id = %1$s) i USING (tenant_id, product_id, position)%3$s
+        WHERE (v.category, v.categories, v.price, v.in_stock, v.attributes, v.uri) IS DISTINCT FROM (i.category, i.categories, i.price, i.in_stock, i.attributes, i.uri)
+           OR v.product_id IS NULL OR i.image_id IS NULL%4$s', at.attachment_id, imgsearch_internal.attached_select(at, NULL),
+        CASE WHEN worded THEN ' LEFT JOIN imgsearch.product p USING (tenant_id, product_id)' ELSE '' END,
+        CASE WHEN worded THEN ' OR (v.title, v.words, v.codes) IS DISTINCT FROM (p.title, p.words, coalesce(p.codes, ''{}''))' ELSE '' END,
+        CASE WHEN (at.resolved -> 'key_alone')::boolean THEN format('substr(i.product_id, %s)', length(at.prefix) + 1)
+             ELSE format('imgsearch_internal.key_escaped(i.tenant_id) || ''/'' || %s', CASE WHEN cardinality(at.key_columns) = 2
+                 THEN format('imgsearch_internal.key_escaped(substr(i.product_id, %s))', length(at.prefix) + 1) ELSE format('substr(i.product_id, %s)', length(at.prefix) + 1) END) END);
 END $$;
-COMMENT ON FUNCTION imgsearch.drift(text) IS 'Where imgsearch.image is not what an attached table says. SELECT * FROM imgsearch.drift(''shop.product''); SELECT imgsearch.repair(''shop.product'') mends it.';
+COMMENT ON FUNCTION imgsearch_internal.attached_drift(imgsearch.attachment) IS 'Where imgsearch.image is not what an attached table says, with keys.';
+
+-- cause: what can be known of it afterwards.
+CREATE OR REPLACE FUNCTION imgsearch.drift(relation text) RETURNS TABLE (problem text, tenant_id text, product_id text, "position" integer, cause text) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    at    imgsearch.attachment := imgsearch_internal.attached(relation);
+    off   text := imgsearch_internal.triggers_off(at);
+    other text := (SELECT string_agg(f ->> 'name', ', ') FROM jsonb_array_elements(at.resolved -> 'follow') f WHERE f ->> 'keys' IS NULL);
+BEGIN
+    RETURN QUERY SELECT d.problem, d.tenant_id, d.product_id, d.position,
+        CASE WHEN f.error IS NOT NULL THEN 'failed: ' || f.error
+             WHEN off IS NOT NULL THEN 'trigger off: ' || off
+             WHEN at.backfilled_at IS NULL AND d.problem = 'missing' THEN 'not copied yet'
+             WHEN at.relation IS NULL THEN 'not refreshed'
+             WHEN other IS NOT NULL THEN 'other table, not followed: ' || other
+             WHEN at.resolved -> 'opaque' <> '[]' THEN 'other table, read by ' || (at.resolved #>> '{opaque,0}')
+             ELSE 'written without triggers, or changed in imgsearch.image' END
+    FROM imgsearch_internal.attached_drift(at) d
+    LEFT JOIN LATERAL (SELECT f.error FROM imgsearch.attachment_failure f WHERE f.attachment_id = at.attachment_id AND f.key IN (d.key, '') ORDER BY f.key DESC LIMIT 1) f ON true;
+EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function OR insufficient_privilege OR data_exception OR raise_exception OR cardinality_violation OR SQLSTATE 'IM010' THEN
+    RETURN QUERY SELECT 'unreadable', NULL::text, NULL::text, NULL::integer, 'failed: ' || SQLERRM;
+END $$;
+COMMENT ON FUNCTION imgsearch.drift(text) IS 'Where imgsearch.image is not what an attached table says, and why. SELECT * FROM imgsearch.drift(''shop.product''); SELECT imgsearch.repair(''shop.product'') mends it.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.triggers_off(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT string_agg(format('%s on %s', w.name, w.relation), ', ')
+    FROM imgsearch_internal.attached_triggers(at) w LEFT JOIN pg_trigger t ON t.tgrelid = w.relation AND t.tgname = w.name WHERE coalesce(t.tgenabled, 'D') IN ('D', 'R')
+$$;
+COMMENT ON FUNCTION imgsearch_internal.triggers_off(imgsearch.attachment) IS 'Which triggers of an attachment are switched off or gone; null: none.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.locked_write(at imgsearch.attachment, keys text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    part record;
+    done bigint := 0;
+BEGIN
+    FOR start IN 1..coalesce(cardinality(keys), 0) BY 2000 LOOP
+        -- Locked, then read: a change that is under way is waited for and seen, one that comes later finds the picture.
+        IF at.relation IS NOT NULL THEN
+            EXECUTE format('SELECT 1 FROM unnest($1) imgsearch_wanted (imgsearch_key) JOIN %s ON %s ORDER BY imgsearch_wanted.imgsearch_key FOR SHARE OF %I', imgsearch_internal.source(at),
+                imgsearch_internal.equal(ARRAY(SELECT format('%I.%s', imgsearch_internal.alias_of(at, 'row'), i) FROM unnest(imgsearch_internal.templates(at, 'ids')) i),
+                                         imgsearch_internal.key_parts(at, 'imgsearch_wanted.imgsearch_key')), imgsearch_internal.alias_of(at, 'row')) USING keys[start:start + 1999];
+        END IF;
+        part := imgsearch_internal.try_keys(at.attachment_id, keys[start:start + 1999], true);
+        done := done + part.done;
+    END LOOP;
+    RETURN done;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.locked_write(imgsearch.attachment, text[]) IS 'Brings keys in step, each row locked against changes meanwhile.';
 
 CREATE OR REPLACE FUNCTION imgsearch.repair(relation text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     at   imgsearch.attachment := imgsearch_internal.attached(relation);
     keys text[];
-    gone bigint;
     done bigint;
 BEGIN
-    EXECUTE format('DELETE FROM imgsearch.image i WHERE i.attachment_id = %1$s AND NOT EXISTS (
-            SELECT 1 FROM imgsearch_internal.attached_%1$s v WHERE v.uri IS NOT NULL AND v.tenant_id = i.tenant_id AND v.product_id = i.product_id AND v.position = i.position)', at.attachment_id);
-    GET DIAGNOSTICS gone = ROW_COUNT;
-    EXECUTE format('SELECT array_agg(DISTINCT v.key::text) FROM imgsearch_internal.attached_%1$s v JOIN imgsearch.drift($1) d USING (tenant_id, product_id, position)', at.attachment_id) INTO keys USING relation;
-    IF keys IS NOT NULL THEN
-        -- Locked, then read again: a change that is under way is waited for and seen.
-        EXECUTE format('SELECT 1 FROM %s WHERE %I = ANY ($1::%s[]) ORDER BY %2$I FOR SHARE', at.relation, at.key_column, at.key_type) USING keys;
-        EXECUTE imgsearch_internal.attached_copy(at, format('v.key = ANY ($1::%s[])', at.key_type)) USING keys;
-        GET DIAGNOSTICS done = ROW_COUNT;
-        IF imgsearch_internal.has_attached_words(at) THEN
-            EXECUTE imgsearch_internal.attached_words(at, format('v.key = ANY ($1::%s[])', at.key_type)) USING keys;
-        END IF;
-    END IF;
+    PERFORM imgsearch_internal.write_attached(at);
+    SELECT array_agg(u.key ORDER BY u.key) INTO keys FROM (
+        SELECT d.key FROM imgsearch_internal.attached_drift(at) d UNION SELECT f.key FROM imgsearch.attachment_failure f WHERE f.attachment_id = at.attachment_id AND f.key <> '') u;
+    DELETE FROM imgsearch.attachment_failure f WHERE f.attachment_id = at.attachment_id AND f.key = '';
+    done := imgsearch_internal.locked_write(at, keys);
     UPDATE imgsearch.attachment a SET backfilled_at = now() WHERE a.attachment_id = at.attachment_id AND a.backfilled_at IS NULL;
-    RETURN gone + CASE WHEN keys IS NULL THEN 0 ELSE done END;
+    RETURN done;
 END $$;
 COMMENT ON FUNCTION imgsearch.repair(text) IS 'Brings imgsearch.image in step with an attached table, in one transaction; returns how many pictures it wrote. SELECT imgsearch.repair(''shop.product'');';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.backfill_step(relation text, size integer DEFAULT 2000, OUT copied bigint, OUT finished boolean) LANGUAGE plpgsql AS $$
-#variable_conflict use_variable
+-- For what triggers do not see: a query, a table that is not followed. Cheap: only these keys are read.
+CREATE OR REPLACE FUNCTION imgsearch.refresh(relation text, keys text[]) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     at    imgsearch.attachment := imgsearch_internal.attached(relation);
-    until text;
-    after text;
-    these text;
+    wrong text;
 BEGIN
-    SELECT a.* INTO at FROM imgsearch.attachment a WHERE a.attachment_id = at.attachment_id FOR UPDATE;
-    after := CASE WHEN at.backfilled_to IS NULL THEN 'true' ELSE format('%I > $1::%s', at.key_column, at.key_type) END;
-    EXECUTE format('SELECT (array_agg(x.key ORDER BY x.key DESC))[1]::text, count(*) FROM (SELECT %1$I AS key FROM %2$s WHERE %3$s ORDER BY %1$I LIMIT $2) x',
-                   at.key_column, at.relation, after) INTO until, copied USING at.backfilled_to, size;
-    finished := until IS NULL;
-    IF finished THEN
-        UPDATE imgsearch.attachment a SET backfilled_at = now() WHERE a.attachment_id = at.attachment_id AND a.backfilled_at IS NULL;
-        RETURN;
+    IF cardinality(keys) > 100000 THEN
+        RAISE EXCEPTION 'imgsearch: % keys, 100000 at most at once', cardinality(keys) USING HINT = format('Refresh them in parts, or SELECT imgsearch.repair(%L);', at.name), ERRCODE = 'IM010';
     END IF;
-    -- Locked, then read: a change that is under way is waited for and seen, one that comes later finds the picture.
-    EXECUTE format('SELECT 1 FROM %1$s WHERE %2$s AND %3$I <= $2::%4$s ORDER BY %3$I FOR SHARE', at.relation, after, at.key_column, at.key_type) USING at.backfilled_to, until;
-    these := format('%s AND v.key <= $2::%s', CASE WHEN at.backfilled_to IS NULL THEN 'true' ELSE format('v.key > $1::%s', at.key_type) END, at.key_type);
-    EXECUTE imgsearch_internal.attached_copy(at, these) USING at.backfilled_to, until;
-    IF imgsearch_internal.has_attached_words(at) THEN
-        EXECUTE imgsearch_internal.attached_words(at, these) USING at.backfilled_to, until;
-    END IF;
-    UPDATE imgsearch.attachment a SET backfilled_to = until WHERE a.attachment_id = at.attachment_id;
+    BEGIN
+        EXECUTE format('SELECT 1 FROM unnest($1) k WHERE (%s) IS NULL', array_to_string(imgsearch_internal.key_parts(at, 'k'), ', ')) USING keys;
+    EXCEPTION WHEN data_exception THEN
+        RAISE EXCEPTION 'imgsearch: what is to be refreshed is no key of %: %', at.name, SQLERRM USING HINT = format('Its key is %s, of type %s.', array_to_string(at.key_columns, ', '), array_to_string(at.key_types, ', ')), ERRCODE = 'IM010';
+    END;
+    RETURN imgsearch_internal.locked_write(at, imgsearch_internal.whole_families(at, ARRAY(SELECT DISTINCT k FROM unnest(keys) k WHERE k <> '' ORDER BY k)));
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.backfill_step(text, integer) IS 'Copies the next rows that a table had before it was attached; returns how many, and whether none were left.';
+COMMENT ON FUNCTION imgsearch.refresh(text, text[]) IS 'Writes the pictures of these rows of an attached table or query anew; returns how many changed. SELECT imgsearch.refresh(''shop.product'', ARRAY[''17'', ''18'']);';
 
-CREATE OR REPLACE PROCEDURE imgsearch.backfill(relation text, size integer DEFAULT 2000) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.whole_families(at imgsearch.attachment, keys text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    step  record;
-    total bigint := 0;
+    owner text[] := imgsearch_internal.templates(at, 'owner');
+    more  text[];
 BEGIN
-    LOOP
-        SELECT * INTO step FROM imgsearch_internal.backfill_step(relation, size);
-        COMMIT;
-        EXIT WHEN step.finished;
-        IF total / 100000 < (total + step.copied) / 100000 THEN
-            RAISE NOTICE 'imgsearch: % rows of % copied', total + step.copied, relation;
-        END IF;
-        total := total + step.copied;
-    END LOOP;
+    IF owner <> '{}' THEN
+        EXECUTE format('SELECT array_agg(u.k) FROM (SELECT unnest($1) UNION SELECT %s FROM unnest($1) w (k) JOIN %s ON %s WHERE (%s) IS NOT NULL) u (k)', imgsearch_internal.key_text(at, owner), imgsearch_internal.source(at),
+            imgsearch_internal.equal(ARRAY(SELECT format('%I.%s', imgsearch_internal.alias_of(at, 'row'), i) FROM unnest(imgsearch_internal.templates(at, 'ids')) i), imgsearch_internal.key_parts(at, 'w.k')), owner[1])
+        INTO more USING keys;
+    END IF;
+    RETURN coalesce(more, keys);
 END $$;
-COMMENT ON PROCEDURE imgsearch.backfill(text, integer) IS 'Copies the rows a table had before it was attached, in small transactions; interrupted, it goes on where it was. CALL imgsearch.backfill(''shop.product''); needs autocommit.';
+COMMENT ON FUNCTION imgsearch_internal.whole_families(imgsearch.attachment, text[]) IS 'The keys, and those of their owners.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.drift_of(attachment_id integer) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT count(d) FROM imgsearch.attachment a CROSS JOIN LATERAL imgsearch.drift(a.relation::text) d
-    WHERE a.attachment_id = drift_of.attachment_id AND a.attached_at IS NOT NULL AND to_regclass(a.relation::text) IS NOT NULL
+    SELECT count(d) FROM imgsearch.attachment a CROSS JOIN LATERAL imgsearch.drift(a.name) d WHERE a.attachment_id = drift_of.attachment_id AND a.attached_at IS NOT NULL
 $$;
 COMMENT ON FUNCTION imgsearch_internal.drift_of(integer) IS 'How many pictures of an attachment are out of step.';

@@ -1,113 +1,104 @@
 -- What attach() makes of its arguments: each is checked and written with every name in full, once. The result stands in
--- attachment.resolved, so that an upgrade can write view, function and triggers anew without the caller's search path.
+-- attachment.resolved, so that an upgrade can write functions and triggers anew without the caller's search path.
 
--- One argument of attach(): a column, or one expression over the columns of one row. Returns it with every function and
--- operator named by its schema, and the columns it reads.
-CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_mapping(relation regclass, argument text, mapping text, OUT expression text, OUT kind regtype, OUT columns name[])
+-- One argument that is a list of columns or expressions (key, picture_of, owner, fallback), as its parts.
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_list(at imgsearch.attachment, side text, argument text, OUT expressions jsonb, OUT columns integer[], OUT reads jsonb, OUT opaque text[])
 LANGUAGE plpgsql AS $$
 DECLARE
-    bare   text := regexp_replace(regexp_replace(mapping, $r$'([^']|'')*'$r$, '''''', 'g'), '"([^"]|"")*"', 'x', 'g');
-    depth  integer := 0;
-    letter text;
-    query  text;
-    probe  refcursor;
-    path   text := current_setting('search_path');
+    given text;
+    part  record;
 BEGIN
-    SELECT quote_ident(a.attname), a.atttypid, ARRAY[a.attname] INTO expression, kind, columns
-    FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = mapping AND a.attnum > 0 AND NOT a.attisdropped;
-    IF FOUND THEN
+    expressions := '[]'; columns := '{}'; reads := '{}'; opaque := '{}';
+    IF at.mapping ->> argument IS NULL THEN
         RETURN;
     END IF;
-    IF coalesce(mapping, '') ~ '^\s*\w*\s*$' THEN
-        RAISE EXCEPTION 'imgsearch: % => ''%'': % has no such column', argument, mapping, relation
-            USING HINT = 'It has: ' || (SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped), ERRCODE = 'IM010';
-    END IF;
-    FOREACH letter IN ARRAY regexp_split_to_array(bare, '') LOOP
-        depth := depth + CASE letter WHEN '(' THEN 1 WHEN ')' THEN -1 ELSE 0 END;
-        EXIT WHEN depth < 0;
+    FOREACH given IN ARRAY imgsearch_internal.split_list(at.mapping ->> argument) LOOP
+        part := imgsearch_internal.resolve_mapping(at, side, argument, given);
+        expressions := expressions || to_jsonb(part.expression);
+        columns := columns || part.columns;
+        reads := imgsearch_internal.joined_reads(reads, part.reads);
+        opaque := opaque || part.opaque;
     END LOOP;
-    IF depth <> 0 OR bare ~* ';|--|/\*|\\|\$\w*\$|\m(select|with|values|over)\M' THEN
-        RAISE EXCEPTION 'imgsearch: % => ''%'' is not one expression over the columns of one row', argument, mapping
-            USING HINT = 'For example price => ''coalesce(sale_price, price)''. What needs more goes into a generated column.', ERRCODE = 'IM010';
-    END IF;
-    query := format('SELECT (%s) AS imgsearch_value FROM %s', mapping, relation);
-    BEGIN
-        OPEN probe FOR EXECUTE query || ' FOR KEY SHARE';  -- a cursor takes one statement; a lock no aggregate, window or set of rows
-        CLOSE probe;
-        EXECUTE 'CREATE VIEW imgsearch_internal.attached_probe AS ' || query;
-    EXCEPTION WHEN OTHERS THEN
-        RAISE EXCEPTION 'imgsearch: % => ''%'': %', argument, mapping, SQLERRM
-            USING HINT = format('It is evaluated for one row of %s at a time.', relation), ERRCODE = 'IM010';
-    END;
-    SELECT a.atttypid INTO kind FROM pg_attribute a WHERE a.attrelid = 'imgsearch_internal.attached_probe'::regclass AND a.attnum = 1;
-    SELECT coalesce(array_agg(DISTINCT a.attname), '{}') INTO columns
-    FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
-    JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-    WHERE w.ev_class = 'imgsearch_internal.attached_probe'::regclass AND d.refobjid = relation AND d.refobjsubid > 0;
-    PERFORM set_config('search_path', 'pg_catalog', true);
-    expression := '(' || regexp_replace(pg_get_viewdef('imgsearch_internal.attached_probe'::regclass), '^\s*SELECT (.*) AS imgsearch_value\s+FROM .*$', '\1') || ')';
-    PERFORM set_config('search_path', path, true);
-    DROP VIEW imgsearch_internal.attached_probe;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.resolve_mapping(regclass, text, text) IS 'Checks one argument of attach(): a column of the table or an expression over them.';
+COMMENT ON FUNCTION imgsearch_internal.resolve_list(imgsearch.attachment, text, text) IS 'An argument of attach() that may name several columns.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_filters(at imgsearch.attachment, OUT expressions jsonb, OUT company name, OUT moving name[], OUT following name[])
+CREATE OR REPLACE FUNCTION imgsearch_internal.joined_reads(one jsonb, other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(jsonb_object_agg(k.key, (SELECT coalesce(jsonb_agg(DISTINCT c), '[]') FROM jsonb_array_elements(coalesce(one -> k.key, '[]') || coalesce(other -> k.key, '[]')) c)), '{}')
+    FROM (SELECT jsonb_object_keys(one) UNION SELECT jsonb_object_keys(other)) k (key)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.joined_reads(jsonb, jsonb) IS 'Two maps of tables and columns as one.';
+
+-- The arguments of one value each: expressions, cast to what image holds.
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_values(at imgsearch.attachment, wanted text[], OUT expressions jsonb, OUT columns integer[], OUT reads jsonb, OUT opaque text[])
 LANGUAGE plpgsql AS $$
 DECLARE
-    part record;
+    name  text;
+    given text;
+    part  record;
 BEGIN
-    expressions := '{}';
-    moving := '{}';
-    following := '{}';
-    FOR part IN SELECT a.argument, a.mapping, m.* FROM (VALUES ('tenant'), ('category'), ('price'), ('in_stock')) x (argument)
-                CROSS JOIN LATERAL (SELECT x.argument, at.mapping ->> x.argument AS mapping) a
-                CROSS JOIN LATERAL imgsearch_internal.resolve_mapping(at.relation, a.argument, a.mapping) m WHERE a.mapping IS NOT NULL LOOP
-        IF part.argument = 'price' AND format_type(part.kind, NULL) NOT IN ('smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision')
-           OR part.argument = 'in_stock' AND part.kind <> 'boolean'::regtype THEN
-            RAISE EXCEPTION 'imgsearch: % => ''%'' is of type %', part.argument, part.mapping, part.kind
-                USING HINT = CASE part.argument WHEN 'price' THEN format('A price is a number; try price => ''(%s)::numeric''.', part.mapping)
-                             ELSE format('In stock or not is a boolean; try in_stock => ''%s > 0''.', part.mapping) END, ERRCODE = 'IM010';
-        END IF;
-        expressions := expressions || jsonb_build_object(part.argument, part.expression);
-        IF part.argument = 'tenant' THEN
-            moving := part.columns;
-            company := CASE WHEN part.expression = quote_ident(part.mapping) THEN part.mapping END;
-        ELSE
-            following := following || part.columns;
+    expressions := '{}'; columns := '{}'; reads := '{}'; opaque := '{}';
+    FOREACH name IN ARRAY wanted LOOP
+        given := at.mapping ->> name;
+        CONTINUE WHEN given IS NULL;
+        -- A bare SELECT of many values is the array of them.
+        given := CASE WHEN given ~* '^\s*(select|with)\M' THEN CASE WHEN name IN ('categories', 'codes') THEN 'ARRAY(' ELSE '(' END || given || ')' ELSE given END;
+        part := imgsearch_internal.resolve_mapping(at, 'row', name, given);
+        PERFORM imgsearch_internal.refuse_kind(name, at.mapping ->> name, part.kind);
+        expressions := expressions || jsonb_build_object(name, CASE
+            WHEN name IN ('categories', 'codes') THEN CASE WHEN part.kind::text LIKE '%[]' THEN format('(%s)::text[]', part.expression) ELSE format('ARRAY[(%s)::text]', part.expression) END
+            WHEN name = 'price' THEN format('(%s)::numeric', part.expression) WHEN name = 'in_stock' THEN part.expression ELSE format('(%s)::text', part.expression) END);
+        columns := columns || part.columns;
+        reads := imgsearch_internal.joined_reads(reads, part.reads);
+        opaque := opaque || part.opaque;
+        IF name = 'tenant' AND part.expression = imgsearch_internal.token('row', part.columns[1]) THEN
+            expressions := expressions || jsonb_build_object('company', part.expression);
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.resolve_filters(imgsearch.attachment) IS 'The arguments tenant, category, price and in_stock of attach(): expressions, the tenant''s column, and the columns whose change moves a picture or only changes its filters.';
+COMMENT ON FUNCTION imgsearch_internal.resolve_values(imgsearch.attachment, text[]) IS 'The arguments of attach() that are one value each: expressions, and what they read.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_attributes(at imgsearch.attachment, OUT pairs text, OUT following name[]) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_kind(argument text, mapping text, kind regtype) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF argument = 'price' AND format_type(kind, NULL) NOT IN ('smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision')
+       OR argument IN ('in_stock', 'main') AND kind <> 'boolean'::regtype THEN
+        RAISE EXCEPTION 'imgsearch: % => ''%'' is of type %', argument, mapping, kind
+            USING HINT = CASE argument WHEN 'price' THEN format('A price is a number; try price => ''(%s)::numeric''.', mapping)
+                         ELSE format('It is yes or no, a boolean; try %s => ''%s > 0''.', argument, mapping) END, ERRCODE = 'IM010';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.refuse_kind(text, text, regtype) IS 'Raises that an argument of attach() is of the wrong type, if it is.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_attributes(at imgsearch.attachment, OUT pairs text, OUT columns integer[], OUT reads jsonb, OUT opaque text[]) LANGUAGE plpgsql AS $$
 DECLARE
     given text;
     named text[];
     part  record;
 BEGIN
-    pairs := '';
-    following := '{}';
+    pairs := ''; columns := '{}'; reads := '{}'; opaque := '{}';
     FOR given IN SELECT a FROM jsonb_array_elements_text(at.mapping -> 'attributes') a LOOP
         named := regexp_match(given, '^(.*\S)\s+AS\s+"?(\w+)"?\s*$', 'i');
-        SELECT m.expression, m.columns INTO part FROM imgsearch_internal.resolve_mapping(at.relation, 'attributes', coalesce(named[1], given)) m;
-        IF named IS NULL AND part.expression <> quote_ident(given) THEN
+        part := imgsearch_internal.resolve_mapping(at, 'row', 'attributes', coalesce(named[1], given));
+        IF named IS NULL AND part.expression <> imgsearch_internal.token('row', part.columns[1]) THEN
             RAISE EXCEPTION 'imgsearch: attributes => ''%'' has no name', given USING HINT = format('Write ARRAY[''%s AS colour''].', given), ERRCODE = 'IM010';
         END IF;
         pairs := concat_ws(', ', nullif(pairs, ''), quote_literal(coalesce(named[2], given)), part.expression);
-        following := following || part.columns;
+        columns := columns || part.columns;
+        reads := imgsearch_internal.joined_reads(reads, part.reads);
+        opaque := opaque || part.opaque;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.resolve_attributes(imgsearch.attachment) IS 'The argument attributes of attach(): names and expressions as the arguments of jsonb_build_object(), and the columns they read.';
+COMMENT ON FUNCTION imgsearch_internal.resolve_attributes(imgsearch.attachment) IS 'The argument attributes of attach(): names and expressions as the arguments of jsonb_build_object(), and what they read.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_pictures(at imgsearch.attachment, OUT expressions jsonb, OUT moving name[]) LANGUAGE plpgsql AS $$
+-- side: of which table the pictures are.
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_pictures(at imgsearch.attachment, OUT expressions jsonb, OUT columns integer[], OUT reads jsonb, OUT opaque text[]) LANGUAGE plpgsql AS $$
 DECLARE
+    side  text := CASE WHEN at.pictures IS NULL THEN 'row' ELSE 'picture' END;
     given text;
     part  record;
 BEGIN
-    expressions := '[]';
-    moving := '{}';
+    expressions := '[]'; columns := '{}'; reads := '{}'; opaque := '{}';
     FOR given IN SELECT a FROM jsonb_array_elements_text(at.mapping -> 'images') a LOOP
-        SELECT m.* INTO part FROM imgsearch_internal.resolve_mapping(coalesce(at.pictures, at.relation), 'image', given) m;
+        part := imgsearch_internal.resolve_mapping(at, side, 'image', given);
         IF (WITH RECURSIVE base AS (SELECT t.oid, t.typbasetype, t.typcategory FROM pg_type t WHERE t.oid = part.kind
                 UNION ALL SELECT t.oid, t.typbasetype, t.typcategory FROM base b JOIN pg_type t ON t.oid = b.typbasetype)
             SELECT typcategory <> 'S' FROM base WHERE typbasetype = 0) THEN
@@ -115,31 +106,36 @@ BEGIN
                 USING HINT = 'It says where the picture is: store:… (what the picture store answered), https://…, or a path below base. Bytes go into the store: imgsearch.storage, or imgsearch.add().', ERRCODE = 'IM010';
         END IF;
         expressions := expressions || to_jsonb(part.expression);
-        IF at.pictures IS NULL THEN
-            moving := moving || part.columns;
-        END IF;
+        columns := columns || part.columns;
+        reads := imgsearch_internal.joined_reads(reads, part.reads);
+        opaque := opaque || part.opaque;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.resolve_pictures(imgsearch.attachment) IS 'The argument images of attach(): expressions, and the columns whose change moves a picture.';
+COMMENT ON FUNCTION imgsearch_internal.resolve_pictures(imgsearch.attachment) IS 'The argument images of attach(): expressions, and what they read.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_attachment(at imgsearch.attachment) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- What orders a product's pictures. ranked: they are numbered 0, 1, 2 … in that order; else the ordinal is the position.
+CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_order(at imgsearch.attachment, OUT main text, OUT ordinal text, OUT ties jsonb, OUT ranked boolean, OUT columns integer[]) LANGUAGE plpgsql AS $$
 DECLARE
-    filters    record;
-    attributes record;
-    pictures   record;
-    words      record;
-    moved      name[];
+    part record;
+    tie  integer;
+    whole boolean := false;
 BEGIN
-    SELECT f.* INTO filters FROM imgsearch_internal.resolve_filters(at) f;
-    SELECT a.* INTO attributes FROM imgsearch_internal.resolve_attributes(at) a;
-    SELECT p.* INTO pictures FROM imgsearch_internal.resolve_pictures(at) p;
-    SELECT w.* INTO words FROM imgsearch_internal.resolve_words(at) w;
-    moved := ARRAY(SELECT DISTINCT m FROM unnest(at.key_column || filters.moving || pictures.moving) m ORDER BY m);
-    RETURN filters.expressions || words.expressions || jsonb_build_object(
-        'attributes', attributes.pairs, 'pictures', pictures.expressions, 'company', filters.company,
-        -- What tells the rows of a key apart, where the key alone does not.
-        'owner', CASE WHEN NOT imgsearch_internal.is_unique(at.relation, ARRAY[at.key_column::text]) THEN filters.company END,
-        'moved', to_jsonb(moved),
-        'followed', to_jsonb(ARRAY(SELECT DISTINCT f FROM unnest(filters.following || attributes.following || words.following) f WHERE f <> ALL (moved) ORDER BY f)));
+    columns := '{}'; ties := '[]';
+    IF at.mapping ->> 'main' IS NOT NULL THEN
+        part := imgsearch_internal.resolve_mapping(at, CASE WHEN at.pictures IS NULL THEN 'row' ELSE 'picture' END, 'main', at.mapping ->> 'main');
+        PERFORM imgsearch_internal.refuse_kind('main', at.mapping ->> 'main', part.kind);
+        main := part.expression; columns := part.columns;
+    END IF;
+    IF at.mapping ->> 'ordinal' IS NOT NULL THEN
+        part := imgsearch_internal.resolve_mapping(at, 'picture', 'ordinal', at.mapping ->> 'ordinal');
+        ordinal := part.expression; columns := columns || part.columns;
+        whole := format_type(part.kind, NULL) IN ('smallint', 'integer', 'bigint') AND (imgsearch_internal.is_unique(at.pictures, ARRAY[at.mapping ->> 'ordinal'])
+                 OR imgsearch_internal.is_unique(at.pictures, imgsearch_internal.split_list(at.mapping ->> 'picture_of') || ARRAY[at.mapping ->> 'ordinal']));
+    END IF;
+    ranked := at.mapping ->> 'owner' IS NOT NULL OR main IS NOT NULL OR at.pictures IS NOT NULL AND NOT whole;
+    FOR tie IN SELECT k FROM pg_index x, unnest(x.indkey::smallint[]) k WHERE x.indrelid = at.pictures AND x.indisprimary LOOP
+        ties := ties || to_jsonb(imgsearch_internal.token('picture', tie));
+        columns := columns || tie;
+    END LOOP;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.resolve_attachment(imgsearch.attachment) IS 'All arguments of attach() as they are kept in attachment.resolved.';
+COMMENT ON FUNCTION imgsearch_internal.resolve_order(imgsearch.attachment) IS 'The arguments main and ordinal of attach(): what comes first among a product''s pictures.';

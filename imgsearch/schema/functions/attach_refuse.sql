@@ -23,46 +23,58 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_attachment(regclass, name) IS 'Raises why a table cannot be attached, if it cannot.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_mapping(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    company text := at.resolved ->> 'company';
-    of      text := at.mapping ->> 'picture_of';
-    ordinal text := at.mapping ->> 'ordinal';
+CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_shape(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT imgsearch_internal.is_unique(at.relation, ARRAY[at.key_column::text]) AND (company IS NULL OR NOT imgsearch_internal.is_unique(at.relation, ARRAY[at.key_column::text, company])) THEN
-        RAISE EXCEPTION 'imgsearch: key => ''%'' is not unique in %', at.key_column, at.relation
-            USING HINT = 'Use the primary key, or a column with a unique index of its own or together with the tenant''s column.', ERRCODE = 'IM010';
-    ELSIF jsonb_array_length(at.mapping -> 'images') = 0 OR (at.pictures IS NOT NULL AND jsonb_array_length(at.mapping -> 'images') > 1) THEN
-        RAISE EXCEPTION 'imgsearch: % has no picture column', coalesce(at.pictures, at.relation)
+    IF jsonb_array_length(at.mapping -> 'images') = 0 OR (at.pictures IS NOT NULL AND jsonb_array_length(at.mapping -> 'images') > 1) THEN
+        RAISE EXCEPTION 'imgsearch: % has no picture column', coalesce(at.pictures::text, at.name)
             USING HINT = 'Name it: image => ''photo''; several of one table: images => ARRAY[''front'', ''back''].', ERRCODE = 'IM010';
     ELSIF at.mapping ->> 'base' !~* '^(https?|file)://' THEN
         RAISE EXCEPTION 'imgsearch: base => ''%'' is no address', at.mapping ->> 'base' USING HINT = 'For example https://cdn.example.com/media or file:///srv/media.', ERRCODE = 'IM010';
-    ELSIF (at.pictures IS NULL) <> (of IS NULL) OR (at.pictures IS NULL) <> (ordinal IS NULL) THEN
-        RAISE EXCEPTION 'imgsearch: pictures, picture_of and ordinal go together'
-            USING HINT = 'pictures => ''shop.photo'', picture_of => ''product_id'', ordinal => ''id'', image => ''file''.', ERRCODE = 'IM010';
-    ELSIF at.pictures IS NOT NULL THEN
-        IF (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = at.pictures AND a.attname IN (of, ordinal) AND a.attnum > 0) < 2 THEN
-            RAISE EXCEPTION 'imgsearch: % has no columns % and %', at.pictures, of, ordinal USING HINT = 'picture_of is the foreign key, ordinal the place among the product''s pictures.', ERRCODE = 'IM010';
-        ELSIF (SELECT format_type(a.atttypid, NULL) NOT IN ('smallint', 'integer', 'bigint') FROM pg_attribute a WHERE a.attrelid = at.pictures AND a.attname = ordinal)
-              OR NOT (imgsearch_internal.is_unique(at.pictures, ARRAY[of, ordinal]) OR imgsearch_internal.is_unique(at.pictures, ARRAY[ordinal])) THEN
-            RAISE EXCEPTION 'imgsearch: ordinal => ''%'' does not tell the pictures of a product apart', ordinal
-                USING HINT = 'Use an integer that is unique, alone or together with picture_of; the key of the picture will do.', ERRCODE = 'IM010';
-        ELSIF NOT imgsearch_internal.is_unique(at.relation, ARRAY[at.key_column::text]) THEN
-            RAISE EXCEPTION 'imgsearch: with pictures of their own table, the key must be unique by itself' USING HINT = 'Add a unique index on it.', ERRCODE = 'IM010';
-        ELSIF NOT EXISTS (SELECT 1 FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0] WHERE x.indrelid = at.pictures AND a.attname = of AND x.indisvalid) THEN
-            RAISE EXCEPTION 'imgsearch: % has no index that begins with %', at.pictures, of USING HINT = format('CREATE INDEX ON %s (%I);', at.pictures, of), ERRCODE = 'IM010';
-        END IF;
+    ELSIF (at.pictures IS NULL) <> (at.mapping ->> 'picture_of' IS NULL) OR at.pictures IS NULL AND at.mapping ->> 'ordinal' IS NOT NULL THEN
+        RAISE EXCEPTION 'imgsearch: pictures and picture_of go together, and ordinal with them'
+            USING HINT = 'pictures => ''shop.photo'', picture_of => ''product_id'', ordinal => ''place'', image => ''file''.', ERRCODE = 'IM010';
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.refuse_mapping(imgsearch.attachment) IS 'Raises what is wrong with the arguments of attach(), if something is.';
+COMMENT ON FUNCTION imgsearch_internal.refuse_shape(imgsearch.attachment) IS 'Raises which arguments of attach() do not go together, if any do not.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_caller(owner name) RETURNS void LANGUAGE plpgsql AS $$
+-- What is looked up at each write needs an index.
+CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_mapping(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    part record;
+BEGIN
+    IF at.pictures IS NOT NULL AND NOT (at.resolved -> 'key_alone')::boolean AND jsonb_array_length(at.resolved -> 'picture_of') <> cardinality(at.key_columns) THEN
+        RAISE EXCEPTION 'imgsearch: with pictures of their own table, the key must be unique by itself'
+            USING HINT = format('Name all of it: key => ''%s''.', array_to_string(at.key_columns, ', ')), ERRCODE = 'IM010';
+    END IF;
+    FOR part IN SELECT l.*, at.mapping ->> l.argument AS given, at.resolved #>> ARRAY[l.argument, '0'] AS first, jsonb_array_length(at.resolved -> l.argument) AS many
+                FROM (VALUES ('picture_of', at.pictures), ('owner', at.relation), ('fallback', at.relation)) l (argument, relation)
+                WHERE at.mapping ->> l.argument IS NOT NULL AND l.relation IS NOT NULL LOOP
+        IF part.many <> cardinality(at.key_columns) THEN
+            RAISE EXCEPTION 'imgsearch: % => ''%'' does not give the whole key', part.argument, part.given
+                USING HINT = format('The key is %s: name as many columns or expressions.', array_to_string(at.key_columns, ', ')), ERRCODE = 'IM010';
+        ELSIF NOT imgsearch_internal.has_index(part.relation, imgsearch_internal.named(at, part.first)) THEN
+            RAISE EXCEPTION 'imgsearch: % has no index that begins with %', part.relation, imgsearch_internal.named(at, part.first)
+                USING HINT = format('CREATE INDEX ON %s (%s);', part.relation, imgsearch_internal.named(at, part.first)), ERRCODE = 'IM010';
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.refuse_mapping(imgsearch.attachment) IS 'Raises which index is missing, or which key is not whole.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.has_index(relation regclass, expression text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = relation AND x.indisvalid AND x.indpred IS NULL
+                     AND regexp_replace(lower(pg_get_indexdef(x.indexrelid, 1, false)), '[() ]|::\w+', '', 'g') = regexp_replace(lower(expression), '[() ]|::\w+', '', 'g'))
+$$;
+COMMENT ON FUNCTION imgsearch_internal.has_index(regclass, text) IS 'Whether an index of a table begins with that.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_caller() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass);
 BEGIN
     IF NOT pg_has_role(current_user, owner, 'MEMBER') THEN
         RAISE EXCEPTION 'imgsearch: % may not attach tables, % may', current_user, owner USING HINT = format('Connect as %I, or as a member of it.', owner), ERRCODE = 'IM021';
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.refuse_caller(name) IS 'Raises that this role may not attach tables, if it may not.';
+COMMENT ON FUNCTION imgsearch_internal.refuse_caller() IS 'Raises that this role may not attach tables, if it may not.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.require_table(given text) RETURNS regclass LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -76,11 +88,11 @@ COMMENT ON FUNCTION imgsearch_internal.require_table(text) IS 'The table of that
 CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_second(at imgsearch.attachment, old imgsearch.attachment, if_not_exists boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF old.attached_at IS NOT NULL THEN
-        RAISE EXCEPTION 'imgsearch: % is attached already%', at.relation, CASE WHEN if_not_exists THEN ', but with other arguments' ELSE '' END
-            USING HINT = format('SELECT imgsearch.detach(%L, keep => true); then attach it again: pictures that stay are not embedded again.', at.relation), ERRCODE = 'IM010';
-    ELSIF EXISTS (SELECT 1 FROM imgsearch.attachment a WHERE a.prefix = at.prefix AND a.relation <> at.relation) THEN
-        RAISE EXCEPTION 'imgsearch: the keys of % could meet those of %', at.relation, (SELECT a.relation FROM imgsearch.attachment a WHERE a.prefix = at.prefix)
-            USING HINT = format('Tell them apart: prefix => ''%s:''.', (SELECT c.relname FROM pg_class c WHERE c.oid = at.relation)), ERRCODE = 'IM010';
+        RAISE EXCEPTION 'imgsearch: % is attached already%', at.name, CASE WHEN if_not_exists THEN ', but with other arguments' ELSE '' END
+            USING HINT = format('SELECT imgsearch.detach(%L, keep => true); then attach it again: pictures that stay are not embedded again.', at.name), ERRCODE = 'IM010';
+    ELSIF EXISTS (SELECT 1 FROM imgsearch.attachment a WHERE a.prefix = at.prefix AND a.attachment_id IS DISTINCT FROM old.attachment_id) THEN
+        RAISE EXCEPTION 'imgsearch: the keys of % could meet those of %', at.name, (SELECT a.name FROM imgsearch.attachment a WHERE a.prefix = at.prefix)
+            USING HINT = format('Tell them apart: prefix => ''%s:''.', coalesce((SELECT c.relname FROM pg_class c WHERE c.oid = at.relation), at.name)), ERRCODE = 'IM010';
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_second(imgsearch.attachment, imgsearch.attachment, boolean) IS 'Raises that a table is attached already, or that its keys would meet those of another.';
@@ -89,7 +101,9 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_addresses(at imgsearch.atta
 DECLARE
     given text;
 BEGIN
-    EXECUTE format('SELECT x.uri FROM (SELECT uri FROM imgsearch_internal.attached_%s WHERE uri IS NOT NULL LIMIT 1000) x WHERE x.uri !~* ''^(store|https?|file):'' LIMIT 1', at.attachment_id) INTO given;
+    IF at.mapping ->> 'base' IS NULL THEN
+        EXECUTE format('SELECT x.uri FROM (SELECT v.uri FROM (%s) v LIMIT 1000) x WHERE x.uri !~* ''^(store|https?|file):'' LIMIT 1', imgsearch_internal.attached_select(at, NULL)) INTO given;
+    END IF;
     IF given IS NOT NULL THEN
         RAISE EXCEPTION 'imgsearch: % holds "%", which is no address', at.mapping #>> '{images,0}', left(given, 100)
             USING HINT = 'Where do such paths begin? base => ''https://cdn.example.com/media'', or base => ''file:///srv/media'' with IMGSEARCH_FETCH_FOLDERS=/srv/media for the workers.', ERRCODE = 'IM010';

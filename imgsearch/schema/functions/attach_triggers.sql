@@ -1,138 +1,145 @@
--- What attach() generates: a trigger function and triggers that copy from the view attached_<n> to image.
+-- The trigger function of one attachment, and its triggers. Triggers fire once for a statement, with the rows it wrote;
+-- those of an UPDATE are compared, so that a statement that changes nothing mapped does nothing here. None names a column
+-- of yours outside a function's text: what is mapped may be altered, renamed and dropped.
 
--- The trigger function of one attachment. It runs with the rights of the schema's owner, so that whoever may write your
--- table needs no right on ours. It reads your rows only through the view, whose names were resolved once, and the columns
--- that make the key. Its settings: a plan kept from a statement of one row must also suit one of a million.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_function(at imgsearch.attachment) RETURNS text LANGUAGE plpgsql STABLE AS $$
+-- What is compared of two versions of a row: columns, where their type can be compared.
+CREATE OR REPLACE FUNCTION imgsearch_internal.compared(relation regclass, places integer[]) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT string_agg(format(CASE WHEN t.typname IN ('json', 'xml', 'point', 'box', 'lseg', 'path', 'polygon', 'line', 'circle') THEN '%1$I::text AS %1$I' ELSE '%I' END, a.attname), ', ' ORDER BY a.attnum)
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = relation AND a.attnum = ANY (places) AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION imgsearch_internal.compared(regclass, integer[]) IS 'Columns by number, as two versions of a row are compared.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.difference(columns text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format('((SELECT %1$s FROM added EXCEPT SELECT %1$s FROM removed) UNION ALL (SELECT %1$s FROM removed EXCEPT SELECT %1$s FROM added))', columns)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.difference(text) IS 'The rows of an UPDATE that are not what they were, old and new.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.places(at imgsearch.attachment, names text[]) RETURNS integer[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT ARRAY(SELECT p::integer FROM unnest(names) n, jsonb_array_elements_text(at.resolved -> n) p)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.places(imgsearch.attachment, text[]) IS 'Numbers of columns out of attachment.resolved.';
+
+-- rows: those of the attached table, in a FROM.
+CREATE OR REPLACE FUNCTION imgsearch_internal.keys_of_rows(at imgsearch.attachment, rows text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    n        text := at.attachment_id;
-    company  name := at.resolved ->> 'owner';
-    tenant   text := coalesce(at.resolved ->> 'tenant', '''default''');
-    key      text := quote_ident(at.key_column);
-    owner    text := coalesce(quote_ident(company), 'NULL::text');
-    stays    text := format('SELECT 1 FROM imgsearch_internal.attached_%s v WHERE v.key = o.key%s AND v.tenant_id = i.tenant_id AND v.position = i.position AND v.uri IS NOT NULL',
-                            n, CASE WHEN company IS NOT NULL THEN ' AND v.owner = o.owner' ELSE '' END);
-    gone     text := format('DELETE FROM imgsearch.image i USING (SELECT %s AS key, %s AS owner, (%s)::text AS tenant_id FROM ', key, owner, tenant);
-    from_it  text := format(') o
-        WHERE i.attachment_id = %s AND i.tenant_id = o.tenant_id AND i.product_id = %L || o.key::text AND NOT EXISTS (%s);', n, at.prefix, stays);
-    of       text := quote_ident(at.mapping ->> 'picture_of');
-    among    text := format(CASE WHEN company IS NULL THEN 'v.key IN (SELECT %s FROM added)' ELSE '(v.key, v.owner) IN (SELECT %s, %s FROM added)' END, key, owner);
-    pictured text := '';
+    owner text[] := imgsearch_internal.templates(at, 'owner');
+    home  text := format('%s AS %I', rows, imgsearch_internal.alias_of(at, 'row'));
 BEGIN
+    RETURN format('SELECT %s FROM %s', imgsearch_internal.key_text(at, imgsearch_internal.templates(at, 'ids')), home)
+        || CASE WHEN owner = '{}' THEN '' ELSE format(' UNION SELECT %s FROM %s', imgsearch_internal.key_text(at, owner), home) END;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.keys_of_rows(imgsearch.attachment, text) IS 'The SELECT of the keys that rows of an attached table concern: their own, and their owners''.';
+
+-- What other keys a change concerns: owners, and rows that fall back on these. Then the rows are locked: two changes that
+-- come at the same moment, of a price and of a picture, would else not see each other.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_reach(at imgsearch.attachment, owned boolean) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    alias    text := quote_ident(imgsearch_internal.alias_of(at, 'row'));
+    ids      text[] := imgsearch_internal.templates(at, 'ids');
+    owner    text[] := imgsearch_internal.templates(at, 'owner');
+    fallback text[] := imgsearch_internal.templates(at, 'fallback');
+    told     text := 'unnest(told) imgsearch_wanted (imgsearch_key)';
+    these    text := imgsearch_internal.equal(ARRAY(SELECT alias || '.' || i FROM unnest(ids) i), imgsearch_internal.key_parts(at, 'imgsearch_wanted.imgsearch_key'));
+    home     text := imgsearch_internal.source(at);
+BEGIN
+    RETURN concat(
+        CASE WHEN owned AND owner <> '{}' THEN format('
+        told := ARRAY(SELECT unnest(told) UNION SELECT %s FROM %s JOIN %s ON %s WHERE (%s) IS NOT NULL);', imgsearch_internal.key_text(at, owner), told, home, these, owner[1]) END,
+        CASE WHEN fallback <> '{}' THEN format('
+        told := ARRAY(SELECT unnest(told) UNION SELECT %s FROM %s JOIN %s ON %s);', imgsearch_internal.key_text(at, ids), told, home,
+            imgsearch_internal.equal(fallback, imgsearch_internal.key_parts(at, 'imgsearch_wanted.imgsearch_key'))) END,
+        format('
+        PERFORM 1 FROM %s JOIN %s ON %s ORDER BY imgsearch_wanted.imgsearch_key FOR NO KEY UPDATE OF %s;', told, home, these, alias));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.attached_reach(imgsearch.attachment, boolean) IS 'The statements that find which other keys a change concerns, and lock their rows.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_steps(at imgsearch.attachment) RETURNS TABLE (step text, body text) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    reach  text := CASE WHEN at.resolved -> 'owner' <> '[]' OR at.resolved -> 'fallback' <> '[]' THEN imgsearch_internal.attached_reach(at, false) ELSE '' END;
+    tell   text := 'SELECT array_agg(u.k) INTO told FROM (%s) u (k) WHERE u.k IS NOT NULL;';
+    mapped text := imgsearch_internal.compared(at.relation, imgsearch_internal.places(at, '{moved,followed}'));
+    moved  text := imgsearch_internal.compared(at.relation, imgsearch_internal.places(at, '{moved}'));
+    of     text := imgsearch_internal.compared(at.pictures, imgsearch_internal.places(at, '{pictured}'));
+    key_of text := imgsearch_internal.key_text(at, imgsearch_internal.templates(at, 'picture_of'));
+    family text := CASE WHEN at.pictures IS NOT NULL THEN imgsearch_internal.attached_reach(at, true) END;
+    name   text := quote_ident(imgsearch_internal.alias_of(at, 'picture'));
+BEGIN
+    RETURN QUERY VALUES
+        ('added', format(tell, imgsearch_internal.keys_of_rows(at, 'added')) || reach),
+        ('removed', format(tell, imgsearch_internal.keys_of_rows(at, 'removed')) || reach),
+        ('updated', format('
+        IF EXISTS (SELECT %s FROM added EXCEPT SELECT %1$s FROM removed) THEN
+            %s
+            deep := EXISTS (SELECT %s FROM added EXCEPT SELECT %3$s FROM removed);%s
+        END IF;', mapped, format(tell, imgsearch_internal.keys_of_rows(at, imgsearch_internal.difference(mapped))), moved, reach)),
+        ('emptied', format('
+        DELETE FROM imgsearch.image i WHERE i.attachment_id = %s;
+        DELETE FROM imgsearch.attachment_failure f WHERE f.attachment_id = %1$s;', at.attachment_id));
     IF at.pictures IS NOT NULL THEN
-        -- The product is locked first: else a price that changes at the same moment would not see the new picture, nor the picture the price.
-        pictured := format($f$
-    WHEN 'pictured' THEN
-        PERFORM FROM %1$s WHERE %2$s IN (SELECT %3$s FROM added) ORDER BY %2$s FOR NO KEY UPDATE;
-        %4$s
-    WHEN 'unpictured' THEN
-        PERFORM FROM %1$s WHERE %2$s IN (SELECT %3$s FROM removed) ORDER BY %2$s FOR NO KEY UPDATE;
-        DELETE FROM imgsearch.image i USING (SELECT DISTINCT v.key, v.owner, v.tenant_id, v.product_id FROM imgsearch_internal.attached_%5$s v WHERE v.key IN (SELECT %3$s FROM removed)) o
-        WHERE i.attachment_id = %5$s AND i.tenant_id = o.tenant_id AND i.product_id = o.product_id AND NOT EXISTS (%6$s);$f$,
-            imgsearch_internal.qualified(at.relation), key, of, imgsearch_internal.attached_both(at, format('v.key IN (SELECT %s FROM added)', of)), n, stays);
+        RETURN QUERY VALUES
+            ('pictured', format(tell, format('SELECT DISTINCT %s FROM added AS %s', key_of, name)) || family),
+            ('unpictured', format(tell, format('SELECT DISTINCT %s FROM removed AS %s', key_of, name)) || family),
+            ('repictured', format('
+        IF EXISTS (SELECT %s FROM added EXCEPT SELECT %1$s FROM removed) THEN
+            %s%s
+        END IF;', of, format(tell, format('SELECT DISTINCT %s FROM %s AS %s', key_of, imgsearch_internal.difference(of), name)), family));
     END IF;
-    RETURN format($f$CREATE OR REPLACE FUNCTION imgsearch_internal.attached_%1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    RETURN QUERY SELECT * FROM imgsearch_internal.follow_steps(at);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.attached_steps(imgsearch.attachment) IS 'What the trigger function of an attachment does for each of its triggers: which keys a statement concerns.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_rescue(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT string_agg(format('
+            WHEN %L THEN
+                SELECT array_agg(u.k) INTO told FROM (SELECT %s FROM added AS %I UNION SELECT %2$s FROM removed AS %3$I) u (k) WHERE u.k IS NOT NULL;',
+        r.step, imgsearch_internal.key_text(at, imgsearch_internal.templates(at, r.list)), imgsearch_internal.alias_of(at, r.side)), '')
+    FROM (VALUES ('updated', 'ids', 'row', at.relation), ('repictured', 'picture_of', 'picture', at.pictures)) r (step, list, side, relation) WHERE r.relation IS NOT NULL
+$$;
+COMMENT ON FUNCTION imgsearch_internal.attached_rescue(imgsearch.attachment) IS 'The statements that tell the keys of an UPDATE without comparing rows.';
+
+-- It runs with the rights of the schema's owner, so that whoever may write your table needs no right on ours. What fails
+-- in it is its own: your statement goes on, the keys are kept in attachment_failure.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_function(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT format($f$CREATE OR REPLACE FUNCTION imgsearch_internal.attached_%1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off AS $body$
 #variable_conflict use_column
+DECLARE
+    told text[];
+    deep boolean := true;
 BEGIN
-    CASE TG_ARGV[0]
-    WHEN 'followed' THEN
-        IF current_setting('imgsearch.attached_%1$s', true) = 'on' THEN
-            UPDATE imgsearch.image i SET category = v.category, price = v.price, in_stock = v.in_stock, attributes = v.attributes
-            FROM imgsearch_internal.attached_%1$s v
-            WHERE %2$s AND v.uri IS NOT NULL AND i.tenant_id = v.tenant_id AND i.product_id = v.product_id AND i.position = v.position
-              AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (v.category, v.price, v.in_stock, v.attributes);%8$s
-        END IF;
-    WHEN 'moved' THEN
-        %3$s
-        %4$s
-    WHEN 'added' THEN
-        %5$s
-    WHEN 'removed' THEN
-        %6$s
-    WHEN 'emptied' THEN
-        DELETE FROM imgsearch.image i WHERE i.attachment_id = %1$s;%7$s
+    CASE TG_ARGV[0]%2$s
     END CASE;
+    IF told IS NOT NULL THEN
+        PERFORM imgsearch_internal.attached_%1$s_write(told, deep);
+    END IF;
     RETURN NULL;
-END $body$ $f$,
-        n, among, gone || '(SELECT OLD.*) r' || from_it,
-        imgsearch_internal.attached_both(at, imgsearch_internal.attached_row(at)),
-        imgsearch_internal.attached_both(at, among),
-        gone || 'removed' || from_it, pictured,
-        CASE WHEN imgsearch_internal.has_attached_words(at) THEN E'\n            ' || imgsearch_internal.attached_words(at, among) ELSE '' END);
-END $$;
+EXCEPTION WHEN OTHERS THEN
+    IF told IS NULL AND TG_OP = 'UPDATE' THEN  -- perhaps a column has another name now, and the keys have not
+        BEGIN
+            deep := true;
+            CASE TG_ARGV[0]%3$s
+            END CASE;
+        EXCEPTION WHEN OTHERS THEN
+            NULL;
+        END;
+    END IF;
+    PERFORM imgsearch_internal.keep_failure(%1$s, told, deep, SQLSTATE, SQLERRM);
+    RETURN NULL;
+END $body$ $f$, at.attachment_id, string_agg(format('
+    WHEN %L THEN
+        %s', s.step, btrim(s.body, E'\n ')), ''), imgsearch_internal.attached_rescue(at)) FROM imgsearch_internal.attached_steps(at) s
+$$;
 COMMENT ON FUNCTION imgsearch_internal.attached_function(imgsearch.attachment) IS 'The text of the trigger function of an attachment.';
 
--- Fires for the rows whose filters changed and leaves a mark for the trigger of the statement, which then changes all
--- their pictures at once: a quarter of the time of a statement per row, and nothing where nothing was marked. The mark
--- stays until the transaction ends: statements may nest.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_changed() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    mark text;
-BEGIN
-    mark := set_config('imgsearch.attached_' || TG_ARGV[0], 'on', true);
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.attached_changed() IS 'Trigger: a row of an attached table changed in what its pictures are filtered on.';
-
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_row(at imgsearch.attachment) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT format('v.key = NEW.%I', at.key_column) || CASE WHEN at.resolved ->> 'owner' IS NULL THEN '' ELSE format(' AND v.owner = NEW.%I', at.resolved ->> 'owner') END
-$$;
-COMMENT ON FUNCTION imgsearch_internal.attached_row(imgsearch.attachment) IS 'The condition that finds the view''s rows of the row a trigger fires for.';
-
--- Adding the same again writes nothing; the same address keeps digest and vector.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_copy(at imgsearch.attachment, condition text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT format('INSERT INTO imgsearch.image AS i (attachment_id, tenant_id, product_id, position, category, price, in_stock, attributes, uri, sha256)
-        SELECT %1$s, v.tenant_id, v.product_id, v.position, v.category, v.price, v.in_stock, v.attributes, v.uri, imgsearch_internal.digest_in(v.uri)
-        FROM imgsearch_internal.attached_%1$s v WHERE v.uri IS NOT NULL AND %2$s
-        ON CONFLICT (tenant_id, product_id, position) DO UPDATE
-        SET attachment_id = EXCLUDED.attachment_id, category = EXCLUDED.category, price = EXCLUDED.price, in_stock = EXCLUDED.in_stock,
-            attributes = EXCLUDED.attributes, uri = EXCLUDED.uri, sha256 = CASE WHEN i.uri = EXCLUDED.uri THEN i.sha256 ELSE EXCLUDED.sha256 END
-        WHERE (i.attachment_id, i.category, i.price, i.in_stock, i.attributes, i.uri)
-            IS DISTINCT FROM (EXCLUDED.attachment_id, EXCLUDED.category, EXCLUDED.price, EXCLUDED.in_stock, EXCLUDED.attributes, EXCLUDED.uri);', at.attachment_id, condition)
-$$;
-COMMENT ON FUNCTION imgsearch_internal.attached_copy(imgsearch.attachment, text) IS 'The statement that brings image in step with some rows of the view.';
-
-CREATE OR REPLACE FUNCTION imgsearch_internal.is_unique(relation regclass, columns text[]) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (
-        SELECT 1 FROM pg_index x
-        WHERE x.indrelid = relation AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indimmediate
-          AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM unnest((x.indkey::smallint[])[0:x.indnkeyatts - 1]) k
-               LEFT JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k) = (SELECT array_agg(c ORDER BY c) FROM unnest(columns) c))
-$$;
-COMMENT ON FUNCTION imgsearch_internal.is_unique(regclass, text[]) IS 'Whether exactly these columns are a unique key of a table.';
-
--- Not UPDATE OF: that does not fire where a trigger before it changed the column, and ORMs set every column anyway.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_change(relation regclass, columns jsonb) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT string_agg(format(CASE WHEN t.typname IN ('json', 'xml', 'point', 'box', 'lseg', 'path', 'polygon', 'line', 'circle')
-                                  THEN 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text' ELSE 'OLD.%1$I IS DISTINCT FROM NEW.%1$I' END, a.attname), ' OR ' ORDER BY a.attnum)
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = relation AND a.attnum > 0 AND columns ? a.attname::text
-$$;
-COMMENT ON FUNCTION imgsearch_internal.attached_change(regclass, jsonb) IS 'The condition that one of these columns changed; null where there are none.';
-
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_triggers(at imgsearch.attachment) RETURNS TABLE (name name, relation regclass, definition text) LANGUAGE sql STABLE AS $$
-    WITH told AS (
-        SELECT c.relkind = 'p' AS in_parts, imgsearch_internal.attached_change(at.relation, at.resolved -> 'moved') AS changed,
-               imgsearch_internal.attached_change(at.relation, at.resolved -> 'followed') AS elsehow
-        FROM pg_class c WHERE c.oid = at.relation
-    )
-    SELECT t.name, t.relation, format('CREATE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION imgsearch_internal.attached_%s(%L)', t.name, t.event,
-        imgsearch_internal.qualified(t.relation), t.how, CASE WHEN t.step IS NULL THEN 'changed' ELSE at.attachment_id::text END, coalesce(t.step, at.attachment_id::text))
-    FROM told, LATERAL (VALUES
-        ('imgsearch_added', 'INSERT', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'added', true),
-        ('imgsearch_removed', 'DELETE', at.relation, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'removed', true),
-        ('imgsearch_emptied', 'TRUNCATE', at.relation, 'FOR EACH STATEMENT', 'emptied', true),
-        ('imgsearch_moved', 'UPDATE', at.relation, format('FOR EACH ROW WHEN (%s)', changed), 'moved', NOT in_parts),
-        ('imgsearch_changed', 'UPDATE', at.relation, format('FOR EACH ROW WHEN ((%s) AND NOT (%s))', elsehow, changed), NULL, NOT in_parts AND elsehow IS NOT NULL),
-        ('imgsearch_followed', 'UPDATE', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'followed', NOT in_parts AND elsehow IS NOT NULL),
-        -- Of a partitioned table a row may move to another partition, for which no trigger of a row updated fires.
-        ('imgsearch_updated_from', 'UPDATE', at.relation, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'removed', in_parts),
-        ('imgsearch_updated_to', 'UPDATE', at.relation, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'added', in_parts),
-        ('imgsearch_pictured', 'INSERT', at.pictures, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'pictured', at.pictures IS NOT NULL),
-        ('imgsearch_unpictured', 'DELETE', at.pictures, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'unpictured', at.pictures IS NOT NULL),
-        ('imgsearch_picture_from', 'UPDATE', at.pictures, 'REFERENCING OLD TABLE AS removed FOR EACH STATEMENT', 'unpictured', at.pictures IS NOT NULL),
-        ('imgsearch_picture_to', 'UPDATE', at.pictures, 'REFERENCING NEW TABLE AS added FOR EACH STATEMENT', 'pictured', at.pictures IS NOT NULL),
-        ('imgsearch_emptied', 'TRUNCATE', at.pictures, 'FOR EACH STATEMENT', 'emptied', at.pictures IS NOT NULL)
-    ) t (name, event, relation, how, step, wanted) WHERE t.wanted
+    SELECT x.name::name, x.relation, format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.attached_%s(%L)', x.name, t.event,
+        imgsearch_internal.qualified(x.relation), CASE t.event WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS added' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS removed'
+            WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS removed NEW TABLE AS added' ELSE '' END, at.attachment_id, t.step)
+    FROM (SELECT v.* FROM (VALUES
+              (at.relation, 'added', 'INSERT'), (at.relation, 'removed', 'DELETE'), (at.relation, 'updated', 'UPDATE'), (at.relation, 'emptied', 'TRUNCATE'),
+              (at.pictures, 'pictured', 'INSERT'), (at.pictures, 'unpictured', 'DELETE'), (at.pictures, 'repictured', 'UPDATE'), (at.pictures, 'emptied', 'TRUNCATE')) v
+          UNION ALL SELECT f.relation, f.step, f.event FROM imgsearch_internal.follow_triggers(at) f) t (relation, step, event),
+         LATERAL (SELECT t.relation, format('imgsearch_%s_%s', at.attachment_id, CASE WHEN t.relation = at.pictures AND t.step = 'emptied' AND t.relation <> at.relation THEN 'pictures_emptied' ELSE t.step END) AS name) x
+    WHERE t.relation IS NOT NULL
 $$;
-COMMENT ON FUNCTION imgsearch_internal.attached_triggers(imgsearch.attachment) IS 'The triggers of an attachment on your tables.';
+COMMENT ON FUNCTION imgsearch_internal.attached_triggers(imgsearch.attachment) IS 'The triggers of an attachment on your tables; each carries its number, for several may follow one table.';

@@ -55,13 +55,12 @@ DECLARE
 BEGIN
     PERFORM imgsearch_internal.write_image_replaced();
     PERFORM imgsearch_internal.write_vectors();
-    FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL AND EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = a.relation) LOOP
+    FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL LOOP
         BEGIN
             PERFORM imgsearch_internal.write_attached(at);
         EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function THEN
-            -- Mapped columns may be renamed: what was generated follows, the arguments that were kept do not.
             RAISE WARNING 'imgsearch: what keeps % in step stays as it was (%); attach it again: SELECT imgsearch.detach(%, keep => true);',
-                at.relation, SQLERRM, quote_literal(at.relation);
+                at.name, SQLERRM, quote_literal(at.name);
         END;
     END LOOP;
 END $$;

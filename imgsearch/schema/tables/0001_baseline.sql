@@ -201,34 +201,6 @@ CREATE TABLE imgsearch.image_sample (
 COMMENT ON TABLE imgsearch.image_sample IS 'A few hundred random pictures of the active space, from which a search guesses how many match. A stale sample costs time, never recall.';
 COMMENT ON COLUMN imgsearch.image_sample.bits IS 'The picture''s bits in the active space.';
 
-CREATE TABLE imgsearch.attachment (
-    attachment_id integer     GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    relation      regclass    NOT NULL UNIQUE,
-    pictures      regclass,
-    prefix        text        NOT NULL UNIQUE,
-    key_column    name        NOT NULL,
-    key_type      text        NOT NULL,
-    mapping       jsonb       NOT NULL,
-    resolved      jsonb       NOT NULL,
-    generated     text,
-    attached_at   timestamptz,
-    backfilled_to text,
-    backfilled_at timestamptz
-);
-COMMENT ON TABLE imgsearch.attachment IS 'Tables of yours that image is kept in step with; look at the view attachments.';
-COMMENT ON COLUMN imgsearch.attachment.attachment_id IS 'Names the view and the trigger function attached_<attachment_id>.';
-COMMENT ON COLUMN imgsearch.attachment.relation IS 'The table with a row per product.';
-COMMENT ON COLUMN imgsearch.attachment.pictures IS 'The table with a row per picture, where it is another one.';
-COMMENT ON COLUMN imgsearch.attachment.prefix IS 'Stands before the key in product_id, so that the keys of two tables never meet.';
-COMMENT ON COLUMN imgsearch.attachment.key_column IS 'The key of relation.';
-COMMENT ON COLUMN imgsearch.attachment.key_type IS 'Its type.';
-COMMENT ON COLUMN imgsearch.attachment.mapping IS 'What attach() was asked for.';
-COMMENT ON COLUMN imgsearch.attachment.resolved IS 'The same with every name in full, as view and triggers are written from it.';
-COMMENT ON COLUMN imgsearch.attachment.generated IS 'Digest of the view, the function and the triggers that were written.';
-COMMENT ON COLUMN imgsearch.attachment.attached_at IS 'Since when triggers keep it in step; null: detached, its pictures were kept.';
-COMMENT ON COLUMN imgsearch.attachment.backfilled_to IS 'Rows up to this key have been copied.';
-COMMENT ON COLUMN imgsearch.attachment.backfilled_at IS 'When the last of the rows that were there before had been copied.';
-
 CREATE TABLE imgsearch.promoted_attribute (
     name        text        PRIMARY KEY,
     type        text        NOT NULL,

@@ -3,8 +3,10 @@
 CREATE OR REPLACE VIEW imgsearch.failures WITH (security_invoker = true) AS
 SELECT j.tenant_id, j.image_id, i.product_id, i.uri, j.error_code, j.error, j.attempts, j.due AS failed_at
 FROM imgsearch.job j JOIN imgsearch.image i ON i.tenant_id = j.tenant_id AND i.image_id = j.image_id
-WHERE j.state = 'failed';
-COMMENT ON VIEW imgsearch.failures IS 'Pictures that failed and why. SELECT imgsearch.requeue(image_id => …) tries one again.';
+WHERE j.state = 'failed'
+UNION ALL
+SELECT f.tenant_id, NULL, f.product_id, NULL, 'not_followed', f.error, f.times, f.failed_at FROM imgsearch.attachment_failure f;
+COMMENT ON VIEW imgsearch.failures IS 'Pictures that failed and why. SELECT imgsearch.requeue(image_id => …) tries one again. Without an image_id (not_followed): rows of attached tables; SELECT imgsearch.repair(''shop.product'') tries those.';
 
 CREATE OR REPLACE VIEW imgsearch.violations WITH (security_invoker = true) AS
 SELECT 'neither vector nor job' AS violation, i.tenant_id, i.image_id
