@@ -40,7 +40,7 @@ BEGIN
         plan := imgsearch_internal.plan_walk(ctx, est);
         IF plan.ef IS NOT NULL THEN
             IF p.per_product THEN
-                walked := imgsearch_internal.hnsw_products(ctx, made, asked, p, plan);
+                walked := imgsearch_internal.hnsw_products(ctx, made, asked, p, plan); ctx := walked.ctx;
             ELSE
                 walked := imgsearch_internal.hnsw_page(ctx, made, asked, p, plan);
             END IF;
@@ -48,7 +48,7 @@ BEGIN
         END IF;
         IF answer.strategy IS NULL THEN
             IF p.per_product THEN
-                answer := imgsearch_internal.bits_products(ctx, made, asked, p);
+                answer := imgsearch_internal.bits_products(ctx, made, asked, p, est);
             ELSE
                 answer := imgsearch_internal.bits_page(ctx, made, asked, p);
             END IF;

@@ -75,62 +75,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.crowding(imgsearch_internal.search_context) IS 'How many pictures there are for each product near the query, guessed from the sample; null where there is none.';
 
--- Where bits cost less than any walk, a guess is dearer than a pool somewhat too wide. Of a walk no more is believed than
--- for pictures: half of it instead of a sixth was 1.1 times as fast, and recall fell to 0.969.
+-- A guess for the choice between a walk and bits, and for the width of a pool. Where bits cost less than any walk it is
+-- dearer than a pool somewhat too wide, and where all match a walk costs least and finds out by itself.
 CREATE OR REPLACE FUNCTION imgsearch_internal.with_crowding(ctx imgsearch_internal.search_context, est imgsearch_internal.estimate) RETURNS imgsearch_internal.search_context
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    ctx.crowding := CASE WHEN imgsearch_internal.bits_cost_ms(ctx.pictures, est) > 4.5 THEN coalesce(imgsearch_internal.crowding(ctx), 1) ELSE 3 END;
+    ctx.crowding := CASE WHEN imgsearch_internal.bits_cost_ms(ctx.pictures, est) <= 4.5 THEN 3
+                         WHEN est.share >= 0.95 AND ctx.indexed AND ctx.pictures > 50000 THEN 1
+                         ELSE coalesce(imgsearch_internal.crowding(ctx), 1) END;
     RETURN ctx;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.with_crowding(imgsearch_internal.search_context, imgsearch_internal.estimate) IS 'What is known before a search for products: also how crowded it is near the query.';
-
--- One walk: the products of the believed part that lie behind the cursor. before: products up to the cursor; farthest:
--- the last picture of that part that matches.
-CREATE OR REPLACE FUNCTION imgsearch_internal.walk_products(
-    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound, plan imgsearch_internal.walk_plan,
-    OUT answer imgsearch_internal.page, OUT before integer, OUT farthest double precision
-) LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    EXECUTE 'WITH y AS MATERIALIZED (
-            SELECT w.tenant_id, w.image_id, i.product_id, w.d FROM imgsearch_internal.hnsw_candidates($3, $4, $5) w
-            JOIN imgsearch.image i ON i.tenant_id = w.tenant_id AND i.image_id = w.image_id WHERE true' || made.condition || '
-        ), g AS MATERIALIZED (
-            SELECT DISTINCT ON (y.tenant_id COLLATE "C", y.product_id COLLATE "C") y.* FROM y ORDER BY y.tenant_id COLLATE "C", y.product_id COLLATE "C", y.d, y.image_id
-        )
-        SELECT array_agg(x.tenant_id), array_agg(x.image_id), array_agg(x.d), array_agg(x.product_id), (SELECT count(*) FROM g), (SELECT count(*) FROM y), (SELECT max(y.d) FROM y)
-        FROM (SELECT g.* FROM g WHERE ($1).after_image IS NULL OR (g.d, g.image_id) > (($1).after_distance, ($1).after_image) ORDER BY g.d, g.image_id) x'
-    INTO answer.tenants, answer.images, answer.distances, answer.products, answer.matches, answer.pictures, farthest USING asked, made.f, ctx, plan.ef, plan.restricted;
-    before := answer.matches - coalesce(cardinality(answer.products), 0);
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.walk_products IS 'The products in the believed part of a walk.';
-
--- As hnsw_page(). Any picture behind the page's last product will do to believe it; and how many products the first
--- walk met, up to the cursor and behind it, tells how wide the second must be.
-CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_products(
-    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound,
-    p imgsearch_internal.page_request, INOUT plan imgsearch_internal.walk_plan, OUT answer imgsearch_internal.page
-) LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    wanted CONSTANT integer := p.k + p.skip;
-    wider  integer := plan.ef;
-    walked record;
-    page   imgsearch_internal.page;
-BEGIN
-    WHILE wider IS NOT NULL LOOP
-        plan.ef := wider;
-        walked := imgsearch_internal.walk_products(ctx, made, asked, plan);
-        page := walked.answer;
-        IF walked.farthest > page.distances[wanted] OR walked.farthest > p.max_distance THEN
-            page.strategy := 'hnsw'; page.more := true; page.ranked := page.pictures;
-            page.matches := least(page.matches, ctx.page_end);
-            plan.reason := NULL;
-            answer := imgsearch_internal.cut(page, p);
-            RETURN;
-        END IF;
-        ctx.page_end := walked.before + wanted;
-        wider := CASE WHEN plan.reason IS NULL THEN imgsearch_internal.widen_ef(ctx, plan.ef, page.matches, plan.bits_ms) END;
-        plan.reason := 'tried';
-    END LOOP;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.hnsw_products IS 'The page of products by a walk along the graph; null where it cannot be believed.';
