@@ -16,7 +16,7 @@ FROM (VALUES
     ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read)', 'table', ARRAY['query_vector']),
     ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations']),
     ('reader', 'SELECT', 'view', ARRAY['tuning', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning']),  -- read by explain_search()
-    ('reader', 'EXECUTE', 'function', ARRAY['check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'link_secret', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question']),
+    ('reader', 'EXECUTE', 'function', ARRAY['check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'link_secret', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here']),
 
     -- imgsearch_writer is a member of imgsearch_reader.
     ('writer', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
@@ -31,7 +31,7 @@ FROM (VALUES
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'failures', 'violations', 'attachments', 'tuning']),
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_work']),
-    ('worker', 'EXECUTE', 'function', ARRAY['create_space', 'activate_space', 'requeue', 'refetch', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question']),
+    ('worker', 'EXECUTE', 'function', ARRAY['create_space', 'activate_space', 'requeue', 'refetch', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here']),
 
     ('admin', 'ALL', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('admin', 'ALL', 'table', ARRAY['*']),
@@ -39,7 +39,7 @@ FROM (VALUES
     -- A function that stands anywhere in this table is nobody's unless it is granted; all others are everybody's.
     ('admin', 'EXECUTE', 'function', ARRAY['create_space', 'activate_space', 'requeue', 'refetch', 'repair_violations', 'promote_attribute', 'demote_attribute',
                                            'check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'sweep_sessions', 'link_secret',
-                                           'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question', 'set_shop', 'enable_rls', 'grant_rights', 'rebuild_generated',
+                                           'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'set_shop', 'enable_rls', 'grant_rights', 'rebuild_generated',
                                            'write_image_replaced', 'write_vectors'])
 ) r (role, rights, kind, objects), unnest(r.objects) o (object);
 COMMENT ON VIEW imgsearch_internal.rights IS 'What each role of imgsearch may do; embedding_<n> is the table of every space, * every object of its kind.';

@@ -57,7 +57,7 @@ PRIVILEGED: dict[str, set[str]] = {
     "words_page_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "asked_words_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "suggest_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
-    "keep_question": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
+    "keep_question_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "set_shop": set(),
     "repair_violations": set(),
     "promote_attribute": set(),

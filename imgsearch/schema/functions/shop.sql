@@ -19,12 +19,12 @@ END $$;
 COMMENT ON FUNCTION imgsearch.set_shop(text, text, boolean) IS 'Sets the language of a tenant''s titles (its words are read anew), and whether what is asked there is kept to be suggested (off; turned off, what was kept goes). SELECT imgsearch.set_shop(''acme'', language => ''german'');';
 
 -- Of one shop at most 10,000 texts are kept: a new one then waits until workers have removed old ones.
-CREATE OR REPLACE FUNCTION imgsearch.keep_question(words text, tenant text) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.keep_question_of(words text, tenant text) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     said CONSTANT text := imgsearch_internal.folded(words);
 BEGIN
     -- Addresses and long numbers, also in groups, are somebody's own.
-    IF length(said) NOT BETWEEN 2 AND 100 OR words LIKE '%@%' OR words ~ '[0-9]([ ()./-]*[0-9]){6}' OR imgsearch.current_tenant() <> tenant
+    IF length(said) NOT BETWEEN 2 AND 100 OR words LIKE '%@%' OR words ~ '[0-9]([ ()./-]*[0-9]){6}'
        OR NOT EXISTS (SELECT 1 FROM imgsearch.shop s WHERE s.tenant_id = tenant AND s.keep_questions) THEN
         RETURN false;
     END IF;
@@ -33,5 +33,22 @@ BEGIN
         INSERT INTO imgsearch.past_question (tenant_id, words) VALUES (tenant, said) ON CONFLICT ON CONSTRAINT past_question_pkey DO NOTHING;
     END IF;
     RETURN true;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.keep_question_of(text, text) IS 'What keep_question() does, with the rights of whoever calls it.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.keep_question_here(words text) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN imgsearch.current_tenant() IS NOT NULL AND imgsearch_internal.keep_question_of(words, imgsearch.current_tenant());
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.keep_question_here(text) IS 'What keep_question() does for the tenant that this transaction speaks for, and for no other.';
+
+CREATE OR REPLACE FUNCTION imgsearch.keep_question(words text, tenant text) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF imgsearch.current_tenant() = tenant THEN
+        RETURN imgsearch_internal.keep_question_here(words);
+    ELSIF imgsearch.current_tenant() IS NOT NULL OR imgsearch.is_tenant_restricted() THEN
+        RETURN false;
+    END IF;
+    RETURN imgsearch_internal.keep_question_of(words, tenant);
 END $$;
 COMMENT ON FUNCTION imgsearch.keep_question(text, text) IS 'Notes that a text was searched for, if the shop keeps that; not what holds a long number or an @. Doors call it after a search; returns whether it was kept.';
