@@ -67,6 +67,12 @@ TRAPS = {
     "never tuned": "UPDATE pg_class SET reltuples = 60000 WHERE oid = 'imgsearch.embedding_1'::regclass",
     "promoted attribute without index": "SELECT imgsearch.promote_attribute('Größe ''x''', 'number');"
     "DROP INDEX imgsearch.image_bits_attribute_größe_x__1",
+    "index without products": "SELECT imgsearch.promote_attribute('Größe ''x''');"
+    "DROP INDEX imgsearch.image_bits_1, imgsearch.image_bits_category_1, imgsearch.image_bits_attribute_größe_x__1;"
+    "CREATE INDEX image_bits_1 ON imgsearch.image (tenant_id, category, price, in_stock, image_id) INCLUDE (bits_1);"
+    "CREATE INDEX image_bits_category_1 ON imgsearch.image (category, price, in_stock, image_id) INCLUDE (bits_1);"
+    "CREATE INDEX image_bits_attribute_größe_x__1 ON imgsearch.image (attribute_größe_x_, tenant_id, category, price,"
+    " in_stock, image_id) INCLUDE (bits_1)",
     "table without row-level security": "ALTER TABLE imgsearch.image NO FORCE ROW LEVEL SECURITY",
     "no worker seen": "DELETE FROM imgsearch.worker",
     "no worker seen, for an hour": "UPDATE imgsearch.worker SET seen_at = now() - interval '1 hour'",

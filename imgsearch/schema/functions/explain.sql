@@ -56,7 +56,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.explain_slowness() RETURNS TABLE (
     SELECT 'doctor', jsonb_build_object('check', d.check_name), format('Faster: %s. %s Fix: %s', d.detail, d.impact, d.fix)
     FROM (SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes
           UNION ALL SELECT * FROM imgsearch.doctor_tables UNION ALL SELECT * FROM imgsearch.doctor_tuning) d
-    WHERE d.check_name IN ('planner switched off', 'invalid index', 'no HNSW', 'HNSW larger than memory', 'promoted attribute without index',
+    WHERE d.check_name IN ('planner switched off', 'invalid index', 'no HNSW', 'HNSW larger than memory', 'promoted attribute without index', 'index without products',
                         'no statistics', 'vacuum overdue', 'TOASTed vectors', 'sample stale', 'tuning stale')
 $$;
 COMMENT ON FUNCTION imgsearch_internal.explain_slowness() IS 'What the doctor finds that makes any search slower.';

@@ -71,8 +71,21 @@ UNION ALL
 SELECT 'promoted attribute without index', 'problem', format('%s has no column index in space %s', p.name, s.space_id),
        'Searches by it read the table row by row.', format('imgsearch index promote %s --type %s', imgsearch_internal.shell_word(p.name), p.type)
 FROM imgsearch.promoted_attribute p, imgsearch.space s
-WHERE s.state = 'active' AND to_regclass(format('imgsearch.%I', 'image_bits_' || p.column_name || '_' || s.space_id)) IS NULL;
-COMMENT ON VIEW imgsearch.doctor_indexes IS 'Known problems in indexes: invalid, missing, of another distance, unused, larger than memory, a promoted attribute without one.';
+WHERE s.state = 'active' AND to_regclass(format('imgsearch.%I', 'image_bits_' || p.column_name || '_' || s.space_id)) IS NULL
+UNION ALL
+-- Of a space that was made before answers were products.
+SELECT 'index without products', 'problem', format('%s: nothing of whose product an image is', string_agg(o.name, ', ' ORDER BY o.name)),
+       'Searches for products look into the table for each image that matches, instead of into an index alone.',
+       string_agg(format(E'CREATE INDEX CONCURRENTLY %1$I ON imgsearch.image%2$s;\nDROP INDEX CONCURRENTLY imgsearch.%3$I;\nALTER INDEX imgsearch.%1$I RENAME TO %3$I;',
+           left(o.name, 59) || '_new', regexp_replace(substring(o.def FROM ' USING .*'), 'INCLUDE \((.*)\)', 'INCLUDE (\1' || o.lacks || ')'), o.name), E'\n' ORDER BY o.name)
+FROM (SELECT c.relname AS name, pg_get_indexdef(c.oid) AS def, s.space_id,
+             CASE WHEN pg_get_indexdef(c.oid) ~ '\mproduct_id\M' THEN '' ELSE ', product_id' END || CASE WHEN pg_get_indexdef(c.oid) ~ '\mtenant_id\M' THEN '' ELSE ', tenant_id' END AS lacks
+      FROM imgsearch.space s JOIN pg_class c ON c.relnamespace = 'imgsearch'::regnamespace AND c.relkind = 'i' AND c.relname ~ ('^image_bits_(.*_)?' || s.space_id || '$')
+      JOIN pg_index x ON x.indexrelid = c.oid AND x.indrelid = 'imgsearch.image'::regclass
+      WHERE s.state = 'active') o
+WHERE o.lacks <> ''
+HAVING count(*) > 0;
+COMMENT ON VIEW imgsearch.doctor_indexes IS 'Known problems in indexes: invalid, missing, of another distance, unused, larger than memory, a promoted attribute without one, without products.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_tables WITH (security_invoker = true) AS
 WITH ours AS (
