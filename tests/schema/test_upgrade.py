@@ -16,6 +16,7 @@ from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure
 from tests.conftest import behind
 from tests.schema.catalogue import catalogue
+from tests.words import found, products, put
 
 Connection = psycopg.Connection[Any]
 
@@ -155,3 +156,19 @@ def test_a_space_made_before_an_upgrade_is_searched_after_it(settings: Settings,
             f"embedding_{made.space_id}"
         )
     )
+
+
+def test_words_that_another_version_wrote_are_mended_and_found(settings: Settings, connection: Connection) -> None:
+    put(connection, {"p1": "zimtstern boot", "p2": "korkenzieher"})
+    connection.execute("SELECT imgsearch.refresh_vocabulary()")
+    kept = connection.execute("SELECT word, pieces FROM imgsearch.vocabulary ORDER BY word").fetchall()
+    connection.execute("UPDATE imgsearch.vocabulary SET pieces = pieces[1:2]")
+    assert products(found(connection, "zimstern", tenant=None)) == []
+    behind(settings)
+    migrate.upgrade(connection)
+    assert connection.execute("SELECT word, pieces FROM imgsearch.vocabulary ORDER BY word").fetchall() == kept
+    assert products(found(connection, "zimstern", tenant=None)) == ["p1"]
+    before = connection.execute("SELECT ctid FROM imgsearch.vocabulary").fetchall()
+    behind(settings)
+    migrate.upgrade(connection)
+    assert connection.execute("SELECT ctid FROM imgsearch.vocabulary").fetchall() == before, "nothing is written twice"

@@ -55,6 +55,7 @@ DECLARE
 BEGIN
     PERFORM imgsearch_internal.write_image_replaced();
     PERFORM imgsearch_internal.write_vectors();
+    PERFORM imgsearch_internal.mend_vocabulary();
     FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL LOOP
         BEGIN
             PERFORM imgsearch_internal.write_attached(at);
