@@ -18,6 +18,7 @@ from imgsearch.django import site
 from imgsearch.django.mapping import Searchable, mapping_for
 from imgsearch.errors import QueryError, UnknownImage
 from imgsearch.query import ImageId, ProductId, Resolved
+from imgsearch.retrieval.template import checked_distance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,9 @@ class Similar:
 
 def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance: float | None) -> Similar:
     """Return the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
-    asked = Similar(question=query, searchable=mapping_for(model), tenant=tenant, max_distance=max_distance)
+    asked = Similar(
+        question=query, searchable=mapping_for(model), tenant=tenant, max_distance=checked_distance(max_distance)
+    )
     if is_several(query):
         things = [(similar_for(model, thing, tenant, max_distance).question, weight) for thing, weight in query]
         return replace(asked, question=things)
