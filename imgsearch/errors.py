@@ -12,6 +12,9 @@
     │   ├── AttachmentError                2   400   a table that cannot be attached, or not so
     │   ├── CalibrationError               2   400   judgements of which nothing can be learnt
     │   ├── JudgementError                 2   400   judgements that cannot be read or say nothing
+    │   ├── UnknownSpace                   4   404   no space has this name or number
+    │   ├── SpaceTaken                     2   400   a space of this name, or of this very model, is there already
+    │   ├── SpaceNotFull                   2   400   a space that would find fewer images than the searched one
     │   ├── UnknownKey                     4   404   no API key has this handle
     │   ├── KeyEnded                       2   401   an API key that was revoked, replaced or has expired
     │   └── CatalogueError                 2   400   a CSV/JSONL catalogue with bad rows
@@ -29,7 +32,10 @@
     │   └── SchemaAhead                    5   503   the schema is of a release this code cannot work with
     ├── SpaceError                         5   503   vectors would not be comparable
     │   ├── NoSpace                        5   503   no active space yet: no worker has started
-    │   └── SpaceMismatch                  5   503   this model is not the one the space was made with
+    │   ├── SpaceMismatch                  5   503   this model is not the one the space was made with
+    │   ├── SpaceChanged                   5   503   another space became the searched one while a query was asked
+    │   ├── SpaceBusy                      5   503   a change of spaces has to wait for others
+    │   └── SpaceGone                      5   503   the space was dropped
     ├── ModelError                         5   503   the model cannot be loaded or answers nonsense
     ├── QueryTimeout                       6   504   nobody embedded the query in time
     │   └── NoQueryWorker                  6   503   nobody is there who could
@@ -108,6 +114,21 @@ class CalibrationError(UsageError):
 
 class JudgementError(UsageError):
     """These judgements cannot be read; see `imgsearch evaluate --help`."""
+
+
+class UnknownSpace(UsageError):
+    """There is no such space; see `imgsearch space list`."""
+
+    exit_code = 4
+    http_status = 404
+
+
+class SpaceTaken(UsageError):
+    """There is a space of this name or model already; see `imgsearch space list`."""
+
+
+class SpaceNotFull(UsageError):
+    """The space would not find all images that are found now; fill it first: `imgsearch space fill NAME`."""
 
 
 class UnknownKey(UsageError):
@@ -226,6 +247,20 @@ class NoSpace(SpaceError):
 
 class SpaceMismatch(SpaceError):
     """This worker's model is not the one the active space was made with; set IMGSEARCH_MODEL to that model."""
+
+
+class SpaceChanged(SpaceError):
+    """Another model has just taken over; ask again."""
+
+    retry_after = 1
+
+
+class SpaceBusy(SpaceError):
+    """Spaces are being changed by another session; try again when it has ended."""
+
+
+class SpaceGone(SpaceError):
+    """The space was dropped; give this worker another one (`imgsearch worker --space NAME`)."""
 
 
 class ModelError(ImgsearchError):

@@ -14,15 +14,15 @@ import psycopg
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model.encoder import Encoder, Pixels
 from imgsearch_workers.pipeline.batch import Batch
+from imgsearch_workers.pipeline.embedder import Embedder
 from imgsearch_workers.pipeline.images import ImageLoop
 from imgsearch_workers.pipeline.prefetcher import Prefetcher
 from imgsearch_workers.pipeline.work_loop import LoopContext
 from imgsearch_workers.process.listener import Listener
 
-from imgsearch.db import sql
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.settings import Settings
-from imgsearch.spaces.space import _values
+from imgsearch.spaces import space
 from imgsearch.storage import FetchPolicy, Store, open_store
 
 
@@ -73,14 +73,15 @@ def images(
 ) -> Iterator[Running]:
     """Run the loop of the image queue around a block."""
     pool = DecodePool(1, encoder.size)
-    prefetcher = Prefetcher(store or open_store(settings.storage_url), policy or FetchPolicy(), pool, threads=2)
+    fetched = policy or FetchPolicy()
+    prefetcher = Prefetcher(store or open_store(settings.storage_url), fetched, {1: pool}, threads=2)
+    probe = np.zeros((encoder.size, encoder.size, 3), np.uint8)
     running: Running
     loop = ImageLoop(
-        LoopContext(settings, "cpu", 1),
+        LoopContext(settings, "cpu", (1,)),
         Listener(settings, "imgsearch_image"),
         prefetcher=prefetcher,
-        batch=Batch(encoder, batch),
-        probe=np.zeros((encoder.size, encoder.size, 3), np.uint8),
+        embedders=[Embedder(space_id=1, batch=Batch(encoder, batch), pool=pool, probe=probe)],
         on_device_lost=lambda: running.lose(),
     )
     running = Running(loop, encoder)
@@ -94,9 +95,14 @@ def images(
         pool.close()
 
 
+def add_another(connection: psycopg.Connection[Any], name: str = "other") -> int:
+    """Make the space of another model, which nobody searches yet; return its number."""
+    other = replace(FakeEncoder().describe(), model=name, fingerprint=name)
+    return space.add(connection, other, name=name)
+
+
 def activate_another(connection: psycopg.Connection[Any]) -> int:
-    """Make the space of another model, and the searched one; return its number."""
-    other = replace(FakeEncoder().describe(), model="other", fingerprint="other")
-    space_id = int(sql.value(connection, "space", "create", _values(other)))
-    sql.run(connection, "space", "activate", {"space_id": space_id})
+    """Make the space of another model, and the searched one though it is empty; return its number."""
+    space_id = add_another(connection)
+    connection.execute("SELECT imgsearch.activate_space('other', force => true)")
     return space_id

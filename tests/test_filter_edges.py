@@ -193,7 +193,7 @@ def test_a_sample_drawn_beside_a_change_of_model_is_of_the_new_space(
 ) -> None:
     """refresh_sample() waits for an activation that is under way, and never leaves bits of the space before."""
     other = connection.execute(
-        "SELECT imgsearch.create_space('other', '', 'f', 64, '1',"
+        "SELECT imgsearch.add_space('other', '', 'f', 64, '1',"
         " (SELECT array_agg(0.1)::halfvec FROM generate_series(1, 64)))"
     ).fetchone()
     assert other is not None
@@ -208,7 +208,7 @@ def test_a_sample_drawn_beside_a_change_of_model_is_of_the_new_space(
     thread = threading.Thread(target=draw)
     try:
         with db.connect(settings) as changing:
-            changing.execute("SELECT imgsearch.activate_space(%s)", (other[0],))
+            changing.execute("SELECT imgsearch.activate_space(%s::text, true)", (other[0],))
             thread.start()
             eventually(
                 lambda: connection.execute(
@@ -221,7 +221,7 @@ def test_a_sample_drawn_beside_a_change_of_model_is_of_the_new_space(
         assert wrong == (0,)
     finally:
         thread.join()
-        connection.execute("SELECT imgsearch.activate_space(%s)", before)
+        connection.execute("SELECT imgsearch.activate_space(%s::text, true)", before)
         connection.execute("SELECT imgsearch.refresh_sample()")
 
 

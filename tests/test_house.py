@@ -135,7 +135,7 @@ def test_every_error_stands_in_the_drawing_and_says_what_to_do() -> None:
         assert kind.__name__ in drawing
         assert kind.__doc__
         assert kind.__doc__.strip()
-        row = re.search(rf"{kind.__name__} +(\d) +(\d+)", drawing)
+        row = re.search(rf"\b{kind.__name__} +(\d) +(\d+)", drawing)
         if row:
             assert (int(row[1]), int(row[2])) == (kind.exit_code, kind.http_status), kind.__name__
     assert len(seen) > 15

@@ -64,7 +64,7 @@ def test_a_database_that_is_behind_says_so(empty: Settings) -> None:
             space.active(connection)
     schema.upgrade(empty)
     behind(empty)
-    with db.connect(empty, autocommit=True) as connection, pytest.raises(SchemaBehind, match="at 0009_picture_sources"):
+    with db.connect(empty, autocommit=True) as connection, pytest.raises(SchemaBehind, match="at 0008_votes"):
         schema.check(connection)
 
 
@@ -97,9 +97,9 @@ def test_another_dimension_takes_over_without_dropping_views_built_on_top(connec
     space.ensure(connection, first)
     connection.execute("CREATE VIEW cheap AS SELECT product_id, embedding FROM imgsearch.images WHERE price < 5")
     made = connection.execute(
-        "SELECT imgsearch.create_space('other', '', 'print', 7, '1', array_fill(0.1::real, ARRAY[7])::halfvec)"
+        "SELECT imgsearch.add_space('other', '', 'print', 7, '1', array_fill(0.1::real, ARRAY[7])::halfvec)"
     ).fetchone()
     assert made is not None
-    connection.execute("SELECT imgsearch.activate_space(%s)", made)
+    connection.execute("SELECT imgsearch.activate_space(%s::text, true)", made)
     assert space.require(connection).dimension == 7
     assert connection.execute("SELECT count(*) FROM cheap").fetchone() == (0,)

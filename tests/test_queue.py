@@ -143,7 +143,7 @@ def test_an_error_backs_off_and_a_permanent_one_is_set_aside(connection: Connect
     )
     assert states == {one.key: "pending", two.key: "failed"}
     assert claim(connection) == []
-    assert 0 < (queue.next_due(connection) or 0) <= 2
+    assert 0 < (queue.next_due(connection, [1]) or 0) <= 2
 
 
 def test_a_heartbeat_keeps_only_what_is_ours(connection: Connection, space: Space) -> None:
@@ -204,12 +204,13 @@ def test_a_claim_reads_what_it_takes_by_the_index_however_many_wait(
         "lease_seconds": 15,
         "idle": True,
         "lost": queue.LOST,
-        "space_id": space.space_id,
+        "spaces": [space.space_id],
     }
     found = connection.execute(SQL("EXPLAIN (COSTS OFF) ") + sql.statement("queue", "claim"), values)
     plan = "\n".join(row[0] for row in found)
     assert "Index Scan using job_pending on job" in plan, plan
-    assert "Seq Scan" not in plan, plan
+    assert "Seq Scan on job" not in plan, plan
+    assert "Seq Scan on image" not in plan, plan
 
 
 def test_vectors_arrive_as_they_were_whatever_they_are_made_of(connection: Connection, space: Space) -> None:

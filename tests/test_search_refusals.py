@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from imgsearch import db
 from imgsearch.db.sqlstate import translate
-from imgsearch.errors import FilterError, ImgsearchError, NoSpace, UsageError, VectorError
+from imgsearch.errors import FilterError, ImgsearchError, NoSpace, SpaceChanged, UsageError, VectorError
 from imgsearch.query import Resolved
 from imgsearch.retrieval import nearest, search
 from imgsearch.settings import Settings
@@ -68,7 +68,7 @@ def test_a_vector_that_does_not_fit_is_refused_by_both(
 def test_a_vector_of_another_space_is_refused(connection: Connection, session: Session, stocked: list[int]) -> None:
     other = Resolved(vector=str(QUERY), space_id=77, source="given", took_ms=0, kind="vector")
     error = why(session, other)
-    assert isinstance(error, NoSpace)
+    assert isinstance(error, SpaceChanged)
     assert "space 77" in str(error)
 
 
@@ -157,11 +157,11 @@ def test_both_follow_when_another_model_takes_over(
     assert len(session.execute(nearest(select(Image), QUERY)).all()) == 10
     session.rollback()
     row = connection.execute(
-        "SELECT imgsearch.create_space('other', '', 'other', 4, '1', '[0.5,0.5,0.5,0.5]'::halfvec)"
+        "SELECT imgsearch.add_space('other', '', 'other', 4, '1', '[0.5,0.5,0.5,0.5]'::halfvec)"
     ).fetchone()
     assert row is not None
     other = replace(space, space_id=row[0])
-    connection.execute("SELECT imgsearch.activate_space(%s)", [row[0]])
+    connection.execute("SELECT imgsearch.activate_space(%s::text, true)", [row[0]])
     near = fill(connection, other, [Row(vector=[1.0, 0, 0, n]) for n in range(3)], first=900)
     query = [1.0, 0, 0, 0]
     assert [hit.image_id for hit in search(connection, query)] == near

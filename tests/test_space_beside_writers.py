@@ -6,9 +6,11 @@ import threading
 from typing import Any
 
 import psycopg
+import pytest
 
 from imgsearch import db
 from imgsearch.dev.testing import FakeEncoder
+from imgsearch.errors import SpaceBusy
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import ensure
 
@@ -41,12 +43,12 @@ def test_a_space_gives_up_rather_than_stop_the_shop_for_long(
     settings: Settings, connection: psycopg.Connection[Any]
 ) -> None:
     """Whoever waits for the strongest lock makes all others wait behind it, so it must not wait for long."""
+    connection.execute("SET imgsearch.lock_patience = '1s'")
     with db.connect(settings) as shop:
         shop.execute(INSERT, ("unfinished",))
-        try:
+        with pytest.raises(SpaceBusy, match=rf"imgsearch.image was in use .* process {shop.info.backend_pid} of"):
             ensure(connection, FakeEncoder().describe())
-        except psycopg.errors.LockNotAvailable:
-            shop.commit()
+        shop.commit()
     assert ensure(connection, FakeEncoder().describe()).dimension == 48
 
 

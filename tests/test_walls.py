@@ -157,7 +157,9 @@ def test_a_reader_asks_but_neither_writes_nor_reads_what_others_ask(shop: Connec
         "UPDATE imgsearch.image SET price = 0",
         "DELETE FROM imgsearch.embedding_1",
         "SELECT imgsearch.requeue()",
-        "SELECT imgsearch.activate_space(1)",
+        "SELECT imgsearch.activate_space('1')",
+        "SELECT imgsearch.fill_space('1')",
+        "SELECT imgsearch.drop_space('1')",
         "SELECT imgsearch.enable_rls()",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -145,7 +145,7 @@ def test_each_step_is_a_span_that_names_picture_and_tenant_where_opentelemetry_i
     for name in ("imgsearch.fetch", "imgsearch.decode"):
         assert by_name[name]["imgsearch.image_id"] == image_id
         assert by_name[name]["imgsearch.tenant_id"] == "acme"
-    assert by_name["imgsearch.forward"] == {"imgsearch.pictures": 1}
+    assert by_name["imgsearch.forward"] == {"imgsearch.pictures": 1, "imgsearch.space": 1}
     assert "store:" not in str(by_name), "addresses may hold secrets"
 
 

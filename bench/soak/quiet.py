@@ -49,7 +49,7 @@ def _mute_and_wait(connection: psycopg.Connection[Any], settings: Settings, numb
         connection.execute(
             "WITH added AS (INSERT INTO imgsearch.image (tenant_id, product_id, uri, sha256)"
             " VALUES (%s, %s, %s, sha256(%s)) RETURNING tenant_id, image_id)"
-            " INSERT INTO imgsearch.job (tenant_id, image_id) SELECT tenant_id, image_id FROM added",
+            " INSERT INTO imgsearch.job (tenant_id, image_id, space_id) SELECT tenant_id, image_id, 1 FROM added",
             (client.TENANTS[0], f"q{number}", uri, data),
         )
     return _claimed(connection, number, time.monotonic())

@@ -57,11 +57,12 @@ def psql(context: typer.Context) -> None:
 def worker(
     context: typer.Context,
     queue: str = typer.Option("both", "--queue", help="What to work on: images, queries or both."),
+    space: str = typer.Option("", "--space", help="The space to work for, or all; default: the searched one."),
 ) -> None:
     """Run one worker in the foreground: a model, and the queues it works on. SIGTERM finishes or gives back."""
     if queue not in {"images", "queries", "both"}:
         raise UsageError(f"There is no queue {queue!r}; it is images, queries or both.")
-    arguments = [sys.executable, "-m", "imgsearch_workers", "--queue", queue, *context.args]
+    arguments = [sys.executable, "-m", "imgsearch_workers", "--queue", queue, "--space", space, *context.args]
     os.execv(sys.executable, arguments)  # noqa: S606 - torch is imported by workers, never by this package
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.db import models
 
-from imgsearch.django import pictures, site
 from imgsearch.django.mapping import Searchable, mapping_for
 from imgsearch.django.queryset import ImageSearchQuerySet
 
@@ -48,10 +47,11 @@ class Image(models.Model):
 
 
 class Job(models.Model):
-    """An image that waits, is leased or has failed. An image without a job is ready."""
+    """An image that waits for the searched space, is leased or has failed. An image without a job is ready."""
 
     image = models.OneToOneField(Image, models.DO_NOTHING, primary_key=True, db_column="image_id", related_name="job")
     tenant_id = models.TextField()
+    space_id = models.IntegerField(default=0)
     state = models.TextField(default="pending")
     due = models.DateTimeField()
     lease = models.DateTimeField(null=True)
@@ -63,7 +63,7 @@ class Job(models.Model):
 
     class Meta:
         managed = False
-        db_table = '"imgsearch"."job"'
+        db_table = '"imgsearch"."jobs"'
 
     def __str__(self) -> str:
         return f"{self.state} {self.image_id}"
@@ -152,8 +152,5 @@ class Status(models.Model):
 def images_of(instance: Any) -> Any:
     """Return the images of a saved instance, in order."""
     mapping = mapping_for(type(instance))
-    if mapping.of:
-        there = pictures.find(instance, instance._state.db or site.alias())  # noqa: SLF001
-        return Image.objects.filter(pk=there["image_id"]) if there else Image.objects.none()
-    found = Image.objects.filter(tenant_id=mapping.tenant_of(instance), product_id=mapping.product_of(instance))
-    return found.order_by("position")
+    pictures = Image.objects.filter(tenant_id=mapping.tenant_of(instance), product_id=mapping.product_of(instance))
+    return pictures.order_by("position")

@@ -10,11 +10,11 @@ from psycopg import Connection
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.errors import JudgementError, UnknownImage
+from imgsearch.errors import UnknownImage
 from imgsearch.evaluation.crop import cropped
 from imgsearch.evaluation.judged import Per, Question
 from imgsearch.query import ImageId, ProductId, resolve
-from imgsearch.spaces.space import Space, require
+from imgsearch.spaces.space import Space, named, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +85,9 @@ def places(
 
 
 def chosen(connection: Connectable, said: Sequence[str]) -> list[Space]:
-    """Return spaces by number or model; the searched one where none is named. Raises NoSpace, UnknownSpace."""
-    rows = sql.rows(driver(connection), "evaluation", "spaces")
-    here = [Space(**row) for row in rows]
-    if not said:
-        return [require(driver(connection))]
-    found = [next((one for one in here if name in (str(one.space_id), one.model)), None) for name in said]
-    for name, one in zip(said, found, strict=True):
-        if one is None:
-            raise JudgementError(f"There is no space {name!r}; there are: {', '.join(str(s.space_id) for s in here)}.")
-    return [one for one in found if one is not None]
+    """Return spaces by name or number; the searched one where none is named. Raises NoSpace, UnknownSpace."""
+    lent = driver(connection)
+    return [named(lent, name) for name in said] or [require(lent)]
 
 
 def missing(

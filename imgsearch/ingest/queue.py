@@ -15,22 +15,25 @@ from psycopg import Connection
 
 from imgsearch.db import sql
 from imgsearch.db.vector_array import vector_array
+from imgsearch.errors import SchemaBehind, SpaceGone
+from imgsearch.spaces import space
 from imgsearch.spaces.space import Array
 
-Key = tuple[str, int]  # (tenant_id, image_id)
+Key = tuple[str, int, int]  # (tenant_id, image_id, space_id)
 LOST = "worker_lost"
 """The error code of a picture whose worker died with it; it is then claimed with few others, or alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A picture leased to us: `sha256` is None until an http(s) address has been fetched once.
+    """A picture leased to us for one space: `sha256` is None until an http(s) address has been fetched once.
 
     `suspect`: a worker died while it had this picture; what else is in flight may die with it.
     """
 
     tenant_id: str
     image_id: int
+    space_id: int
     token: UUID
     attempts: int
     uri: str
@@ -39,13 +42,14 @@ class Claim:
 
     @property
     def key(self) -> Key:
-        return self.tenant_id, self.image_id
+        return self.tenant_id, self.image_id, self.space_id
 
     def names(self) -> dict[str, Any]:
         """Return what a log line says of this claim, for programs."""
         return {
             "tenant_id": self.tenant_id,
             "image_id": self.image_id,
+            "space_id": self.space_id,
             "attempt": self.attempts,
             "token": str(self.token),
         }
@@ -88,9 +92,9 @@ def claim(
     limit: int,
     lease_seconds: float,
     idle: bool = True,
-    space_id: int | None = None,
+    spaces: Sequence[int] | None = None,
 ) -> list[Claim]:
-    """Lease up to `limit` waiting images to `worker`, oldest first; none unless `space_id` is the searched space.
+    """Lease up to `limit` waiting images to `worker`, for some `spaces` or any: the searched one's first, oldest first.
 
     Suspects are only leased to a worker that is `idle` (it holds nothing else), an eighth of `limit` at a time after
     the first loss and alone after the next: so a picture that kills its worker takes few others along, and none twice.
@@ -101,7 +105,7 @@ def claim(
         "few": max(1, limit // 8),
         "lease_seconds": lease_seconds,
         "idle": idle,
-        "space_id": space_id,
+        "spaces": None if spaces is None else list(spaces),
         "lost": LOST,
     }
     return [Claim(**row) for row in sql.rows(connection, "queue", "claim", values)]
@@ -127,7 +131,6 @@ def known(
     values = {
         "tenants": [tenant for tenant, _ in wanted],
         "sha256s": [digest for _, digest in wanted],
-        "space_id": space_id,
     }
     found = sql.rows(connection, "queue", "known", values, space_id=space_id)
     return {
@@ -139,10 +142,10 @@ def known(
 
 
 def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Delivery]) -> set[Key]:
-    """Store vectors and close their jobs; return the keys that were written.
+    """Store vectors of a space and close their jobs; return the keys that were written.
 
     A key that is missing from the answer was replaced meanwhile, was taken over by another worker, or its row is
-    locked right now (`held` tells: ours still means locked). Nothing is written once another space is searched.
+    locked right now (`held` tells: ours still means locked). Raises SpaceGone when the space was dropped.
     """
     if not deliveries:
         return set()
@@ -153,16 +156,16 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
         "incomplete": [d.incomplete for d in deliveries],
         "space_id": space_id,
     }
-    return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))
+    try:
+        return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))
+    except SchemaBehind as error:  # its table is not there
+        if space.is_there(connection, space_id):
+            raise
+        raise SpaceGone from error
 
 
-def fail(
-    connection: Connection[Any], failures: Sequence[Failure], *, max_attempts: int, space_id: int | None = None
-) -> dict[Key, str]:
-    """Give failed images back; return the state each is in now (`failed` or `pending`).
-
-    space_id: the space whose model failed; nothing is written when another one is searched now.
-    """
+def fail(connection: Connection[Any], failures: Sequence[Failure], *, max_attempts: int) -> dict[Key, str]:
+    """Give failed images back; return the state each is in now (`failed` or `pending`)."""
     if not failures:
         return {}
     values = _fence(f.claim for f in failures) | {
@@ -170,10 +173,9 @@ def fail(
         "messages": [_storable(f.message) for f in failures],
         "permanents": [f.permanent for f in failures],
         "max_attempts": max_attempts,
-        "space_id": space_id,
     }
     found = sql.rows(connection, "queue", "fail", values)
-    return {(row["tenant_id"], row["image_id"]): row["state"] for row in found}
+    return {(row["tenant_id"], row["image_id"], row["space_id"]): row["state"] for row in found}
 
 
 def release(connection: Connection[Any], claims: Iterable[Claim], *, delay: float = 0) -> set[Key]:
@@ -187,18 +189,23 @@ def rescue(connection: Connection[Any], *, max_attempts: int) -> int:
 
 
 def enqueue_missing(connection: Connection[Any]) -> int:
-    """Queue images that have neither vector nor job; return how many. Whoever wrote them, none is forgotten."""
-    return sql.run(connection, "queue", "enqueue_missing").rowcount
+    """Queue images that have neither vector nor job in a space, whoever wrote them; return how many."""
+    return int(sql.value(connection, "queue", "enqueue_missing"))
 
 
-def waiting(connection: Connection[Any]) -> int:
-    """Return how many images are pending or leased."""
-    return int(sql.value(connection, "queue", "waiting"))
+def waiting(connection: Connection[Any], space_id: int | None = None) -> int:
+    """Return how many images are pending or leased, in a space or in all."""
+    return int(sql.value(connection, "queue", "waiting", {"space_id": space_id}))
 
 
-def next_due(connection: Connection[Any]) -> float | None:
-    """Return in how many seconds the next picture may be claimed, or None when none waits."""
-    seconds = sql.value(connection, "queue", "next_due")
+def is_busy(connection: Connection[Any]) -> bool:
+    """Return whether pictures or questions wait for the searched space now."""
+    return bool(sql.value(connection, "queue", "is_busy"))
+
+
+def next_due(connection: Connection[Any], spaces: Sequence[int]) -> float | None:
+    """Return in how many seconds the next picture of these spaces may be claimed, or None when none waits."""
+    seconds = sql.value(connection, "queue", "next_due", {"spaces": list(spaces)})
     return None if seconds is None else float(seconds)
 
 
@@ -217,4 +224,4 @@ def _fence(claims: Iterable[Claim]) -> dict[str, Any]:
 
 
 def _keys(found: Iterable[dict[str, Any]]) -> set[Key]:
-    return {(row["tenant_id"], row["image_id"]) for row in found}
+    return {(row["tenant_id"], row["image_id"], row["space_id"]) for row in found}

@@ -19,7 +19,7 @@ from typing import Any
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.errors import NoSpace, QueryError, SpaceMismatch, VectorError
+from imgsearch.errors import NoSpace, QueryError, SpaceChanged, VectorError
 from imgsearch.query.question import Resolved
 
 FLOOR = 0.97  # of the cosine between a question and the same with things rejected
@@ -31,7 +31,7 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
     """Return the vector of resolved examples; a weight below zero means "not this", -1 or less in full strength.
 
     One example with a positive weight is answered as it is. Raises QueryError without one to be near to, VectorError
-    when those cancel out, SpaceMismatch when the active space changed between them.
+    when those cancel out, SpaceChanged when the active space changed between them.
     """
     checked_weights([weight for _, weight in examples])
     if not any(weight > 0 for _, weight in examples):
@@ -39,7 +39,7 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
     if len(examples) == 1:
         return examples[0][0]
     if len({resolved.space_id for resolved, _ in examples}) > 1:
-        raise SpaceMismatch("The model was changed while this was asked; ask again.")
+        raise SpaceChanged("The model was changed while this was asked; ask again.")
     began = time.perf_counter()
     vectors, weights = [resolved.vector for resolved, _ in examples], [float(weight) for _, weight in examples]
     row = sql.run(driver(connection), "query", "combine", {"vectors": vectors, "weights": weights}).fetchone()

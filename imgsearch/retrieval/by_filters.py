@@ -117,4 +117,5 @@ def values_of(
         "skip": skip,
         "after": after,
         "max_distance": max_distance,
+        "space": resolved.space_id or None,
     }

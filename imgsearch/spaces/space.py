@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from psycopg import Connection
 
 from imgsearch.db import sql
-from imgsearch.errors import NoSpace, SpaceMismatch
+from imgsearch.errors import NoSpace, SpaceMismatch, UnknownSpace
 
 # Devices and dtypes differ in the last bits (bf16 against fp32: cosine 0.9999); another model differs in the first.
 SAME_MODEL = 0.99
@@ -48,9 +48,12 @@ class Description:
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """The searched space as the database knows it."""
+    """A space as the database knows it; `state` is building, active (searched) or standby, `kind` model or given."""
 
     space_id: int
+    name: str
+    kind: str
+    state: str
     model: str
     revision: str
     fingerprint: str
@@ -78,13 +81,7 @@ def vector_literal(vector: Sequence[float] | Array) -> str:
 
 def active(connection: Connection[Any]) -> Space | None:
     """Return the searched space, or None when no worker has registered a model yet."""
-    row = sql.run(connection, "space", "active").fetchone()
-    if row is None:
-        return None
-    row.pop("state")
-    for probe in ("probe_picture", "probe_text"):
-        row[probe] = json.loads(row[probe]) if row[probe] else ()
-    return Space(**row)
+    return _one(connection, None)
 
 
 def require(connection: Connection[Any]) -> Space:
@@ -95,44 +92,93 @@ def require(connection: Connection[Any]) -> Space:
     return space
 
 
-def is_active(connection: Connection[Any], space_id: int) -> bool:
-    """Return whether a space is the searched one."""
-    return bool(sql.value(connection, "space", "is_active", {"space_id": space_id}))
+def named(connection: Connection[Any], name: str | int) -> Space:
+    """Return a space by its name or number. Raises UnknownSpace."""
+    space = _one(connection, str(name))
+    if space is None:  # the database raises before
+        raise UnknownSpace
+    return space
 
 
-def ensure(connection: Connection[Any], description: Description) -> Space:
-    """Return the space a worker may write to: the active one if it was made by this model, a new one if there is none.
+def _one(connection: Connection[Any], name: str | None) -> Space | None:
+    row = sql.run(connection, "space", "one", {"space": name}).fetchone()
+    if row is None:
+        return None
+    for probe in ("probe_picture", "probe_text"):
+        row[probe] = json.loads(row[probe]) if row[probe] else ()
+    return Space(**row)
 
-    Raises SpaceMismatch when the active space was made by another model: its vectors could not be compared.
+
+def filled_by_workers(connection: Connection[Any]) -> list[Space]:
+    """Return every space whose pictures workers embed, the searched one first."""
+    return [named(connection, row["space_id"]) for row in sql.rows(connection, "space", "all")]
+
+
+def is_there(connection: Connection[Any], space_id: int) -> bool:
+    """Return whether a space has not been dropped."""
+    return bool(sql.value(connection, "space", "is_there", {"space_id": space_id}))
+
+
+def ensure(connection: Connection[Any], description: Description, *, space_id: int | None = None) -> Space:
+    """Return the space a worker writes to: the one it was started for, else the searched one, made where there is none.
+
+    Raises SpaceMismatch when that space was made by another model: its vectors could not be compared.
     """
     with connection.transaction():
         sql.run(connection, "space", "lock")
-        space = active(connection)
-        if space is None:
-            if not description.mean:
-                raise NoSpace(
-                    "No space exists yet and this worker cannot make one without the image tower; "
-                    "start an image worker first (imgsearch worker --queue images)."
-                )
-            space_id = sql.value(connection, "space", "create", _values(description))
-            sql.run(connection, "space", "say_what_it_reads", {"space_id": space_id, "texts": description.texts})
-            sql.run(connection, "space", "activate", {"space_id": space_id})
-            space = require(connection)
+        joined = active(connection) if space_id is None else named(connection, space_id)
+        space = joined or _first(connection, description)
         check(space, description)
         values = _values(description) | {"space_id": space.space_id}
         sql.run(connection, "space", "add_probes", values)
         if description.match_scale is not None and description.match_bias is not None:
             sql.run(connection, "space", "add_calibration", values)
-        return space
+    if joined is None:
+        # Not before the transaction has ended: others wait for its lock on the pictures.
+        while sql.value(connection, "space", "adopt"):
+            pass
+    return space
+
+
+def _first(connection: Connection[Any], description: Description) -> Space:
+    if not description.mean:
+        raise NoSpace(
+            "No space exists yet and this worker cannot make one without the image tower; "
+            "start an image worker first (imgsearch worker --queue images)."
+        )
+    name = str(add(connection, description, indexes=bool(sql.value(connection, "space", "is_small"))))
+    sql.run(connection, "space", "activate", {"space": name, "force": True})  # what it holds is all there is
+    return require(connection)
+
+
+def add(
+    connection: Connection[Any],
+    description: Description,
+    *,
+    name: str | None = None,
+    kind: str = "model",
+    indexes: bool = False,
+) -> int:
+    """Make a space for a model, beside searches and writers, and return its number; nothing is searched in it yet.
+
+    indexes: those it is searched with, too, under a lock: for few images. Raises SpaceTaken, SpaceBusy.
+    """
+    values = _values(description) | {"name": name, "kind": kind, "indexes": indexes}
+    with connection.transaction():
+        space_id = int(sql.value(connection, "space", "add", values))
+        sql.run(connection, "space", "say_what_it_reads", {"space_id": space_id, "texts": description.texts})
+        if description.match_scale is not None and description.match_bias is not None:
+            sql.run(connection, "space", "add_calibration", values | {"space_id": space_id})
+    return space_id
 
 
 def check(space: Space, description: Description) -> None:
     """Raise SpaceMismatch unless `description` is of the model that made `space`."""
-    cure = f"Set IMGSEARCH_MODEL={space.model} for this worker."
+    cure = f"Set IMGSEARCH_MODEL={space.model} for this worker, or give it another space (--space)."
     if description.fingerprint != space.fingerprint:
         raise SpaceMismatch(
-            f"This worker's model is {description.model} ({description.fingerprint[:12]}), the active space was made "
-            f"by {space.model} ({space.fingerprint[:12]}). {cure}"
+            f"This worker's model is {description.model} ({description.fingerprint[:12]}), the space {space.name} was "
+            f"made by {space.model} ({space.fingerprint[:12]}). {cure}"
         )
     for name in ("probe_picture", "probe_text"):
         ours, theirs = getattr(description, name), getattr(space, name)

@@ -33,7 +33,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, rela
 SCHEMA = "imgsearch"
 
 JobState = Literal["pending", "leased", "failed"]
-SpaceState = Literal["building", "active", "retired"]
+SpaceState = Literal["building", "active", "standby"]
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -76,12 +76,13 @@ class Image(Base):
 
 
 class Job(Base):
-    """One picture that waits, is leased or has failed; see `imgsearch.ingest.queue`."""
+    """One picture that waits, is leased or has failed, in one space; see `imgsearch.ingest.queue`."""
 
     __tablename__ = "job"
 
     tenant_id: Mapped[str] = mapped_column(primary_key=True)
     image_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    space_id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[JobState] = mapped_column(server_default=FetchedValue())
     due: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     lease: Mapped[datetime | None]
@@ -99,6 +100,8 @@ class Space(Base):
     __tablename__ = "space"
 
     space_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str] = mapped_column(server_default=FetchedValue())
     state: Mapped[SpaceState] = mapped_column(server_default=FetchedValue())
     model: Mapped[str]
     revision: Mapped[str]
@@ -113,6 +116,10 @@ class Space(Base):
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=FetchedValue())
     created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     activated_at: Mapped[datetime | None]
+    share: Mapped[float] = mapped_column(server_default=FetchedValue())
+    filled_to: Mapped[int] = mapped_column(BigInteger, server_default=FetchedValue())
+    filled_at: Mapped[datetime | None]
+    filling: Mapped[dict[str, Any] | None]
 
 
 class QueryVector(Base):

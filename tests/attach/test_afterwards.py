@@ -33,7 +33,9 @@ def test_detaching_for_a_change_of_the_table_embeds_nothing_again(attached: Conn
         ("1", 77.0, bytes(32))
     ]
     assert attached.execute("SELECT count(*) FROM imgsearch.job").fetchone() == (0,)
-    attached.execute("INSERT INTO imgsearch.job (tenant_id, image_id) SELECT tenant_id, image_id FROM imgsearch.image")
+    attached.execute(
+        "INSERT INTO imgsearch.job (tenant_id, image_id, space_id) SELECT tenant_id, image_id, 1 FROM imgsearch.image"
+    )
 
 
 def test_rows_that_were_there_are_copied_in_resumable_steps(shop: Connection) -> None:

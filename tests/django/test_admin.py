@@ -112,7 +112,8 @@ class InTheAdmin(TestCase):
 
     def test_pictures_and_their_states(self) -> None:
         Job.objects.create(
-            image=Image.objects.first(), tenant_id="acme", state="failed", error_code="broken", error="it is cut off",
+            image=Image.objects.first(), tenant_id="acme", space_id=1, state="failed", error_code="broken",
+            error="it is cut off",
             due="2026-01-01T00:00Z", created_at="2026-01-01T00:00Z",
         )  # fmt: skip
         assert "broken: it is cut off" in self.get(PICTURES + "?state=failed")

@@ -52,7 +52,7 @@ class Checks(TestCase):
         with connection.cursor() as cursor:
             cursor.execute(f"DROP INDEX imgsearch.embedding_{space.space_id}_hnsw")
             assert found() == ["imgsearch.W007"]
-            cursor.execute("UPDATE imgsearch.space SET state = 'retired'")
+            cursor.execute("UPDATE imgsearch.space SET state = 'standby'")
             assert found() == ["imgsearch.W005"]
             cursor.execute("UPDATE imgsearch.schema_version SET digest = 'of another day' WHERE step = 'functions'")
             assert found() == ["imgsearch.W004"]
@@ -93,7 +93,7 @@ class Several(TestCase):
 
     def test_a_space_that_is_missing_says_so(self) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE imgsearch.space SET state = 'retired'")
+            cursor.execute("UPDATE imgsearch.space SET state = 'standby'")
         with pytest.raises(NoSpace):
             list(Product.objects.similar_to("red shoe")[:3])
 

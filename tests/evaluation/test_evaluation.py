@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Identifier
 from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.errors import JudgementError
+from imgsearch.errors import JudgementError, UnknownSpace
 from imgsearch.evaluation.comparison import compare
 from imgsearch.evaluation.evaluation import evaluate
 from imgsearch.evaluation.judged import Question
@@ -69,7 +69,7 @@ def vectors(many: int, seed: int = 7) -> np.ndarray[Any, Any]:
 def second(connection: psycopg.Connection[Any], model: str) -> Space:
     mean = vector_literal([0.0] * DIMENSION)
     row = connection.execute(
-        "SELECT imgsearch.create_space(%s, '', %s, %s, 'x', %s)", (model, "f" * 64, DIMENSION, mean)
+        "SELECT imgsearch.add_space(%s, '', %s, %s, 'x', %s)", (model, "f" * 64, DIMENSION, mean)
     ).fetchone()
     assert row is not None
     return next(one for one in chosen(connection, [str(row[0])]))
@@ -176,7 +176,7 @@ def test_a_product_of_several_tenants_needs_to_be_told_whose(connection: psycopg
 
 
 def test_a_space_that_is_not_there(connection: psycopg.Connection[Any]) -> None:
-    with pytest.raises(JudgementError, match="There is no space 'nine'"):
+    with pytest.raises(UnknownSpace, match="there is no space 'nine'"):
         chosen(connection, ["nine"])
 
 
@@ -207,8 +207,8 @@ def test_what_a_shop_sees(shop: Settings, run: Run, tmp_path: Path, connection: 
     assert found["spaces"][0]["measures"]["hit@3"]["questions"] == 2
     assert not math.isnan(found["spaces"][0]["measures"]["mAP"]["mean"])
     refused = run("evaluate", str(path), "--space", "9", **shop.environment())
-    assert (refused.code, refused.out) == (2, "")
-    assert "There is no space '9'" in refused.err
+    assert (refused.code, refused.out) == (4, "")
+    assert "there is no space '9'" in refused.err
 
 
 def test_what_a_shop_sees_of_two_spaces(shop: Settings, run: Run, tmp_path: Path) -> None:
@@ -221,9 +221,9 @@ def test_what_a_shop_sees_of_two_spaces(shop: Settings, run: Run, tmp_path: Path
     (tmp_path / "texts.txt").write_text("\n")
     for wrong, said in (
         (("1", "1"), "Two different spaces"),
-        (("1", "7"), "There is no space '7'"),
+        (("1", "7"), "there is no space '7'"),
         (("1", "2", "--texts", tmp_path / "texts.txt"), "holds 0 texts"),
         (("1", "2", "--texts", tmp_path / "none.txt"), "cannot be read"),
     ):
         refused = run("space", "compare", *wrong, **shop.environment())
-        assert (refused.code, said in refused.err) == (2, True), refused.err
+        assert (refused.code, said in refused.err) == (4 if "7" in wrong else 2, True), refused.err

@@ -30,7 +30,7 @@ PAGE = "/judge?space=1&space=2"
 def two(connection: Connection, space: Space, shop: list[int]) -> tuple[Space, Space]:
     """The shop in two spaces; the second knows nothing."""
     row = connection.execute(
-        "SELECT imgsearch.create_space('other', '', %s, %s, 'x', %s)",
+        "SELECT imgsearch.add_space('other', '', %s, %s, 'x', %s)",
         ("f" * 64, FakeEncoder.dimension, vector_literal([0.0] * FakeEncoder.dimension)),
     ).fetchone()
     assert row is not None
@@ -137,9 +137,13 @@ def test_a_vote_that_makes_no_sense(
     assert votes.tally(connection, *two).questions == 0
 
 
-@pytest.mark.parametrize("asked", ["/judge", "/judge?space=1", "/judge?space=1&space=1", "/judge?space=1&space=77"])
+@pytest.mark.parametrize("asked", ["/judge", "/judge?space=1", "/judge?space=1&space=1"])
 def test_spaces_that_are_not_two(two: tuple[Space, Space], anyone: FlaskClient, asked: str) -> None:
     assert anyone.get(asked).status_code == 400
+
+
+def test_a_space_that_is_not_there(two: tuple[Space, Space], anyone: FlaskClient) -> None:
+    assert anyone.get("/judge?space=1&space=77").status_code == 404
 
 
 def test_texts_of_the_shop_are_asked_too(connection: Connection, two: tuple[Space, Space], anyone: FlaskClient) -> None:

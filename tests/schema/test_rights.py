@@ -27,7 +27,6 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "query_vector": (set(), set(), WORK),
     "product": (READ, READ | WRITE, WORK),
     "merchandise": (READ, READ | WRITE, READ),
-    "picture_source": (READ, READ | WRITE, READ),
     "calibration": (READ, READ, WORK),
     "shop": (READ, READ, WORK),
     "vocabulary": (READ, READ, WORK),
@@ -42,7 +41,8 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "http_secret": (set(), set(), set()),
 }
 PRIVILEGED: dict[str, set[str]] = {
-    "create_space": {"imgsearch_worker"},
+    "add_space": {"imgsearch_worker"},
+    "fill_space": {"imgsearch_worker"},
     "activate_space": {"imgsearch_worker"},
     "requeue": {"imgsearch_worker"},
     "refetch": {"imgsearch_worker"},
@@ -59,7 +59,6 @@ PRIVILEGED: dict[str, set[str]] = {
     "asked_words_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "suggest_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "keep_question_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
-    "set_aside": {"imgsearch_writer"},
     "set_shop": set(),
     "repair_violations": set(),
     "promote_attribute": set(),
@@ -67,7 +66,8 @@ PRIVILEGED: dict[str, set[str]] = {
     "enable_rls": set(),
     "grant_rights": set(),
     "rebuild_generated": set(),
-    "write_image_replaced": set(),
+    "drop_space": set(),
+    "write_image_triggers": set(),
     "write_vectors": set(),
 }
 
@@ -94,7 +94,7 @@ def test_every_role_has_these_rights_on_these_tables_and_no_others(
 ) -> None:
     if again:  # making a space grants rights, and once gave the worker back what had been taken from it
         connection.execute(
-            "SELECT imgsearch.create_space('other', '', 'print', 7, '1', array_fill(0.1::real, ARRAY[7])::halfvec)"
+            "SELECT imgsearch.add_space('other', '', 'print', 7, '1', array_fill(0.1::real, ARRAY[7])::halfvec)"
         )
     for table, (reader, writer, worker) in TABLES.items():
         assert granted(connection, "imgsearch_reader", table) == reader, table

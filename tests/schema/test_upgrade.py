@@ -51,7 +51,7 @@ def test_functions_of_another_day_are_replaced_and_the_schema_is_as_a_fresh_one(
 ) -> None:
     """Whatever stood there: other signatures, columns and rights, a type and a function nobody knows."""
     fresh = catalogue(connection)
-    connection.execute("DROP FUNCTION imgsearch.requeue(text, text, bigint)")
+    connection.execute("DROP FUNCTION imgsearch.requeue(text, text, bigint, text)")
     connection.execute("CREATE FUNCTION imgsearch.requeue(other integer) RETURNS text LANGUAGE sql RETURN 'x'")
     connection.execute("CREATE FUNCTION imgsearch_internal.forgotten() RETURNS text LANGUAGE sql RETURN 'x'")
     connection.execute("CREATE TYPE imgsearch_internal.forgotten_type AS (a integer)")
@@ -84,7 +84,7 @@ def test_what_others_built_on_it_and_were_granted_stays(
         "SELECT has_table_privilege('analyst', 'imgsearch.status', 'SELECT WITH GRANT OPTION'),"
         " has_column_privilege('analyst', 'imgsearch.failures', 'product_id', 'SELECT'),"
         " has_column_privilege('analyst', 'imgsearch.failures', 'uri', 'SELECT'),"
-        " has_function_privilege('analyst', 'imgsearch.requeue(text, text, bigint)', 'EXECUTE')"
+        " has_function_privilege('analyst', 'imgsearch.requeue(text, text, bigint, text)', 'EXECUTE')"
     ).fetchone() == (True, True, False, True)
 
 

@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     logs.set_up(given.log_level, given.log_format)
     try:
         settings = process_settings()
-        worker = Worker(settings, given.queue)
+        worker = Worker(settings, given.queue, given.space)
         if given.listen:
             from imgsearch_workers.process.health_server import HealthServer
 
@@ -107,6 +107,9 @@ def _listen_to_celery(worker: Worker, name: str) -> None:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="imgsearch worker", description="Embed pictures and queries.")
     parser.add_argument("--queue", choices=("images", "queries", "both"), default="both")
+    parser.add_argument(
+        "--space", default="", help="name or number of the space to work for, or all; default: the searched one"
+    )
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object per line")
     parser.add_argument(

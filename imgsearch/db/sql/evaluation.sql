@@ -61,9 +61,3 @@ SELECT d.image_id FROM (
     WHERE i.tenant_id = coalesce(%(tenant)s::text, i.tenant_id)
     ORDER BY i.tenant_id, i.product_id, drawn) d
 ORDER BY d.drawn LIMIT %(many)s
-
--- name: spaces
--- Every space, the searched one first.
-SELECT space_id, model, revision, fingerprint, dimension, preprocessing, parameters,
-       probe_picture::text AS probe_picture, probe_text::text AS probe_text
-FROM imgsearch.space ORDER BY state <> 'active', space_id

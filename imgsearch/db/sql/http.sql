@@ -38,7 +38,7 @@ SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i
        i.incomplete, i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
        CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready' ELSE 'pending' END AS state
 FROM imgsearch.image i
-LEFT JOIN imgsearch.job j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id
+LEFT JOIN imgsearch.jobs j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id
 LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
 WHERE i.image_id = ANY(%(images)s) AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
 ORDER BY array_position(%(images)s::bigint[], i.image_id)
@@ -53,7 +53,7 @@ SELECT (SELECT count(*) FROM imgsearch.image i WHERE %(tenant)s::text IS NULL OR
        (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds') AS workers,
        (SELECT model FROM imgsearch.space WHERE state = 'active') AS model,
        (SELECT dimension FROM imgsearch.space WHERE state = 'active') AS dimension
-FROM imgsearch.job j WHERE %(tenant)s::text IS NULL OR j.tenant_id = %(tenant)s
+FROM imgsearch.jobs j WHERE %(tenant)s::text IS NULL OR j.tenant_id = %(tenant)s
 
 -- name: workers
 -- Is there a model, and anybody to embed: workers seen within 30 seconds, by queue.
@@ -92,7 +92,7 @@ SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i
        i.incomplete, i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
        CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready' ELSE 'pending' END AS state
 FROM imgsearch.image i
-LEFT JOIN imgsearch.job j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id
+LEFT JOIN imgsearch.jobs j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id
 LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
 WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AND (%(product_id)s::text IS NULL OR i.product_id = %(product_id)s)
   AND (%(after)s::bigint IS NULL OR i.image_id > %(after)s)

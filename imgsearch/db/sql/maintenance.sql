@@ -21,7 +21,7 @@ SELECT coalesce((SELECT CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
                  FROM pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || %(space_id)s || '_hnsw')), 'none')
 
 -- name: create
--- The HNSW as create_space() makes it, while others write.
+-- The HNSW as imgsearch_internal.indexes_of() says, while others write.
 CREATE INDEX CONCURRENTLY {index} ON {embedding} USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)
 
 -- name: rebuild

@@ -4,6 +4,7 @@
 SELECT s.space_id, s.dimension, s.reads_texts, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket, q.tokens, q.tokens_read,
        CASE WHEN s.space_id = (%(known)s::jsonb ->> a.tenant)::integer THEN NULL ELSE q.embedding::text END AS embedding
 FROM imgsearch.space s
+LEFT JOIN (SELECT 1 FROM imgsearch.vectors WHERE false) v (locked) ON true  -- until this transaction ends no other space is searched
 CROSS JOIN (SELECT coalesce(current_setting('imgsearch.tenant', true), '') AS tenant) a  -- written out: inlining current_tenant() costs 0.07 ms
 LEFT JOIN imgsearch.query_vector q ON q.tenant_id = a.tenant AND q.space_id = s.space_id AND q.kind = %(kind)s AND q.key = %(key)s
 WHERE CASE WHEN %(space)s::integer IS NULL THEN s.state = 'active' ELSE s.space_id = %(space)s END
@@ -17,26 +18,23 @@ SELECT set_config('imgsearch.tenant', %(tenant)s, false)
 SELECT imgsearch_internal.require_asker(), imgsearch_internal.enqueue_query(%(query)s, %(picture)s, %(space)s) AS key
 
 -- name: claim
--- Take waiting questions of the searched space, of all tenants; another worker may take them again after ten seconds.
+-- Take waiting questions of a space, of all tenants; another worker may take them again after ten seconds.
 UPDATE imgsearch.query_vector q SET claimed = now() + interval '10 seconds'
 FROM (
     SELECT tenant_id, space_id, kind, key FROM imgsearch.query_vector
     WHERE answered_at IS NULL AND space_id = %(space_id)s AND (claimed IS NULL OR claimed < now())
-      AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
     ORDER BY asked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) w
 WHERE q.tenant_id = w.tenant_id AND q.space_id = w.space_id AND q.kind = w.kind AND q.key = w.key
 RETURNING q.kind, q.key, q.query, q.picture
 
 -- name: answer
--- Write the vector and wake whoever waits, of any tenant, if its space is still the searched one; the question itself is
--- not kept.
+-- Write the vector and wake whoever waits, of any tenant; the question itself is not kept.
 WITH answered AS (
     UPDATE imgsearch.query_vector
     SET embedding = %(embedding)s::halfvec, error_code = %(error_code)s, error = %(error)s, answered_at = now(),
         query = NULL, picture = NULL, claimed = NULL, tokens = %(tokens)s, tokens_read = %(tokens_read)s
     WHERE space_id = %(space_id)s AND kind = %(kind)s AND key = %(key)s AND answered_at IS NULL
-      AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
     RETURNING ticket
 )
 SELECT pg_notify('imgsearch_answer', ticket::text) FROM answered

@@ -1,32 +1,41 @@
 -- name: claim
--- Lease the pictures that have waited longest. The attempt counts here, so that a crash counts.
+-- Lease the pictures that have waited longest, for some spaces (null: all there are): those of the searched one first. The
+-- attempt counts here, so that a crash counts.
 -- A picture whose last worker died with it is a suspect: it may have been the cause. Suspects go to a worker that holds
 -- nothing else, few at a time after one loss and alone after more, and whatever is older than they are goes first.
--- A worker of a space that is not searched any more gets nothing.
 WITH due AS MATERIALIZED (
-    SELECT tenant_id, image_id, due, attempts, error_code IS NOT DISTINCT FROM %(lost)s AS suspect
-    FROM imgsearch.job
-    WHERE state = 'pending' AND due <= now()
-      AND (%(space_id)s::int IS NULL OR EXISTS (
-          SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active'))
-    ORDER BY due LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
+    SELECT w.*, s.state <> 'active' AS later
+    FROM imgsearch.space s, LATERAL (
+        SELECT j.tenant_id, j.image_id, j.space_id, j.due, j.attempts, j.error_code IS NOT DISTINCT FROM %(lost)s AS suspect
+        FROM imgsearch.job j
+        WHERE j.state = 'pending' AND j.space_id = s.space_id AND j.due <= now()
+        ORDER BY j.due LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED) w
+    WHERE s.space_id = ANY (coalesce(%(spaces)s::integer[], ARRAY[s.space_id]))
 ), first AS (
-    SELECT suspect, attempts FROM due ORDER BY due LIMIT 1
+    SELECT suspect, attempts FROM due ORDER BY later, due LIMIT 1
 ), chosen AS (
-    SELECT d.tenant_id, d.image_id, d.suspect FROM due d, first f WHERE NOT f.suspect AND NOT d.suspect
+    (SELECT d.tenant_id, d.image_id, d.space_id, d.suspect FROM due d, first f WHERE NOT f.suspect AND NOT d.suspect
+     ORDER BY d.later, d.due LIMIT %(limit)s)
     UNION ALL
-    (SELECT d.tenant_id, d.image_id, d.suspect FROM due d, first f
+    (SELECT d.tenant_id, d.image_id, d.space_id, d.suspect FROM due d, first f
      WHERE %(idle)s AND f.suspect AND d.suspect AND (d.attempts > 1) = (f.attempts > 1)
-     ORDER BY d.due LIMIT (SELECT CASE WHEN attempts > 1 THEN 1 ELSE %(few)s END FROM first))
+     ORDER BY d.later, d.due LIMIT (SELECT CASE WHEN attempts > 1 THEN 1 ELSE %(few)s END FROM first))
+), beside AS MATERIALIZED (  -- the same pictures for its other spaces: read and decoded once
+    SELECT j.tenant_id, j.image_id, j.space_id, false AS suspect FROM imgsearch.job j
+    JOIN chosen c ON j.tenant_id = c.tenant_id AND j.image_id = c.image_id AND j.space_id <> c.space_id AND NOT c.suspect
+    WHERE cardinality(%(spaces)s::integer[]) > 1 AND j.space_id = ANY (%(spaces)s::integer[])
+      AND j.state = 'pending' AND j.due <= now() AND j.error_code IS DISTINCT FROM %(lost)s
+      AND NOT EXISTS (SELECT 1 FROM chosen o WHERE o.tenant_id = j.tenant_id AND o.image_id = j.image_id AND o.space_id = j.space_id)
+    FOR UPDATE OF j SKIP LOCKED
 ), leased AS (
     UPDATE imgsearch.job j
     SET state = 'leased', lease = now() + make_interval(secs => %(lease_seconds)s), token = gen_random_uuid(),
         worker = %(worker)s, attempts = j.attempts + 1
-    FROM chosen c WHERE j.tenant_id = c.tenant_id AND j.image_id = c.image_id
-    RETURNING j.tenant_id, j.image_id, j.token, j.attempts, c.suspect
+    FROM (SELECT * FROM chosen UNION ALL SELECT * FROM beside) c WHERE j.tenant_id = c.tenant_id AND j.image_id = c.image_id AND j.space_id = c.space_id
+    RETURNING j.tenant_id, j.image_id, j.space_id, j.token, j.attempts, c.suspect
 )
-SELECT l.tenant_id, l.image_id, l.token, l.attempts, l.suspect, i.uri, i.sha256
+SELECT l.tenant_id, l.image_id, l.space_id, l.token, l.attempts, l.suspect, i.uri, i.sha256
 FROM leased l JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id = l.image_id
 
 -- name: heartbeat
@@ -34,46 +43,45 @@ FROM leased l JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id
 UPDATE imgsearch.job j SET lease = now() + make_interval(secs => %(lease_seconds)s)
 FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS mine (tenant_id, image_id, token)
 WHERE j.tenant_id = mine.tenant_id AND j.image_id = mine.image_id AND j.state = 'leased' AND j.token = mine.token
-RETURNING j.tenant_id, j.image_id
+RETURNING j.tenant_id, j.image_id, j.space_id
 
 -- name: held
 -- Which of these are still leased to the token we hold.
-SELECT j.tenant_id, j.image_id
+SELECT j.tenant_id, j.image_id, j.space_id
 FROM imgsearch.job j
 JOIN unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS mine (tenant_id, image_id, token)
   ON j.tenant_id = mine.tenant_id AND j.image_id = mine.image_id AND j.token = mine.token
 WHERE j.state = 'leased'
 
 -- name: known
--- Vectors this tenant already has for the same bytes in the searched space: the same picture is embedded once.
+-- Vectors this tenant already has for the same bytes in a space: the same picture is embedded once.
 SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash, i.incomplete
 FROM unnest(%(tenants)s::text[], %(sha256s)s::bytea[]) AS wanted (tenant_id, sha256)
 JOIN imgsearch.image i ON i.tenant_id = wanted.tenant_id AND i.sha256 = wanted.sha256
 JOIN {embedding} e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND e.sha256 = i.sha256
-WHERE EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active')
 
 -- name: deliver
--- Store vectors and close jobs in one fenced statement: only where the token is ours, the bytes are what we embedded,
--- and our space is the searched one. A replaced picture stays pending; a late worker writes nothing. The space's row
--- is locked first, so that no other space becomes the searched one meanwhile. The image row is locked before its job,
--- the order a replacement takes them in; a row somebody else holds is skipped here and delivered alone afterwards,
--- so a batch never waits for, or deadlocks with, a long transaction of the shop.
+-- Store the vectors of one space and close their jobs in one fenced statement: only where the token is ours and of this
+-- space, and the bytes are what we embedded. A replaced picture stays pending; a late worker writes nothing. The space's
+-- row is locked first, so that it is neither dropped meanwhile nor succeeded by another that lacks these. The image row is
+-- locked before its job, the order a replacement takes them in; a row somebody else holds is skipped here and delivered
+-- alone afterwards, so a batch never waits for, or deadlocks with, a long transaction of the shop.
 WITH input AS MATERIALIZED (
     -- All vectors come as one array of numbers, of which each row takes its slice.
     SELECT t.*, (%(reals)s::real[])[((n - 1) * %(dimension)s + 1)::int:(n * %(dimension)s)::int]::halfvec AS embedding
     FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
                 %(phashes)s::text[], %(incomplete)s::boolean[]) WITH ORDINALITY
         AS t (tenant_id, image_id, token, sha256, phash, incomplete, n)
-), searched AS MATERIALIZED (
-    SELECT mean FROM imgsearch.space WHERE space_id = %(space_id)s AND state = 'active' FOR SHARE
+), ours AS MATERIALIZED (
+    SELECT mean FROM imgsearch.space WHERE space_id = %(space_id)s FOR KEY SHARE
 ), locked AS MATERIALIZED (
-    SELECT n.*, s.mean FROM searched s CROSS JOIN input n
+    SELECT n.*, s.mean FROM ours s CROSS JOIN input n
     JOIN imgsearch.image i ON i.tenant_id = n.tenant_id AND i.image_id = n.image_id
     WHERE i.sha256 IS NULL OR i.sha256 = n.sha256
     FOR NO KEY UPDATE OF i SKIP LOCKED
 ), done AS (
     DELETE FROM imgsearch.job j USING locked l
-    WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.state = 'leased' AND j.token = l.token
+    WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.space_id = %(space_id)s AND j.state = 'leased' AND j.token = l.token
     RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.incomplete, l.mean
 ), stored AS (
     INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
@@ -86,12 +94,11 @@ WITH input AS MATERIALIZED (
     FROM done d
     WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id
 )
-SELECT tenant_id, image_id FROM done
+SELECT tenant_id, image_id, %(space_id)s::integer AS space_id FROM done
 
 -- name: fail
 -- Give pictures back after an error: set aside when it is permanent or was tried often enough, else try later with
--- exponential back-off and jitter, so that a recovering store is not stormed. What the model of a space says of an image
--- counts only while that space is the searched one (space_id; null: whichever).
+-- exponential back-off and jitter, so that a recovering store is not stormed.
 UPDATE imgsearch.job j
 SET state = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
     due = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN now()
@@ -101,8 +108,7 @@ FROM (SELECT u.*, 0.5 + random() / 2 AS jitter
       FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(codes)s::text[], %(messages)s::text[],
                   %(permanents)s::boolean[]) AS u (tenant_id, image_id, token, code, message, permanent)) n
 WHERE j.tenant_id = n.tenant_id AND j.image_id = n.image_id AND j.state = 'leased' AND j.token = n.token
-  AND (%(space_id)s::integer IS NULL OR EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = %(space_id)s AND s.state = 'active'))
-RETURNING j.tenant_id, j.image_id, j.state
+RETURNING j.tenant_id, j.image_id, j.space_id, j.state
 
 -- name: release
 -- Give pictures back unspent: the attempt does not count (shutdown, store or model unavailable).
@@ -111,12 +117,12 @@ SET state = 'pending', due = now() + make_interval(secs => %(delay)s), lease = N
     attempts = greatest(j.attempts - 1, 0)
 FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS mine (tenant_id, image_id, token)
 WHERE j.tenant_id = mine.tenant_id AND j.image_id = mine.image_id AND j.state = 'leased' AND j.token = mine.token
-RETURNING j.tenant_id, j.image_id
+RETURNING j.tenant_id, j.image_id, j.space_id
 
 -- name: rescue
 -- Take back pictures whose worker went silent; the last attempt of all sets them aside.
 WITH expired AS (
-    SELECT tenant_id, image_id FROM imgsearch.job
+    SELECT tenant_id, image_id, space_id FROM imgsearch.job
     WHERE state = 'leased' AND lease < now()
     ORDER BY lease LIMIT 1000
     FOR UPDATE SKIP LOCKED
@@ -125,21 +131,16 @@ UPDATE imgsearch.job j
 SET state = CASE WHEN j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
     due = now(), lease = NULL, token = NULL, error_code = %(lost)s,
     error = 'The worker ' || coalesce(j.worker, '?') || ' went silent while it had this picture.'
-FROM expired x WHERE j.tenant_id = x.tenant_id AND j.image_id = x.image_id
+FROM expired x WHERE j.tenant_id = x.tenant_id AND j.image_id = x.image_id AND j.space_id = x.space_id
 RETURNING j.tenant_id, j.image_id, j.state
 
 -- name: enqueue_missing
--- The net under every writer: pictures with neither vector nor job wait from now on.
-INSERT INTO imgsearch.job (tenant_id, image_id)
-SELECT i.tenant_id, i.image_id FROM imgsearch.image i
-WHERE NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
-  AND NOT EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)
-LIMIT 10000
-ON CONFLICT (tenant_id, image_id) DO NOTHING
+-- The net under every writer: pictures with neither vector nor job in a space wait from now on.
+SELECT imgsearch_internal.enqueue_missing()
 
 -- name: waiting
--- How many pictures could be claimed now or later.
-SELECT count(*) FROM imgsearch.job WHERE state IN ('pending', 'leased')
+-- How many pictures could be claimed now or later; of one space, or of all.
+SELECT count(*) FROM imgsearch.job WHERE state IN ('pending', 'leased') AND (%(space_id)s::integer IS NULL OR space_id = %(space_id)s)
 
 -- name: depth
 -- How many pictures (of one tenant) are in which state of the queue, how long the oldest has waited, in seconds, and
@@ -153,16 +154,26 @@ FROM imgsearch.job WHERE %(tenant)s::text IS NULL OR tenant_id = %(tenant)s
 
 -- name: next_due
 -- Seconds until the next picture may be claimed; null when none waits.
-SELECT extract(epoch FROM min(due) - now())::float8 FROM imgsearch.job WHERE state = 'pending'
+SELECT extract(epoch FROM min(j.due) - now())::float8
+FROM unnest(%(spaces)s::integer[]) s (space_id), LATERAL (
+    SELECT j.due FROM imgsearch.job j WHERE j.state = 'pending' AND j.space_id = s.space_id ORDER BY j.due LIMIT 1) j
 
 -- name: alive
--- A worker's sign of life; returns the space that is searched now.
+-- A worker's sign of life for one of its spaces; returns how that space is: null when it is gone. `busy`: pictures wait for
+-- the searched space, so that one whose share is 0 waits.
 INSERT INTO imgsearch.worker AS w (name, queue, host, pid, device, space_id, forward_at)
-VALUES (%(name)s, %(queue)s, %(host)s, %(pid)s, %(device)s, %(space_id)s, to_timestamp(%(forward_at)s))
+SELECT %(name)s, %(queue)s, %(host)s, %(pid)s, %(device)s, (SELECT s.space_id FROM imgsearch.space s WHERE s.space_id = %(space_id)s), to_timestamp(%(forward_at)s)
 ON CONFLICT (name) DO UPDATE
 SET seen_at = EXCLUDED.seen_at, space_id = EXCLUDED.space_id, device = EXCLUDED.device, forward_at = coalesce(EXCLUDED.forward_at, w.forward_at)
-RETURNING (SELECT s.space_id FROM imgsearch.space s WHERE s.state = 'active') AS searched
+RETURNING (SELECT jsonb_build_object('name', s.name, 'state', s.state, 'share', s.share, 'full', s.filled_at IS NOT NULL AND s.state <> 'building')
+           FROM imgsearch.space s WHERE s.space_id = %(space_id)s) AS space
 
 -- name: gone
 -- A worker leaves; those silent for a day are forgotten with it.
-DELETE FROM imgsearch.worker WHERE name = %(name)s OR seen_at < now() - interval '1 day'
+DELETE FROM imgsearch.worker WHERE name = ANY (%(names)s::text[]) OR seen_at < now() - interval '1 day'
+
+-- name: is_busy
+-- Whether pictures or questions wait for the searched space now.
+SELECT EXISTS (SELECT 1 FROM imgsearch.job j JOIN imgsearch.space s ON s.space_id = j.space_id AND s.state = 'active'
+               WHERE j.state = 'pending' AND j.due <= now())
+    OR EXISTS (SELECT 1 FROM imgsearch.query_vector q WHERE q.answered_at IS NULL AND q.asked_at > now() - interval '1 minute')

@@ -8,9 +8,10 @@ WHERE i.image_id = ANY (%(images)s::bigint[]) AND (%(tenant)s::text IS NULL OR i
 SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, (s.answer).pictures AS matching_images,
        h.image_id, h.product_id, h.distance, h.match, h.pictures, h.others, h.after,
        i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title
-FROM (SELECT imgsearch_internal.question_of(%(question)s::jsonb) AS asked) q,
-     LATERAL imgsearch_internal.answer(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
-         imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s), imgsearch.ranking_of(%(ranking)s::jsonb), q.asked) s
+FROM (SELECT imgsearch_internal.question_of(%(question)s::jsonb) AS asked) q
+LEFT JOIN (SELECT 1 FROM imgsearch.vectors WHERE false) v (locked) ON true  -- before the snapshot: the search sees one space
+CROSS JOIN LATERAL imgsearch_internal.answer(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
+         imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s, %(space)s), imgsearch.ranking_of(%(ranking)s::jsonb), q.asked) s
 LEFT JOIN LATERAL imgsearch_internal.unfold(s.answer, %(vector)s::halfvec, q.asked) WITH ORDINALITY
     AS h (tenant_id, image_id, product_id, distance, match, pictures, others, after, place) ON true
 LEFT JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id
@@ -23,7 +24,7 @@ SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).
        h.image_id, h.product_id, h.distance, h.match, h.pictures, h.others, h.after,
        i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title
 FROM (SELECT imgsearch_internal.best_answer(%(likes)s::halfvec[], %(like_weights)s::double precision[], %(unlikes)s::halfvec[], %(unlike_weights)s::double precision[],
-         imgsearch.filters_of(%(filters)s::jsonb), imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s),
+         imgsearch.filters_of(%(filters)s::jsonb), imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s, %(space)s),
          imgsearch.ranking_of(%(ranking)s::jsonb)) AS answer OFFSET 0) s
 LEFT JOIN LATERAL imgsearch_internal.unfold(s.answer, %(vector)s::halfvec, NULL) WITH ORDINALITY
     AS h (tenant_id, image_id, product_id, distance, match, pictures, others, after, place) ON true

@@ -1,21 +1,31 @@
--- name: active
--- The searched space, if any.
-SELECT space_id, state, model, revision, fingerprint, dimension, preprocessing, parameters, reads_texts,
-       probe_picture::text AS probe_picture, probe_text::text AS probe_text
-FROM imgsearch.space WHERE state = 'active'
+-- name: one
+-- One space by its name or number (null: the searched one), if there is one. The view is locked until this transaction
+-- ends: so long no other space becomes the searched one.
+SELECT s.space_id, s.name, s.kind, s.state, s.model, s.revision, s.fingerprint, s.dimension, s.preprocessing, s.parameters, s.reads_texts,
+       s.probe_picture::text AS probe_picture, s.probe_text::text AS probe_text
+FROM imgsearch.space s LEFT JOIN (SELECT 1 FROM imgsearch.vectors WHERE false) v (locked) ON true
+WHERE CASE WHEN %(space)s::text IS NULL THEN s.state = 'active' ELSE s.space_id = imgsearch_internal.space_of(%(space)s) END
 
--- name: is_active
--- Whether a space is the searched one.
-SELECT EXISTS (SELECT 1 FROM imgsearch.space WHERE space_id = %(space_id)s AND state = 'active')
+-- name: all
+-- Every space that a worker can fill, the searched one first.
+SELECT space_id FROM imgsearch.space WHERE kind = 'model' ORDER BY state <> 'active', space_id
+
+-- name: is_there
+-- Whether a space has not been dropped.
+SELECT EXISTS (SELECT 1 FROM imgsearch.space WHERE space_id = %(space_id)s)
 
 -- name: lock
 -- One registration at a time; held until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('imgsearch.space'))
 
--- name: create
--- Make the table, the column and the indexes of a new space.
-SELECT imgsearch.create_space(%(model)s, %(revision)s, %(fingerprint)s, %(dimension)s, %(preprocessing)s,
-    %(mean)s::halfvec, %(probe_picture)s::halfvec, %(probe_text)s::halfvec)
+-- name: is_small
+-- Whether the images there are can be indexed at once, for nobody would notice.
+SELECT pg_table_size('imgsearch.image') < 4 * 1024 * 1024
+
+-- name: add
+-- Make the table and the column of a new space; its indexes too where they are wanted at once.
+SELECT imgsearch.add_space(%(model)s, %(revision)s, %(fingerprint)s, %(dimension)s, %(preprocessing)s,
+    %(mean)s::halfvec, %(probe_picture)s::halfvec, %(probe_text)s::halfvec, %(name)s, %(kind)s, %(indexes)s)
 
 -- name: say_what_it_reads
 -- Note whether the model of a space understands texts.
@@ -23,7 +33,7 @@ UPDATE imgsearch.space SET reads_texts = %(texts)s WHERE space_id = %(space_id)s
 
 -- name: activate
 -- Make a space the searched one.
-SELECT imgsearch.activate_space(%(space_id)s)
+SELECT imgsearch.activate_space(%(space)s, %(force)s)
 
 -- name: add_probes
 -- A worker with the other tower fills in the probe its predecessor could not make.
@@ -36,3 +46,7 @@ WHERE space_id = %(space_id)s AND (probe_picture IS NULL OR probe_text IS NULL)
 -- The model's own figures, where nobody has fitted others to judgements.
 INSERT INTO imgsearch.calibration (space_id, kind, scale, bias) VALUES (%(space_id)s, 'text', %(scale)s, %(bias)s)
 ON CONFLICT DO NOTHING
+
+-- name: adopt
+-- What waited for the first space waits for those there are now; returns how many of them.
+SELECT imgsearch_internal.adopt_jobs()

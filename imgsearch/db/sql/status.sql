@@ -27,10 +27,10 @@ SELECT imgsearch.requeue(%(tenant)s, %(error_code)s, %(image_id)s)
 SELECT imgsearch.refetch(%(tenant)s, %(product)s, %(image_id)s)
 
 -- name: progress
--- How many of these pictures still wait, and how many failed.
+-- How many of these pictures still wait for the searched space, and how many failed.
 SELECT count(*) FILTER (WHERE state IN ('pending', 'leased')) AS waiting,
        count(*) FILTER (WHERE state = 'failed') AS failed
-FROM imgsearch.job WHERE image_id = ANY(%(images)s)
+FROM imgsearch.jobs WHERE image_id = ANY(%(images)s)
 
 -- name: failed
 -- Why some of these pictures failed.

@@ -120,6 +120,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("tenant_id", models.TextField()),
+                ("space_id", models.IntegerField(default=0)),
                 ("state", models.TextField(default="pending")),
                 ("due", models.DateTimeField()),
                 ("lease", models.DateTimeField(null=True)),
@@ -130,7 +131,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField()),
             ],
             options={
-                "db_table": '"imgsearch"."job"',
+                "db_table": '"imgsearch"."jobs"',
                 "managed": False,
             },
         ),

@@ -18,19 +18,22 @@ COMMENT ON FUNCTION imgsearch_internal.shell_word(text) IS 'A text as one word o
 
 CREATE OR REPLACE FUNCTION imgsearch.repair_violations() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    here   integer := imgsearch_internal.active_space();
     moment timestamptz := now();  -- a variable: no volatile function in what a distributed table is updated with
     broken record;
     count  bigint := 0;
 BEGIN
-    FOR broken IN SELECT DISTINCT v.tenant_id, v.image_id FROM imgsearch.violations v ORDER BY v.tenant_id, v.image_id LOOP
-        EXECUTE format('DELETE FROM imgsearch.embedding_%s WHERE tenant_id = $1 AND image_id = $2', here) USING broken.tenant_id, broken.image_id;
-        EXECUTE format('UPDATE imgsearch.image SET bits_%s = NULL WHERE tenant_id = $1 AND image_id = $2', here) USING broken.tenant_id, broken.image_id;
-        INSERT INTO imgsearch.job (tenant_id, image_id, due) VALUES (broken.tenant_id, broken.image_id, moment)
-        ON CONFLICT (tenant_id, image_id) DO UPDATE
+    FOR broken IN SELECT DISTINCT s.space_id, s.kind, v.tenant_id, v.image_id FROM imgsearch.violations v JOIN imgsearch.space s ON s.name = v.space
+                  ORDER BY v.tenant_id, v.image_id, s.space_id LOOP
+        EXECUTE format('DELETE FROM imgsearch.embedding_%s WHERE tenant_id = $1 AND image_id = $2', broken.space_id) USING broken.tenant_id, broken.image_id;
+        EXECUTE format('UPDATE imgsearch.image SET bits_%s = NULL WHERE tenant_id = $1 AND image_id = $2', broken.space_id) USING broken.tenant_id, broken.image_id;
+        INSERT INTO imgsearch.job (tenant_id, image_id, space_id, due) SELECT broken.tenant_id, broken.image_id, broken.space_id, moment WHERE broken.kind = 'model'
+        ON CONFLICT (tenant_id, image_id, space_id) DO UPDATE
         SET state = 'pending', due = excluded.due, lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL;
         count := count + 1;
     END LOOP;
+    UPDATE imgsearch.job j SET state = 'pending', due = moment, lease = NULL, token = NULL
+    WHERE j.state = 'leased' AND j.lease < moment - interval '5 minutes';
+    PERFORM imgsearch_internal.enqueue_missing();
     PERFORM pg_notify('imgsearch_image', '');
     RETURN count;
 END $$;

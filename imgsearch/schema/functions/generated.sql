@@ -1,16 +1,20 @@
 -- What is written by the schema itself, because it names the spaces and the attached tables that are there. An upgrade
 -- writes all of it anew, so that a correction here reaches every installation.
 
--- A picture whose bytes change is unsearchable until the new bytes are embedded: an old vector never answers for a new
--- picture. Written anew when a space is made or retired.
-CREATE OR REPLACE FUNCTION imgsearch_internal.write_image_replaced() RETURNS void LANGUAGE plpgsql AS $$
+-- A new picture waits once for each space that workers fill; one whose bytes change is unsearchable until the new bytes
+-- are embedded: an old vector never answers for a new picture. The spaces stand in the text of the functions and are not
+-- read from their table: whoever writes to image after a space was made sees the functions that know it, whatever the
+-- snapshot of the transaction. Before the first space a picture waits for "0".
+CREATE OR REPLACE FUNCTION imgsearch_internal.write_image_triggers() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    forget text;
-BEGIN
-    SELECT coalesce(string_agg(format(
+    filled integer[] := ARRAY(SELECT s.space_id FROM imgsearch.space s WHERE s.kind = 'model' ORDER BY 1);
+    forget text := (SELECT string_agg(format(
         '    NEW.bits_%1$s := NULL; DELETE FROM imgsearch.embedding_%1$s e WHERE e.tenant_id = NEW.tenant_id AND e.image_id = NEW.image_id;',
-        space_id), E'\n' ORDER BY space_id), '')
-    INTO forget FROM imgsearch.space WHERE state <> 'retired';
+        s.space_id), E'\n' ORDER BY s.space_id) FROM imgsearch.space s);
+BEGIN
+    IF forget IS NULL THEN
+        filled := '{0}';
+    END IF;
     EXECUTE format($f$
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_replaced() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
@@ -18,21 +22,34 @@ BEGIN
     NEW.updated_at := now();
     NEW.incomplete := false;
 %s
-    INSERT INTO imgsearch.job AS j (tenant_id, image_id) VALUES (NEW.tenant_id, NEW.image_id)
-    ON CONFLICT (tenant_id, image_id) DO UPDATE
+    INSERT INTO imgsearch.job AS j (tenant_id, image_id, space_id) SELECT NEW.tenant_id, NEW.image_id, s FROM unnest(%L::integer[]) s
+    ON CONFLICT (tenant_id, image_id, space_id) DO UPDATE
         SET state = 'pending', due = EXCLUDED.due, lease = NULL, token = NULL, attempts = 0,
             error_code = NULL, error = NULL, created_at = EXCLUDED.created_at;
     DELETE FROM imgsearch.query_vector q WHERE q.tenant_id IN (NEW.tenant_id, '') AND q.kind = 'picture' AND q.key = OLD.sha256;
     PERFORM pg_notify('imgsearch_image', '');
     RETURN NEW;
-END $body$ $f$, forget);
-    COMMENT ON FUNCTION imgsearch_internal.image_replaced() IS 'Trigger: new bytes → the old vectors go, the picture waits again.';
+END $body$ $f$, coalesce(forget, ''), filled);
+    COMMENT ON FUNCTION imgsearch_internal.image_replaced() IS 'Trigger: new bytes → the old vectors go, the picture waits again, for each space.';
+    EXECUTE format($f$
+CREATE OR REPLACE FUNCTION imgsearch_internal.image_inserted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    INSERT INTO imgsearch.job (tenant_id, image_id, space_id) SELECT i.tenant_id, i.image_id, s FROM inserted i, unnest(%L::integer[]) s
+    ON CONFLICT (tenant_id, image_id, space_id) DO NOTHING;
+    IF FOUND THEN
+        PERFORM pg_notify('imgsearch_image', '');
+    END IF;
+    RETURN NULL;
+END $body$ $f$, filled);
+    COMMENT ON FUNCTION imgsearch_internal.image_inserted() IS 'Trigger: a new picture waits for a worker, for each space.';
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.write_image_replaced() IS 'Writes the trigger function that forgets the vectors of replaced pictures; it names every live space.';
+COMMENT ON FUNCTION imgsearch_internal.write_image_triggers() IS 'Writes the trigger functions that queue pictures and forget the vectors of replaced ones; they name every space.';
 
--- The searched space behind stable names: the view vectors, and the bits of a picture. The view is typmod-less on purpose,
--- so that a model of another dimension can take over without dropping the views that people built on top. bits_of() is
--- inlined by the planner, so that the indexes which hold the bits answer.
+-- The searched space behind stable names: its number, the view vectors, and the bits of a picture. The view is typmod-less
+-- on purpose, so that a model of another dimension can take over without dropping the views that people built on top.
+-- The functions are inlined by the planner, so that the indexes which hold the bits answer. They follow the catalogue:
+-- whoever holds a lock on the view sees one space until its transaction ends.
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_vectors() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 DECLARE
@@ -46,14 +63,16 @@ BEGIN
     EXECUTE format('CREATE OR REPLACE FUNCTION imgsearch_internal.bits_of(picture imgsearch.image) RETURNS bit varying LANGUAGE sql STABLE AS %L',
                    CASE WHEN id IS NULL THEN 'SELECT NULL::bit varying' ELSE format('SELECT ($1).bits_%s::bit varying', id) END);
     COMMENT ON FUNCTION imgsearch_internal.bits_of(imgsearch.image) IS 'The bits of a picture in the active space; null until it is embedded.';
+    EXECUTE format('CREATE OR REPLACE FUNCTION imgsearch_internal.searched_space() RETURNS integer LANGUAGE sql STABLE AS %L', format('SELECT %s::integer', coalesce(id::text, 'NULL')));
+    COMMENT ON FUNCTION imgsearch_internal.searched_space() IS 'The number of the active space as the view vectors shows it; null before there is one.';
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.write_vectors() IS 'Writes the view vectors and the function bits_of() for the active space.';
+COMMENT ON FUNCTION imgsearch_internal.write_vectors() IS 'Writes the view vectors and the functions bits_of() and searched_space() for the active space.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.rebuild_generated() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     at imgsearch.attachment;
 BEGIN
-    PERFORM imgsearch_internal.write_image_replaced();
+    PERFORM imgsearch_internal.write_image_triggers();
     PERFORM imgsearch_internal.write_vectors();
     PERFORM imgsearch_internal.mend_vocabulary();
     FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL LOOP

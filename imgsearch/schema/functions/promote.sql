@@ -62,7 +62,7 @@ BEGIN
         EXECUTE format('COMMENT ON COLUMN imgsearch.image_sample.%I IS %L', made, 'Promoted attribute ' || name || ', where it is of type ' || type || '.');
         INSERT INTO imgsearch.promoted_attribute (name, type, column_name) VALUES (name, type, made);
     END IF;
-    FOR id IN SELECT s.space_id FROM imgsearch.space s WHERE s.state <> 'retired' LOOP
+    FOR id IN SELECT s.space_id FROM imgsearch.space s LOOP
         EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON imgsearch.image (%I, tenant_id, category, price, in_stock, image_id) INCLUDE (bits_%s, product_id)',
                        'image_bits_' || made || '_' || id, made, id);
     END LOOP;

@@ -1,16 +1,5 @@
--- What keeps the queue true: the trigger functions on image, and giving pictures another chance.
-
-CREATE OR REPLACE FUNCTION imgsearch_internal.image_inserted() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    INSERT INTO imgsearch.job (tenant_id, image_id) SELECT tenant_id, image_id FROM inserted
-    ON CONFLICT (tenant_id, image_id) DO NOTHING;
-    IF FOUND THEN
-        PERFORM pg_notify('imgsearch_image', '');
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.image_inserted() IS 'Trigger: a new picture waits for a worker.';
+-- What keeps the queue true: trigger functions on image (those that name the spaces stand in generated.sql), and giving
+-- pictures another chance.
 
 -- With a picture goes what can be found by it: that its tenant, or somebody above tenants, once asked these bytes; and
 -- with the last picture of a product its words.
@@ -34,21 +23,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.image_moved() IS 'Trigger: refuses to move a picture to another tenant.';
 
-CREATE OR REPLACE FUNCTION imgsearch.requeue(tenant text DEFAULT NULL, error_code text DEFAULT NULL, image_id bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.requeue(tenant text DEFAULT NULL, error_code text DEFAULT NULL, image_id bigint DEFAULT NULL, space text DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     changed bigint;
+    wanted  integer := CASE WHEN space IS NOT NULL THEN imgsearch_internal.space_of(space) END;
 BEGIN
     UPDATE imgsearch.job j
     SET state = 'pending', due = now(), lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL
     WHERE j.state = 'failed'
       AND (requeue.tenant IS NULL OR j.tenant_id = requeue.tenant)
       AND (requeue.error_code IS NULL OR j.error_code = requeue.error_code)
-      AND (requeue.image_id IS NULL OR j.image_id = requeue.image_id);
+      AND (requeue.image_id IS NULL OR j.image_id = requeue.image_id)
+      AND (wanted IS NULL OR j.space_id = wanted);
     GET DIAGNOSTICS changed = ROW_COUNT;
     PERFORM pg_notify('imgsearch_image', '');
     RETURN changed;
 END $$;
-COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint) IS 'Gives failed pictures another chance; returns how many. SELECT imgsearch.requeue(error_code => ''missing'');';
+COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint, text) IS 'Gives failed pictures another chance; returns how many. SELECT imgsearch.requeue(error_code => ''missing'');';
 
 CREATE OR REPLACE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_id text DEFAULT NULL, image_id bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

@@ -20,7 +20,7 @@ BEGIN
     SELECT count(*) INTO answer.matches FROM (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id >= shop AND v.tenant_id <= shop
                                              ORDER BY v.tenant_id, v.image_id LIMIT 501) x;
     IF answer.matches > 500 OR NOT EXISTS (
-        SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.dimension = vector_dims(small_tenant_page.query)
+        SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.space_id = imgsearch_internal.searched_space() AND s.dimension = vector_dims(small_tenant_page.query)
           AND s.space_id = coalesce((p).space, s.space_id)) OR l2_norm(query) = 0 THEN
         RETURN NULL;
     ELSIF p.per_product THEN

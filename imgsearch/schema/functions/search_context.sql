@@ -1,12 +1,14 @@
 -- What is known before a search begins: the query's bits, and what the active space knows of how to search.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_query(query halfvec, space integer, active integer, dimension integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    searched integer := imgsearch_internal.searched_space();
 BEGIN
-    IF active IS NULL THEN
+    IF space <> active OR active <> searched THEN
+        RAISE EXCEPTION 'imgsearch: the query is a vector of space %, but space % is searched', coalesce(space, active), searched
+            USING HINT = 'Ask again: another model has just taken over.', ERRCODE = 'IM022';
+    ELSIF active IS NULL THEN
         PERFORM imgsearch_internal.active_space();  -- knows what to say
-    ELSIF space <> active THEN
-        RAISE EXCEPTION 'imgsearch: the query is a vector of space %, but space % is searched', space, active
-            USING HINT = 'Ask again: another model has just taken over.', ERRCODE = 'IM002';
     ELSIF query IS NULL OR vector_dims(query) <> dimension THEN
         RAISE EXCEPTION 'imgsearch: the query has % dimensions, the active space has %', coalesce(vector_dims(query), 0), dimension
             USING HINT = 'Use a vector of the active space: imgsearch.vec(''red shoe'') or imgsearch.vec_of(42).', ERRCODE = 'IM007';
@@ -25,6 +27,8 @@ DECLARE
     far   boolean;           -- a text, or a picture unlike all of ours
     scale double precision;  -- above 1: among more images walks go wider and are believed less, and more bits are compared exactly
 BEGIN
+    -- Locks the view until the transaction ends: no other space becomes the searched one meanwhile.
+    PERFORM 1 FROM imgsearch.vectors WHERE false;
     SELECT s.space_id, s.dimension, s.mean, s.mean_text, (s.parameters #>> '{sample,size}')::double precision AS sampled,
            coalesce((s.parameters #>> '{sample,pictures}')::double precision, (
                SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
@@ -36,7 +40,7 @@ BEGIN
     INTO here FROM imgsearch.space s,
          LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
     WHERE s.state = 'active';
-    IF here.space_id IS NULL OR space <> here.space_id OR query IS NULL OR vector_dims(query) <> here.dimension OR l2_norm(query) = 0 THEN
+    IF here.space_id IS NULL OR here.space_id <> imgsearch_internal.searched_space() OR space <> here.space_id OR query IS NULL OR vector_dims(query) <> here.dimension OR l2_norm(query) = 0 THEN
         PERFORM imgsearch_internal.refuse_query(query, space, here.space_id, here.dimension);
     END IF;
     -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts look alike.

@@ -1,39 +1,38 @@
--- What an admin looks at: failures, violations, status.
+-- What an admin looks at: failures, violations, status, spaces.
+
+CREATE OR REPLACE VIEW imgsearch.jobs WITH (security_invoker = true) AS
+SELECT j.tenant_id, j.image_id, j.state, j.due, j.lease, j.worker, j.attempts, j.error_code, j.error, j.created_at, j.space_id
+FROM imgsearch.job j WHERE j.space_id IN (coalesce(imgsearch_internal.searched_space(), 0), 0);
+COMMENT ON VIEW imgsearch.jobs IS 'What waits, is in work or failed in the searched space: one row per picture. All spaces: imgsearch.job.';
 
 CREATE OR REPLACE VIEW imgsearch.failures WITH (security_invoker = true) AS
-SELECT j.tenant_id, j.image_id, i.product_id, i.uri, j.error_code, j.error, j.attempts, j.due AS failed_at
+SELECT j.tenant_id, j.image_id, i.product_id, i.uri, j.error_code, j.error, j.attempts, j.due AS failed_at, j.space_id, s.name AS space
 FROM imgsearch.job j JOIN imgsearch.image i ON i.tenant_id = j.tenant_id AND i.image_id = j.image_id
+LEFT JOIN imgsearch.space s ON s.space_id = j.space_id
 WHERE j.state = 'failed'
 UNION ALL
-SELECT f.tenant_id, NULL, f.product_id, NULL, 'not_followed', f.error, f.times, f.failed_at FROM imgsearch.attachment_failure f;
-COMMENT ON VIEW imgsearch.failures IS 'Pictures that failed and why. SELECT imgsearch.requeue(image_id => …) tries one again. Without an image_id (not_followed): rows of attached tables; SELECT imgsearch.repair(''shop.product'') tries those.';
+SELECT f.tenant_id, NULL, f.product_id, NULL, 'not_followed', f.error, f.times, f.failed_at, NULL, NULL FROM imgsearch.attachment_failure f;
+COMMENT ON VIEW imgsearch.failures IS 'Pictures that failed and why, in which space. SELECT imgsearch.requeue(image_id => …) tries one again. Without an image_id (not_followed): rows of attached tables; SELECT imgsearch.repair(''shop.product'') tries those.';
 
 CREATE OR REPLACE VIEW imgsearch.violations WITH (security_invoker = true) AS
-SELECT 'neither vector nor job' AS violation, i.tenant_id, i.image_id
+SELECT 'neither vector nor job' AS violation, i.tenant_id, i.image_id, NULL::text AS space
 FROM imgsearch.image i
-WHERE NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
-  AND NOT EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)
+WHERE NOT EXISTS (SELECT 1 FROM imgsearch.space)
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
 UNION ALL
-SELECT 'vector of other bytes', i.tenant_id, i.image_id
-FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
-WHERE v.sha256 IS DISTINCT FROM i.sha256
+SELECT v.violation, v.tenant_id, v.image_id, s.name
+FROM imgsearch.space s, LATERAL imgsearch_internal.violations_of(s.space_id) v
 UNION ALL
-SELECT 'vector of the wrong dimension', v.tenant_id, v.image_id
-FROM imgsearch.vectors v JOIN imgsearch.space s ON s.state = 'active' WHERE vector_dims(v.embedding) <> s.dimension
-UNION ALL
-SELECT 'vector and bits disagree', i.tenant_id, i.image_id
-FROM imgsearch.image i LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
-WHERE (to_jsonb(i) ->> ('bits_' || (SELECT space_id FROM imgsearch.space WHERE state = 'active')) IS NULL) <> (v.image_id IS NULL)
-UNION ALL
-SELECT 'lease not rescued', j.tenant_id, j.image_id
-FROM imgsearch.job j WHERE j.state = 'leased' AND j.lease < now() - interval '5 minutes';
-COMMENT ON VIEW imgsearch.violations IS 'Broken invariants: must return no row, ever.';
+SELECT 'lease not rescued', j.tenant_id, j.image_id, s.name
+FROM imgsearch.job j LEFT JOIN imgsearch.space s ON s.space_id = j.space_id
+WHERE j.state = 'leased' AND j.lease < now() - interval '5 minutes';
+COMMENT ON VIEW imgsearch.violations IS 'Broken invariants, in any space: must return no row, ever.';
 
 CREATE OR REPLACE VIEW imgsearch.status WITH (security_invoker = true) AS
 SELECT
     (SELECT count(*) FROM imgsearch.image)                                                   AS images,
     (SELECT count(*) FROM imgsearch.image i
-     WHERE NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id)
+     WHERE NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id AND j.space_id = imgsearch_internal.searched_space())
        AND EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)) AS ready,
     count(*) FILTER (WHERE j.state = 'pending')                                              AS pending,
     count(*) FILTER (WHERE j.state = 'leased')                                               AS leased,
@@ -51,5 +50,19 @@ SELECT
               WHERE s.state = 'active'), 'none')                                             AS index_health,
     (SELECT pg_size_pretty(pg_relation_size(to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')))
      FROM imgsearch.space s WHERE s.state = 'active')                                        AS index_size
-FROM imgsearch.job j;
-COMMENT ON VIEW imgsearch.status IS 'How many pictures are in which state, the oldest waiting, workers seen, the model, index health.';
+FROM imgsearch.jobs j;
+COMMENT ON VIEW imgsearch.status IS 'How many pictures are in which state in the searched space, the oldest waiting, workers seen, the model, index health. All spaces: imgsearch.spaces.';
+
+CREATE OR REPLACE VIEW imgsearch.spaces WITH (security_invoker = true) AS
+SELECT x.space_id, x.name, x.state, x.kind, x.model, x.revision, x.dimension, x.pictures, x.embedded, x.waiting, x.failed,
+       greatest(x.pictures - x.embedded, 0) AS missing, imgsearch_internal.index_health(x.space_id) AS index, x.disk, x.rate,
+       CASE WHEN x.rate > 0 AND x.pictures > x.embedded + x.failed THEN make_interval(secs => (x.pictures - x.embedded - x.failed) / x.rate) END AS eta,
+       x.share, x.workers, x.created_at, x.filled_at, x.activated_at
+FROM (SELECT s.space_id, s.name, s.state, s.kind, s.model, s.revision, s.dimension, s.share, s.created_at, s.filled_at, s.activated_at,
+             (SELECT count(*) FROM imgsearch.image) AS pictures, c.embedded, c.waiting, c.failed, c.disk,
+             CASE WHEN s.state = 'building' AND s.filling IS NOT NULL AND now() > (s.filling ->> 'at')::timestamptz
+                  THEN (c.embedded - (s.filling ->> 'embedded')::bigint) / extract(epoch FROM now() - (s.filling ->> 'at')::timestamptz)::float8 END AS rate,
+             (SELECT count(*) FROM imgsearch.worker w WHERE w.space_id = s.space_id AND w.seen_at > now() - interval '30 seconds') AS workers
+      FROM imgsearch.space s, LATERAL imgsearch_internal.count_space(s.space_id) c) x
+ORDER BY x.space_id;
+COMMENT ON VIEW imgsearch.spaces IS 'Every space: its state, model and revision, how many images it holds, how many wait, failed and are missing, its indexes, bytes on disk, images per second while it is filled, and how long that will take.';

@@ -117,20 +117,25 @@ FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid AND NOT a.attisdropped AND
 WHERE a.attstorage <> 'p' AND o.oid <> to_regclass('imgsearch.query_vector')
 UNION ALL
 SELECT 'vectors of two spaces', 'problem', format('imgsearch.vectors does not show the active space %s', s.space_id),
-       'Queries of one model are compared with pictures of another: the order means nothing.', format('SELECT imgsearch.activate_space(%s);', s.space_id)
+       'Queries of one model are compared with pictures of another: the order means nothing.', format('SELECT imgsearch.activate_space(%L, force => true);', s.name)
 FROM imgsearch.space s WHERE s.state = 'active' AND pg_get_viewdef('imgsearch.vectors'::regclass) !~ format('embedding_%s\M', s.space_id)
 UNION ALL
-SELECT 'vectors of two spaces', 'problem', format('worker %s writes to space %s, space %s is searched', w.name, w.space_id, s.space_id),
-       'What it embeds is not found.', format('IMGSEARCH_MODEL=%s imgsearch worker  -- in the place of worker %s', imgsearch_internal.shell_word(s.model), w.name)
+SELECT 'worker of no space', 'problem', format('worker %s was started for a space that is gone', w.name),
+       'It embeds nothing.', format('imgsearch worker --space %s  -- in the place of worker %s', s.name, w.name)
 FROM imgsearch.worker w JOIN imgsearch.space s ON s.state = 'active'
-WHERE w.seen_at > now() - interval '1 minute' AND w.space_id <> s.space_id AND NOT EXISTS (
-    SELECT 1 FROM imgsearch.space b WHERE b.space_id = w.space_id AND b.state = 'building')
+WHERE w.seen_at > now() - interval '1 minute' AND w.space_id IS NULL
 UNION ALL
-SELECT 'vectors of a retired space', 'advice', format('%s still takes %s', t.oid::regclass, pg_size_pretty(pg_total_relation_size(t.oid))),
-       'Disk, and memory while its index is touched.',
-       format(E'DROP TABLE %s;  -- if you will not go back to it\nALTER TABLE imgsearch.image DROP COLUMN bits_%s;', t.oid::regclass, s.space_id)
+SELECT 'space without worker', 'problem', format('%s images wait for space %s (%s), and no worker of it was seen', j.waiting, s.name, s.state),
+       CASE s.state WHEN 'active' THEN 'New pictures are not found.' WHEN 'building' THEN 'It does not get full.' ELSE 'It falls behind: going back to it would lose pictures.' END,
+       format('imgsearch worker --space %s', s.name)
+FROM imgsearch.space s, LATERAL (SELECT count(*) AS waiting FROM imgsearch.job j WHERE j.space_id = s.space_id AND j.state = 'pending') j
+WHERE j.waiting > 0 AND EXISTS (SELECT 1 FROM imgsearch.worker w WHERE w.seen_at > now() - interval '1 minute')
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.worker w WHERE w.seen_at > now() - interval '1 minute' AND w.space_id = s.space_id AND w.queue IN ('images', 'both'))
+UNION ALL
+SELECT 'space on standby', 'advice', format('%s takes %s', t.oid::regclass, pg_size_pretty(pg_total_relation_size(t.oid))),
+       'Disk, and a worker that keeps it in step.', format('imgsearch space drop %s  -- if you will not go back to it', s.name)
 FROM imgsearch.space s JOIN pg_class t ON t.oid = to_regclass('imgsearch.embedding_' || s.space_id)
-WHERE s.state = 'retired' AND pg_relation_size(t.oid) > 0
+WHERE s.state = 'standby' AND pg_relation_size(t.oid) > 0 AND s.activated_at < now() - interval '30 days'
 UNION ALL
 SELECT 'sample stale', 'problem',
        CASE WHEN s.parameters #>> '{sample,pictures}' IS NULL OR s.parameters #>> '{sample,at}' IS NULL THEN 'there is no sample'
@@ -147,7 +152,7 @@ SELECT 'vacuum held back', 'problem', format('a transaction of %s has been open 
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.backend_type = 'client backend'
   AND a.xact_start < now() - coalesce(nullif(current_setting('imgsearch.patience', true), ''), '1 hour')::interval AND a.pid <> pg_backend_pid();
-COMMENT ON VIEW imgsearch.doctor_tables IS 'Known problems in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, vectors of two spaces, sample stale.';
+COMMENT ON VIEW imgsearch.doctor_tables IS 'Known problems in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, vectors of two spaces, workers of none, spaces without workers or long on standby, sample stale.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_tuning WITH (security_invoker = true) AS
 SELECT 'tuning stale' AS check_name, 'problem' AS severity, concat('tuned at ' || to_char(t.tuned_at, 'YYYY-MM-DD HH24:MI') || '; ', t.stale) AS detail,

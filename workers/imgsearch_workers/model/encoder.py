@@ -147,7 +147,7 @@ def load(settings: Settings, model: str, *, with_texts: bool, revision: str | No
     """
     if own := _OWN.fullmatch(model):
         # Only from the setting: the name of a space comes from the database, which must not choose what we import.
-        if settings.model != model:
+        if model not in settings.model.split(","):
             raise ModelError(f"The vectors here were made by an encoder of your own; set IMGSEARCH_MODEL={model}.")
         return _load_own(model, own["module"], own["name"])
     with needed("worker", f"The model {model}"):

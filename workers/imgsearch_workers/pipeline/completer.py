@@ -12,12 +12,11 @@ from typing import Any
 
 import psycopg
 
-from imgsearch.errors import DatabaseError
+from imgsearch.errors import DatabaseError, SpaceGone
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch.ops import metrics
 from imgsearch.settings import Settings
-from imgsearch.spaces import space
 from imgsearch_workers.process.connect import connect
 from imgsearch_workers.process.traces import span
 
@@ -38,10 +37,8 @@ _Result = Delivery | Failure | _Release
 class Completer:
     """Takes deliveries, failures and releases from any thread; calls `settled` with claims no longer ours."""
 
-    def __init__(
-        self, settings: Settings, space_id: int, settled: Callable[[Sequence[Claim]], Any], *, writers: int = 1
-    ) -> None:
-        self._settings, self._space_id, self._settled = settings, space_id, settled
+    def __init__(self, settings: Settings, settled: Callable[[Sequence[Claim]], Any], *, writers: int = 1) -> None:
+        self._settings, self._settled = settings, settled
         self._inbox: Queue[_Result | None] = Queue()
         self._threads = [threading.Thread(target=self._run, name=f"completer-{n}", daemon=True) for n in range(writers)]
 
@@ -122,19 +119,18 @@ class Completer:
                 metrics.count("released", len(result.claims))
                 self._settled(result.claims)
         self._fail(connection, [result for result in results if isinstance(result, Failure)])
-        deliveries = [result for result in results if isinstance(result, Delivery)]
-        if deliveries:
-            with metrics.timed("deliver"), span("imgsearch.deliver", pictures=len(deliveries)):
-                self._deliver(connection, deliveries)
+        by_space: dict[int, list[Delivery]] = {}
+        for result in results:
+            if isinstance(result, Delivery):
+                by_space.setdefault(result.claim.space_id, []).append(result)
+        for space_id, deliveries in by_space.items():
+            with metrics.timed("deliver"), span("imgsearch.deliver", pictures=len(deliveries), space=space_id):
+                self._deliver(connection, space_id, deliveries)
 
     def _fail(self, connection: psycopg.Connection[Any], failures: list[Failure]) -> None:
         if not failures:
             return
-        states = queue.fail(connection, failures, max_attempts=self._settings.max_attempts, space_id=self._space_id)
-        # Ours still, though nothing was written: another space is searched now, whose model may well embed them.
-        left = [failure.claim for failure in failures if failure.claim.key not in states]
-        if held := queue.held(connection, left) if left else set():
-            queue.release(connection, [claim for claim in left if claim.key in held])
+        states = queue.fail(connection, failures, max_attempts=self._settings.max_attempts)
         for failure in failures:
             state = states.get(failure.claim.key)
             metrics.failed(failure.code, state)
@@ -148,16 +144,20 @@ class Completer:
             )
         self._settled([failure.claim for failure in failures])
 
-    def _deliver(self, connection: psycopg.Connection[Any], deliveries: list[Delivery]) -> None:
+    def _deliver(self, connection: psycopg.Connection[Any], space_id: int, deliveries: list[Delivery]) -> None:
         """Write a batch; rows that somebody holds locked are tried again alone, then given back.
 
-        All are given back at once when another space has become the searched one: its workers embed them anew.
+        All are forgotten when their space was dropped: nobody waits for them any more.
         """
         for tried in range(LOCKED_TRIES):
             try:
-                written = queue.deliver(connection, self._space_id, deliveries)
+                written = queue.deliver(connection, space_id, deliveries)
             except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
-                self._deliver_alone(connection, deliveries, error)
+                self._deliver_alone(connection, space_id, deliveries, error)
+                return
+            except SpaceGone:
+                log.warning("%d vectors are of space %d, which was dropped", len(deliveries), space_id)
+                self._settled([d.claim for d in deliveries])
                 return
             rest = [d for d in deliveries if d.claim.key not in written]
             still = queue.held(connection, [d.claim for d in rest]) if rest else set()
@@ -166,9 +166,6 @@ class Completer:
             self._settled([d.claim for d in deliveries if d.claim.key not in still])
             deliveries = [d for d in rest if d.claim.key in still]
             if not deliveries:
-                return
-            if not space.is_active(connection, self._space_id):
-                self._give_back(connection, deliveries, 0)
                 return
             if tried < LOCKED_TRIES - 1:
                 time.sleep(0.05)
@@ -181,7 +178,7 @@ class Completer:
         self._settled(claims)
 
     def _deliver_alone(
-        self, connection: psycopg.Connection[Any], deliveries: list[Delivery], error: psycopg.Error
+        self, connection: psycopg.Connection[Any], space_id: int, deliveries: list[Delivery], error: psycopg.Error
     ) -> None:
         """A vector the table refuses fails alone; its neighbours are delivered."""
         if len(deliveries) == 1:
@@ -192,8 +189,8 @@ class Completer:
             )
             return
         middle = len(deliveries) // 2
-        self._deliver(connection, deliveries[:middle])
-        self._deliver(connection, deliveries[middle:])
+        self._deliver(connection, space_id, deliveries[:middle])
+        self._deliver(connection, space_id, deliveries[middle:])
 
 
 def _take(inbox: Queue[_Result | None]) -> tuple[list[_Result], bool]:

@@ -13,9 +13,10 @@ import numpy as np
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch_workers.model.device_errors import NonsenseError, is_out_of_memory
-from imgsearch_workers.model.encoder import Pixels
-from imgsearch_workers.pipeline.batch import Batch, DeviceLost
+from imgsearch_workers.model.encoder import Pixels, Vectors
+from imgsearch_workers.pipeline.batch import DeviceLost
 from imgsearch_workers.pipeline.completer import Completer
+from imgsearch_workers.pipeline.embedder import Embedder
 from imgsearch_workers.pipeline.in_flight import InFlight
 from imgsearch_workers.pipeline.prefetcher import Deferred, Failed, Prefetcher, Prepared, Result
 from imgsearch_workers.process.traces import span
@@ -33,18 +34,17 @@ class Device:
 
     def __init__(
         self,
-        batch: Batch,
+        embedders: Sequence[Embedder],
         prefetcher: Prefetcher,
         in_flight: InFlight,
         completer: Completer,
         watchdog: Watchdog,
         *,
-        probe: Pixels,
         on_lost: Callable[[], None],
     ) -> None:
-        self._batch, self._prefetcher, self._in_flight = batch, prefetcher, in_flight
-        self._completer, self._watchdog = completer, watchdog
-        self._probe, self._on_lost = probe, on_lost
+        self._embedders, self._prefetcher, self._in_flight = embedders, prefetcher, in_flight
+        self._most = max(one.batch.most for one in embedders)
+        self._completer, self._watchdog, self._on_lost = completer, watchdog, on_lost
         self._too_little_memory = 0
         self._culprits: list[Claim] = []
         self._ending = threading.Event()
@@ -64,7 +64,7 @@ class Device:
     def _run(self) -> None:
         try:
             while not self._ending.is_set() or len(self._in_flight):
-                self._step(_drain(self._prefetcher.ready, self._batch.most, self._prefetcher.coming))
+                self._step(_drain(self._prefetcher.ready, self._most, self._prefetcher.coming))
         except DeviceLost as error:
             log.critical("the device is lost to this process: %s", error)
             self._end_process(str(error))
@@ -89,44 +89,55 @@ class Device:
             self._prove()
 
     def _embed(self, pictures: Sequence[list[Prepared]]) -> None:
-        pixels = [same[0].pixels for same in pictures]
-        try:
-            with self._watchdog.forward_pass(), span("imgsearch.forward", pictures=len(pixels)):
-                outcomes = self._batch.embed(pixels)
-        except DeviceLost as error:
-            # Perhaps one of these did it: their attempt is spent, and they are tried alone the next time.
-            self._culprits = [claim for row in error.rows for claim in self._close(pictures[row])]
-            raise
-        for same, outcome in zip(pictures, outcomes, strict=True):
+        """Embed pictures for each space that has claimed them, then answer everybody who waits for them."""
+        outcomes: list[dict[int, Vectors | Exception]] = [{} for _ in pictures]
+        for embedder in self._embedders:
+            space_id = embedder.space_id
+            wanted = {row: pixels for row, same in enumerate(pictures) for pixels in _pixels(same, space_id)}
+            if not wanted:
+                continue
+            rows, pixels = list(wanted), list(wanted.values())
+            try:
+                with self._watchdog.forward_pass(), span("imgsearch.forward", pictures=len(pixels), space=space_id):
+                    found = embedder.batch.embed(pixels)
+            except DeviceLost as error:
+                # Perhaps one of these did it: their attempt is spent, and they are tried alone the next time.
+                self._culprits = [claim for row in error.rows for claim in self._close(pictures[rows[row]])]
+                raise
+            for row, outcome in zip(rows, found, strict=True):
+                outcomes[row][space_id] = outcome
+        for same, by_space in zip(pictures, outcomes, strict=True):
             for prepared in same:
-                claims = self._in_flight.close(prepared.group)
-                if isinstance(outcome, np.ndarray):
-                    self._completer.put(
-                        [
-                            Delivery(
-                                claim=c,
-                                sha256=prepared.sha256,
-                                embedding=outcome,
-                                phash=prepared.phash,
-                                incomplete=prepared.incomplete,
-                            )
-                            for c in claims
-                        ]
-                    )
-                elif is_out_of_memory(outcome):
-                    self._completer.release(claims, MEMORY_REST)
-                else:
-                    self._completer.put([_not_embeddable(claim, outcome) for claim in claims])
-        self._check(*outcomes)
+                for claim in self._in_flight.close(prepared.group):
+                    self._answer(claim, prepared, by_space.get(claim.space_id))
+        self._check(*(outcome for by_space in outcomes for outcome in by_space.values()))
+
+    def _answer(self, claim: Claim, prepared: Prepared, outcome: Vectors | Exception | None) -> None:
+        if outcome is None:  # claimed for another space after its pixels had been made
+            self._completer.release([claim], 0)
+        elif isinstance(outcome, np.ndarray):
+            made = Delivery(
+                claim=claim,
+                sha256=prepared.sha256,
+                embedding=outcome,
+                phash=prepared.phash,
+                incomplete=prepared.incomplete,
+            )
+            self._completer.put([made])
+        elif is_out_of_memory(outcome):
+            self._completer.release([claim], MEMORY_REST)
+        else:
+            self._completer.put([_not_embeddable(claim, outcome)])
 
     def _prove(self) -> None:
-        """Run a real pass on a fixed picture, because somebody asks whether the model still answers."""
+        """Run a real pass on a fixed picture, because somebody asks whether the models still answer."""
         try:
             with self._watchdog.forward_pass():
-                [outcome] = self._batch.embed([self._probe])
-                self._check(outcome)
-                if isinstance(outcome, Exception):
-                    raise outcome
+                for embedder in self._embedders:
+                    [outcome] = embedder.batch.embed([embedder.probe])
+                    self._check(outcome)
+                    if isinstance(outcome, Exception):
+                        raise outcome
         except DeviceLost:
             raise
         except Exception as error:  # noqa: BLE001 - the pulse has not beaten: that is what whoever asked sees
@@ -159,6 +170,13 @@ def _merged(prepared: Sequence[Prepared]) -> list[list[Prepared]]:
     for picture in prepared:
         same.setdefault((picture.group.claims[0].tenant_id, picture.sha256), []).append(picture)
     return list(same.values())
+
+
+def _pixels(same: Sequence[Prepared], space_id: int) -> list[Pixels]:
+    """Return the pixels of one picture for a space that somebody has claimed it for; none where nobody has."""
+    if not any(claim.space_id == space_id for prepared in same for claim in list(prepared.group.claims)):
+        return []
+    return [prepared.pixels[space_id] for prepared in same if space_id in prepared.pixels][:1]
 
 
 def _failure(claim: Claim, failed: Failed) -> Failure:

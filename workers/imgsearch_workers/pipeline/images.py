@@ -17,10 +17,9 @@ import psycopg
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery
 from imgsearch.ops import metrics
-from imgsearch_workers.model.encoder import Pixels
-from imgsearch_workers.pipeline.batch import Batch
 from imgsearch_workers.pipeline.completer import Completer
 from imgsearch_workers.pipeline.device import Device
+from imgsearch_workers.pipeline.embedder import Embedder
 from imgsearch_workers.pipeline.in_flight import InFlight
 from imgsearch_workers.pipeline.prefetcher import Prefetcher
 from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
@@ -45,17 +44,17 @@ class ImageLoop(WorkLoop):
         listener: Listener,
         *,
         prefetcher: Prefetcher,
-        batch: Batch,
-        probe: Pixels,
+        embedders: Sequence[Embedder],
         on_device_lost: Callable[[], None],
     ) -> None:
         super().__init__(context, listener, Watchdog())
-        self._prefetcher, self._batch = prefetcher, batch
+        self._prefetcher, self._embedders = prefetcher, embedders
+        self._most = max(one.batch.most for one in embedders)
         self._in_flight = InFlight()
         writers = WRITERS if context.device == "cpu" else WRITERS_GPU
-        self._completer = Completer(context.settings, context.space_id, self._settled, writers=writers)
+        self._completer = Completer(context.settings, self._settled, writers=writers)
         self._device = Device(
-            batch, prefetcher, self._in_flight, self._completer, self.watchdog, probe=probe, on_lost=on_device_lost
+            embedders, prefetcher, self._in_flight, self._completer, self.watchdog, on_lost=on_device_lost
         )
         self._rescued_at = self._net_at = self._beat_at = float("-inf")
 
@@ -80,8 +79,9 @@ class ImageLoop(WorkLoop):
         if self._in_flight.is_shut() or self._prefetcher.breaker.rest() or self._in_flight.holds_suspect():
             return False
         held = len(self._in_flight)
-        wanted = min(BATCHES_IN_FLIGHT * self._batch.most - held, self._batch.most)
-        if wanted <= 0 or (held and wanted < self._batch.most // 2):  # claim by the handful, not one by one
+        wanted = min(BATCHES_IN_FLIGHT * self._most - held, self._most)
+        spaces = self._claimable(connection)
+        if not spaces or wanted <= 0 or (held and wanted < self._most // 2):  # claim by the handful, not one by one
             return False
         claims = queue.claim(
             connection,
@@ -89,14 +89,25 @@ class ImageLoop(WorkLoop):
             limit=wanted,
             lease_seconds=self.settings.lease_seconds,
             idle=not held,
-            space_id=self.space_id,
+            spaces=spaces,
         )
         metrics.count("claimed", len(claims))
         if not self._in_flight.enter(claims):
             queue.release(connection, claims)
             return False
         self._begin(connection, claims)
-        return len(claims) == wanted
+        return len(claims) >= wanted
+
+    def _claimable(self, connection: psycopg.Connection[Any]) -> list[int]:
+        """Return the spaces whose pictures may be claimed now: one that is being filled has its share of our time."""
+        now, held = time.monotonic(), self._in_flight.spaces()
+        there = [one for one in self._embedders if one.space_id in self.spaces]
+        for one in there:
+            filled = self.spaces[one.space_id].get("state") == "building"
+            one.throttle.share = self.spaces[one.space_id].get("share", 1.0) if filled else 1.0
+            one.throttle.note(now, working=one.space_id in held)
+        busy = any(one.throttle.share == 0 for one in there) and queue.is_busy(connection)
+        return [one.space_id for one in there if one.throttle.may(now, busy=busy)]
 
     def _begin(self, connection: psycopg.Connection[Any], claims: list[Claim]) -> None:
         """Work on claims: what has a vector already is delivered, the rest is prepared. Else the claims are forgotten.
@@ -115,11 +126,14 @@ class ImageLoop(WorkLoop):
 
     def _without_known(self, connection: psycopg.Connection[Any], claims: list[Claim]) -> list[Claim]:
         """Deliver pictures whose bytes this tenant has a vector of; return the others."""
-        digests = {(c.tenant_id, c.sha256) for c in claims if c.sha256}
-        known = queue.known(connection, self.space_id, sorted(digests))
+        known: dict[tuple[int, str, bytes], queue.Known] = {}
+        for space_id in {claim.space_id for claim in claims}:
+            digests = {(c.tenant_id, c.sha256) for c in claims if c.sha256 and c.space_id == space_id}
+            for (tenant, digest), one in queue.known(connection, space_id, sorted(digests)).items():
+                known[space_id, tenant, digest] = one
         rest: list[Claim] = []
         for claim in claims:
-            found = known.get((claim.tenant_id, claim.sha256)) if claim.sha256 else None
+            found = known.get((claim.space_id, claim.tenant_id, claim.sha256)) if claim.sha256 else None
             if found is None or claim.sha256 is None:
                 rest.append(claim)
             else:
@@ -166,8 +180,9 @@ class ImageLoop(WorkLoop):
             return 0.5
         if rest := self._prefetcher.breaker.rest():
             return min(3.0, rest)
-        due = queue.next_due(connection)
-        return 3.0 if due is None else min(3.0, max(0.05, due))
+        due = queue.next_due(connection, list(self.spaces))
+        # What is due and was not claimed is somebody else's turn, or beyond a space's share of our time.
+        return 3.0 if due is None else min(3.0, max(0.1, due))
 
     def _finish(self, connection: psycopg.Connection[Any]) -> None:
         """End within seconds: what has begun is finished, the rest given back unspent."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 from imgsearch.ingest.queue import Claim, Key
 
-Bytes = tuple[str, bytes] | Key  # (tenant, sha256), or the picture itself while its digest is unknown
+Bytes = tuple[str, bytes | int]  # (tenant, sha256), or (tenant, image) while the digest is unknown
 
 
 @dataclass(eq=False)
 class Group:
-    """Everybody here who claimed the same bytes: `claims` share one fetch, one decode and one forward pass.
+    """Everybody here who claimed the same bytes, for whichever space: `claims` share one fetch and one decode, and
+    those of one space one forward pass.
 
     Once an answer exists the group is closed: whoever comes later waits until that answer is in the database, and
     finds it there.
@@ -46,6 +47,11 @@ class InFlight:
         """Return whether a picture is here whose last worker died: nothing may be claimed beside it."""
         with self._lock:
             return any(claim.suspect for claim in self._held.values())
+
+    def spaces(self) -> set[int]:
+        """Return the spaces that something is in flight for."""
+        with self._lock:
+            return {claim.space_id for claim in self._held.values()}
 
     def all(self) -> list[Claim]:
         """Return every claim in flight."""
@@ -107,4 +113,4 @@ class InFlight:
 
 
 def _bytes(claim: Claim) -> Bytes:
-    return (claim.tenant_id, claim.sha256) if claim.sha256 else claim.key
+    return (claim.tenant_id, claim.sha256) if claim.sha256 else (claim.tenant_id, claim.image_id)

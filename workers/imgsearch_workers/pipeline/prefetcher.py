@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Queue
@@ -24,10 +25,10 @@ RETRIED_CODES = frozenset({"decoder_timeout", "decoder_crashed"})  # the machine
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """Pixels (S, S, 3) uint8 of one picture, for everybody in its group."""
+    """Pixels (S, S, 3) uint8 of one picture, for everybody in its group: by the spaces whose models want them so."""
 
     group: Group
-    pixels: Pixels = field(repr=False)
+    pixels: Mapping[int, Pixels] = field(repr=False)
     sha256: bytes
     phash: str
     incomplete: bool = False
@@ -55,14 +56,23 @@ Result = Prepared | Failed | Deferred
 
 
 class Prefetcher:
-    """Fetches and decodes in `threads` threads; results arrive in `ready`, in any order."""
+    """Fetches and decodes in `threads` threads; results arrive in `ready`, in any order.
+
+    A picture is fetched once, and decoded once for all models that want the same pixels: `pools` by space.
+    """
 
     def __init__(
-        self, store: Store, policy: FetchPolicy, pool: DecodePool, *, threads: int, thumbnails: bool = True
+        self,
+        store: Store,
+        policy: FetchPolicy,
+        pools: Mapping[int, DecodePool],
+        *,
+        threads: int,
+        thumbnails: bool = True,
     ) -> None:
         self.ready: Queue[Result] = Queue()
         self.breaker = CircuitBreaker(store)
-        self._store, self._policy, self._pool, self._thumbnails = store, policy, pool, thumbnails
+        self._store, self._policy, self._pools, self._thumbnails = store, policy, pools, thumbnails
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prefetcher")
         self._waiting: dict[Future[None], Group] = {}
         self._lock = threading.Lock()
@@ -125,10 +135,24 @@ class Prefetcher:
             message = "The store's bytes are not the ones that were added (digests differ); add the picture again."
             return _failed(group, "corrupt", StoreError(message), permanent=False)
         with metrics.timed("decode"), span("imgsearch.decode", first):
-            decoded = self._pool.decode(data, thumbnail=self._thumbnails)
-        self._keep_thumbnail(digest, decoded)
-        phash = f"{decoded.phash:064b}"
-        return Prepared(group=group, pixels=decoded.pixels, sha256=digest, phash=phash, incomplete=not decoded.whole)
+            decoded = self._decode(group, data)
+        one = next(iter(decoded.values()))
+        self._keep_thumbnail(digest, one)
+        return Prepared(
+            group=group,
+            pixels={space: of.pixels for space, of in decoded.items()},
+            sha256=digest,
+            phash=f"{one.phash:064b}",
+            incomplete=not one.whole,
+        )
+
+    def _decode(self, group: Group, data: bytes) -> dict[int, Decoded]:
+        """Decode for the spaces that have claimed the picture by now, and for others that want the same pixels."""
+        wanted = {id(pool): pool for pool in (self._pools[claim.space_id] for claim in list(group.claims))}
+        done = {}
+        for number, (key, pool) in enumerate(wanted.items()):
+            done[key] = pool.decode(data, thumbnail=self._thumbnails and not number)
+        return {space: done[id(pool)] for space, pool in self._pools.items() if id(pool) in done}
 
     def _unavailable(self, group: Group, error: StoreError) -> Result:
         code = "store_denied" if isinstance(error, StoreDenied) else "store_unavailable"

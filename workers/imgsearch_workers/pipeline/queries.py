@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -25,8 +26,16 @@ log = logging.getLogger("imgsearch.worker")
 AT_ONCE = 16
 
 
+@dataclass(frozen=True)
+class _Model:
+    space_id: int
+    encoder: Encoder
+    pool: DecodePool
+    batch: Batch
+
+
 class QueryLoop(WorkLoop):
-    """Answers questions until stopped."""
+    """Answers questions until stopped, each by the model of the space that it was asked in."""
 
     name = "queries"
 
@@ -35,80 +44,88 @@ class QueryLoop(WorkLoop):
         context: LoopContext,
         listener: Listener,
         *,
-        encoder: Encoder,
-        pool: DecodePool,
+        encoders: Mapping[int, tuple[Encoder, DecodePool]],
         on_device_lost: Callable[[], None],
     ) -> None:
         super().__init__(context, listener, Watchdog(listener.wake))
-        self._encoder, self._pool, self._on_device_lost = encoder, pool, on_device_lost
-        self._batch = Batch(encoder, AT_ONCE)
+        self._on_device_lost = on_device_lost
+        self._models = {
+            space_id: _Model(space_id, encoder, pool, Batch(encoder, AT_ONCE))
+            for space_id, (encoder, pool) in encoders.items()
+        }
 
     def work(self, connection: psycopg.Connection[Any]) -> None:
         while not self.stopping.is_set():
             self.alive(connection)
-            questions = cache.claim(connection, self.space_id, AT_ONCE)
+            answered = 0
             try:
-                self._answer_texts(connection, [q for q in questions if q.kind == "text"])
-                self._answer_pictures(connection, [q for q in questions if q.kind == "picture"])
+                for model in [self._models[space_id] for space_id in self.spaces]:
+                    questions = cache.claim(connection, model.space_id, AT_ONCE)
+                    answered += len(questions)
+                    self._answer_texts(connection, model, [q for q in questions if q.kind == "text"])
+                    self._answer_pictures(connection, model, [q for q in questions if q.kind == "picture"])
                 if self.watchdog.wanted():
                     self._prove()
             except DeviceLost as error:
                 log.critical("the device is lost to this process: %s", error)
                 self._on_device_lost()
                 return
-            if not questions:
+            if not answered:
                 self.listener.wait()
 
-    def _answer_texts(self, connection: psycopg.Connection[Any], questions: list[Entry]) -> None:
+    def _answer_texts(self, connection: psycopg.Connection[Any], model: _Model, questions: list[Entry]) -> None:
         if not questions:
             return
         try:
             with self.watchdog.forward_pass():
                 texts = [q.query or "" for q in questions]
-                vectors = embed_texts(self._encoder, texts)
-                counts: Sequence[tuple[int, int] | None] = count_tokens(self._encoder, texts) or [None] * len(texts)
+                vectors = embed_texts(model.encoder, texts)
+                counts: Sequence[tuple[int, int] | None] = count_tokens(model.encoder, texts) or [None] * len(texts)
         except Exception as error:
             if is_sticky(error):
                 raise DeviceLost(str(error)) from error
-            self._alone(connection, questions, error)
+            self._alone(connection, model, questions, error)
             return
         for question, vector, count in zip(questions, vectors, counts, strict=True):
-            cache.answer(connection, self.space_id, question, vector, tokens=count)
+            cache.answer(connection, model.space_id, question, vector, tokens=count)
 
     def _prove(self) -> None:
         """Embed a fixed text or picture, because somebody asks whether the model still answers."""
         try:
             with self.watchdog.forward_pass():
-                if reads_texts(self._encoder):
-                    embed_texts(self._encoder, [PROBE])
-                else:
-                    self._encoder.embed_pictures(drawn(1, self._encoder.size))
+                for model in self._models.values():
+                    if reads_texts(model.encoder):
+                        embed_texts(model.encoder, [PROBE])
+                    else:
+                        model.encoder.embed_pictures(drawn(1, model.encoder.size))
         except Exception as error:
             if is_sticky(error):
                 raise DeviceLost(str(error)) from error
             log.error("the model does not answer for the probe: %s", error)
 
-    def _alone(self, connection: psycopg.Connection[Any], questions: list[Entry], error: Exception) -> None:
+    def _alone(
+        self, connection: psycopg.Connection[Any], model: _Model, questions: list[Entry], error: Exception
+    ) -> None:
         """One text that the model cannot answer must not take its neighbours along."""
         if len(questions) > 1:
             for question in questions:
-                self._answer_texts(connection, [question])
+                self._answer_texts(connection, model, [question])
             return
-        cache.answer(connection, self.space_id, questions[0], error_code="not_embeddable", error=str(error))
+        cache.answer(connection, model.space_id, questions[0], error_code="not_embeddable", error=str(error))
 
-    def _answer_pictures(self, connection: psycopg.Connection[Any], questions: list[Entry]) -> None:
+    def _answer_pictures(self, connection: psycopg.Connection[Any], model: _Model, questions: list[Entry]) -> None:
         decoded: list[tuple[Entry, Pixels]] = []
         for question in questions:
             try:
-                decoded.append((question, self._pool.decode(question.picture or b"").pixels))
+                decoded.append((question, model.pool.decode(question.picture or b"").pixels))
             except PictureError as error:
-                cache.answer(connection, self.space_id, question, error_code=error.code, error=str(error))
+                cache.answer(connection, model.space_id, question, error_code=error.code, error=str(error))
         if not decoded:
             return
         with self.watchdog.forward_pass():
-            answers = self._batch.embed([pixels for _, pixels in decoded])
+            answers = model.batch.embed([pixels for _, pixels in decoded])
         for (question, _), answer in zip(decoded, answers, strict=True):
             if isinstance(answer, Exception):
-                cache.answer(connection, self.space_id, question, error_code="not_embeddable", error=str(answer))
+                cache.answer(connection, model.space_id, question, error_code="not_embeddable", error=str(answer))
             else:
-                cache.answer(connection, self.space_id, question, answer)
+                cache.answer(connection, model.space_id, question, answer)

@@ -26,11 +26,11 @@ SILENT_SECONDS = 8.0  # a loop that has not looked at its queue for so long is n
 
 @dataclass(frozen=True)
 class LoopContext:
-    """What a loop works for: the name of its device, and the space it writes to."""
+    """What a loop works for: the name of its device, and the spaces it writes to."""
 
     settings: Settings
     device: str
-    space_id: int
+    spaces: tuple[int, ...]
 
 
 class WorkLoop:
@@ -42,11 +42,14 @@ class WorkLoop:
     name = ""  # of its queue
 
     def __init__(self, context: LoopContext, listener: Listener, watchdog: Watchdog) -> None:
-        self.settings, self.device, self.space_id = context.settings, context.device, context.space_id
+        self.settings, self.device = context.settings, context.device
+        # What the database said of each at the last sign of life; one that was dropped is not here any more.
+        self.spaces: dict[int, dict[str, Any]] = {space_id: {} for space_id in context.spaces}
+        self._started_for, self._only = context.spaces, len(context.spaces) == 1
         self.listener, self.watchdog = listener, watchdog
         self.worker = f"{self.name}@{socket.gethostname()}:{os.getpid()}"
         self.stopping = threading.Event()
-        self.outdated = False  # another space is searched now: what this worker makes is of no use
+        self.outdated = False  # its spaces were dropped: what this worker makes is of no use
         self.looked_at = time.monotonic()  # when it was last seen to work with the database
         self._alive_at = 0.0
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -78,31 +81,37 @@ class WorkLoop:
         raise NotImplementedError
 
     def alive(self, connection: psycopg.Connection[Any]) -> None:
-        """Leave a sign of life every few seconds; stop when another space is searched."""
+        """Leave a sign of life every few seconds, for each space; stop when all of them were dropped."""
         self.looked_at = time.monotonic()
         if self.looked_at - self._alive_at < SIGN_OF_LIFE:
             return
         self._alive_at = self.looked_at
         values = {
-            "name": self.worker,
             "queue": self.name,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "device": self.device,
-            "space_id": self.space_id,
             "forward_at": self.watchdog.forward_at,
         }
-        searched = sql.value(connection, "queue", "alive", values)
-        if searched != self.space_id and not self.outdated:
-            self.outdated = True
-            log.critical(
-                "%s: %s; this worker's model made space %d, so it gives back what it has and ends. A worker that is "
-                "started now loads the right model, unless IMGSEARCH_MODEL names the old one",
-                self.name,
-                f"space {searched} is searched now" if searched else "no space is searched now",
-                self.space_id,
+        for space_id in list(self.spaces):
+            found = sql.value(
+                connection, "queue", "alive", values | {"name": self._name(space_id), "space_id": space_id}
             )
+            if found is not None:
+                self.spaces[space_id] = found
+                continue
+            log.critical(
+                "%s: space %s was dropped; what this worker has of it is forgotten",
+                self.name,
+                self.spaces.pop(space_id).get("name", space_id),
+            )
+        if not self.spaces and not self.outdated:
+            self.outdated = True
+            log.critical("%s: no space is left for this worker, so it ends (imgsearch worker --space NAME)", self.name)
             self.stop()
+
+    def _name(self, space_id: int) -> str:
+        return self.worker if self._only else f"{self.worker}/{space_id}"
 
     def _run(self) -> None:
         while not self.stopping.is_set():
@@ -110,7 +119,9 @@ class WorkLoop:
                 with connect(self.settings, f"imgsearch {self.name}") as connection:
                     self._alive_at = float("-inf")
                     self.work(connection)
-                    sql.run(connection, "queue", "gone", {"name": self.worker})
+                    sql.run(
+                        connection, "queue", "gone", {"names": [self._name(space_id) for space_id in self._started_for]}
+                    )
             except (psycopg.OperationalError, DatabaseError) as error:
                 # Leases outlive an outage shorter than theirs; a longer one hands the pictures to somebody else.
                 log.warning("the database is away, trying again: %s", str(error).partition("\n")[0])

@@ -1,17 +1,18 @@
-"""One worker process: a model, the space it writes to, and the loops it works on."""
+"""One worker process: its models, the spaces they write to, and the loops it works on."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import psycopg
 
 from imgsearch import db, schema
-from imgsearch.errors import DatabaseError, NoSpace
+from imgsearch.errors import DatabaseError, NoSpace, UsageError
+from imgsearch.picture.geometry import Geometry
 from imgsearch.settings import DEFAULT_MODEL, Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Space
@@ -20,6 +21,7 @@ from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model import probe
 from imgsearch_workers.model.encoder import Encoder, SharedEncoder, described, geometry_of, load
 from imgsearch_workers.pipeline.batch import Batch
+from imgsearch_workers.pipeline.embedder import Embedder
 from imgsearch_workers.pipeline.images import ImageLoop
 from imgsearch_workers.pipeline.prefetcher import Prefetcher
 from imgsearch_workers.pipeline.queries import QueryLoop
@@ -29,16 +31,19 @@ from imgsearch_workers.process.listener import Listener
 log = logging.getLogger("imgsearch.worker")
 Queues = Literal["images", "queries", "both"]
 DEVICE_LOST = 70  # exit code: a supervisor should start a fresh process
-SPACE_CHANGED = 75  # exit code: another space is searched; a fresh process loads its model
+SPACE_CHANGED = 75  # exit code: its space was dropped; a fresh process may find another
 END_SECONDS = 12.0
 FETCHING = 8  # pictures on their way from a bucket or a strange server while all decoders are busy
 
 
 class Worker:
-    """Loads the model once, checks it against the space, and runs the loops until stopped."""
+    """Loads its models once, checks each against its space, and runs the loops until stopped.
 
-    def __init__(self, settings: Settings, queues: Queues) -> None:
-        self.settings = settings
+    `space`: the name or number of the one it works for, "all" for every one there is; empty: the searched one.
+    """
+
+    def __init__(self, settings: Settings, queues: Queues, space: str = "") -> None:
+        self.settings, self._space = settings, space
         self._names = ("images", "queries") if queues == "both" else (queues,)
         self.loops: list[WorkLoop] = []
         self._started = False
@@ -51,23 +56,21 @@ class Worker:
         return {loop.name: loop.listener for loop in self.loops}
 
     def load(self) -> None:
-        """Load the model and check everything; nothing is claimed yet.
+        """Load the models and check everything; nothing is claimed yet.
 
-        Raises ModelError, SpaceMismatch, and the database's typed errors: a worker that must not write does not start.
+        Raises ModelError, SpaceMismatch, UnknownSpace, UsageError, and the database's typed errors: a worker that must
+        not write does not start.
         """
-        settings = self.settings
-        with db.connect(settings, autocommit=True) as connection:
+        with db.connect(self.settings, autocommit=True) as connection:
             schema.check(connection)
-            active = space.active(connection)
-        model = settings.model or (active.model if active else DEFAULT_MODEL)
-        encoder = load(settings, model, with_texts="queries" in self._names)
-        joined = self._join_space(encoder, active)
-        log.info("model %s on %s, space %d, queues %s", model, encoder.device, joined.space_id, "+".join(self._names))
+            chosen = self._chosen(connection)
+        wanted: list[Space | None] = [*chosen] or [None]
+        encoders = dict(map(self._loaded, wanted))
         if len(self._names) > 1:
-            encoder = SharedEncoder(encoder)
-        context = LoopContext(settings, encoder.device, joined.space_id)
+            encoders = {space_id: SharedEncoder(encoder) for space_id, encoder in encoders.items()}
+        context = LoopContext(self.settings, next(iter(encoders.values())).device, tuple(encoders))
         make = {"images": self._image_loop, "queries": self._query_loop}
-        self.loops = [make[name](context, encoder) for name in self._names]
+        self.loops = [make[name](context, encoders) for name in self._names]
         for pool in self._pools:
             pool.await_start()
 
@@ -95,7 +98,7 @@ class Worker:
         return all(ended)
 
     def outdated(self) -> bool:
-        """Return whether another space is searched now, so that a fresh process should load its model."""
+        """Return whether its spaces were dropped, so that a fresh process should look for others."""
         return any(loop.outdated for loop in self.loops)
 
     def broken(self) -> str | None:
@@ -115,12 +118,51 @@ class Worker:
             f"{loop.name}: the model does not answer" for loop in self.loops if not loop.watchdog.is_responsive()
         ]
 
-    def _image_loop(self, context: LoopContext, encoder: Encoder) -> ImageLoop:
+    def _chosen(self, connection: psycopg.Connection[Any]) -> list[Space]:
+        """Return the spaces to work for; none where the first is still to be made."""
+        if self._space == "all":
+            return space.filled_by_workers(connection)
+        found = space.named(connection, self._space) if self._space else space.active(connection)
+        if found is not None and found.kind != "model":
+            if self._space:
+                raise UsageError(f"Nobody embeds the pictures of space {found.name}: its vectors are given.")
+            raise NoSpace(
+                f"The searched space, {found.name}, needs no worker: its vectors are given. Name another one."
+            )
+        return [found] if found else []
+
+    def _loaded(self, joined: Space | None) -> tuple[int, Encoder]:
+        """Load the model of a space, or the first model there is, and check it; return its space's number."""
         settings = self.settings
+        own = settings.model.split(",") if settings.model else []
+        model = joined.model if joined is not None and (self._space or not own) else (*own, DEFAULT_MODEL)[0]
+        # The commit that made the space, whatever its branch holds by now.
+        revision = joined.revision if joined is not None and joined.model == model else None
+        encoder = load(settings, model, with_texts="queries" in self._names, revision=revision or None)
+        made = self._join_space(encoder, joined)
+        log.info("model %s on %s, space %s, queues %s", model, encoder.device, made.name, "+".join(self._names))
+        return made.space_id, encoder
+
+    def _image_loop(self, context: LoopContext, encoders: Mapping[int, Encoder]) -> ImageLoop:
+        settings = self.settings
+        pools: dict[tuple[str, Geometry], DecodePool] = {}
+        embedders = []
+        for space_id, encoder in encoders.items():
+            alike = encoder.decoder, geometry_of(encoder)
+            if alike not in pools:
+                pools[alike] = self._pool(encoder, settings.decoders)
+            embedders.append(
+                Embedder(
+                    space_id=space_id,
+                    batch=Batch(encoder, settings.batch),
+                    pool=pools[alike],
+                    probe=probe.drawn(1, encoder.size)[0],
+                )
+            )
         prefetcher = Prefetcher(
             open_store(settings.storage_url),
             FetchPolicy(allow_hosts=settings.fetch_allow, file_roots=settings.fetch_folders),
-            self._pool(encoder, settings.decoders),
+            {one.space_id: one.pool for one in embedders},
             threads=settings.decoders + FETCHING,
         )
         self._prefetchers.append(prefetcher)
@@ -128,17 +170,15 @@ class Worker:
             context,
             Listener(settings, "imgsearch_image"),
             prefetcher=prefetcher,
-            batch=Batch(encoder, settings.batch),
-            probe=probe.drawn(1, encoder.size)[0],
+            embedders=embedders,
             on_device_lost=_exit,
         )
 
-    def _query_loop(self, context: LoopContext, encoder: Encoder) -> QueryLoop:
+    def _query_loop(self, context: LoopContext, encoders: Mapping[int, Encoder]) -> QueryLoop:
         return QueryLoop(
             context,
             Listener(self.settings, "imgsearch_query"),
-            encoder=encoder,
-            pool=self._pool(encoder, 1),
+            encoders={space_id: (encoder, self._pool(encoder, 1)) for space_id, encoder in encoders.items()},
             on_device_lost=_exit,
         )
 
@@ -147,13 +187,13 @@ class Worker:
         self._pools.append(pool)
         return pool
 
-    def _join_space(self, encoder: Encoder, active: Space | None) -> Space:
+    def _join_space(self, encoder: Encoder, joined: Space | None) -> Space:
         """Return our space; a query worker that came first waits for an image worker to make it."""
-        description = described(encoder, with_mean=active is None and "images" in self._names)
+        description = described(encoder, with_mean=joined is None and "images" in self._names)
         while True:
             with db.connect(self.settings, autocommit=True) as connection:
                 try:
-                    return space.ensure(connection, description)
+                    return space.ensure(connection, description, space_id=joined.space_id if joined else None)
                 except NoSpace:
                     if "images" in self._names:
                         raise
