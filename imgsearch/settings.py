@@ -87,8 +87,8 @@ class Settings(PageSettings):
     redis_url: str = Field("", description="Celery's broker; empty: the embedded server under IMGSEARCH_HOME")
     model: str = Field(
         "",
-        description="hub name or folder of a SigLIP model, `demo`, or an encoder of your own as `package.module:Name`; "
-        f"empty: the active space's, else {DEFAULT_MODEL}",
+        description="hub name or folder of a model (docs/models.md), `demo`, or an encoder of your own as "
+        f"`package.module:Name`; empty: the active space's, else {DEFAULT_MODEL}",
     )
     model_revision: str = Field("", description="revision of the model on the hub; empty: its main branch")
     home: Annotated[Path, BeforeValidator(_folder)] = Field(

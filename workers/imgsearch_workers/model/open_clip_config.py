@@ -21,6 +21,7 @@ _MODEL |= {"custom_text": False, "init_logit_scale": None, "init_logit_bias": No
 _BOTH: dict[str, Any] = {"layers": None, "width": None, "mlp_ratio": None, "output_tokens": False}
 _VISION: dict[str, Any] = {**_BOTH, "head_width": None, "patch_size": None, "image_size": None, "patch_dropout": None}
 _VISION |= {"pool_type": "tok", "no_ln_pre": False, "attentional_pool": False, "final_ln_after_pool": False}
+_USUAL = {"layers": 12, "image_size": 224, "patch_size": 16, "head_width": 64}
 _TEXT: dict[str, Any] = {**_BOTH, "context_length": None, "vocab_size": None, "heads": None, "text_arch": "clip"}
 _TEXT |= {"hf_tokenizer_name": None, "tokenizer_kwargs": None, "tokenizer_mode": None, "pool_type": "argmax"}
 _TEXT |= {"no_causal_mask": False, "embed_cls": False, "pad_id": None, "proj_type": "linear", "proj_bias": False}
@@ -83,9 +84,9 @@ def _checked(model: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
         for key, value in part.items():
             if value is not None and (key not in known or known[key] not in (None, value)):
                 _differs(model, f"has {key} = {value!r}")
-    numbers = (vision.get("layers", 12), vision.get("image_size", 224), vision.get("patch_size", 16))
-    if not all(isinstance(number, int) for number in (*numbers, shape.get("embed_dim"))):
-        _differs(model, f"has layers, image_size, patch_size = {numbers}")
+    numbers = {"embed_dim": shape.get("embed_dim"), **{key: vision.get(key, usual) for key, usual in _USUAL.items()}}
+    if not all(isinstance(number, int) and number > 0 for number in numbers.values()):
+        _differs(model, f"has {numbers}")
     return shape
 
 
