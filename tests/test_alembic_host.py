@@ -126,7 +126,7 @@ def test_both_ways_reach_the_same_schema_and_each_notices_the_other(
     alembic(host, empty, "upgrade", "imgsearch@head")
     with db.connect(empty, autocommit=True) as connection:
         schema.check(connection)
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("imgsearch_0008",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("imgsearch_0009",)]
 
 
 def test_a_database_that_imgsearch_upgraded_is_taken_as_it_is(host: Path, settings: Settings) -> None:

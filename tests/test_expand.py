@@ -16,7 +16,7 @@ from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError
 from imgsearch.retrieval import explain, search
 from imgsearch.settings import Settings
-from imgsearch.spaces.space import ensure
+from imgsearch.spaces.space import ensure, require
 from tests.shop import Row, database, fill
 
 Connection = psycopg.Connection[Any]
@@ -82,6 +82,37 @@ def test_pages_go_on_and_tell_another_question(connection: Connection) -> None:
     assert [hit.image_id for hit in (*first, *second)] == [hit.image_id for hit in whole]
     with pytest.raises(FilterError, match="another question"):
         search(connection, query, after=first.after)
+
+
+def test_pages_ask_the_same_question_while_others_write(connection: Connection) -> None:
+    query = drawn()[5].tolist()
+    whole = [hit.image_id for hit in search(connection, query, k=60, expand=True)]
+    with connection.transaction(force_rollback=True):
+        found: list[int] = []
+        after = None
+        for _ in range(6):
+            page = search(connection, query, k=10, expand=True, after=after)
+            found += [hit.image_id for hit in page]
+            after = page.after
+            # Nearer than most: it would be among the ten that the question is expanded by.
+            nearer = (np.array(query) + 0.04 * np.random.default_rng(len(found)).normal(size=48)).tolist()
+            fill(connection, require(connection), [Row(vector=nearer, product=f"new{len(found)}")])
+        assert len(set(found)) == len(found)
+        known = [one for one in found if one in whole]
+        assert known == whole[: len(known)]
+        with pytest.raises(FilterError):
+            search(connection, query, k=10, expand=True, after=f"{after}x")
+
+
+def test_a_cursor_that_names_other_images_brings_none_beyond_the_filters(connection: Connection) -> None:
+    query = drawn()[5].tolist()
+    after = search(connection, query, k=2, category="odd", expand=True).after or ""
+    plain, _, near = after.partition(",e")
+    assert near.count(".i") == 10
+    even = [hit.image_id for hit in search(connection, query, k=10, category="even")]
+    forged = f"{plain},e" + "".join(f".i{one}" for one in even) + "."
+    same = search(connection, query, k=5, category="odd", expand=True, after=f"{plain},e.i999999999.")
+    assert list(search(connection, query, k=5, category="odd", expand=True, after=forged)) == list(same)
 
 
 def test_what_is_expanded_has_no_match_and_ends_where_there_is_a_gap(connection: Connection) -> None:

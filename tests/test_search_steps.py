@@ -58,13 +58,13 @@ def test_a_walk_is_believed_only_where_it_holds_the_whole_page(
 @pytest.mark.parametrize(
     ("strategy", "request_", "images", "complete"),
     [
-        ("hnsw", "(2,0,,,,,,,,)", [1, 2], True),
-        ("hnsw", "(2,1,,,,,,,,)", [2, 3], True),
-        ("bits", "(2,0,,,0.15,,,,,)", [1], False),  # one more within max_distance may have been misjudged
-        ("bits", "(9,0,,,,,,,,)", [1, 2, 3], True),
-        ("bits", "(9,0,0.05,7,,,,,,)", [1, 2, 3], False),
-        ("exact", "(2,0,,,0.15,,,,,)", [1], True),
-        ("exact", "(2,5,,,,,,,,)", [], True),
+        ("hnsw", "(2,0,,,,,,,,,)", [1, 2], True),
+        ("hnsw", "(2,1,,,,,,,,,)", [2, 3], True),
+        ("bits", "(2,0,,,0.15,,,,,,)", [1], False),  # one more within max_distance may have been misjudged
+        ("bits", "(9,0,,,,,,,,,)", [1, 2, 3], True),
+        ("bits", "(9,0,0.05,7,,,,,,,)", [1, 2, 3], False),
+        ("exact", "(2,0,,,0.15,,,,,,)", [1], True),
+        ("exact", "(2,5,,,,,,,,,)", [], True),
     ],
 )
 def test_a_page_is_cut_out_of_what_was_ranked(

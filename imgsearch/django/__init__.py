@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imgsearch.django.mapping import Searchable
     from imgsearch.django.operations import AttachImgsearch
     from imgsearch.django.queryset import ImageSearchQuerySet
-    from imgsearch.django.uploads import add, change, remove
+    from imgsearch.django.uploads import add, change, refilter, remove
 
 # Django imports this package before its apps are ready, when a queryset may not be imported yet.
 _HOMES = {
@@ -29,11 +29,21 @@ _HOMES = {
     "Searchable": "mapping",
     "add": "uploads",
     "change": "uploads",
+    "refilter": "uploads",
     "remove": "uploads",
     "searchable": "decorator",
 }
 
-__all__ = ["AttachImgsearch", "ImageSearchQuerySet", "Searchable", "add", "change", "remove", "searchable"]
+__all__ = [
+    "AttachImgsearch",
+    "ImageSearchQuerySet",
+    "Searchable",
+    "add",
+    "change",
+    "refilter",
+    "remove",
+    "searchable",
+]
 
 
 def __getattr__(name: str) -> Any:

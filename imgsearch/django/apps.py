@@ -14,12 +14,13 @@ class ImgsearchConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks; follow `migrate`; forget settings when a test overrides the project's."""
+        """Follow searchable models and `migrate`; register the checks; forget settings when a test overrides them."""
         from django.core.signals import setting_changed
         from django.db.models.signals import post_migrate
 
-        from imgsearch.django import checks, site
+        from imgsearch.django import checks, signals, site
 
+        signals.connect_all()
         checks.register()
         post_migrate.connect(_refresh, sender=self, dispatch_uid="imgsearch.schema")
         setting_changed.connect(site.forget_settings, dispatch_uid="imgsearch.settings")

@@ -15,7 +15,7 @@ from django.db.utils import Error as DjangoDatabaseError
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
-from imgsearch.django import site
+from imgsearch.django import paths, site
 from imgsearch.errors import DatabaseError, ExtensionMissing, ImgsearchError, NoSpace, SettingsError
 from imgsearch.schema import migrate
 
@@ -26,6 +26,7 @@ def register() -> None:
     """Register the checks; the last looks into the database and runs only where Django may."""
     checks.register(check_settings, "imgsearch")
     checks.register(check_models, "imgsearch")
+    checks.register(check_paths, "imgsearch")
     checks.register(check_database, "imgsearch", checks.Tags.database)
 
 
@@ -54,13 +55,25 @@ def check_models(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]
     wrong: list[checks.CheckMessage] = []
     for model in apps.get_models():
         mapping = model.__dict__.get("_imgsearch")
-        if mapping is None or mapping.pictures:
+        if mapping is None or mapping.pictures or mapping.of:
             continue
         other = found.setdefault(mapping.prefix, model)
-        if other is not model:
+        if other._meta.concrete_model is not model._meta.concrete_model:  # noqa: SLF001
             message = f"Images of {model._meta.label} and {other._meta.label} would have the same keys."  # noqa: SLF001
             hint = f'Tell them apart: @searchable(prefix="{model._meta.model_name}:", …) on one of them.'  # noqa: SLF001
             wrong.append(checks.Error(message, hint=hint, obj=model, id="imgsearch.E010"))
+    return wrong
+
+
+def check_paths(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:
+    """E011 to E016: names in @searchable that lead nowhere, to many rows, or to what cannot be used."""
+    wrong: list[checks.CheckMessage] = []
+    for model in apps.get_models():
+        if "_imgsearch" in model.__dict__:
+            wrong += [
+                checks.Error(one.message, hint=one.hint, obj=model, id=f"imgsearch.{one.code}")
+                for one in paths.wrong_paths(model)
+            ]
     return wrong
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Model
+from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Manager, Model
+
+from imgsearch.errors import UsageError
+from imgsearch.ingest import words as limits
 
 DEFAULT_TENANT = "default"
 
@@ -16,7 +20,8 @@ class Searchable:
     """What `@searchable` was given: names of fields, or paths such as `category__name`.
 
     A product's images are those of its tenant with `product_id` = `prefix` and its primary key as text. The prefix
-    keeps models apart that share a tenant.
+    keeps models apart that share a tenant. With `of`, a row is a picture and no product: everything but its photo and
+    its place is said of the model that it is a picture of.
     """
 
     photo: str | None = None
@@ -29,11 +34,35 @@ class Searchable:
     codes: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
+    of: tuple[str, ...] = ()  # paths to the row whose picture it is: the first that leads somewhere
+    position: str | None = None
+    main: str | None = None
+    fallback: str | None = None
+    colliding: tuple[str, ...] = ()  # attributes that two paths would be called by
     pictures: bool = False  # the model's rows are the images themselves
 
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """Yield (argument, path) of everything that was named."""
+        single = ("photo", "tenant", "category", "price", "in_stock", "title", "position", "main", "fallback")
+        yield from ((name, path) for name in single if (path := getattr(self, name)))
+        for name in ("words", "codes", "of"):
+            yield from ((name, path) for path in getattr(self, name))
+        yield from (("attributes", path) for path in self.attributes.values())
+
+    def owner_of(self, instance: Any) -> Any:
+        """Return the row that a picture is of, None where it is of none."""
+        return next((row for path in self.of if (row := resolve_path(instance, path)) is not None), None)
+
     def tenant_of(self, instance: Any) -> str:
-        """Return the tenant whose images are this instance's."""
-        return str(resolve_path(instance, self.tenant)) if self.tenant else DEFAULT_TENANT
+        """Return the tenant whose images are this instance's. Raises UsageError where its path leads nowhere."""
+        if not self.tenant:
+            return DEFAULT_TENANT
+        value = resolve_path(instance, self.tenant)
+        if value is None:
+            raise UsageError(
+                f"{_named(instance)} has no tenant: {self.tenant} leads nowhere; fill it in, save it again."
+            )
+        return str(value)
 
     def product_of(self, instance: Any) -> str:
         """Return the product_id of this instance's images."""
@@ -55,20 +84,25 @@ class Searchable:
         return found
 
     def words_of(self, instance: Any) -> dict[str, Any]:
-        """Return title, words and codes as `imgsearch.add` takes them; only what the model maps."""
+        """Return title, words and codes as `imgsearch.add` takes them; only what the model maps, cut where too long."""
         found: dict[str, Any] = {}
         if self.title:
-            found["title"] = str(resolve_path(instance, self.title) or "")
+            found["title"] = str(resolve_path(instance, self.title) or "")[: limits.TITLE]
         if self.words:
-            found["words"] = " ".join(_texts(instance, self.words))
+            found["words"] = " ".join(_texts(instance, self.words))[: limits.WORDS]
         if self.codes:
-            found["codes"] = _texts(instance, self.codes)
+            codes = (code for code in _texts(instance, self.codes) if len(code) <= limits.CODE)
+            found["codes"] = list(dict.fromkeys(codes))[: limits.CODES]
         return found
 
 
 def _texts(instance: Any, paths: tuple[str, ...]) -> list[str]:
     values = (resolve_path(instance, path) for path in paths)
     return [str(value) for value in values if value not in (None, "")]
+
+
+def _named(instance: Any) -> str:
+    return f"{instance._meta.label} {instance.pk}"  # noqa: SLF001
 
 
 def mapping_for(model: type[Model]) -> Searchable:
@@ -78,12 +112,20 @@ def mapping_for(model: type[Model]) -> Searchable:
 
 
 def resolve_path(instance: Any, path: str) -> Any:
-    """Return the value at a path from an instance, None where it ends early."""
+    """Return the value at a path from an instance, None where it ends early.
+
+    Raises UsageError where the path leads to many rows: none of them is the value.
+    """
     value = instance
     for name in path.split("__"):
-        value = getattr(value, name, None)
+        try:
+            value = getattr(value, name, None)
+        except ObjectDoesNotExist:  # a key that leads to no row
+            return None
         if value is None:
             return None
+    if isinstance(value, Manager):
+        raise UsageError(f"{path} of {_named(instance)} leads to many rows; name a property that chooses one value.")
     return value
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import models
 
+from imgsearch.django import pictures, site
 from imgsearch.django.mapping import Searchable, mapping_for
 from imgsearch.django.queryset import ImageSearchQuerySet
 
@@ -152,5 +153,8 @@ class Status(models.Model):
 def images_of(instance: Any) -> Any:
     """Return the images of a saved instance, in order."""
     mapping = mapping_for(type(instance))
-    pictures = Image.objects.filter(tenant_id=mapping.tenant_of(instance), product_id=mapping.product_of(instance))
-    return pictures.order_by("position")
+    if mapping.of:
+        there = pictures.find(instance, instance._state.db or site.alias())  # noqa: SLF001
+        return Image.objects.filter(pk=there["image_id"]) if there else Image.objects.none()
+    found = Image.objects.filter(tenant_id=mapping.tenant_of(instance), product_id=mapping.product_of(instance))
+    return found.order_by("position")

@@ -130,11 +130,10 @@ class NearestCompiler(SQLCompiler):
 
     def get_from_clause(self) -> Any:
         result, params = super().get_from_clause()
-        ranked = self._rank(self._wanted)
-        name = self.connection.ops.quote_name
-        key = f"{self.quote_name_unless_alias(self.query.get_initial_alias())}.{name(self.query.model._meta.pk.column)}"  # noqa: SLF001
-        result.append(f"INNER JOIN ({ranked.sql}) {name(NEAREST)} ON ({name(NEAREST)}.key = {key})")
-        return result, [*params, *ranked.params]
+        ranked, same = self._rank(self._wanted), self._same()
+        name = self.connection.ops.quote_name(NEAREST)
+        result.append(f"INNER JOIN ({ranked.sql}) {name} ON ({same.sql})")
+        return result, [*params, *ranked.params, *same.params]
 
     def execute_sql(self, *args: Any, **options: Any) -> Any:
         try:
@@ -144,6 +143,18 @@ class NearestCompiler(SQLCompiler):
             if typed is None:
                 raise
             raise typed from error
+
+    def _same(self) -> Part:
+        """Return the condition that a row is one that was found: by its own pictures, or by those it falls back on."""
+        name, meta = self.connection.ops.quote_name, self.query.model._meta  # noqa: SLF001
+        row = self.quote_name_unless_alias(self.query.get_initial_alias())
+        parts = {"found": Part(f"{name(NEAREST)}.key", ()), "key": Part(f"{row}.{name(meta.pk.column)}", ())}
+        mapping = self.query.similar.searchable
+        if not mapping.fallback:
+            return fill("same", parts)
+        parts["other"] = Part(f"{row}.{name(meta.get_field(mapping.fallback).column)}", ())
+        parts["has_none"] = _has_none(mapping, parts["key"])
+        return fill("same_or_other", parts)
 
     def _rank(self, wanted: int | None) -> Part:
         """Return the statement that ranks the candidates: the nearest `wanted`, or all of them."""
@@ -169,10 +180,16 @@ class NearestCompiler(SQLCompiler):
             tenant = F(similar.searchable.tenant)
         query.add_annotation(F("pk"), "imgsearch_key")
         query.add_annotation(tenant, "imgsearch_tenant")
-        query.set_values(["imgsearch_key", "imgsearch_tenant"])
+        named = ["imgsearch_key", "imgsearch_tenant"]
+        if similar.searchable.fallback:
+            query.add_annotation(F(similar.searchable.fallback), "imgsearch_other")
+            named.append("imgsearch_other")
+        query.set_values(named)
         query.distinct = _multiplies(self.query)
         sql, params = query.get_compiler(connection=self.connection, elide_empty=self.elide_empty).as_sql()
-        return fill("candidates", {"compiled": Part(sql, tuple(params))})
+        statement = "candidates_of_others" if similar.searchable.fallback else "candidates"
+        has_none = _has_none(similar.searchable, Part("k.key", ()))
+        return fill(statement, {"compiled": Part(sql, tuple(params)), "has_none": has_none})
 
 
 # How the key in a product_id, a text, finds the primary key through its index. One that is no such key finds nothing.
@@ -201,6 +218,10 @@ def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
         "from_image": fill(_KEYS[kind], {"key": named}) if kind else Part("true", ()),
         "key": Part(f"f.label::{field.cast_db_type(connection)}", ()),
     }
+
+
+def _has_none(mapping: Searchable, key: Part) -> Part:
+    return fill("has_none", {"prefix": Part("%s", (mapping.prefix,)), "key": key})
 
 
 def _kept(resolved: Resolved) -> Part:

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.db.models.expressions import F
 
 from imgsearch.django import similar
+from imgsearch.django.mapping import mapping_for
 from imgsearch.django.nearest import Chosen, Distance, NearestImage, NearestPosition, NearestQuery, NearestUri
 from imgsearch.errors import UsageError
 from imgsearch.retrieval.template import LARGEST_PAGE
@@ -36,7 +37,12 @@ class ImageSearchQuerySet(QuerySet):
             raise UsageError("similar_to() ranks a whole queryset; call it before slicing, union() and distinct().")
         if isinstance(self.query, NearestQuery):
             raise UsageError("This queryset is ranked already; call similar_to() once, with one query.")
-        asked = [one.pk for one in similar.instances(query) if _is_row_of(one, self.model)]
+        mapping = mapping_for(self.model)
+        if mapping.of:
+            owner = mapping.of[-1]
+            name = self.model._meta.get_field(owner.split("__")[0]).related_model.__name__  # noqa: SLF001
+            raise UsageError(f"{self.model.__name__} are pictures of others; rank {name}: each row tells its image_id.")
+        asked = similar.asked_rows(query, self.model)
         rows = self.exclude(pk__in=asked) if asked else self
         told = {name: column for name, column in _TOLD.items() if not _has(self.model, name)}
         ranked = rows.annotate(distance=Distance(), **told)
@@ -151,13 +157,6 @@ def _has(model: Any, name: str) -> bool:
     """Return whether a model has a name that Django could not annotate, or an instance not take."""
     fields = model._meta.get_fields()  # noqa: SLF001
     return hasattr(model, name) or any(name in (field.name, getattr(field, "attname", None)) for field in fields)
-
-
-def _is_row_of(instance: Any, model: Any) -> bool:
-    """Return whether an instance is a row of a model, also where either is a proxy or a child table of the other."""
-    kinds = type(instance), model
-    one, other = (kind._meta.concrete_model for kind in kinds)  # noqa: SLF001
-    return issubclass(one, other) or issubclass(other, one)
 
 
 def _ranked(queryset: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from django.db.models import Model
 from imgsearch import query as questions
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.django import site
-from imgsearch.django.mapping import Searchable, mapping_for
+from imgsearch.django import pictures, site
+from imgsearch.django.mapping import Searchable, mapping_for, resolve_path
 from imgsearch.errors import QueryError, UnknownImage
 from imgsearch.query import ImageId, ProductId, Resolved
+from imgsearch.retrieval.template import checked_distance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,9 @@ class Similar:
 
 def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance: float | None) -> Similar:
     """Return the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
-    asked = Similar(question=query, searchable=mapping_for(model), tenant=tenant, max_distance=max_distance)
+    asked = Similar(
+        question=query, searchable=mapping_for(model), tenant=tenant, max_distance=checked_distance(max_distance)
+    )
     if is_several(query):
         things = [(similar_for(model, thing, tenant, max_distance).question, weight) for thing, weight in query]
         return replace(asked, question=things)
@@ -74,29 +78,61 @@ def is_several(query: Any) -> bool:
     return isinstance(query, list | tuple) and bool(query) and isinstance(query[0], tuple)
 
 
-def instances(query: Any) -> list[Model]:
-    """Return the instances among what is asked for."""
+def asked_rows(query: Any, model: type[Model]) -> list[Any]:
+    """Return the keys of rows of `model` that are asked by: they are no answers, nor is what shows their pictures."""
     things = [thing for thing, _ in query] if is_several(query) else [query]
-    return [thing for thing in things if isinstance(thing, Model)]
+    return [key for thing in things if isinstance(thing, Model) for key in _keys(thing, model)]
+
+
+def _keys(instance: Any, model: type[Model]) -> Iterator[Any]:
+    mapping = mapping_for(type(instance))
+    if is_row_of(instance, model):
+        yield instance.pk
+    for path in pictures.paths_beyond(instance):
+        if (key := pictures.key_at(instance, path)) is not None:
+            yield key
+    if mapping.of and (owner := mapping.owner_of(instance)) is not None and is_row_of(owner, model):
+        yield owner.pk
+
+
+def is_row_of(instance: Any, model: Any) -> bool:
+    """Return whether an instance is a row of a model, also where either is a proxy or a child table of the other."""
+    kinds = type(instance), model
+    one, other = (kind._meta.concrete_model for kind in kinds)  # noqa: SLF001
+    return issubclass(one, other) or issubclass(other, one)
 
 
 def _of_instance(connection: Connectable, instance: Model) -> Resolved:
-    mapping = mapping_for(type(instance))
+    mapping, began = mapping_for(type(instance)), time.perf_counter()
     if mapping.pictures:
         return questions.resolve(connection, ImageId(instance.pk), tenant=mapping.tenant_of(instance))
-    began = time.perf_counter()
-    values = {"tenant": mapping.tenant_of(instance), "product": mapping.product_of(instance)}
-    found = sql.rows(driver(connection), "django", "first_picture", values)
-    if not found:
-        raise UnknownImage(f"{instance} has no embedded image yet; look at imgsearch.status.")
+    found: Any = None
+    if not mapping.of:
+        values = {"tenant": mapping.tenant_of(instance), "product": mapping.product_of(instance)}
+        found = _first(connection, "first_picture", values)
+    if found is None and (sources := pictures.sources_of(instance, site.alias())):
+        found = _first(connection, "first_of_sources", {"sources": sources})
+    if found is None:
+        other = resolve_path(instance, mapping.fallback) if mapping.fallback else None
+        if other is not None:
+            return _of_instance(connection, other)
+        raise UnknownImage(
+            f"{instance} has no embedded image yet; look at imgsearch.status. A row that is found by the pictures of "
+            'another, as a variant is, names it: @searchable(fallback="parent").'
+        )
     return Resolved(
-        vector=found[0]["embedding"],
-        space_id=found[0]["space_id"],
+        vector=found["embedding"],
+        space_id=found["space_id"],
         source="image",
         took_ms=(time.perf_counter() - began) * 1000,
         kind="image",
-        image_id=found[0]["image_id"],
+        image_id=found["image_id"],
     )
+
+
+def _first(connection: Connectable, statement: str, values: dict[str, Any]) -> Any:
+    found = sql.rows(driver(connection), "django", statement, values)
+    return found[0] if found else None
 
 
 def _content(file: Any) -> bytes:

@@ -1,25 +1,28 @@
-"""Images of instances: added in the transaction that saves them, gone with the one that deletes them."""
+"""Images of instances: added in the transaction that is open, gone with the one that removes them."""
 
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Unpack
 
 from django.db import connections, router
-from django.db.models import Model
-from django.db.models.signals import post_delete, post_init, post_save
+from django.db.models import Model, QuerySet
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
-from imgsearch.django.mapping import mapping_for, resolve_path
+from imgsearch.django.mapping import Searchable, mapping_for
 from imgsearch.errors import UsageError
 from imgsearch.ingest import changes, upload
 from imgsearch.ingest import words as product_words
 from imgsearch.ingest.changes import Changed, Changes
 from imgsearch.ingest.upload import Added
 
-_KNOWN = "_imgsearch_photo"  # the picture's name as it was last read from or written to the database
+AT_ONCE = 500  # products whose filters are written by one statement
+_log = logging.getLogger("imgsearch.django")
 
 
 def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = None) -> Added:
@@ -30,8 +33,8 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
     """
     if instance.pk is None:
         raise UsageError("This instance was not saved yet, so its image has no key; save it first.")
-    alias = _database(instance, using)
-    mapping = mapping_for(type(instance))
+    alias = database_of(instance, using)
+    mapping = _of_products(instance)
     if hasattr(picture, "seek"):
         picture.seek(0)
     return upload.add(
@@ -41,7 +44,7 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
         tenant=mapping.tenant_of(instance),
         position=position,
         settings=site.settings(),
-        **mapping.filters_of(instance),
+        **filters_of(instance),
         **mapping.words_of(instance),
     )
 
@@ -52,9 +55,9 @@ def change(instance: Any, *, position: int | None = None, using: str | None = No
     price, in_stock, category, attributes (merged by name, None takes one away), title, words, codes: see
     `imgsearch.change`. What `@searchable` maps is written anew whenever the instance is saved. Raises UsageError.
     """
-    mapping = mapping_for(type(instance))
+    mapping = _of_products(instance)
     return changes.change(
-        connections[_database(instance, using)],
+        connections[database_of(instance, using)],
         tenant=mapping.tenant_of(instance),
         product_id=mapping.product_of(instance),
         position=position,
@@ -64,83 +67,90 @@ def change(instance: Any, *, position: int | None = None, using: str | None = No
 
 def remove(instance: Any, *, position: int | None = None, using: str | None = None) -> list[int]:
     """Delete the images of an instance, or the one at a position; return their image ids."""
-    mapping = mapping_for(type(instance))
+    mapping = _of_products(instance)
     return upload.remove(
-        connections[_database(instance, using)],
+        connections[database_of(instance, using)],
         tenant=mapping.tenant_of(instance),
         product_id=mapping.product_of(instance),
         position=position,
     )
 
 
-def connect_signals(model: type[Model]) -> None:
-    """Keep images in step with instances of `model` that are saved and deleted one by one."""
-    post_init.connect(_loaded, sender=model, dispatch_uid=f"imgsearch.loaded.{model._meta.label}")  # noqa: SLF001
-    post_save.connect(_saved, sender=model, dispatch_uid=f"imgsearch.saved.{model._meta.label}")  # noqa: SLF001
-    post_delete.connect(_deleted, sender=model, dispatch_uid=f"imgsearch.deleted.{model._meta.label}")  # noqa: SLF001
+def refilter(rows: Any, *, using: str | None = None) -> int:
+    """Write anew what searches filter on, price, category, words …, of all images of an instance or of a queryset's
+    rows; return how many images changed. No file is read and nothing embedded.
+
+    Call it where a value changed in another table: from a signal of a stock record, `refilter(record.product)`. For a
+    row whose pictures rank another one (`searchable(of=…)`), that one is written too.
+
+    Raises UsageError for a row without tenant, and the database's typed errors.
+    """
+    from imgsearch.django import pictures
+
+    if isinstance(rows, Model):
+        return _refilter([rows, *pictures.owners_beyond(rows)], database_of(rows, using))
+    if not isinstance(rows, QuerySet):
+        raise UsageError(f"refilter() takes an instance or a queryset, not a {type(rows).__name__}.")
+    total = 0
+    each = rows.iterator(chunk_size=AT_ONCE)
+    while some := list(islice(each, AT_ONCE)):
+        beyond = [owner for row in some for owner in pictures.owners_beyond(row)]
+        total += _refilter([*some, *beyond], using or rows.db)
+    return total
 
 
-def catch_up(instance: Any, using: str) -> bool:
-    """Add the image of an instance that has none yet; return whether it was added."""
-    photo = resolve_path(instance, mapping_for(type(instance)).photo or "")
-    if not _name(photo) or _refilter(instance, using):
-        return False
-    _read(instance, photo, using)
-    return True
+def filters_of(instance: Any) -> dict[str, Any]:
+    """Return what searches filter on, as `imgsearch.add` takes it. A price that is none is left out, as by attach()."""
+    found = mapping_for(type(instance)).filters_of(instance)
+    try:
+        upload.checked_price(found.get("price"))
+    except UsageError as error:
+        _log.warning("%s %s: %s", instance._meta.label, instance.pk, error)  # noqa: SLF001
+        found["price"] = None
+    return found
 
 
-def _loaded(sender: Any, instance: Any, **_: Any) -> None:
-    instance.__dict__[_KNOWN] = (
-        _name(instance.__dict__.get(mapping_for(sender).photo)) if instance.pk is not None else None
-    )
+def write_filters(instance: Any, using: str) -> str | None:
+    """Change what searches filter on; return the address of its first image, None where it has none."""
+    [found] = _written([instance], using)
+    address: str | None = found["uri"]
+    return address
 
 
-def _saved(sender: Any, instance: Any, created: bool, using: str, raw: bool, **_: Any) -> None:
-    if raw:  # loaddata: fixtures carry their own rows
-        return
-    photo = resolve_path(instance, mapping_for(sender).photo or "")
-    name = _name(photo)
-    if not name:
-        if instance.__dict__.get(_KNOWN):
-            remove(instance, position=0, using=using)
-    elif created or name != instance.__dict__.get(_KNOWN) or not _refilter(instance, using):
-        _read(instance, photo, using)
-    instance.__dict__[_KNOWN] = name
-
-
-def _deleted(sender: Any, instance: Any, using: str, **_: Any) -> None:
-    remove(instance, using=using)
-
-
-def _read(instance: Any, photo: Any, using: str) -> None:
-    if isinstance(photo, str):
-        add(instance, photo, using=using)
-        return
-    with photo.storage.open(photo.name, "rb") as file:
-        add(instance, file.read(), using=using)
-
-
-def _refilter(instance: Any, using: str) -> bool:
-    """Change what searches filter on; return whether there is an image at all."""
-    mapping = mapping_for(type(instance))
-    filters = {"category": None, "price": None, "in_stock": True} | mapping.filters_of(instance)
-    values = filters | {
-        "attributes": json.dumps(filters["attributes"], default=str),
-        "tenant_id": mapping.tenant_of(instance),
-        "product_id": mapping.product_of(instance),
-        "position": 0,
-    }
-    lent = driver(connections[using])
-    there = bool(sql.rows(lent, "django", "refilter", values))
-    if there and (called := mapping.words_of(instance)):
-        words = product_words.checked(called.get("title"), called.get("words"), called.get("codes"))
-        sql.run(lent, "change", "words", {**values, **words, "named": list(called)})
-    return there
-
-
-def _name(photo: Any) -> str:
-    return str(getattr(photo, "name", photo) or "")
-
-
-def _database(instance: Any, using: str | None) -> str:
+def database_of(instance: Any, using: str | None) -> str:
     return using or instance._state.db or router.db_for_write(type(instance), instance=instance)  # noqa: SLF001
+
+
+def _refilter(instances: Iterable[Any], using: str) -> int:
+    return sum(row["changed"] for row in _written(instances, using))
+
+
+def _written(instances: Iterable[Any], using: str) -> list[Mapping[str, Any]]:
+    products = {_key(instance): instance for instance in instances}
+    lent = driver(connections[using])
+    given = [_row(key, instance) for key, instance in products.items()]
+    found = sql.rows(lent, "django", "refilter", {"rows": json.dumps(given, default=str)})
+    for key, instance in products.items():
+        if called := mapping_for(type(instance)).words_of(instance):
+            words = product_words.checked(called.get("title"), called.get("words"), called.get("codes"))
+            values = {"tenant_id": key[0], "product_id": key[1], "named": list(called)}
+            sql.run(lent, "change", "words", {**values, **words})
+    return list(found)
+
+
+def _key(instance: Any) -> tuple[str, str]:
+    mapping = _of_products(instance)
+    return mapping.tenant_of(instance), mapping.product_of(instance)
+
+
+def _row(key: tuple[str, str], instance: Any) -> dict[str, Any]:
+    """Return a product's line of `refilter`: what its model does not map stays as it was added or changed by hand."""
+    named = list(mapping_for(type(instance)).attributes)
+    return {**filters_of(instance), "tenant_id": key[0], "product_id": key[1], "attributes_named": named}
+
+
+def _of_products(instance: Any) -> Searchable:
+    mapping = mapping_for(type(instance))
+    if mapping.of:
+        raise UsageError(f"{type(instance).__name__} is a picture of {mapping.of[0]}; give that row instead.")
+    return mapping

@@ -31,7 +31,7 @@ ROUNDS = 8
 HALF = 26  # bits
 MASK = (1 << HALF) - 1
 LARGEST = 1 << 2 * HALF  # ids of the table end at 2**51: its own check
-_WINDOW_ID = re.compile(r"\.i([0-9]{1,18})\.")
+_WINDOW_ID = re.compile(r"\.i([0-9]{1,18})(?=\.)")
 
 
 @lru_cache(maxsize=4096)  # a page writes the same id into several of its links
@@ -128,7 +128,7 @@ def _turned_after(turn: Callable[[int], int], after: str | None) -> str | None:
     if place is None:
         return None
     # Where a window lies is named by ids too, 0 for none: place_cursor() in schema/functions/place.sql.
-    rest = _WINDOW_ID.sub(lambda found: f".i{turn(int(found[1])) if int(found[1]) else 0}.", place[2])
+    rest = _WINDOW_ID.sub(lambda found: f".i{turn(int(found[1])) if int(found[1]) else 0}", place[2])
     return f"{place[0]!r},{turn(place[1])}{rest}"
 
 

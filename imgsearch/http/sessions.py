@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CONNECTIONS = 16  # most at once per process; a thread that waits for a worker or the web has none
+TRIES = 4  # connections that may turn out to be dead, one after the other: the pool opens some while a database goes
 PATIENCE = 5.0  # seconds to wait for a free connection before the answer is 503
 
 
@@ -112,8 +113,7 @@ class Sessions:
         pool = self._connections()
         from psycopg_pool import PoolClosed, PoolTimeout
 
-        fresh = False
-        while True:
+        for left in range(TRIES, 0, -1):
             try:
                 connection = pool.getconn(patience)
             except (PoolTimeout, PoolClosed) as error:
@@ -123,10 +123,10 @@ class Sessions:
             except BaseException:
                 dead = connection.closed
                 _give_back(pool, connection)
-                if fresh or not dead:
+                if left == 1 or not dead:
                     raise
             pool.check()  # the others are dead too, most likely
-            fresh = True
+        raise DatabaseUnreachable  # never: the last try returned or raised
 
     def _connections(self) -> ConnectionPool[Any]:
         pool = self._pool

@@ -17,7 +17,7 @@ from imgsearch.query import ImageId, ProductId, Resolved
 from imgsearch.retrieval.cte import BitsOf, found
 from imgsearch.retrieval.groups import distinct_on, grouped, label
 from imgsearch.retrieval.sample import is_image, plain, sampled
-from imgsearch.retrieval.template import LARGEST_OFFSET, LARGEST_PAGE
+from imgsearch.retrieval.template import LARGEST_OFFSET, LARGEST_PAGE, checked_distance
 from imgsearch.spaces.space import vector_literal
 from imgsearch.sqlalchemy.models import Image
 
@@ -72,7 +72,7 @@ def nearest(
         names=_names(statement, groups),
         groups=len(groups),
         last=limit + offset,
-        max_distance=max_distance,
+        max_distance=checked_distance(max_distance),
         space_id=query.space_id if isinstance(query, Resolved) else None,
     )
     columns = [pictures.c.distance, *((pictures.c.strategy, pictures.c.complete) if explained else ())]

@@ -88,7 +88,7 @@ class Hits(list[Hit]):
         return self[-1].after if self else None
 
 
-_PLACE = re.compile(r"(-?[0-9][0-9.e+-]*),([0-9]{1,18})((?:,[0-9A-Za-z_.-]*){0,3})")
+_PLACE = re.compile(r"(-?[0-9][0-9.e+-]*),([0-9]{1,18})((?:,[0-9A-Za-z_.-]*){0,4})")
 
 
 def place_of(after: str | None) -> tuple[float, int, str] | None:

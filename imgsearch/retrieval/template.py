@@ -17,6 +17,7 @@ group as text, and the caller's rows are those whose group, as text, is that lab
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imgsearch.db import sql
+from imgsearch.errors import FilterError
 
 LARGEST_PAGE = 1000
 LARGEST_OFFSET = 1_000_000_000
@@ -62,6 +64,13 @@ def pieces(*, last: int | None, repeats: bool, names: AbstractSet[str], groups: 
         yield Slot(found[1] or found[2])
         end = found.end()
     yield text[end:]
+
+
+def checked_distance(given: float | None) -> float | None:
+    """Return a `max_distance`. Raises FilterError for NaN: to Postgres it is the largest number, and cuts nothing."""
+    if given is not None and math.isnan(given):
+        raise FilterError("max_distance is no number; it is a distance from 0 (the same) to 2.")
+    return given
 
 
 def _label(columns: str, groups: int) -> str:

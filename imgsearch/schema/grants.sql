@@ -12,6 +12,7 @@ FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'merchandise', 'calibration', 'job', 'attachment_failure', 'space', 'worker', 'promoted_attribute', 'schema_version']),
     ('reader', 'SELECT', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'vote']),
+    ('reader', 'SELECT', 'table', ARRAY['picture_source']),
     -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
     ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read)', 'table', ARRAY['query_vector']),
     ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'jobs', 'failures', 'violations', 'spaces']),
@@ -24,11 +25,14 @@ FROM (VALUES
     ('writer', 'INSERT (tenant_id, product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, attachment_id, created_at, updated_at), UPDATE, DELETE', 'table', ARRAY['image']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['merchandise', 'product']),
     ('writer', 'INSERT', 'table', ARRAY['vote']),
+    ('writer', 'EXECUTE', 'function', ARRAY['set_aside']),
+    ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['picture_source']),
 
     ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'calibration', 'job', 'query_vector', 'space', 'worker']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question']),
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
+    ('worker', 'SELECT', 'table', ARRAY['picture_source']),
     ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'jobs', 'failures', 'violations', 'spaces', 'attachments', 'tuning']),
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_work']),
     ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here']),
@@ -40,7 +44,7 @@ FROM (VALUES
     ('admin', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'drop_space', 'requeue', 'refetch', 'repair_violations', 'promote_attribute', 'demote_attribute',
                                            'check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'sweep_sessions', 'link_secret',
                                            'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'set_shop', 'enable_rls', 'grant_rights', 'rebuild_generated',
-                                           'write_image_triggers', 'write_vectors'])
+                                           'write_image_triggers', 'write_vectors', 'set_aside'])
 ) r (role, rights, kind, objects), unnest(r.objects) o (object);
 COMMENT ON VIEW imgsearch_internal.rights IS 'What each role of imgsearch may do; embedding_<n> is the table of every space, * every object of its kind.';
 

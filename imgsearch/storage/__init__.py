@@ -10,7 +10,9 @@ from imgsearch.storage.folder import read_file
 from imgsearch.storage.policy import Fetched, FetchPolicy
 from imgsearch.storage.store import Store, open_store, sweep
 
-__all__ = ["FetchPolicy", "Fetched", "Store", "open_store", "read", "sweep"]
+__all__ = ["UNREAD", "FetchPolicy", "Fetched", "Store", "open_store", "read", "sweep"]
+
+UNREAD = "unread"  # the scheme of a picture whose file a shop could not read; the rest is the file's name there
 
 
 def read(uri: str, store: Store, policy: FetchPolicy, max_bytes: int) -> Fetched:
@@ -30,4 +32,7 @@ def read(uri: str, store: Store, policy: FetchPolicy, max_bytes: int) -> Fetched
         return fetch(uri, limited)
     if scheme == "file":
         return read_file(uri, policy, max_bytes)
+    if scheme == UNREAD:
+        name = uri.partition(":")[2]
+        raise FetchRefused(f"{name[:100]!r} could not be read when it was saved; save its row again in your shop.")
     raise FetchRefused(f"{uri[:20]!r}… is not a supported address; use store:, http:, https: or an allowed file:.")

@@ -14,9 +14,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import TestCase, TransactionTestCase
 
-from imgsearch.django import add, change, remove, site
-from imgsearch.django.models import Image, Job, images_of
-from imgsearch.errors import PictureError, QueryError, UsageError
+from imgsearch.django import add, change, refilter, remove, site
+from imgsearch.django.models import Failure, Image, Job, images_of
+from imgsearch.errors import QueryError, UsageError
 from tests.django import filling
 from tests.django.filling import photo, point, shop
 from tests.django.shop.models import Poster, Product
@@ -59,6 +59,17 @@ class Saved(TestCase):
         assert (image.price, image.in_stock, image.state) == (12.0, False, "ready")
         assert notices == []
 
+    def test_what_the_model_does_not_say_stays_as_it_was_changed_by_hand(self) -> None:
+        poster = Poster.objects.create(title="by hand")
+        add(poster, photo(9, 9, 9))
+        change(poster, price=7, attributes={"colour": "red"})
+        assert refilter(poster) == 0
+        made = Product.objects.create(store=shop(), brand="Quill", photo=upload(200, 0, 0))
+        change(made, attributes={"colour": "red"})
+        made.brand = ""
+        made.save()
+        assert pictures(made).get().attributes == {"brand": "", "colour": "red"}
+
     def test_words_follow_what_is_saved(self) -> None:
         made = Product.objects.create(store=shop(), name="Samba", brand="Adidas", photo=upload(200, 0, 0))
         assert called(made) == [("Samba", "Adidas shoes")]
@@ -99,23 +110,6 @@ class Saved(TestCase):
         with pytest.raises(UsageError, match="save it first"):
             add(Product(), photo(1, 1, 1))
 
-    def test_what_no_field_says_changes_without_the_picture(self) -> None:
-        product = Product.objects.create(store=shop(), price="39.90", brand="Quill", photo=upload(200, 0, 0))
-        Job.objects.all().delete()
-        found = change(product, attributes={"sale": True}, in_stock=False)
-        assert (len(found.images), len(found.changed)) == (1, 1)
-        [image] = pictures(product)
-        assert (image.attributes["sale"], image.in_stock, Job.objects.count()) == (True, False, 0)
-        with pytest.raises(UsageError, match="Say what to change"):
-            change(product)
-        with pytest.raises(UsageError):
-            change(product, price=float("nan"))
-
-    def test_what_is_no_picture_is_refused_and_the_row_with_it(self) -> None:
-        with pytest.raises(PictureError), transaction.atomic():
-            Product.objects.create(store=shop(), name="bad", photo=ContentFile(b"no picture", name="bad.jpg"))
-        assert not Product.objects.filter(name="bad").exists()
-
     def test_rows_that_were_there_before_are_caught_up(self) -> None:
         Product.objects.bulk_create(Product(store=shop(), name=f"n{n}", price=n) for n in range(4))
         folder = Path(project_settings.MEDIA_ROOT)
@@ -128,7 +122,8 @@ class Saved(TestCase):
             call_command("imgsearch_backfill", "shop.Product", stdout=said, stderr=complained)
             assert wanted in said.getvalue()
             assert complained.getvalue().count("\n") == 1
-        assert Image.objects.count() == 2
+        assert Image.objects.count() == 3
+        assert "backfill shop.Product" in Failure.objects.get().error
         with pytest.raises(CommandError, match="names no picture"):
             call_command("imgsearch_backfill", "shop.Poster")
 

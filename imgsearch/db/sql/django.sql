@@ -5,24 +5,60 @@ JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_i
 JOIN imgsearch.space s ON s.state = 'active'
 WHERE i.tenant_id = %(tenant)s AND i.product_id = %(product)s ORDER BY i.position LIMIT 1
 
+-- name: first_of_sources
+-- The first of some rows of a table of pictures that has a vector, and the vector.
+SELECT i.image_id, s.space_id, v.embedding::text AS embedding
+FROM unnest(%(sources)s::text[]) WITH ORDINALITY AS x (source, place)
+JOIN imgsearch.picture_source p ON p.source = x.source
+JOIN imgsearch.image i ON i.tenant_id = p.tenant_id AND i.image_id = p.image_id
+JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+JOIN imgsearch.space s ON s.state = 'active'
+ORDER BY x.place LIMIT 1
+
 -- name: refilter
--- Change what searches filter on; the picture stays. Writes nothing where nothing changed, and returns whether it is there.
+-- Change what searches filter on, of all pictures of some products; the pictures stay. What is not given stays too, as does
+-- what follows an attached table. Nothing is written where nothing changed. Returns for each product how many were, and the
+-- address of its first.
 WITH given AS (
-    SELECT %(tenant_id)s::text AS tenant_id, %(product_id)s::text AS product_id, %(position)s::integer AS position,
-           %(category)s::text AS category, %(price)s::double precision AS price, %(in_stock)s::boolean AS in_stock,
-           %(attributes)s::jsonb AS attributes
+    SELECT l.line, g.* FROM jsonb_array_elements(%(rows)s::jsonb) AS l (line), jsonb_to_record(l.line)
+        AS g (tenant_id text, product_id text, category text, price double precision, in_stock boolean, attributes jsonb, attributes_named text[])
+), now AS (
+    SELECT i.tenant_id, i.image_id, CASE WHEN g.line ? 'category' THEN g.category ELSE i.category END AS category,
+           CASE WHEN g.line ? 'price' THEN g.price ELSE i.price END AS price,
+           CASE WHEN g.line ? 'in_stock' THEN g.in_stock ELSE i.in_stock END AS in_stock,
+           (i.attributes - g.attributes_named) || g.attributes AS attributes
+    FROM given g JOIN imgsearch.image i ON i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.attachment_id IS NULL
 ), written AS (
-    UPDATE imgsearch.image i SET category = g.category, price = g.price, in_stock = g.in_stock, attributes = g.attributes
-    FROM given g
-    WHERE i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = g.position
-      AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (g.category, g.price, g.in_stock, g.attributes)
+    UPDATE imgsearch.image i SET category = n.category, price = n.price, in_stock = n.in_stock, attributes = n.attributes
+    FROM now n
+    WHERE i.tenant_id = n.tenant_id AND i.image_id = n.image_id
+      AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (n.category, n.price, n.in_stock, n.attributes)
+    RETURNING i.tenant_id, i.product_id
 )
-SELECT i.image_id FROM imgsearch.image i
-JOIN given g ON i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = g.position
+SELECT g.tenant_id, g.product_id, coalesce(w.changed, 0) AS changed,
+       (SELECT i.uri FROM imgsearch.image i WHERE i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = 0) AS uri
+FROM given g LEFT JOIN (SELECT tenant_id, product_id, count(*) AS changed FROM written GROUP BY 1, 2) w USING (tenant_id, product_id)
 
 -- name: candidates
 -- The queryset's own filters, as Django compiled them.
 SELECT k.key, k.tenant::text AS tenant FROM ({compiled}) k (key, tenant)
+
+-- name: candidates_of_others
+-- The same where a row without pictures is found by those of another.
+SELECT CASE WHEN k.other IS NOT NULL AND {has_none} THEN k.other ELSE k.key END AS key, k.tenant::text AS tenant
+FROM ({compiled}) k (key, tenant, other)
+
+-- name: has_none
+-- Whether a row has no pictures of its own.
+NOT EXISTS (SELECT 1 FROM imgsearch.image o WHERE o.product_id = {prefix} || {key}::text)
+
+-- name: same
+-- The row that was found.
+{found} = {key}
+
+-- name: same_or_other
+-- The same where a row without pictures is found by those of another.
+{found} = {key} OR {found} = {other} AND {has_none}
 
 -- name: pictured_integer
 -- A candidate found by the number in a picture's product_id.

@@ -11,6 +11,7 @@ DECLARE
     words    CONSTANT text := imgsearch_internal.words_asked(f, r, q);
     farthest CONSTANT double precision := p.max_distance;
     shelf    imgsearch_internal.shelf;
+    near     bigint[];
     page     record;
 BEGIN
     PERFORM imgsearch_internal.check_page(p);
@@ -26,7 +27,8 @@ BEGIN
         RETURN;
     END IF;
     IF r.expand OR query IS NULL THEN  -- null: words alone
-        query := imgsearch_internal.expanded(query, f, p); q.kind := 'vector';  -- its distances say no match any more
+        near := imgsearch_internal.expanding_images(query, f, p);
+        query := imgsearch_internal.expanded(query, near); q.kind := 'vector';  -- its distances say no match any more
     END IF;
     IF r.min_match IS NOT NULL OR r.cutoff IS NOT NULL THEN
         p := imgsearch_internal.within_cut(query, f, p, r, q);
@@ -39,6 +41,7 @@ BEGIN
         answer := imgsearch_internal.with_cursors(page.answer, p, check_);
     END IF;
     answer := imgsearch_internal.with_matches(imgsearch_internal.with_pins(answer, shelf, check_), f, q);
+    answer := imgsearch_internal.with_expanding(answer, near);
     plan := page.plan;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.answer IS 'One page of an answer as arrays, and how it was found; unfold() makes rows of it.';

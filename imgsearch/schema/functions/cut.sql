@@ -131,7 +131,7 @@ DECLARE
 BEGIN
     IF r.expand THEN
         q.kind := 'vector';
-        moved := imgsearch_internal.expanded(query, f, p);
+        moved := imgsearch_internal.expanded(query, imgsearch_internal.expanding_images(query, f, p));
         e := query OPERATOR(@extschema:vector@.<=>) moved;
         query := moved;
         RETURN QUERY VALUES ('expand', jsonb_build_object('moved', e), format('Expanded by what its ten nearest look like; the question moved by a distance of %s.', round(e::numeric, 3)));

@@ -18,7 +18,7 @@ LANGUAGE plpgsql STABLE ROWS 10 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     answer imgsearch_internal.page;
-    p     imgsearch_internal.page_request := ROW(ctx.page_end, 0, NULL, NULL, max_distance, NULL, false, NULL, NULL, NULL);
+    p     imgsearch_internal.page_request := ROW(ctx.page_end, 0, NULL, NULL, max_distance, NULL, false, NULL, NULL, NULL, NULL);
 BEGIN
     IF images IS NULL THEN
         SELECT r.* INTO answer.tenants, answer.images, answer.distances, answer.ranked FROM imgsearch_internal.rerank(ctx, keys, NULL, NULL, NULL) r;

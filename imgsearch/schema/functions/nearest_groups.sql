@@ -81,7 +81,7 @@ LANGUAGE plpgsql STABLE ROWS 10 AS $$
 #variable_conflict use_variable
 DECLARE
     answer imgsearch_internal.page;
-    p      imgsearch_internal.page_request := ROW(ctx.page_end, 0, NULL, NULL, max_distance, NULL, true, NULL, NULL, NULL);
+    p      imgsearch_internal.page_request := ROW(ctx.page_end, 0, NULL, NULL, max_distance, NULL, true, NULL, NULL, NULL, NULL);
 BEGIN
     answer.tenants := tenants; answer.images := images; answer.distances := distances; answer.strategy := 'hnsw';
     IF enough IS NOT NULL THEN

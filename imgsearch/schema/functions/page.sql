@@ -1,7 +1,7 @@
 -- Which page of a search is asked for, and the text that continues behind a row.
 --
--- after: '<distance>,<image_id>[,<passed>,<check>[,<place>]]', the place of a row: its distance and image_id, how many rows
--- lie up to it, which question it belongs to, and where a window that was ranked anew goes on. The first two alone,
+-- after: '<distance>,<image_id>[,<passed>,<check>[,<place>][,e.i<image_id>…]]', the place of a row: its distance and image_id, how many rows
+-- lie up to it, which question it belongs to, where a window that was ranked anew goes on, and by which images it was expanded. The first two alone,
 -- written by hand, are a place too.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.check_page(p imgsearch_internal.page_request) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
@@ -10,6 +10,8 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: k is %, it must be from 1 to 1000', p.k USING HINT = 'Page through more rows with several searches.', ERRCODE = 'IM008';
     ELSIF p.skip IS NULL OR p.skip < 0 OR p.skip > 100000 THEN
         RAISE EXCEPTION 'imgsearch: skip is %, it must be from 0 to 100000', p.skip USING HINT = 'Continue behind the last row instead: after.', ERRCODE = 'IM008';
+    ELSIF p.max_distance = 'NaN' THEN  -- to Postgres the largest number: nothing would be cut
+        RAISE EXCEPTION 'imgsearch: max_distance is no number' USING HINT = 'It is a distance from 0 (the same) to 2.', ERRCODE = 'IM008';
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.check_page(imgsearch_internal.page_request) IS 'Raises what is wrong with the page that is asked for.';
@@ -18,18 +20,19 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.page_of(
     k integer, skip integer DEFAULT 0, after text DEFAULT NULL, max_distance double precision DEFAULT NULL, space integer DEFAULT NULL
 ) RETURNS imgsearch_internal.page_request LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    p    imgsearch_internal.page_request := ROW(k, skip, NULL, NULL, max_distance, space, false, NULL, NULL, NULL);
+    p    imgsearch_internal.page_request := ROW(k, skip, NULL, NULL, max_distance, space, false, NULL, NULL, NULL, NULL);
     part text[];
 BEGIN
     IF after IS NULL THEN
         RETURN p;
     END IF;
-    part := regexp_match(after, '^(-?[0-9]{1,3}(?:\.[0-9]{1,25})?(?:e-?[0-9]{1,3})?),([0-9]{1,18})(?:,([0-9]{1,9}),([0-9a-f]{8})(?:,([0-9A-Za-z_.-]+))?)?$');
+    part := regexp_match(after, '^(-?[0-9]{1,3}(?:\.[0-9]{1,25})?(?:e-?[0-9]{1,3})?),([0-9]{1,18})(?:,([0-9]{1,9}),([0-9a-f]{8})(?:,([0-9A-Za-df-z_.-][0-9A-Za-z_.-]*))?(?:,e((?:\.i[0-9]{1,18}){1,10})\.)?)?$');
     IF part IS NULL OR length(after) > 4000 THEN
         RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100)
             USING HINT = 'Pass the `after` of the last row of the page before, as it is; written by hand, its distance and image_id: ''0.25,42''.', ERRCODE = 'IM008';
     END IF;
     p.after_distance := part[1]; p.after_image := part[2]; p.passed := part[3]; p.check_ := part[4]; p.place := part[5];
+    p.near := regexp_split_to_array(substring(part[6] FROM 3), '\.i')::bigint[];
     RETURN p;
 EXCEPTION WHEN data_exception THEN
     RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100) USING HINT = 'Pass the `after` of the page before, as it is.', ERRCODE = 'IM008';

@@ -26,9 +26,9 @@ COMMENT ON TYPE imgsearch_internal.question IS 'What was asked: kind (text, pict
 
 CREATE TYPE imgsearch_internal.page_request AS (
     k integer, skip integer, after_distance double precision, after_image bigint, max_distance double precision, space integer,
-    per_product boolean, passed integer, check_ text, place text
+    per_product boolean, passed integer, check_ text, place text, near bigint[]
 );
-COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows (one per product, or per image) behind skip rows, or behind the row at (after_distance, after_image), behind which lie passed rows; check_ tells the question it belongs to, place where a window that was ranked anew goes on.';
+COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows (one per product, or per image) behind skip rows, or behind the row at (after_distance, after_image), behind which lie passed rows; check_ tells the question it belongs to, place where a window that was ranked anew goes on; near: the images by which the question was expanded.';
 
 CREATE TYPE imgsearch_internal.bound AS (
     names text[], vals jsonb[], bits bit varying, after_distance double precision, after_image bigint

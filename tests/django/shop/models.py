@@ -72,3 +72,54 @@ class Print(models.Model):
 
     objects = ImageSearchQuerySet.as_manager()
     _imgsearch = Searchable(prefix="print:")
+
+
+@searchable(title="name", price="lowest", in_stock="available", fallback="parent", prefix="garment:")
+class Garment(models.Model):
+    """Variants have a parent, which is what is found; pictures and prices are in tables of their own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="variants")
+    name = models.TextField(default="")
+
+    objects = ImageSearchQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def records(self) -> models.QuerySet:
+        return Record.objects.filter(models.Q(garment=self) | models.Q(garment__parent=self))
+
+    @property
+    def lowest(self) -> object:
+        return self.records.aggregate(lowest=models.Min("price"))["lowest"]
+
+    @property
+    def available(self) -> bool:
+        return self.records.filter(stock__gt=0).exists()
+
+
+class Record(models.Model):
+    """A price in a table of its own."""
+
+    garment = models.ForeignKey(Garment, models.CASCADE, related_name="record_rows")
+    price = models.DecimalField(max_digits=10, decimal_places=2)
+    stock = models.IntegerField(default=1)
+
+
+@searchable(of=("garment__parent", "garment"), photo="file", position="display_order", main="cover")
+class Shot(models.Model):
+    """A picture of a garment; its display_order is not unique, and siblings are numbered anew when one goes."""
+
+    garment = models.ForeignKey(Garment, models.CASCADE, related_name="shots")
+    file = models.FileField(upload_to="shots", blank=True)
+    display_order = models.PositiveIntegerField(default=0)
+    cover = models.BooleanField(default=False)
+
+    def delete(self, *args: object, **named: object) -> object:
+        gone = super().delete(*args, **named)
+        for n, shot in enumerate(self.garment.shots.order_by("display_order", "pk")):
+            shot.display_order = n
+            shot.save()
+        return gone

@@ -6,15 +6,13 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 
-from imgsearch.django import uploads
+from imgsearch.django import signals
 from imgsearch.django.mapping import mapping_for
-from imgsearch.errors import PictureError, StoreError, UsageError
 
 
 class Command(BaseCommand):
-    """Each row in a transaction of its own; run it again and it goes on where it stopped."""
+    """Each row in a transaction of its own; run it again and it goes on where it stopped, and tries failures again."""
 
     help = "Add the images of rows that were there before @searchable was."
 
@@ -34,9 +32,11 @@ class Command(BaseCommand):
         added = refused = 0
         for instance in rows._default_manager.using(database).exclude(**{photo: ""}).iterator(chunk_size=500):  # noqa: SLF001
             try:
-                with transaction.atomic(using=database):
-                    added += uploads.catch_up(instance, database)
-            except (PictureError, StoreError, UsageError, OSError) as error:
+                added += signals.catch_up(instance, database)
+            except Exception as error:  # noqa: BLE001  # a storage raises what it likes; the next row may be well
                 refused += 1
                 self.stderr.write(f"{instance.pk}: {error}")
-        self.stdout.write(f"{added} images added, {refused} refused. How far it is: `manage.py imgsearch status`.")
+        told = " (imgsearch.failures says why)" if refused else ""
+        self.stdout.write(
+            f"{added} images added, {refused} refused{told}. How far it is: `manage.py imgsearch status`."
+        )

@@ -1,0 +1,20 @@
+"""Table step 0009_picture_sources."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from imgsearch.schema import migrate
+
+revision = "imgsearch_0009"
+down_revision = "imgsearch_0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    migrate.upgrade(op.get_bind())
+
+
+def downgrade() -> None:
+    """Steps go forward only; the baseline's downgrade removes everything."""
