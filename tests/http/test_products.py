@@ -56,6 +56,32 @@ def test_a_row_is_a_product_with_its_other_pictures(
             )
 
 
+def test_a_product_of_a_thousand_pictures_is_one_row(
+    client: FlaskClient, connection: Connection, products: list[int], key_of: KeyOf
+) -> None:
+    connection.execute(
+        "WITH made AS (INSERT INTO imgsearch.image (tenant_id, product_id, position, uri, sha256, bits_1)"
+        " SELECT 'acme', 'q0', n, 'store:' || n, sha256(n::text::bytea), i.bits_1"
+        " FROM generate_series(10, 1006) n, imgsearch.image i WHERE i.image_id = %(image)s RETURNING image_id, sha256)"
+        " INSERT INTO imgsearch.embedding_1 (tenant_id, image_id, sha256, embedding)"
+        " SELECT 'acme', m.image_id, m.sha256, v.embedding FROM made m, imgsearch.vectors v"
+        " WHERE v.image_id = %(image)s",
+        {"image": products[0]},
+    )
+    headers, got, after = with_key(key_of("acme")), list[str](), None
+    while rows := ask(client, headers, k=2, after=after)["rows"]:
+        for row in rows:
+            assert row["pictures"] == {"q0": 1000, "q3": 1}.get(row["product_id"], 3)
+            assert len(row["others"]) <= 4
+        got += [row["product_id"] for row in rows]
+        after = rows[-1]["after"]
+    assert sorted(got) == ["q0", "q1", "q2", "q3"]
+    body = {"like": [{"product_id": "q0"}], "k": 10}
+    liked = client.post("/v1/search", json=body, headers=headers).get_json()
+    assert "q0" not in {row["product_id"] for row in liked["rows"]}
+    assert len(liked["rows"]) == 3
+
+
 def test_images_are_rows_where_that_is_asked(client: FlaskClient, products: list[int], key_of: KeyOf) -> None:
     found = ask(client, with_key(key_of("acme")), k=10, per="image")
     assert len(found["rows"]) == 10
