@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import pytest
 from sqlalchemy import ForeignKey, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
@@ -150,3 +151,19 @@ def a_query(chance: random.Random, pictures: Sequence[Picture]) -> list[float]:
     noise = np.array([chance.gauss(0, 1) for _ in range(DIMENSION)])
     mixed = vector + chance.choice([0.0, 0.5]) * noise
     return (mixed / np.linalg.norm(mixed)).tolist()
+
+
+@pytest.fixture(scope="module")
+def stocked(servers: embedded.Servers, template: str) -> Iterator[Shop]:
+    """The shop, for a module of tests."""
+    with alike_shop(servers, template) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def session(stocked: Shop) -> Iterator[Session]:
+    """A session there that commits by itself."""
+    engine = db.engine(stocked.settings, isolation_level="AUTOCOMMIT")
+    with Session(engine) as opened:
+        yield opened
+    engine.dispose()

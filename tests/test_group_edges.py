@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,15 @@ from sqlalchemy import Text, func, select, text
 from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column
 
 from imgsearch import Image, db, explain, nearest
-from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError
 from imgsearch.spaces.space import ensure
 from imgsearch.sqlalchemy.models import vectors
-from tests.alike import BELIEFS, JOINED, Base, Label, Product, Shop, alike_shop, nearest_of_each, seen
+from tests.alike import BELIEFS, JOINED, Base, Label, Product, Shop, nearest_of_each, seen, session, stocked
 from tests.asking import DIMENSION
 from tests.shop import Row, fill
 
-
-@pytest.fixture(scope="module")
-def stocked(servers: embedded.Servers, template: str) -> Iterator[Shop]:
-    with alike_shop(servers, template) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def session(stocked: Shop) -> Iterator[Session]:
-    engine = db.engine(stocked.settings, isolation_level="AUTOCOMMIT")
-    with Session(engine) as opened:
-        yield opened
-    engine.dispose()
+__all__ = ["session", "stocked"]  # fixtures
 
 
 def near(stocked: Shop) -> list[float]:

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import Select, Text, and_, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
-from imgsearch import Image, db, nearest
-from imgsearch.dev import embedded
-from tests.alike import BELIEFS, CLOSE, JOINED, Key, Label, Product, Shop, a_query, alike_shop, nearest_of_each, seen
+from imgsearch import Image, nearest
+from tests.alike import (
+    BELIEFS,
+    CLOSE,
+    JOINED,
+    Key,
+    Label,
+    Product,
+    Shop,
+    a_query,
+    nearest_of_each,
+    seen,
+    session,
+    stocked,
+)
 
 QUERIES = int(os.environ.get("SEARCH_QUERIES", "300"))
 
-
-@pytest.fixture(scope="module")
-def stocked(servers: embedded.Servers, template: str) -> Iterator[Shop]:
-    with alike_shop(servers, template) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def session(stocked: Shop) -> Iterator[Session]:
-    engine = db.engine(stocked.settings, isolation_level="AUTOCOMMIT")
-    with Session(engine) as opened:
-        yield opened
-    engine.dispose()
-
+__all__ = ["session", "stocked"]  # fixtures
 
 Form = tuple[Select[Any], Any, Any, Key]
 

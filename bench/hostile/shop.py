@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.home import fresh_home
 from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.dev.demo import catalogue
@@ -69,7 +68,7 @@ class Shop:
 def opened(count: int, fetch_allow: str, say: Callable[[str], None]) -> Iterator[Shop]:
     """Open a shop of `count` drawn pictures; one web process wants keys, a second one is open on loopback."""
     with ExitStack() as stack:
-        home = stack.enter_context(_home())
+        home = stack.enter_context(fresh_home("hostile-"))
         servers = embedded.start(home, memory_mb=2_048)
         settings = load_settings(
             {
@@ -161,15 +160,3 @@ def _environment(settings: Settings) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("IMGSEARCH_")}
     path = os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "workers"), os.environ.get("PYTHONPATH"))))
     return kept | settings.environment() | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-
-
-@contextmanager
-def _home() -> Iterator[Path]:
-    """A short path that another system user can reach: Postgres does not run as root."""
-    home = Path(tempfile.mkdtemp(prefix="hostile-"))
-    home.chmod(0o755)
-    try:
-        yield home
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home, ignore_errors=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from bench.home import fresh_home
 from bench.ingest import pictures, pipeline, shape, stages
 from bench.ingest.bare import ROOT, Bare
 from bench.ingest.pipeline import Round
@@ -45,7 +43,7 @@ class Plan:
 def measure(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure; answer every figure, ready for JSON."""
     model = shape.model(plan.shape)
-    with _home() as home:
+    with fresh_home("ing-") as home:
         servers = embedded.start(home, memory_mb=plan.memory_mb)
         settings = _settings(servers, home, plan, model)
         variables = environment(settings)
@@ -132,15 +130,3 @@ def _other(settings: Settings, name: str) -> Settings:
 def environment(settings: Settings) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("IMGSEARCH_")}
     return kept | settings.environment() | {"PYTHONPATH": str(ROOT)}
-
-
-@contextmanager
-def _home() -> Iterator[Path]:
-    """A short path that another system user can reach: Postgres does not run as root."""
-    home = Path(tempfile.mkdtemp(prefix="ing-"))
-    home.chmod(0o755)
-    try:
-        yield home
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home, ignore_errors=True)

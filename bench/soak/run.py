@@ -7,8 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from bench.home import fresh_home
 from bench.soak import quiet, terms
 from bench.soak.encoder import SOAK
 from bench.soak.faults import Every, Servers
@@ -51,7 +51,7 @@ class Plan:
 def soak(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     """Run it; answer every figure, ready for JSON. Raises TimeoutError when it is not over within the limit."""
     began = time.monotonic()
-    with _home() as home:
+    with fresh_home("soak-") as home:
         servers = Servers(home, plan.memory_mb)
         settings = _settings(servers.start(), home, plan)
         schema.upgrade(settings)
@@ -219,15 +219,3 @@ def _settings(servers: embedded.Servers, home: Path, plan: Plan) -> Settings:
         },
         environ={},
     )
-
-
-@contextmanager
-def _home() -> Iterator[Path]:
-    """A short path that another system user can reach: Postgres does not run as root."""
-    home = Path(tempfile.mkdtemp(prefix="soak-"))
-    home.chmod(0o755)
-    try:
-        yield home
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home, ignore_errors=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from django.db.models import QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import Case, IntegerField, QuerySet, When
 from django.db.models.expressions import F
 
 from imgsearch.django import similar
 from imgsearch.django.mapping import mapping_for
 from imgsearch.django.nearest import Chosen, Distance, NearestImage, NearestPosition, NearestQuery, NearestUri
 from imgsearch.errors import UsageError
+from imgsearch.retrieval.hits import Hit
 from imgsearch.retrieval.template import LARGEST_PAGE
 
 
@@ -27,8 +30,9 @@ class ImageSearchQuerySet(QuerySet):
         query: a text, a picture (bytes, Path, open or uploaded file), ImageId, a saved instance (which is then left
         out), a vector of the active space, or a list of (one of these, weight), below 0 for "not this". Filters before
         and after it are the candidates, slices are the page; a page holds `min(k, matches)` rows and each row once,
-        with its nearest picture. `tenant` in place of the one that `@searchable` names. The query is embedded when the
-        queryset is evaluated, before its statement.
+        with its nearest picture. Without a slice, and in count(), every candidate is compared: choose first, with
+        nearest(), or count the queryset before. `tenant` in place of the one that `@searchable` names. The query is
+        embedded when the queryset is evaluated, before its statement.
 
         Raises UsageError for a queryset that cannot be ranked; when evaluated also QueryError, PictureError,
         UnknownImage, NoSpace, QueryTimeout.
@@ -49,6 +53,30 @@ class ImageSearchQuerySet(QuerySet):
         ranked.query = ranked.query.chain(klass=NearestQuery)
         ranked.query.similar = similar.similar_for(self.model, query, tenant, max_distance)
         return super(ImageSearchQuerySet, ranked).order_by(*_ORDER)
+
+    def in_order_of(self, hits: Iterable[Hit]) -> Any:
+        """Return the rows that a search found, in its order, as an ordinary queryset.
+
+            hits = search(connection, "adidas samba 44", tenant="acme", sort="price", boost={"in_stock": 0.05})
+            for product in Product.objects.in_order_of(hits): ...
+
+        For what similar_to() does not take: words, cut, sort, boost, diversity and merchandise need the whole ranking,
+        which is one statement of its own, and their filters are those of `imgsearch.search`. What is filtered here
+        comes off the page. Rows that are gone are left out.
+        """
+        mapping = mapping_for(self.model)
+        found = list(hits)
+        if mapping.pictures:
+            keys = [hit.image_id for hit in found]
+        else:
+            named = [hit.product_id for hit in found if hit.product_id.startswith(mapping.prefix)]
+            keys = [key for one in named if (key := _key(self.model, one.removeprefix(mapping.prefix))) is not None]
+        keys = list(dict.fromkeys(keys))
+        places = [When(pk=key, then=place) for place, key in enumerate(keys)]
+        rows = self.filter(pk__in=keys)
+        if mapping.tenant and not mapping.pictures:
+            rows = rows.filter(**{f"{mapping.tenant}__in": {hit.tenant_id for hit in found}})
+        return rows.order_by(Case(*places, default=len(keys), output_field=IntegerField())) if keys else rows.none()
 
     def nearest(self, most: int) -> Any:
         """Return the best `most` rows (1 to 1000) of a ranked queryset as an ordinary one.
@@ -151,6 +179,14 @@ class ImageSearchQuerySet(QuerySet):
 
 _TOLD = {"image_id": NearestImage(), "position": NearestPosition(), "image_uri": NearestUri()}
 _ORDER = (F("distance").asc(), NearestImage().asc())
+
+
+def _key(model: Any, written: str) -> Any:
+    """Return a primary key that stands in a product_id; None for what is none of this model's."""
+    try:
+        return model._meta.pk.to_python(written)  # noqa: SLF001
+    except ValidationError:
+        return None
 
 
 def _has(model: Any, name: str) -> bool:

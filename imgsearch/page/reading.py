@@ -95,7 +95,9 @@ class _Reader:
             detail = f"There is no order called {written[:100]!r}; there are: {', '.join(urls.SORTS)}."
             self.wrong.append(Wrong("sort", "", bad_request(detail)))
             written = ""
-        return Ranking(sort=written or None)
+        # Words alone, where a list began that way because nobody embedded them: see `views.View.continued`.
+        alone = self.args.get("look_weight") == "0" and bool(self.args.get("q", "").strip())
+        return Ranking(sort=written or None, look_weight=0.0 if alone else None)
 
     def pages(self) -> int:
         written = self.args.get("pages", "")

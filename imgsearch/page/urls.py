@@ -43,6 +43,8 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
         found += [(f"a.{name}", value) for value in chosen(filters, name)]
     if asked.ranking.sort:
         found.append(("sort", asked.ranking.sort))
+    if asked.ranking.look_weight == 0:
+        found.append(("look_weight", "0"))
     return found
 
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 
 from imgsearch import picture
 from imgsearch.db import sql
-from imgsearch.errors import ImgsearchError, NoSpace, QueryError, UnknownImage
+from imgsearch.errors import Busy, ImgsearchError, NoQueryWorker, NoSpace, QueryError, QueryTimeout, UnknownImage
 from imgsearch.http import access, service
 from imgsearch.http.problem import Problem, bad_request, from_exception
 from imgsearch.http.search_request import SearchRequest
@@ -48,6 +48,13 @@ class View:
     panel: Facets = field(default_factory=Facets)
     facets_ms: float = 0.0
     empty_site: bool = False
+    words_alone: bool = False  # nobody embedded the text, so looks were left out
+
+    @property
+    def continued(self) -> SearchRequest:
+        """The search as it goes on behind this page: whoever comes back finds the same list."""
+        words = replace(self.asked.ranking, look_weight=0.0)
+        return replace(self.asked, ranking=words) if self.words_alone else self.asked
 
     @property
     def at_fields(self) -> dict[str, Wrong]:
@@ -147,12 +154,31 @@ def _look(state: AppState, view: View) -> View:
     except NoSpace:
         return replace(view, empty_site=True)
     except _FAILURES as error:
+        if (found_by_words := _by_words_alone(state, view, error)) is not None:
+            return _count(state, found_by_words)
         rest = _without_lost_examples(state, asked, error)
         if rest is not None:
             lost = Wrong("like", "", from_exception(error))
             return _look(state, replace(view, asked=rest, wrong=(*view.wrong, lost)))
         view = replace(view, problem=from_exception(error))
     return _count(state, view)
+
+
+def _by_words_alone(state: AppState, view: View, error: Exception) -> View | None:
+    """Return what the words of a text find where nobody embeds it just now; None where that is nothing."""
+    asked = view.asked
+    if not isinstance(error, QueryTimeout | NoQueryWorker | Busy) or not asked.text or asked.examples or asked.like:
+        return None
+    words = replace(asked, ranking=replace(asked.ranking, look_weight=0.0))
+    try:
+        with service.session(state, words) as (connection, given):
+            found = service.search(connection, words, given)
+    except _FAILURES:
+        return None
+    if not found.hits:
+        return None
+    cards = tuple(view_models.found(state, asked, found))
+    return replace(view, found=found, cards=cards, after=found.hits.after, words_alone=True)
 
 
 def _without_lost_examples(state: AppState, asked: SearchRequest, error: Exception) -> SearchRequest | None:
@@ -207,7 +233,8 @@ def _page(state: AppState, view: View) -> Response:
         statement=(written := statement.statement_of(asked)),
         statement_line=statement.on_one_line(written),
         explain=_beside(state, asked, "explain"),
-        onward=paging.onward(state, asked, view.cards, view.after, view.panel.matches),
+        again=urls.url_of(state, asked),
+        onward=paging.onward(state, view.continued, view.cards, view.after, view.panel.matches),
         swatches=facets.SWATCHES,
         is_behind=bool(asked.after),
         most_pages=urls.MOST_PAGES,

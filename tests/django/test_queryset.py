@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from imgsearch.django import add
 from imgsearch.django.models import Image
 from imgsearch.errors import FilterError, UnknownImage, UsageError, VectorError
 from imgsearch.query import ImageId
+from imgsearch.retrieval import search
 from tests.django import filling
 from tests.django.filling import point
 from tests.django.shop.models import Poster, Product, Tag
@@ -55,6 +57,19 @@ class Ranked(TestCase):
         """Brute force: names in the order of their nearest picture."""
         near = {n: abs(0.05 * n - (0.01 if n % 3 == 0 else 0)) for n in range(60) if keep(n)}
         return [f"n{n}" for n in sorted(near, key=lambda n: near[n])]
+
+    def test_what_a_search_ranked_comes_as_rows_in_its_order(self) -> None:
+        hits = search(connection, HERE, tenant="acme", sort="-price", k=10)
+        assert len(hits) == 10
+        rows = Product.objects.in_order_of(hits)
+        assert [str(row.pk) for row in rows] == [hit.product_id for hit in hits]
+        assert [row.price for row in rows] == sorted((row.price for row in rows), reverse=True)
+        assert rows.filter(category="bags").count() + rows.exclude(category="bags").count() == 10
+        assert list(Product.objects.in_order_of([])) == []
+        strange = [replace(hits[0], product_id="no key"), *hits[1:]]
+        assert [str(row.pk) for row in Product.objects.in_order_of(strange)] == [hit.product_id for hit in hits[1:]]
+        other = [replace(hit, tenant_id="bazaar") for hit in hits]
+        assert list(Product.objects.in_order_of(other)) == [], "another shop's"
 
     def test_a_page_is_one_statement_and_complete(self) -> None:
         with CaptureQueriesContext(connection) as queries:

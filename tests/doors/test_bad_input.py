@@ -65,7 +65,8 @@ def shop(
     images = fill(connection, space, rows)
     connection.execute(
         "INSERT INTO imgsearch.product (tenant_id, product_id, title, words) VALUES"
-        " ('acme', 'p1', '', ''), ('acme', 'p2', NULL, NULL), ('acme', 'p3', '   ', '赤い 靴'), ('bolt', 'p4', 'red shoe', '')"
+        " ('acme', 'p1', '', ''), ('acme', 'p2', NULL, NULL), ('acme', 'p3', '   ', '赤い 靴'),"
+        " ('bolt', 'p4', 'red shoe', '')"
     )
     app = create_app(settings.environment(), allow_anonymous=True)
     yield Shop(connection, app.test_client(), run, images)

@@ -254,3 +254,30 @@ def test_similar_products_are_found_by_all_pictures_of_a_product(
         assert "is not here any more" in text
         assert [_title(one) for one in cards(text)] == ["like both", "like the first"]
         assert "is not here any more" in text_of(anyone, "/?product=gone", 404)
+
+
+def test_without_a_worker_words_find_what_is_called_so(
+    settings: Settings, connection: Connection, space: Space
+) -> None:
+    rows = [Row(vector=[1.0, 0.01 * n] + [0.0] * 46, product=f"p{n}", tenant="acme", price=n) for n in range(100)]
+    fill(connection, space, rows)
+    connection.execute(
+        "INSERT INTO imgsearch.product (tenant_id, product_id, title)"
+        " SELECT 'acme', 'p' || n, CASE WHEN n < 45 THEN 'Adidas Samba ' ELSE 'Puma Suede ' END || n"
+        " FROM generate_series(0, 99) n"
+    )
+    connection.execute("SELECT imgsearch.refresh_vocabulary()")
+    with opened(settings, QUERY_TIMEOUT="1") as anyone:
+        text = text_of(anyone, "/?q=samba&tenant=acme")
+        assert "Only words were compared" in text
+        assert len(cards(text)) == 40
+        assert 'data-code="' not in text
+        onward = html.unescape(re.findall(r'data-next="([^"]+)"', text)[0])
+        rest = text_of(anyone, onward)
+        titles = [_title(card) for card in (*cards(text), *cards(rest))]
+        assert len(set(titles)) == len(titles) >= 45
+        assert sum(one.startswith("Adidas Samba") for one in titles) == 45
+        again = html.unescape(re.findall(r'href="([^"]+)">Try again', text)[0])
+        assert "look_weight" not in again
+        assert 'data-code="' in text_of(anyone, "/?q=zzzzqqq&tenant=acme", 503), "found by no word: it is said"
+        assert "Only words" not in text_of(anyone, "/?q=samba&tenant=acme&like=1", 503)

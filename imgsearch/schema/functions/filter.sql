@@ -3,11 +3,20 @@
 -- $1, a value of type imgsearch_internal.bound, and $2, the filters. How much may be asked is bounded here: statement_timeout
 -- does not stop a planner in time, nor its memory (docs/limits.md).
 
+-- Of JSON that is to become a value: a misspelt name must not silently mean nothing.
+CREATE OR REPLACE FUNCTION imgsearch_internal.require_known(given jsonb, value json, said text, hint text) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF NOT value::jsonb ?& ARRAY(SELECT jsonb_object_keys(given)) THEN
+        RAISE EXCEPTION 'imgsearch: % %', said, (SELECT left(k, 100) FROM jsonb_object_keys(given) k WHERE NOT value::jsonb ? k LIMIT 1)
+            USING HINT = hint || (SELECT string_agg(k, ', ') FROM json_object_keys(value) k) || '.', ERRCODE = 'IM008';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.require_known(jsonb, json, text, text) IS 'Raises which name in JSON is none of those of a value.';
+
 CREATE OR REPLACE FUNCTION imgsearch.filters_of(given jsonb) RETURNS imgsearch.filters LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    f       imgsearch.filters;
-    unknown text;
-    zoned   CONSTANT text := '[0-9]:[0-9]{2}[0-9:.]* *([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$';  -- without, a time is another one in each session
+    f     imgsearch.filters;
+    zoned CONSTANT text := '[0-9]:[0-9]{2}[0-9:.]* *([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$';  -- without, a time is another one in each session
 BEGIN
     IF jsonb_typeof(given) <> 'object' THEN
         RAISE EXCEPTION 'imgsearch: filters are a JSON object, not a JSON %', jsonb_typeof(given)
@@ -22,11 +31,7 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: created_after and created_before need a time zone' USING HINT = 'For example 2026-01-31T00:00:00Z.', ERRCODE = 'IM008';
     END IF;
     f := jsonb_populate_record(NULL::imgsearch.filters, given);
-    IF NOT to_jsonb(f) ?& ARRAY(SELECT jsonb_object_keys(given)) THEN
-        SELECT k INTO unknown FROM jsonb_object_keys(given) k WHERE NOT to_jsonb(f) ? k LIMIT 1;
-        RAISE EXCEPTION 'imgsearch: there is no filter %', left(unknown, 100)
-            USING HINT = 'Filters are: ' || (SELECT string_agg(k, ', ') FROM json_object_keys(row_to_json(f)) k) || '.', ERRCODE = 'IM008';
-    END IF;
+    PERFORM imgsearch_internal.require_known(given, row_to_json(f), 'there is no filter', 'Filters are: ');
     RETURN f;
 EXCEPTION WHEN data_exception THEN
     RAISE EXCEPTION 'imgsearch: a filter has a value of the wrong type: %', left(SQLERRM, 200)

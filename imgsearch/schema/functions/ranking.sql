@@ -3,18 +3,13 @@
 
 CREATE OR REPLACE FUNCTION imgsearch.ranking_of(given jsonb) RETURNS imgsearch.ranking LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    r       imgsearch.ranking;
-    unknown text;
+    r imgsearch.ranking;
 BEGIN
     IF jsonb_typeof(given) <> 'object' THEN
         RAISE EXCEPTION 'imgsearch: a ranking is a JSON object, not a JSON %', jsonb_typeof(given) USING HINT = 'For example {"per": "image", "sort": "price"}.', ERRCODE = 'IM008';
     END IF;
     r := jsonb_populate_record(NULL::imgsearch.ranking, given);
-    IF NOT to_jsonb(r) ?& ARRAY(SELECT jsonb_object_keys(given)) THEN
-        SELECT k INTO unknown FROM jsonb_object_keys(given) k WHERE NOT to_jsonb(r) ? k LIMIT 1;
-        RAISE EXCEPTION 'imgsearch: there is no way of ranking called %', left(unknown, 100)
-            USING HINT = 'There are: ' || (SELECT string_agg(k, ', ') FROM json_object_keys(row_to_json(r)) k) || '.', ERRCODE = 'IM008';
-    END IF;
+    PERFORM imgsearch_internal.require_known(given, row_to_json(r), 'there is no way of ranking called', 'There are: ');
     RETURN r;
 EXCEPTION WHEN data_exception THEN
     RAISE EXCEPTION 'imgsearch: a ranking has a value of the wrong type: %', left(SQLERRM, 200) USING HINT = 'per, words, cutoff and sort are texts, weights numbers.', ERRCODE = 'IM008';
