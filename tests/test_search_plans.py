@@ -228,6 +228,23 @@ def test_a_walk_that_met_too_few_is_walked_again_and_wider_where_bits_are_dear(s
     assert max(walked) >= 1.5 * min(walked)
 
 
+def test_a_walk_for_products_goes_on_where_it_stopped(settings: Settings) -> None:
+    believe(settings, 1_000_000)
+    find = """SELECT (f.answer).strategy, (f.plan).ef, pg_stat_get_xact_numscans('imgsearch.embedding_1_hnsw'::regclass)
+              FROM imgsearch_internal.find(%s::halfvec, imgsearch.filters_of('{"max_price": 25}'),
+                                           jsonb_populate_record(imgsearch_internal.page_of(10), '{"per_product": true}')) f"""
+    with db.connect(settings, autocommit=True) as connection:
+        asked = connection.execute(
+            "SELECT embedding::text FROM imgsearch.vectors ORDER BY image_id LIMIT 40"
+        ).fetchall()
+        found = [row for query in asked for row in connection.execute(find, query).fetchall()]
+    scans = [scans for _, _, scans in found]  # all that this session made
+    assert {after - before for before, after in zip(scans, scans[1:], strict=False)} == {1}
+    walked = [ef for strategy, ef, _ in found if strategy == "hnsw"]
+    assert len(walked) >= 30
+    assert max(walked) >= 1.3 * min(walked), "some went on"
+
+
 def test_re_ranking_reads_only_the_best_pictures_also_behind_the_wall(
     settings: Settings, connection: Connection
 ) -> None:

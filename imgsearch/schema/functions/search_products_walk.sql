@@ -54,7 +54,7 @@ COMMENT ON FUNCTION imgsearch_internal.walked_products IS 'The products in the b
 -- believed: deep, the pictures up to the page's last product, ask for so wide a walk.
 CREATE OR REPLACE FUNCTION imgsearch_internal.crowded_ef(ctx imgsearch_internal.search_context, deep double precision) RETURNS double precision LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN greatest(7.5 * deep, 0.25 * least(400, ctx.ef) * sqrt(deep) * least(2, (greatest(200000, ctx.pictures) / 200000) ^ 0.4) ^ 0.5);
+    RETURN greatest(8.5 * deep, 0.3 * least(400, ctx.ef) * sqrt(deep) * least(2, (greatest(200000, ctx.pictures) / 200000) ^ 0.4) ^ 0.5);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.crowded_ef(imgsearch_internal.search_context, double precision) IS 'How wide a walk must be among near-alike images.';
 

@@ -22,7 +22,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.languages_of(text) IS 'The languages that a question may be in: the tenant''s, or those of all.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.words_looked_up(shop text, query tsquery) RETURNS integer LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.words_looked_up(shop text, query tsquery) RETURNS integer LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$  -- out of an index, whatever the word is
 BEGIN
     RETURN (SELECT count(*) FROM (
         SELECT 1 FROM imgsearch.product p
@@ -33,9 +34,9 @@ COMMENT ON FUNCTION imgsearch_internal.words_looked_up(text, tsquery) IS 'How ma
 
 -- Out of the vocabulary; looked up where it is not counted yet, or stands there in another form, or no tenant is asked.
 -- A lookup ends at 2,001: whether that is a half of all or a hundredth, the vocabularies of the shops say.
-CREATE OR REPLACE FUNCTION imgsearch_internal.words_counted(asked text) RETURNS integer LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.words_counted(asked text) RETURNS integer LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 BEGIN
-    RETURN (SELECT sum(v.products) FROM imgsearch.vocabulary v WHERE v.pieces @> ARRAY[imgsearch_internal.whole_piece(asked)] AND v.word = asked);
+    RETURN (SELECT sum(v.products) FROM imgsearch.vocabulary v WHERE v.pieces @> ARRAY[imgsearch_internal.whole_piece(asked)] AND v.word || '' = asked);  -- not by (tenant_id, word), which is one search for each tenant
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_counted(text) IS 'How many products have a word, of all tenants, when that was last counted; null: not counted.';
 
@@ -53,11 +54,14 @@ BEGIN
         END IF;
     ELSIF word = '' THEN
         SELECT CASE WHEN c.reltuples > 0 THEN c.reltuples END::integer INTO many FROM pg_class c WHERE c.oid = 'imgsearch.product'::regclass;
+    ELSE
+        many := imgsearch_internal.words_counted(word);
+        IF many > 2000 THEN  -- common, however it is now: 2,001 rows need not be read to know
+            RETURN many;
+        END IF;
+        many := NULL;
     END IF;
     many := coalesce(many, CASE WHEN word = '' THEN 2001 ELSE imgsearch_internal.words_looked_up(shop, query) END);
-    IF shop IS NULL AND word <> '' AND many > 2000 THEN
-        many := greatest(many, imgsearch_internal.words_counted(word));
-    END IF;
     RETURN many;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_count(text, text, tsquery) IS 'About how many products have a word; for the empty word, how many there are.';
@@ -80,7 +84,7 @@ COMMENT ON FUNCTION imgsearch_internal.word_tells(integer, double precision) IS 
 -- weighed: what the first page made of each word, so that the next ones order alike: its weight and 100 times its step
 -- (see word_steps(): 0 rare, then the common ones from the rarest on, 99 none).
 CREATE OR REPLACE FUNCTION imgsearch_internal.asked_words_of(shop text, given text, weighed integer[]) RETURNS imgsearch_internal.asked_words LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     a      imgsearch_internal.asked_words;
     spoken CONSTANT text[] := imgsearch_internal.languages_of(shop);

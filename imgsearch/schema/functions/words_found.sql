@@ -1,5 +1,15 @@
 -- words_found(): the products that have words of a question, best first, out of a bounded number of rows.
 
+-- Planned once: most questions name no product, and then nothing needs to be planned for their filters. (Of an unknown
+-- list of codes the planner believes that every hundredth row has one, and would read rows until it met it.)
+CREATE OR REPLACE FUNCTION imgsearch_internal.names_product(shop text, named text[], given text) RETURNS boolean LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM imgsearch.product p WHERE p.keys && named AND (shop IS NULL OR p.tenant_id = shop))
+        OR EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.product_id = given AND (shop IS NULL OR i.tenant_id = shop));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.names_product(text, text[], text) IS 'Whether any product here has one of these codes, or that id.';
+
 -- By id or code: the whole question, or one of its words that has a digit and six letters or more (a size is no code).
 CREATE OR REPLACE FUNCTION imgsearch_internal.found_whole(made imgsearch_internal.filter_text, asked imgsearch_internal.bound, given text, most integer)
 RETURNS imgsearch_internal.word_hit[] LANGUAGE plpgsql STABLE AS $$
@@ -8,6 +18,9 @@ DECLARE
     hits  imgsearch_internal.word_hit[];
 BEGIN
     codes := array_remove(codes || left(imgsearch_internal.key_of(given), 200), '');
+    IF NOT imgsearch_internal.names_product((made.f).tenant, codes, btrim(given)) THEN
+        RETURN '{}';
+    END IF;
     EXECUTE format('SELECT coalesce(array_agg(y.hit), ''{}'') FROM (SELECT ROW(x.tenant_id, x.product_id, f.image_id, NULL, true, true)::imgsearch_internal.word_hit AS hit
         FROM (SELECT p.tenant_id, p.product_id FROM imgsearch.product p WHERE p.keys && $3%s
               UNION SELECT i.tenant_id, i.product_id FROM imgsearch.image i WHERE i.product_id = $4%s LIMIT 2000) x, LATERAL (%s) f LIMIT $5) y',  -- filters before the limit
