@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imgsearch.django.decorator import searchable
     from imgsearch.django.mapping import Searchable
-    from imgsearch.django.operations import AttachImgsearch
-    from imgsearch.django.queryset import ImageSearchQuerySet
+    from imgsearch.django.operations import AttachImgsearch, DetachImgsearch
+    from imgsearch.django.queryset import ImageSearchQuerySet, image_search
     from imgsearch.django.uploads import add, change, refilter, remove
 
 # Django imports this package before its apps are ready, when a queryset may not be imported yet.
 _HOMES = {
     "AttachImgsearch": "operations",
+    "DetachImgsearch": "operations",
     "ImageSearchQuerySet": "queryset",
     "Searchable": "mapping",
     "add": "uploads",
     "change": "uploads",
+    "image_search": "queryset",
     "refilter": "uploads",
     "remove": "uploads",
     "searchable": "decorator",
@@ -36,10 +38,12 @@ _HOMES = {
 
 __all__ = [
     "AttachImgsearch",
+    "DetachImgsearch",
     "ImageSearchQuerySet",
     "Searchable",
     "add",
     "change",
+    "image_search",
     "refilter",
     "remove",
     "searchable",

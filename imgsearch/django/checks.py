@@ -80,7 +80,8 @@ def check_paths(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:
 def check_database(
     app_configs: Any = None, databases: Sequence[str] | None = None, **_: Any
 ) -> list[checks.CheckMessage]:
-    """W003 pgvector, W004 schema behind, W005 no model yet, W006 another model, W007 the index, W009 no connection"""
+    """W003 pgvector, W004 schema behind, W005 no model yet, W006 another model, W007 the index, W008 files that
+    workers may not read, W009 no connection"""
     if check_settings() or site.alias() not in (databases or ()):
         return []
     try:
@@ -99,6 +100,9 @@ def _found(lent: Any) -> Iterator[checks.CheckMessage]:
     except DatabaseError as error:
         yield checks.Warning(str(error), hint=_MIGRATE, id="imgsearch.W004")
         return
+    for attached in sql.rows(lent, "django", "bases"):
+        if unfetched := site.unfetched(attached["base"]):
+            yield checks.Warning(f"{attached['name']}: {unfetched}", id="imgsearch.W008")
     status = sql.run(lent, "status", "status").fetchone() or {}
     model = site.settings().model
     if status["model"] is None:

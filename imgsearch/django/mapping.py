@@ -66,7 +66,7 @@ class Searchable:
 
     def product_of(self, instance: Any) -> str:
         """Return the product_id of this instance's images."""
-        return f"{self.prefix}{instance.pk}"
+        return f"{self.prefix}{key_text(instance.pk)}"
 
     def filters_of(self, instance: Any) -> dict[str, Any]:
         """Return category, price, in_stock and attributes as `imgsearch.add` takes them."""
@@ -94,6 +94,13 @@ class Searchable:
             codes = (code for code in _texts(instance, self.codes) if len(code) <= limits.CODE)
             found["codes"] = list(dict.fromkeys(codes))[: limits.CODES]
         return found
+
+
+def key_text(key: Any) -> str:
+    """Return a primary key as product_id says it: of a composite one (a tuple) its parts, as attach() writes them."""
+    if isinstance(key, tuple):
+        return "/".join(str(part).replace("%", "%25").replace("/", "%2F") for part in key)
+    return str(key)
 
 
 def _texts(instance: Any, paths: tuple[str, ...]) -> list[str]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
-from django.db.models import BigIntegerField, Expression, FloatField
+from django.db.models import BigIntegerField, Expression, FloatField, Func
 from django.db.models.expressions import F, Value
 from django.db.models.fields import CharField, IntegerField, TextField, UUIDField
+from django.db.models.functions import Cast
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.datastructures import Join
@@ -148,8 +149,10 @@ class NearestCompiler(SQLCompiler):
         """Return the condition that a row is one that was found: by its own pictures, or by those it falls back on."""
         name, meta = self.connection.ops.quote_name, self.query.model._meta  # noqa: SLF001
         row = self.quote_name_unless_alias(self.query.get_initial_alias())
-        parts = {"found": Part(f"{name(NEAREST)}.key", ()), "key": Part(f"{row}.{name(meta.pk.column)}", ())}
-        mapping = self.query.similar.searchable
+        mapping, found = self.query.similar.searchable, Part(f"{name(NEAREST)}.key", ())
+        if len(meta.pk_fields) > 1:
+            return _same_parts(found, row, meta.pk_fields, self.connection)
+        parts = {"found": found, "key": Part(f"{row}.{name(meta.pk.column)}", ())}
         if not mapping.fallback:
             return fill("same", parts)
         parts["other"] = Part(f"{row}.{name(meta.get_field(mapping.fallback).column)}", ())
@@ -178,7 +181,7 @@ class NearestCompiler(SQLCompiler):
         tenant: Any = Value(similar.tenant or DEFAULT_TENANT, output_field=TextField())
         if similar.tenant is None and similar.searchable.tenant:
             tenant = F(similar.searchable.tenant)
-        query.add_annotation(F("pk"), "imgsearch_key")
+        query.add_annotation(_key(query.model), "imgsearch_key")
         query.add_annotation(tenant, "imgsearch_tenant")
         named = ["imgsearch_key", "imgsearch_tenant"]
         if similar.searchable.fallback:
@@ -205,7 +208,8 @@ def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
     if mapping.pictures:
         found = {"from_candidate": "i.image_id = c.key", "from_image": "true", "key": "f.image_id"}
         return {name: Part(text, ()) for name, text in found.items()}
-    field = model._meta.pk  # noqa: SLF001
+    fields = model._meta.pk_fields  # noqa: SLF001
+    field = fields[0] if len(fields) == 1 else TextField()
     while field.remote_field:
         field = field.target_field
     kinds = {"integer": IntegerField, "uuid": UUIDField, "text": (TextField, CharField)}
@@ -218,6 +222,33 @@ def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
         "from_image": fill(_KEYS[kind], {"key": named}) if kind else Part("true", ()),
         "key": Part(f"f.label::{field.cast_db_type(connection)}", ()),
     }
+
+
+def _key(model: Any) -> Any:
+    """Return the primary key of a row; a composite one as the text that product_id says."""
+    fields = model._meta.pk_fields  # noqa: SLF001
+    if len(fields) == 1:
+        return F("pk")
+    parts = [Func(Cast(F(one.name), TextField()), function="imgsearch_internal.key_escaped") for one in fields]
+    return Func(*parts, template="%(expressions)s", arg_joiner=" || '/' || ", output_field=TextField())
+
+
+def _same_parts(found: Part, row: str, fields: Any, connection: Any) -> Part:
+    """Return the condition that a row has the composite key that was found, which its index can answer."""
+    name = connection.ops.quote_name
+    conditions = (
+        fill(
+            "same_part",
+            {
+                "found": found,
+                "column": Part(f"{row}.{name(one.column)}", ()),
+                "place": Part(str(place), ()),
+                "kind": Part(one.cast_db_type(connection) or "text", ()),
+            },
+        ).sql
+        for place, one in enumerate(fields, 1)
+    )
+    return Part(" AND ".join(conditions), ())
 
 
 def _has_none(mapping: Searchable, key: Part) -> Part:

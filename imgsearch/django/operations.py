@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from django.db import router
@@ -10,6 +11,7 @@ from django.db.migrations.operations.base import Operation
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
+from imgsearch.errors import UsageError
 from imgsearch.ingest import attachment
 from imgsearch.schema import migrate
 
@@ -43,61 +45,125 @@ class SchemaStep(Operation):
         return f"Table step {self.step} of imgsearch's schema"
 
 
-class AttachImgsearch(Operation):
-    """Keep images in step with a model's table by triggers: also for bulk_create(), update() and plain SQL.
-
-        AttachImgsearch("product", image="photo", base="https://cdn.example.com/media", price="price")
-
-    Names of fields become their columns; anything else is an SQL expression over the row, as "lower(category)".
-    See the comment of imgsearch.attach(). Put ("imgsearch", "0001_baseline") among the migration's dependencies.
-    """
+class _OfModel(Operation):
+    """An operation on a model of this app, or of another: `app_label="catalogue"`."""
 
     reduces_to_sql = False
-    reversible = True
 
-    def __init__(self, model_name: str, **mapping: Any) -> None:
-        self.model_name, self.mapping = model_name, mapping
+    def __init__(self, model_name: str, *, app_label: str | None = None) -> None:
+        self.model_name, self.app_label = model_name, app_label
 
     def state_forwards(self, app_label: str, state: Any) -> None:
         """Triggers are no part of the models' state."""
 
+    def _model(self, app_label: str, state: Any) -> Any:
+        label = self.app_label or app_label
+        try:
+            return state.apps.get_model(label, self.model_name)
+        except LookupError as error:
+            raise UsageError(
+                f"{type(self).__name__}({self.model_name!r}): this migration knows no model {label}.{self.model_name}. "
+                'A model of another package is named by its app, app_label="catalogue", and its own among the '
+                f'dependencies: dependencies = [("{label}", "0001_initial"), ("imgsearch", "0001_baseline")].'
+            ) from error
+
+    def _detach(self, schema_editor: Any, model: Any, *, keep: bool) -> None:
+        attachment.detach(schema_editor.connection, _relation(schema_editor, model), keep=keep, if_exists=True)
+
+
+class AttachImgsearch(_OfModel):
+    """Keep images in step with a model's table by triggers: also for bulk_create(), update() and plain SQL.
+
+        AttachImgsearch("product", image="photo", base="https://cdn.example.com/media", price="price")
+        AttachImgsearch("product", app_label="catalogue", pictures="productimage", picture_of="product",
+                        image="original", ordinal="display_order", owner="parent", base="https://…")
+
+    app_label: of a model of another package, which needs no fork. Names of models become their tables, names of fields
+    their columns; anything else is an SQL expression over the row, as "lower(category)". All arguments of
+    `imgsearch.attach()` are taken. Put ("imgsearch", "0001_baseline"), and the app's migration that made the model,
+    among the migration's dependencies. Raises UsageError where they are not, AttachmentError, DatabaseRights.
+    """
+
+    reversible = True
+
+    def __init__(self, model_name: str, *, app_label: str | None = None, **mapping: Any) -> None:
+        super().__init__(model_name, app_label=app_label)
+        self.mapping = mapping
+
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if is_ours(app_label, schema_editor.connection):
-            model = to_state.apps.get_model(app_label, self.model_name)
-            sql.run(driver(schema_editor.connection), "attachment", "attach", self._arguments(schema_editor, model))
+            values = self._arguments(schema_editor, self._model(app_label, to_state), to_state)
+            sql.run(driver(schema_editor.connection), "attachment", "attach", values)
+            _warn_of_local_files(values.get("base"))
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if is_ours(app_label, schema_editor.connection):
-            model = from_state.apps.get_model(app_label, self.model_name)
-            values = {"relation": _relation(schema_editor, model), "keep": False, "if_exists": True}
-            sql.run(driver(schema_editor.connection), "attachment", "detach", values)
+            self._detach(schema_editor, self._model(app_label, from_state), keep=False)
 
     def describe(self) -> str:
         return f"Attach {self.model_name} to image search"
 
-    def _arguments(self, schema_editor: Any, model: Any) -> dict[str, Any]:
-        columns = {field.name: field.column for field in model._meta.concrete_fields}  # noqa: SLF001
-        given = {name: _columns(columns, value) for name, value in self.mapping.items() if name in _FIELDS}
-        key = {"key": model._meta.pk.column}  # noqa: SLF001
-        mapping = attachment.arguments({"if_not_exists": True} | key | self.mapping | given)
-        return mapping | {"relation": _relation(schema_editor, model)}
+    def _arguments(self, schema_editor: Any, model: Any, state: Any) -> dict[str, Any]:
+        """Return the arguments of attach(): names of models and fields as the database calls them."""
+        own, pictured = _columns_of(model), _columns_of(model)
+        mapping = {"if_not_exists": True, "key": ", ".join(_key_columns(model)), **self.mapping}
+        if pictures := self.mapping.get("pictures"):
+            table = self._pictures(model, pictures, state)
+            if table is not None:
+                pictured, mapping["pictures"] = _columns_of(table), _relation(schema_editor, table)
+        for name, value in self.mapping.items():
+            if name in _FIELDS or name in _OF_PICTURES:
+                mapping[name] = _columns(pictured if name in _OF_PICTURES else own, value)
+        return attachment.arguments(mapping) | {"relation": _relation(schema_editor, model)}
+
+    def _pictures(self, model: Any, name: str, state: Any) -> Any:
+        """Return the model of the pictures, None where `name` is a table."""
+        label = name if "." in name else f"{model._meta.app_label}.{name}"  # noqa: SLF001
+        try:
+            return state.apps.get_model(label)
+        except (LookupError, ValueError):
+            return None
 
 
-_FIELDS = (
-    "image",
-    "images",
-    "tenant",
-    "category",
-    "categories",
-    "price",
-    "in_stock",
-    "attributes",
-    "title",
-    "words",
-    "codes",
-    "owner",
-    "fallback",
+class DetachImgsearch(_OfModel):
+    """Take the triggers off a model's table again.
+
+    keep: its images stay and are found, until the table is attached again. That is what goes round a change of the
+    table that triggers stand in the way of: detach before it (`run_before`), attach behind it. Migrating backwards
+    attaches nothing: what was said is gone.
+    """
+
+    reversible = True
+
+    def __init__(self, model_name: str, *, app_label: str | None = None, keep: bool = False) -> None:
+        super().__init__(model_name, app_label=app_label)
+        self.keep = keep
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if is_ours(app_label, schema_editor.connection):
+            self._detach(schema_editor, self._model(app_label, from_state), keep=self.keep)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Nothing: attach anew."""
+
+    def describe(self) -> str:
+        return f"Detach {self.model_name} from image search"
+
+
+_FIELDS = frozenset(
+    "tenant category categories price in_stock attributes title words codes owner fallback".split()  # noqa: SIM905
 )
+_OF_PICTURES = frozenset(("image", "images", "picture_of", "ordinal", "main"))
+
+
+def _columns_of(model: Any) -> dict[str, str]:
+    return {field.name: field.column for field in model._meta.concrete_fields if field.column}  # noqa: SLF001
+
+
+def _key_columns(model: Any) -> list[str]:
+    """Return the columns of the primary key: of CompositePrimaryKey (Django 5.2) all of them."""
+    meta = model._meta  # noqa: SLF001
+    return [field.column for field in getattr(meta, "pk_fields", None) or [meta.pk]]
 
 
 def _columns(columns: dict[str, str], value: Any) -> Any:
@@ -106,6 +172,12 @@ def _columns(columns: dict[str, str], value: Any) -> Any:
 
 def _relation(schema_editor: Any, model: Any) -> str:
     return str(schema_editor.connection.ops.quote_name(model._meta.db_table))  # noqa: SLF001
+
+
+def _warn_of_local_files(base: str | None) -> None:
+    """Say at once what else every picture would say when a worker comes to it."""
+    if unfetched := site.unfetched(base):
+        warnings.warn(unfetched, RuntimeWarning, stacklevel=2)
 
 
 def is_ours(app_label: str, connection: Any) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from functools import cache
+from typing import Any, NoReturn, cast
 
 from django.core.exceptions import ValidationError
 from django.db.models import Case, IntegerField, QuerySet, When
 from django.db.models.expressions import F
+from django.db.models.manager import BaseManager
 
 from imgsearch.django import similar
 from imgsearch.django.mapping import mapping_for
@@ -175,6 +177,34 @@ class ImageSearchQuerySet(QuerySet):
         if isinstance(self.query, NearestQuery):
             _refuse("delete()", "a DELETE has no order; delete filter(pk__in=[…]) of the page you read")
         return super().delete()
+
+
+def image_search(queryset: Any) -> Any:
+    """Return a queryset of any class, or a manager's, with `similar_to()` and `nearest()`; its own methods stay.
+
+    image_search(Product.objects.browsable()).similar_to("red shoe")
+    image_search(category.product_set).similar_to(photo)
+    """
+    rows = queryset.all() if isinstance(queryset, BaseManager) else queryset._chain()  # noqa: SLF001
+    kind: Any = type(rows)
+    rows.__class__ = _mixed(kind)
+    return rows
+
+
+@cache
+def _mixed(kind: type[QuerySet]) -> type[QuerySet]:
+    if issubclass(kind, ImageSearchQuerySet):
+        return kind
+    # A class that is made here has no address, by which pickle would find it.
+    return type(
+        f"Pictured{kind.__name__}",
+        (ImageSearchQuerySet, kind),
+        {"__reduce__": lambda rows: (_bare, (kind,), rows.__getstate__())},
+    )
+
+
+def _bare(kind: type[QuerySet]) -> Any:
+    return _mixed(cast("Any", kind))()
 
 
 _TOLD = {"image_id": NearestImage(), "position": NearestPosition(), "image_uri": NearestUri()}

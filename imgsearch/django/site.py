@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from django.conf import settings as project
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -58,6 +59,23 @@ def database_url(name: str) -> str:
     given = connections[name].get_connection_params()
     known = {key: value for key, value in given.items() if isinstance(value, str | int) and key not in _DJANGOS_OWN}
     return "postgresql:///?" + urlencode({k: v for k, v in known.items() if v != ""}, quote_via=quote)
+
+
+def unfetched(base: str | None) -> str | None:
+    """Return why workers would refuse every picture below a base of attach(), None where they would not.
+
+    Their own setting counts; where it is not this project's, the warning names it.
+    """
+    place = urlsplit(base or "")
+    if place.scheme != "file":
+        return None
+    folder = Path(unquote(place.path)).resolve()
+    if any(folder.is_relative_to(Path(one).resolve()) for one in settings().fetch_folders):
+        return None
+    return (
+        f"Pictures are read from {folder}, which IMGSEARCH_FETCH_FOLDERS does not name: all would be refused. "
+        f'Set it where workers run, and here: IMGSEARCH = {{"FETCH_FOLDERS": "{folder}"}}.'
+    )
 
 
 def environment() -> dict[str, str]:

@@ -14,9 +14,9 @@ from django.db.models import Model, QuerySet
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
-from imgsearch.django.mapping import Searchable, mapping_for
+from imgsearch.django.mapping import Searchable, key_text, mapping_for
 from imgsearch.errors import UsageError
-from imgsearch.ingest import changes, upload
+from imgsearch.ingest import attachment, changes, upload
 from imgsearch.ingest import words as product_words
 from imgsearch.ingest.changes import Changed, Changes
 from imgsearch.ingest.upload import Added
@@ -81,21 +81,22 @@ def refilter(rows: Any, *, using: str | None = None) -> int:
     rows; return how many images changed. No file is read and nothing embedded.
 
     Call it where a value changed in another table: from a signal of a stock record, `refilter(record.product)`. For a
-    row whose pictures rank another one (`searchable(of=…)`), that one is written too.
+    row whose pictures rank another one (`searchable(of=…)`), that one is written too. For an attached model it is
+    `imgsearch.refresh()`.
 
     Raises UsageError for a row without tenant, and the database's typed errors.
     """
     from imgsearch.django import pictures
 
     if isinstance(rows, Model):
-        return _refilter([rows, *pictures.owners_beyond(rows)], database_of(rows, using))
+        return _refilter([rows, *pictures.owners_beyond(rows)], database_of(rows, using), type(rows))
     if not isinstance(rows, QuerySet):
         raise UsageError(f"refilter() takes an instance or a queryset, not a {type(rows).__name__}.")
     total = 0
     each = rows.iterator(chunk_size=AT_ONCE)
     while some := list(islice(each, AT_ONCE)):
         beyond = [owner for row in some for owner in pictures.owners_beyond(row)]
-        total += _refilter([*some, *beyond], using or rows.db)
+        total += _refilter([*some, *beyond], using or rows.db, rows.model)
     return total
 
 
@@ -121,7 +122,12 @@ def database_of(instance: Any, using: str | None) -> str:
     return using or instance._state.db or router.db_for_write(type(instance), instance=instance)  # noqa: SLF001
 
 
-def _refilter(instances: Iterable[Any], using: str) -> int:
+def _refilter(instances: list[Any], using: str, model: type[Model]) -> int:
+    lent = driver(connections[using])
+    table = connections[using].ops.quote_name(model._meta.db_table)  # noqa: SLF001
+    attached = sql.value(lent, "django", "attached", {"table": table})
+    if attached is not None:  # the database itself knows what to write
+        return attachment.refresh(lent, attached, [key_text(instance.pk) for instance in instances])
     return sum(row["changed"] for row in _written(instances, using))
 
 

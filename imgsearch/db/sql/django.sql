@@ -39,6 +39,14 @@ SELECT g.tenant_id, g.product_id, coalesce(w.changed, 0) AS changed,
        (SELECT i.uri FROM imgsearch.image i WHERE i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = 0) AS uri
 FROM given g LEFT JOIN (SELECT tenant_id, product_id, count(*) AS changed FROM written GROUP BY 1, 2) w USING (tenant_id, product_id)
 
+-- name: attached
+-- The name that a table is attached by, where it is.
+SELECT a.name FROM imgsearch.attachment a WHERE a.relation = to_regclass(%(table)s) AND a.attached_at IS NOT NULL
+
+-- name: bases
+-- Where the pictures of attached tables are read from.
+SELECT a.name, a.mapping ->> 'base' AS base FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL ORDER BY 1
+
 -- name: candidates
 -- The queryset's own filters, as Django compiled them.
 SELECT k.key, k.tenant::text AS tenant FROM ({compiled}) k (key, tenant)
@@ -59,6 +67,10 @@ NOT EXISTS (SELECT 1 FROM imgsearch.image o WHERE o.product_id = {prefix} || {ke
 -- name: same_or_other
 -- The same where a row without pictures is found by those of another.
 {found} = {key} OR {found} = {other} AND {has_none}
+
+-- name: same_part
+-- One column of a composite key.
+{column} = imgsearch_internal.key_part({found}, {place})::{kind}
 
 -- name: pictured_integer
 -- A candidate found by the number in a picture's product_id.

@@ -74,6 +74,23 @@ class Print(models.Model):
     _imgsearch = Searchable(prefix="print:")
 
 
+@searchable(photo="photo", price="price", prefix="stall:")
+class Stall(models.Model):
+    """A key of two columns, one of which may hold anything; a queryset of somebody else's."""
+
+    class Rows(models.QuerySet):
+        def cheap(self) -> models.QuerySet:
+            return self.filter(price__lt=10)
+
+    pk = models.CompositePrimaryKey("market_id", "code")
+    market = models.ForeignKey(Store, models.CASCADE, related_name="stalls")
+    code = models.TextField()
+    price = models.IntegerField(default=1)
+    photo = models.FileField(upload_to="stalls", blank=True)
+
+    objects = Rows.as_manager()
+
+
 @searchable(title="name", price="lowest", in_stock="available", fallback="parent", prefix="garment:")
 class Garment(models.Model):
     """Variants have a parent, which is what is found; pictures and prices are in tables of their own."""
