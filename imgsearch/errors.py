@@ -28,6 +28,7 @@
     │   ├── DatabaseUnreachable            5   503
     │   ├── DatabaseRights                 5   503   the role lacks a right
     │   ├── ExtensionMissing               5   503   pgvector absent or too old
+    │   ├── DiskFull                       5   503   no room is left where the database writes
     │   ├── SchemaBehind                   5   503   migrations are not applied
     │   └── SchemaAhead                    5   503   the schema is of a release this code cannot work with
     ├── SpaceError                         5   503   vectors would not be comparable
@@ -224,6 +225,10 @@ class DatabaseRights(DatabaseError):
 
 class ExtensionMissing(DatabaseError):
     """pgvector is absent or older than 0.8.4; run CREATE EXTENSION vector (or ALTER EXTENSION vector UPDATE)."""
+
+
+class DiskFull(DatabaseError):
+    """No room is left where the database writes; make some, and try again: nothing that was there is lost."""
 
 
 class SchemaBehind(DatabaseError):

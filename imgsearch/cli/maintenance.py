@@ -26,7 +26,7 @@ Tick = Callable[[str, int, int], None]
 @app.command()
 def build(memory: str = _MEMORY, json: bool = _JSON) -> None:
     """Build the index beside running searches and writers; they use it when it is ready."""
-    with _bar(json) as tick:
+    with progress_bar(json) as tick:
         built = maintenance.build(load_settings(), memory=memory, tick=tick)
     _say(
         json,
@@ -50,7 +50,7 @@ def reindex(
     json: bool = _JSON,
 ) -> None:
     """Clean up after interrupted builds and make every index whole, beside running searches and writers."""
-    with _bar(json) as tick:
+    with progress_bar(json) as tick:
         done = maintenance.reindex(load_settings(), everything=everything, memory=memory, tick=tick)
     _say(json, {"done": done}, "\n".join(done) or "Every index is whole.")
 
@@ -58,7 +58,7 @@ def reindex(
 @app.command()
 def vacuum(json: bool = _JSON) -> None:
     """Remove dead rows and renew statistics of the tables that searches read."""
-    with _bar(json) as tick:
+    with progress_bar(json) as tick:
         tables = maintenance.vacuum(load_settings(), tick=tick)
     _say(json, {"tables": tables}, f"Vacuumed and analysed {', '.join(tables)}.")
 
@@ -68,7 +68,7 @@ def prewarm(
     seconds: float = typer.Option(60, min=1, help="Walk the graph for at most this long."), json: bool = _JSON
 ) -> None:
     """Read what searches read into memory, as after a restart."""
-    with db.connect(load_settings(), autocommit=True) as connection, _bar(json) as tick:
+    with db.connect(load_settings(), autocommit=True) as connection, progress_bar(json) as tick:
         done = maintenance.prewarm(connection, seconds=seconds, tick=tick)
     _say(json, {"done": done}, done)
 
@@ -101,7 +101,7 @@ def _say(json: bool, document: dict[str, object], words: str) -> None:
 
 
 @contextmanager
-def _bar(quiet: bool) -> Iterator[Tick]:
+def progress_bar(quiet: bool) -> Iterator[Tick]:
     """One bar on stderr, renamed as the server goes from phase to phase."""
     columns = (TextColumn("{task.description:<32}"), BarColumn(bar_width=32), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, disable=quiet, transient=True) as bar:

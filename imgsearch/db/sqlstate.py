@@ -31,6 +31,7 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
     "IM030": errors.TextsNotUnderstood,
     "25006": errors.DatabaseError,
     "42501": errors.DatabaseRights,
+    "53100": errors.DiskFull,
     **dict.fromkeys(("57P01", "57P02", "57P03"), errors.DatabaseUnreachable),  # the server is restarted
     "3F000": errors.SchemaBehind,
     "42P01": errors.SchemaBehind,
@@ -57,6 +58,8 @@ def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
         hint = "Ask the owner of the database to grant it, or connect as a role that has it."
     elif kind is errors.DatabaseUnreachable:
         hint = "Try again."
+    elif kind is errors.DiskFull:
+        hint = "Make room where the database writes, and try again: nothing that was there is lost."
     elif error.sqlstate == "25006":
         hint = "This database only reads, as a standby does; connect to the primary."
     return kind(f"{message}. {hint}" if hint else message)

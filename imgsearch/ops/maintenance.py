@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
-from psycopg.sql import Identifier
+from psycopg.sql import SQL, Composable, Identifier
 
 from imgsearch import db
 from imgsearch.db import sql
@@ -32,6 +32,30 @@ def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = 
         _alone(connection, memory)
         clean(connection)
         return _build(settings, connection, tick)
+
+
+def index_space(settings: Settings, space_id: int, *, memory: str | None = None, tick: Tick | None = None) -> list[str]:
+    """Build every index of a space that it lacks, beside searches and writers; return their names.
+
+    What an interrupted build left is dropped first. Raises UsageError while another session builds, DiskFull.
+    """
+    built = []
+    with db.connect(settings, autocommit=True) as connection:
+        _alone(connection, memory)
+        for row in sql.rows(connection, "maintenance", "indexes", {"space_id": space_id}):
+            if row["state"] == "valid":
+                continue
+            if row["state"] == "invalid":
+                _drop(connection, row["name"])
+            relation = Identifier("imgsearch", row["relation"])
+            names = {"index": Identifier(row["name"]), "relation": relation, "how": SQL(row["how"])}
+            try:
+                _watched(settings, connection, "create_one", "building", tick, names)
+            except BaseException:
+                _drop(connection, row["name"])
+                raise
+            built.append(row["name"])
+    return built
 
 
 def _build(settings: Settings, connection: psycopg.Connection[Any], tick: Tick | None) -> bool:
@@ -187,7 +211,7 @@ def _watched(
     name: str,
     progress: str,
     tick: Tick | None,
-    names: Mapping[str, Identifier],
+    names: Mapping[str, Composable],
     space_id: int | None = None,
 ) -> None:
     """Run a long statement while another connection tells how far it is; interrupted, cancel it."""

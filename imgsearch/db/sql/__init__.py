@@ -15,7 +15,7 @@ from typing import Any
 
 from psycopg import Connection, Cursor
 from psycopg.rows import RowFactory, dict_row, tuple_row
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier
 
 _EXPLAIN = SQL("EXPLAIN (ANALYZE, BUFFERS, SETTINGS)\n")
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
@@ -34,7 +34,7 @@ def statements(file: str) -> Mapping[str, str]:
 
 
 def statement(
-    file: str, name: str, space_id: int | None = None, names: Mapping[str, Identifier] | None = None
+    file: str, name: str, space_id: int | None = None, names: Mapping[str, Composable] | None = None
 ) -> Composed:
     """Return a named statement; `{embedding}`, `{bits}` and `{hnsw}` become the names of the space, others `names`."""
     # The files are part of the package: as trustworthy as a literal in the code.
@@ -62,7 +62,7 @@ def run(
     values: Mapping[str, Any] | None = None,
     *,
     space_id: int | None = None,
-    names: Mapping[str, Identifier] | None = None,
+    names: Mapping[str, Composable] | None = None,
     row_factory: RowFactory[Any] = dict_row,
 ) -> Cursor[Any]:
     """Execute a named statement on the caller's connection, inside the caller's transaction.

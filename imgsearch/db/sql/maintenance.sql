@@ -24,6 +24,17 @@ SELECT coalesce((SELECT CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
 -- The HNSW as imgsearch_internal.indexes_of() says, while others write.
 CREATE INDEX CONCURRENTLY {index} ON {embedding} USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)
 
+-- name: indexes
+-- The indexes a space is searched with, and how each is: valid, invalid or none. Those of pictures first: they are quick.
+SELECT o.name, o.relation, o.how, CASE WHEN x.indexrelid IS NULL THEN 'none' WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END AS state
+FROM imgsearch_internal.indexes_of(%(space_id)s) o
+LEFT JOIN pg_index x ON x.indexrelid = to_regclass('imgsearch.' || quote_ident(o.name))
+ORDER BY o.relation <> 'image', o.name
+
+-- name: create_one
+-- One of them, while others write.
+CREATE INDEX CONCURRENTLY {index} ON {relation} {how}
+
 -- name: rebuild
 -- A new index beside the old one, which answers until the new one is ready.
 REINDEX INDEX CONCURRENTLY {index}

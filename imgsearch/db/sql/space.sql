@@ -50,3 +50,42 @@ ON CONFLICT DO NOTHING
 -- name: adopt
 -- What waited for the first space waits for those there are now; returns how many of them.
 SELECT imgsearch_internal.adopt_jobs()
+
+-- name: listed
+-- Every space.
+SELECT * FROM imgsearch.spaces
+
+-- name: progress
+-- How full one space is.
+SELECT s.name, s.kind, s.filled_at IS NOT NULL AS queued, c.embedded, c.waiting, c.failed, (SELECT count(*) FROM imgsearch.image) AS pictures,
+       EXISTS (SELECT 1 FROM imgsearch.worker w WHERE w.space_id = s.space_id AND w.seen_at > now() - interval '30 seconds' AND w.queue IN ('images', 'both')) AS worked
+FROM imgsearch.space s, LATERAL imgsearch_internal.count_space(s.space_id) c WHERE s.space_id = %(space_id)s
+
+-- name: alone
+-- One fill of a space at a time; held until the connection ends.
+SELECT pg_try_advisory_lock(hashtext('imgsearch.fill'), %(space_id)s)
+
+-- name: share
+-- Which part of their time its workers give to filling it.
+UPDATE imgsearch.space SET share = %(share)s WHERE space_id = %(space_id)s AND share <> %(share)s
+
+-- name: begin_again
+-- Measure the rate from here on.
+UPDATE imgsearch.space s SET filling = jsonb_build_object('at', now(), 'embedded', (imgsearch_internal.count_space(s.space_id)).embedded)
+WHERE s.space_id = %(space_id)s AND s.state = 'building'
+
+-- name: fill
+-- Queue the next images for a space.
+SELECT imgsearch.fill_space(%(space)s, %(size)s)
+
+-- name: rollback
+-- Search the space before again.
+SELECT imgsearch.rollback_space(%(force)s)
+
+-- name: drop
+-- Forget a space.
+SELECT imgsearch.drop_space(%(space)s)
+
+-- name: pictures
+-- How many images there are.
+SELECT count(*) FROM imgsearch.image

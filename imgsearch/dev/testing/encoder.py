@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SIDE = 4
 FAKE = "imgsearch.dev.testing:FakeEncoder"
+OTHER = "imgsearch.dev.testing:OtherEncoder"
 
 
 class FakeEncoder:
@@ -26,6 +27,8 @@ class FakeEncoder:
     `imgsearch.dev.testing.poison` do their harm.
     """
 
+    side = SIDE
+    name = FAKE
     size = 32
     dimension = SIDE * SIDE * 3
     device = "cpu"
@@ -40,8 +43,8 @@ class FakeEncoder:
 
         found = poison.harms(pixels) if self.poisonous else []
         poison.suffer(found)
-        block = self.size // SIDE
-        cells = pixels.reshape(len(pixels), SIDE, block, SIDE, block, 3).mean(axis=(2, 4), dtype=np.float32)
+        side, block = self.side, self.size // self.side
+        cells = pixels.reshape(len(pixels), side, block, side, block, 3).mean(axis=(2, 4), dtype=np.float32)
         vectors = _unit(cells.reshape(len(pixels), self.dimension) - 127.3)
         for row, harm in enumerate(found):
             if harm in {"nan", "zero"}:
@@ -63,9 +66,9 @@ class FakeEncoder:
     def describe(self, *, with_mean: bool = True) -> Description:
         """Describe the stand-in as a space knows it."""
         return Description(
-            model=FAKE,
+            model=self.name,
             revision="",
-            fingerprint=sha256(b"imgsearch fake encoder 1").hexdigest(),
+            fingerprint=sha256(b"imgsearch fake encoder 1" + b" other" * (self.name != FAKE)).hexdigest(),
             dimension=self.dimension,
             preprocessing="fake-1",
             mean=[0.001] * self.dimension if with_mean else (),
@@ -75,6 +78,14 @@ class FakeEncoder:
 
     def free_memory(self) -> None:
         """Do nothing: there is no device."""
+
+
+class OtherEncoder(FakeEncoder):
+    """Another model: the 8×8 colours of the same pictures, 192 numbers. For tests of spaces that succeed each other."""
+
+    side = 8
+    name = OTHER
+    dimension = 8 * 8 * 3
 
 
 class PoisonEncoder(FakeEncoder):
