@@ -43,8 +43,7 @@
     ├── Busy                               6   503   as many requests wait as may
     └── EmbeddedError                      5   500   an embedded server cannot be started
 
-The class docstring is the default message; every message ends with what to do next.
-`exit_code` is what the CLI leaves with, `http_status` what the HTTP interface answers.
+The class docstring is the default message; every message ends with what to do next. `exit_code` is the CLI's.
 """
 
 from __future__ import annotations
@@ -120,8 +119,7 @@ class JudgementError(UsageError):
 class UnknownSpace(UsageError):
     """There is no such space; see `imgsearch space list`."""
 
-    exit_code = 4
-    http_status = 404
+    exit_code, http_status = 4, 404
 
 
 class SpaceTaken(UsageError):
@@ -172,7 +170,6 @@ class StoreError(ImgsearchError):
     exit_code = 5
     http_status = 503
 
-    # retry_after: seconds that the other side asks us to wait, where it says so.
     def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after

@@ -47,7 +47,7 @@ def embed(
 
 def _pictures(lent: Any, space: Space, vectors: Mapping[str, Sequence[float]]) -> int:
     done = 0
-    while claims := queue.claim(lent, worker="test", limit=_STEP, lease_seconds=60):
+    while claims := queue.claim(lent, worker="test", limit=_STEP, lease_seconds=60, spaces=[space.space_id]):
         keys = [claim.image_id for claim in claims]
         rows = lent.execute("SELECT image_id, product_id FROM imgsearch.image WHERE image_id = ANY (%s)", (keys,))
         product = dict(rows.fetchall())
