@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench.ingest.report import summary, tables
 from bench.ingest.run import Plan, measure
-from bench.ingest.shape import OUT, SIZES
+from bench.ingest.shape import OTHERS, OUT, SIZES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +46,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m bench.ingest", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds: dict[str, Any] = {"int": int, "float": float, "str": str}
-    more = {"shape": f"tiny, {', '.join(SIZES)}, a folder or a hub name", "seconds": "of bare passes between the lots"}
+    more = {
+        "shape": f"tiny, {', '.join([*SIZES, *OTHERS])}, a folder or a hub name",
+        "seconds": "of bare passes between the lots",
+    }
     for field in fields(Plan):
         about = f"{more.get(field.name, '')} (default {field.default})".strip()
         name, kind = f"--{field.name.replace('_', '-')}", kinds[str(field.type)]

@@ -58,14 +58,17 @@ def main(model: str, device: str, batch: int, threads: int) -> None:
     """Load the image tower as a worker does, and answer until the input closes."""
     import torch
     from imgsearch_workers.model import probe
-    from imgsearch_workers.model.siglip import SiglipEncoder
+    from imgsearch_workers.model.checkpoint import find
+    from imgsearch_workers.model.kinds import encoder_of
+    from imgsearch_workers.model.pretrained import IMAGE
 
-    encoder = SiglipEncoder.load(model, towers=frozenset({"image"}), device=device, threads=threads)
+    checkpoint = find(model)
+    encoder = encoder_of(checkpoint).opened(checkpoint, towers=IMAGE, device=device, threads=threads)
     pixels = probe.drawn(batch, encoder.size)
     encoder.embed_pictures(pixels)
     encoder.embed_pictures(pixels[:1])
     about = {"device": str(encoder.device), "dtype": str(encoder.dtype), "threads": torch.get_num_threads()}
-    if encoder.device.type == "cuda":
+    if encoder.device.startswith("cuda"):
         about["gpu"] = torch.cuda.get_device_name(encoder.device)
     print(json.dumps(about | {"size": encoder.size, "dimension": encoder.dimension}), flush=True)
     for line in sys.stdin:
