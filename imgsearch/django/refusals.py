@@ -39,7 +39,7 @@ class Refusals:
 
 
 def exception_handler(error: Exception, context: Any) -> Any:
-    """Answer an ImgsearchError in Django REST framework; leave all others to its own handler."""
+    """Return the response to an ImgsearchError in Django REST framework; all others have that of its own handler."""
     from rest_framework.response import Response
     from rest_framework.views import exception_handler as others
     from rest_framework.views import set_rollback
