@@ -106,7 +106,7 @@ COMMENT ON FUNCTION imgsearch_internal.follow_triggers(imgsearch.attachment) IS 
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.follow_steps(at imgsearch.attachment) RETURNS TABLE (step text, body text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    reach text := CASE WHEN at.relation IS NOT NULL THEN imgsearch_internal.attached_reach(at, true) ELSE '' END;
+    reach text := imgsearch_internal.attached_reach(at, true);
     given record;
     told  text;
 BEGIN

@@ -48,8 +48,8 @@ BEGIN
         CASE WHEN fallback <> '{}' THEN format('
         told := ARRAY(SELECT unnest(told) UNION SELECT %s FROM %s JOIN %s ON %s);', imgsearch_internal.key_text(at, ids), told, home,
             imgsearch_internal.equal(fallback, imgsearch_internal.key_parts(at, 'imgsearch_wanted.imgsearch_key'))) END,
-        format('
-        PERFORM 1 FROM %s JOIN %s ON %s ORDER BY imgsearch_wanted.imgsearch_key FOR NO KEY UPDATE OF %s;', told, home, these, alias));
+        CASE WHEN at.relation IS NOT NULL THEN format('
+        PERFORM 1 FROM %s JOIN %s ON %s ORDER BY imgsearch_wanted.imgsearch_key FOR NO KEY UPDATE OF %s;', told, home, these, alias) END);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_reach(imgsearch.attachment, boolean) IS 'The statements that find which other keys a change concerns, and lock their rows.';
 
@@ -64,7 +64,10 @@ DECLARE
     family text := CASE WHEN at.pictures IS NOT NULL THEN imgsearch_internal.attached_reach(at, true) END;
     name   text := quote_ident(imgsearch_internal.alias_of(at, 'picture'));
 BEGIN
-    RETURN QUERY VALUES
+    step := '';  -- so that there is one: a query may have no triggers
+    body := 'NULL;';
+    RETURN NEXT;
+    RETURN QUERY SELECT v.* FROM (VALUES
         ('added', format(tell, imgsearch_internal.keys_of_rows(at, 'added')) || reach),
         ('removed', format(tell, imgsearch_internal.keys_of_rows(at, 'removed')) || reach),
         ('updated', format('
@@ -74,7 +77,7 @@ BEGIN
         END IF;', mapped, format(tell, imgsearch_internal.keys_of_rows(at, imgsearch_internal.difference(mapped))), moved, reach)),
         ('emptied', format('
         DELETE FROM imgsearch.image i WHERE i.attachment_id = %s;
-        DELETE FROM imgsearch.attachment_failure f WHERE f.attachment_id = %1$s;', at.attachment_id));
+        DELETE FROM imgsearch.attachment_failure f WHERE f.attachment_id = %1$s;', at.attachment_id))) v WHERE at.relation IS NOT NULL;
     IF at.pictures IS NOT NULL THEN
         RETURN QUERY VALUES
             ('pictured', format(tell, format('SELECT DISTINCT %s FROM added AS %s', key_of, name)) || family),
@@ -89,7 +92,8 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_steps(imgsearch.attachment) IS 'What the trigger function of an attachment does for each of its triggers: which keys a statement concerns.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_rescue(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT string_agg(format('
+    SELECT '
+            WHEN '''' THEN NULL;' || string_agg(format('
             WHEN %L THEN
                 SELECT array_agg(u.k) INTO told FROM (SELECT %s FROM added AS %I UNION SELECT %2$s FROM removed AS %3$I) u (k) WHERE u.k IS NOT NULL;',
         r.step, imgsearch_internal.key_text(at, imgsearch_internal.templates(at, r.list)), imgsearch_internal.alias_of(at, r.side)), '')
@@ -118,6 +122,7 @@ EXCEPTION WHEN OTHERS THEN
         BEGIN
             deep := true;
             CASE TG_ARGV[0]%3$s
+            ELSE NULL;
             END CASE;
         EXCEPTION WHEN OTHERS THEN
             NULL;
@@ -127,7 +132,8 @@ EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END $body$ $f$, at.attachment_id, string_agg(format('
     WHEN %L THEN
-        %s', s.step, btrim(s.body, E'\n ')), ''), imgsearch_internal.attached_rescue(at)) FROM imgsearch_internal.attached_steps(at) s
+        %s', s.step, btrim(s.body, E'\n ')), ''), coalesce(imgsearch_internal.attached_rescue(at), '
+            WHEN '''' THEN NULL;')) FROM imgsearch_internal.attached_steps(at) s
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_function(imgsearch.attachment) IS 'The text of the trigger function of an attachment.';
 
