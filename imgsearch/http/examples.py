@@ -13,6 +13,7 @@ _SHOE: Json = {
     "product_id": "sku-1",
     "tenant_id": "acme",
     "category": "shoes",
+    "categories": [],
     "price": 39.9,
     "in_stock": True,
     "attributes": {"colour": "red", "title": "Canvas shoe"},

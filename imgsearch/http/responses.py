@@ -41,6 +41,7 @@ class Match(Sent):
     distance: Annotated[float, Field(description="Cosine distance, from 0 (the same) to 2.")]
     title: str | None
     category: str | None
+    categories: Annotated[list[str], Field(description="Where it has several: `category` finds it by each of them.")]
     price: float | None
     in_stock: bool
     attributes: dict[str, Any]

@@ -185,6 +185,7 @@ def page(
             distance=hit.distance,
             title=hit.title,
             category=hit.category,
+            categories=list(hit.categories or ()),
             price=hit.price,
             in_stock=hit.in_stock,
             attributes=dict(hit.attributes),

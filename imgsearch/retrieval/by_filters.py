@@ -18,8 +18,8 @@ from imgsearch.retrieval.hits import Hit, Hits, place_of
 from imgsearch.retrieval.ranking import Ranking, RankingArguments
 
 _HIT = (
-    "image_id", "product_id", "tenant_id", "category", "price", "in_stock", "attributes", "distance", "sha256",
-    "match", "pictures", "after", "product_title",
+    "image_id", "product_id", "tenant_id", "category", "categories", "price", "in_stock", "attributes", "distance",
+    "sha256", "match", "pictures", "after", "product_title",
 )  # fmt: skip
 
 

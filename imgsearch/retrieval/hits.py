@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ class Hit:
     others: tuple[int, ...] = ()  # the next best of them, at most four image ids
     after: str | None = None  # what continues behind this row
     product_title: str | None = None  # as it was given beside its pictures
+    categories: Sequence[str] | None = None  # where it has several: `category` finds it by each of them
 
     @property
     def title(self) -> str | None:

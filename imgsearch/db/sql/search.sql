@@ -7,7 +7,7 @@ WHERE i.image_id = ANY (%(images)s::bigint[]) AND (%(tenant)s::text IS NULL OR i
 -- One page of an answer. How it was found comes back even when nothing was: then the hit's columns are null.
 SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, (s.answer).pictures AS matching_images,
        h.image_id, h.product_id, h.distance, h.match, h.pictures, h.others, h.after,
-       i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title
+       i.tenant_id, i.category, i.categories, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title
 FROM (SELECT imgsearch_internal.question_of(%(question)s::jsonb) AS asked) q
 LEFT JOIN (SELECT 1 FROM imgsearch.vectors WHERE false) v (locked) ON true  -- before the snapshot: the search sees one space
 CROSS JOIN LATERAL imgsearch_internal.answer(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
@@ -22,7 +22,7 @@ ORDER BY h.place
 -- One page of what is most like one of several and least like others; its columns are those of search.
 SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, (s.answer).pictures AS matching_images,
        h.image_id, h.product_id, h.distance, h.match, h.pictures, h.others, h.after,
-       i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title
+       i.tenant_id, i.category, i.categories, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title
 FROM (SELECT imgsearch_internal.best_answer(%(likes)s::halfvec[], %(like_weights)s::double precision[], %(unlikes)s::halfvec[], %(unlike_weights)s::double precision[],
          imgsearch.filters_of(%(filters)s::jsonb), imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s, %(space)s),
          imgsearch.ranking_of(%(ranking)s::jsonb)) AS answer OFFSET 0) s
@@ -34,7 +34,7 @@ ORDER BY h.place
 
 -- name: browse
 -- The products that match, when nothing was asked, with a few more of their pictures.
-SELECT i.image_id, i.product_id, i.tenant_id, i.category, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title, n.pictures, n.others, n.digests, b.after
+SELECT i.image_id, i.product_id, i.tenant_id, i.category, i.categories, i.price, i.in_stock, i.attributes, i.sha256, w.title AS product_title, n.pictures, n.others, n.digests, b.after
 FROM imgsearch.browse_products(imgsearch.filters_of(%(filters)s::jsonb), %(k)s, %(sort)s, %(after)s) WITH ORDINALITY AS b (image_id, product_id, tenant_id, matching, after, place)
 JOIN imgsearch.image i ON i.tenant_id = b.tenant_id AND i.image_id = b.image_id
 LEFT JOIN imgsearch.product w ON w.tenant_id = i.tenant_id AND w.product_id = i.product_id

@@ -57,18 +57,19 @@ DECLARE
     made   imgsearch_internal.filter_text := imgsearch_internal.filter_sql(others);
     asked  imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);
     step   bigint := CASE per WHEN 'product' THEN imgsearch_internal.one_in(others) ELSE 1 END;
+    many   CONSTANT boolean := imgsearch_internal.has_categories();
 BEGIN
     RETURN QUERY EXECUTE format($q$
         WITH cube AS MATERIALIZED (
-            SELECT i.tenant_id, %5$s AS product, i.category, i.in_stock, width_bucket(i.price, $3) AS band, %2$s AS g, %3$s AS p, %4$s AS s, count(*) AS n
+            SELECT i.tenant_id, %5$s AS product, i.category, i.in_stock, width_bucket(i.price, $3) AS band, %2$s AS g, %3$s AS p, %4$s AS s, %8$s AS several, count(*) AS n
             FROM imgsearch.image i
             WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s AND (%2$s)::int + (%3$s)::int + (%4$s)::int >= 2%7$s
-            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
         ), counted AS (
             SELECT 'matches', NULL, NULL, NULL::float8, NULL::float8, %6$s AS n FROM cube WHERE g AND p AND s
             UNION ALL SELECT 'images', NULL, NULL, NULL, NULL, coalesce(sum(n) * $4, 0)::bigint FROM cube WHERE g AND p AND s
             UNION ALL (SELECT 'tenant', NULL, tenant_id, NULL, NULL, %6$s FROM cube WHERE g AND p AND s GROUP BY tenant_id ORDER BY 6 DESC, 3 LIMIT 50)
-            UNION ALL (SELECT 'category', NULL, category, NULL, NULL, %6$s FROM cube WHERE p AND s AND category IS NOT NULL GROUP BY category ORDER BY 6 DESC, 3 LIMIT 50)
+            UNION ALL (SELECT 'category', NULL, category, NULL, NULL, %6$s FROM %9$s WHERE p AND s AND category IS NOT NULL GROUP BY category ORDER BY 6 DESC, 3 LIMIT 50)
             UNION ALL (SELECT 'in_stock', NULL, in_stock::text, NULL, NULL, %6$s FROM cube WHERE g AND p GROUP BY in_stock ORDER BY in_stock DESC)
             UNION ALL (SELECT 'price', NULL, NULL, $3[band], $3[band + 1], %6$s FROM cube WHERE g AND s AND band > 0 GROUP BY band ORDER BY band)
         )
@@ -76,7 +77,9 @@ BEGIN
         $q$, made.condition, imgsearch_internal.facet_of(f, '^category$'), imgsearch_internal.facet_of(f, 'price$'), imgsearch_internal.facet_of(f, '^in_stock$'),
         CASE per WHEN 'product' THEN 'hashtextextended(i.product_id, hashtext(i.tenant_id))' ELSE '0' END,
         CASE per WHEN 'product' THEN 'count(DISTINCT product) * $4' ELSE 'coalesce(sum(n), 0)::bigint' END,
-        CASE WHEN step > 1 THEN ' AND hashtextextended(i.product_id, 0) & ($4 - 1) = 0' ELSE '' END)
+        CASE WHEN step > 1 THEN ' AND hashtextextended(i.product_id, 0) & ($4 - 1) = 0' ELSE '' END,
+        CASE WHEN many THEN 'i.categories' ELSE 'NULL::text[]' END,
+        CASE WHEN many THEN '(SELECT c.p, c.s, c.n, c.product, e.category FROM cube c CROSS JOIN LATERAL (SELECT DISTINCT unnest(array_append(c.several, c.category)) AS category) e) x' ELSE 'cube' END)
     USING asked, f, bounds, step;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.column_facets(imgsearch.filters, text, double precision[]) IS 'The rows of imgsearch.facets() for columns: matches, images, tenant, category, in_stock, price.';

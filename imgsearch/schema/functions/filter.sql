@@ -134,14 +134,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attribute_sql(text, text, jsonb, integer) IS 'The condition on one attribute; its own column answers where it was promoted.';
 
+-- Asked at each search with a category, so it plans nothing: an index of those rows that was never written is one page
+-- (of a distributed table the coordinator's always is).
+CREATE OR REPLACE FUNCTION imgsearch_internal.has_categories() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT coalesce(pg_relation_size(to_regclass('imgsearch.image_with_categories')) > 8192 OR to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL, true)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.has_categories() IS 'Whether any picture may have several categories: where none ever had, filters do not ask.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.filter_sql(f imgsearch.filters) RETURNS imgsearch_internal.filter_text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     made imgsearch_internal.filter_text;
     part record;
+    many boolean := f.category IS NOT NULL AND imgsearch_internal.has_categories();
 BEGIN
     made.condition := concat(
         CASE WHEN f.tenant IS NOT NULL THEN ' AND i.tenant_id = ($2).tenant' END,
-        CASE WHEN f.category IS NOT NULL THEN ' AND i.category = ANY (($2).category)' END,
+        CASE WHEN f.category IS NOT NULL THEN CASE WHEN many THEN ' AND (i.category = ANY (($2).category) OR i.categories && ($2).category)' ELSE ' AND i.category = ANY (($2).category)' END END,
         CASE WHEN f.min_price IS NOT NULL THEN ' AND i.price >= ($2).min_price' END,
         CASE WHEN f.max_price IS NOT NULL THEN ' AND i.price <= ($2).max_price' END,
         CASE WHEN f.in_stock IS NOT NULL THEN ' AND i.in_stock = ($2).in_stock' END,
@@ -152,13 +160,13 @@ BEGIN
     made.columns := ROW(f.tenant, f.category, f.min_price, f.max_price, f.in_stock);
     made.plain := coalesce(f.attributes, f.condition) IS NULL AND coalesce(f.product_ids, f.exclude_product_ids, f.exclude_image_ids::text[]) IS NULL
                   AND coalesce(f.created_after, f.created_before) IS NULL;
-    made.unpacked := false;
+    made.unpacked := many;  -- a list in a row is in no index that carries the bits
     IF made.plain AND (cardinality(f.category) > 1000) IS NOT TRUE THEN
         made.f := f;
         RETURN made;
     END IF;
     PERFORM imgsearch_internal.check_filters(f);
-    made.unpacked := coalesce(f.product_ids, f.exclude_product_ids) IS NOT NULL OR coalesce(f.created_after, f.created_before) IS NOT NULL;
+    made.unpacked := many OR coalesce(f.product_ids, f.exclude_product_ids) IS NOT NULL OR coalesce(f.created_after, f.created_before) IS NOT NULL;
     made.condition := concat(made.condition,
         CASE WHEN f.exclude_product_ids IS NOT NULL THEN ' AND i.product_id <> ALL (($2).exclude_product_ids)' END,
         CASE WHEN f.created_after IS NOT NULL THEN ' AND i.created_at >= ($2).created_after' END,

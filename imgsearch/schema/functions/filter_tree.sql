@@ -24,6 +24,9 @@ BEGIN
         -- Refuses here, by name, what is no time or no whole number.
         EXECUTE format('SELECT ARRAY(SELECT jsonb_array_elements_text($1))::%s[]', kind) USING CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END;
     END IF;
+    IF name = 'category' AND operator IN ('is', 'not', 'in', 'not_in', 'exists') AND imgsearch_internal.has_categories() THEN
+        RETURN imgsearch_internal.categories_sql(operator, value, n);
+    END IF;
     RETURN format(CASE operator
         WHEN 'is' THEN 'i.%1$I IS NOT DISTINCT FROM (($1).vals[%2$s] #>> ''{}'')::%3$s'
         WHEN 'not' THEN 'i.%1$I IS DISTINCT FROM (($1).vals[%2$s] #>> ''{}'')::%3$s'
@@ -38,6 +41,15 @@ EXCEPTION WHEN data_exception THEN
     RAISE EXCEPTION 'imgsearch: % % %: %', name, operator, left(value::text, 100), left(SQLERRM, 200) USING HINT = 'Times are ISO 8601, ids and positions whole numbers.', ERRCODE = 'IM008';
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.column_sql(text, text, jsonb, integer) IS 'The condition on one column of image inside a tree of conditions.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.categories_sql(operator text, value jsonb, n integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format(CASE
+        WHEN operator = 'exists' THEN '(i.category IS NOT NULL OR i.categories IS NOT NULL) = ($1).vals[%1$s]::boolean'
+        WHEN jsonb_typeof(value) = 'null' THEN '(i.category IS NULL AND i.categories IS NULL)' || CASE operator WHEN 'not' THEN ' IS NOT TRUE' ELSE '' END
+        ELSE '(i.category = ANY (%2$s) OR i.categories && %2$s)' || CASE WHEN operator IN ('not', 'not_in') THEN ' IS NOT TRUE' ELSE ' IS TRUE' END END, n,
+        CASE WHEN operator IN ('in', 'not_in') THEN format('ARRAY(SELECT jsonb_array_elements_text(($1).vals[%s]))', n) ELSE format('ARRAY[($1).vals[%s] #>> ''{}'']', n) END)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.categories_sql(text, jsonb, integer) IS 'The condition on category inside a tree, where pictures may have several.';
 
 -- {"any": [{"category": "shoes"}, {"not": {"attributes.colour": ["red", "blue"]}}]} → (… OR (…) IS NOT TRUE).
 CREATE OR REPLACE FUNCTION imgsearch_internal.tree_sql(tree jsonb, depth integer, INOUT names text[], INOUT vals jsonb[], INOUT groups integer, OUT condition text)

@@ -31,7 +31,7 @@ BEGIN
         WHERE v.tenant_id >= shop AND v.tenant_id <= shop
           AND (every OR EXISTS (
             SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id
-              AND (groups IS NULL OR i.category = ANY (groups)) AND (low IS NULL OR i.price >= low)
+              AND (groups IS NULL OR i.category = ANY (groups) OR i.categories && groups) AND (low IS NULL OR i.price >= low)
               AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)))
     )
     SELECT coalesce(array_agg(x.tenant_id), '{}'), coalesce(array_agg(x.image_id), '{}'), coalesce(array_agg(x.d), '{}'), (SELECT count(*) FROM y)

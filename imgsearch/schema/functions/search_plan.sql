@@ -36,7 +36,7 @@ BEGIN
         est.share := 1;
     ELSIF ctx.sampled > 0 AND made.plain THEN
         SELECT array_agg(i.bits <~> wanted) INTO est.apart FROM imgsearch.image_sample i
-        WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups))
+        WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups) OR i.categories && groups)
           AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock);
     ELSIF ctx.sampled > 0 THEN
         -- Where an index answers all of it, what it hands out is what matches: not asked twice.
@@ -46,6 +46,9 @@ BEGIN
         est.reached := coalesce(est.reached, coalesce(cardinality(est.apart), 0) / ctx.sampled);
     END IF;
     est.share := coalesce(est.share, coalesce(cardinality(est.apart), 0) / nullif(ctx.sampled, 0));
+    IF made.plain AND made.unpacked THEN
+        est.reached := est.share;  -- categories: an index hands out what matches, and rows are read for it
+    END IF;
     RETURN est;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.estimate(imgsearch_internal.search_context, imgsearch_internal.filter_text, imgsearch_internal.bound) IS 'How many images match, guessed from the sample; share is null where there is no sample.';

@@ -23,7 +23,7 @@ BEGIN
                 SELECT v.embedding <=> small_tenant_products.query FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id) AS d
             FROM imgsearch.image i
             WHERE i.tenant_id >= shop AND i.tenant_id <= shop
-              AND (groups IS NULL OR i.category = ANY (groups)) AND (low IS NULL OR i.price >= low)
+              AND (groups IS NULL OR i.category = ANY (groups) OR i.categories && groups) AND (low IS NULL OR i.price >= low)
               AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock) OFFSET 0) x
         WHERE x.d IS NOT NULL
     ), g AS MATERIALIZED (
