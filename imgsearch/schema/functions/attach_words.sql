@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attached_words(at imgsearch.attach
         ON CONFLICT (tenant_id, product_id) DO UPDATE
         SET attachment_id = EXCLUDED.attachment_id, title = EXCLUDED.title, words = EXCLUDED.words, codes = EXCLUDED.codes;
         IF moved IS NOT NULL THEN
-            DELETE FROM imgsearch.product i WHERE i.attachment_id = %1$s AND %3$s
+            DELETE FROM imgsearch.product i USING unnest(here) k WHERE i.attachment_id = %1$s AND %3$s
               AND NOT EXISTS (SELECT 1 FROM imgsearch.image o WHERE o.tenant_id = i.tenant_id AND o.product_id = i.product_id);
         END IF;', at.attachment_id, imgsearch_internal.attached_products(at, 'unnest(here)'), imgsearch_internal.attached_held(at)) ELSE '' END
 $$;

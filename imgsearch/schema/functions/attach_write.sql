@@ -8,8 +8,8 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attached_moves(at imgsearch.attach
             WITH should AS MATERIALIZED (
                 SELECT v.tenant_id, v.product_id, v.position, v.uri FROM (%2$s) v
             ), held AS MATERIALIZED (
-                SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.uri FROM imgsearch.image i
-                WHERE i.attachment_id = %1$s AND %3$s
+                SELECT i.* FROM unnest(here) k CROSS JOIN LATERAL (
+                    SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.uri FROM imgsearch.image i WHERE i.attachment_id = %1$s AND %3$s OFFSET 0) i
             ), told AS (
                 SELECT tenant_id, product_id, position, uri, max(image_id) AS image_id, bool_or(wanted) AS wanted
                 FROM (SELECT *, NULL::bigint AS image_id, true AS wanted FROM should UNION ALL SELECT tenant_id, product_id, position, uri, image_id, false FROM held) x GROUP BY 1, 2, 3, 4
@@ -30,11 +30,11 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_moves(imgsearch.attachment) IS 'The statement that finds which pictures of an attachment go and which move.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_held(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN (at.resolved -> 'key_alone')::boolean THEN format('i.product_id IN (SELECT %L || k FROM unnest(here) k)', at.prefix)
-        ELSE format('(i.tenant_id, i.product_id) IN (SELECT imgsearch_internal.key_part(k, 1), %L || %s FROM unnest(here) k)', at.prefix,
+    SELECT CASE WHEN (at.resolved -> 'key_alone')::boolean THEN format('i.product_id = %L || k', at.prefix)
+        ELSE format('i.tenant_id = imgsearch_internal.key_part(k, 1) AND i.product_id = %L || %s', at.prefix,
             imgsearch_internal.key_text(at, ARRAY(SELECT format('imgsearch_internal.key_part(k, %s)', n) FROM generate_series(1, cardinality(at.key_columns)) n), false)) END
 $$;
-COMMENT ON FUNCTION imgsearch_internal.attached_held(imgsearch.attachment) IS 'The condition on image i that it is of the keys `here`.';
+COMMENT ON FUNCTION imgsearch_internal.attached_held(imgsearch.attachment) IS 'The condition on image i that it is of the key k.';
 
 -- A row that is as it should be is not even locked.
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_copy(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
@@ -81,7 +81,8 @@ BEGIN
             %6$s
             GET DIAGNOSTICS changed = ROW_COUNT;
         ELSE
-            IF EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.attachment_id = %1$s AND %2$s) THEN
+            -- One look into the index for each key, however few rows there were when this was planned first.
+            IF EXISTS (SELECT 1 FROM unnest(here) k CROSS JOIN LATERAL (SELECT 1 FROM imgsearch.image i WHERE i.attachment_id = %1$s AND %2$s LIMIT 1) i) THEN
                 %3$s
                 DELETE FROM imgsearch.image i WHERE i.image_id = ANY (gone);
                 -- Twice, by way of positions that nobody has: two pictures may change places.

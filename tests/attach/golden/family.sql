@@ -14,6 +14,8 @@ DECLARE
     deep boolean := true;
 BEGIN
     CASE TG_ARGV[0]
+    WHEN '' THEN
+        NULL;
     WHEN 'added' THEN
         SELECT array_agg(u.k) INTO told FROM (SELECT (id)::text FROM added AS product UNION SELECT (parent)::text FROM added AS product) u (k) WHERE u.k IS NOT NULL;
         told := ARRAY(SELECT unnest(told) UNION SELECT (id)::text FROM unnest(told) imgsearch_wanted (imgsearch_key) JOIN shop.product AS product ON like_id = (imgsearch_wanted.imgsearch_key)::integer);
@@ -100,10 +102,12 @@ EXCEPTION WHEN OTHERS THEN
         BEGIN
             deep := true;
             CASE TG_ARGV[0]
+            WHEN '' THEN NULL;
             WHEN 'updated' THEN
                 SELECT array_agg(u.k) INTO told FROM (SELECT (id)::text FROM added AS product UNION SELECT (id)::text FROM removed AS product) u (k) WHERE u.k IS NOT NULL;
             WHEN 'repictured' THEN
                 SELECT array_agg(u.k) INTO told FROM (SELECT (product_id)::text FROM added AS photo UNION SELECT (product_id)::text FROM removed AS photo) u (k) WHERE u.k IS NOT NULL;
+            ELSE NULL;
             END CASE;
         EXCEPTION WHEN OTHERS THEN
             NULL;
@@ -152,7 +156,8 @@ BEGIN
           AND (i.category, i.categories, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (s.one_category, s.all_categories, s.real_price, s.stocked, s.attributes);
             GET DIAGNOSTICS changed = ROW_COUNT;
         ELSE
-            IF EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.attachment_id = 1 AND i.product_id IN (SELECT '' || k FROM unnest(here) k)) THEN
+            -- One look into the index for each key, however few rows there were when this was planned first.
+            IF EXISTS (SELECT 1 FROM unnest(here) k CROSS JOIN LATERAL (SELECT 1 FROM imgsearch.image i WHERE i.attachment_id = 1 AND i.product_id = '' || k LIMIT 1) i) THEN
                 
             WITH should AS MATERIALIZED (
                 SELECT v.tenant_id, v.product_id, v.position, v.uri FROM (SELECT imgsearch_s.key, imgsearch_s.whose AS tenant_id, imgsearch_s.product_id, p.place::integer AS position, imgsearch_s.one_category AS category, imgsearch_s.all_categories AS categories,
@@ -166,8 +171,8 @@ BEGIN
            FROM shop.kind
           WHERE (kind.id = product.id))))::text[] AS categories, NULL::numeric AS price, true AS in_stock, jsonb_strip_nulls(jsonb_build_object()) AS attributes, (name)::text AS title, NULL::text AS words, NULL::text[] AS codes, like_id AS fallback_1 FROM unnest(here) imgsearch_wanted (imgsearch_key) JOIN shop.product AS product ON product.id = (imgsearch_wanted.imgsearch_key)::integer WHERE (parent) IS NULL OR parent = id OFFSET 0) r CROSS JOIN LATERAL (SELECT '' || (r.key_1)::text AS product_id OFFSET 0) k) imgsearch_s CROSS JOIN LATERAL (SELECT row_number() OVER (ORDER BY q.own DESC, q.main DESC, q.ordinal NULLS LAST, q.tie_1, q.value) - 1, q.value FROM (SELECT imgsearch_member.imgsearch_id_1 = imgsearch_s.key_1 AS own, coalesce(((place = 1)), false) AS main, place AS ordinal, id AS tie_1, (file)::text AS value FROM (SELECT id AS imgsearch_id_1 FROM shop.product AS product WHERE parent = imgsearch_s.key_1 UNION ALL SELECT id AS imgsearch_id_1 FROM shop.product AS product WHERE id = imgsearch_s.key_1 AND (parent) IS NULL) imgsearch_member CROSS JOIN shop.photo AS photo WHERE product_id = imgsearch_member.imgsearch_id_1 UNION ALL SELECT * FROM (SELECT imgsearch_member.imgsearch_id_1 = imgsearch_s.fallback_1 AS own, coalesce(((place = 1)), false) AS main, place AS ordinal, id AS tie_1, (file)::text AS value FROM (SELECT id AS imgsearch_id_1 FROM shop.product AS product WHERE parent = imgsearch_s.fallback_1 UNION ALL SELECT id AS imgsearch_id_1 FROM shop.product AS product WHERE id = imgsearch_s.fallback_1 AND (parent) IS NULL) imgsearch_member CROSS JOIN shop.photo AS photo WHERE product_id = imgsearch_member.imgsearch_id_1) f WHERE NOT EXISTS (SELECT 1 FROM (SELECT imgsearch_member.imgsearch_id_1 = imgsearch_s.key_1 AS own, coalesce(((place = 1)), false) AS main, place AS ordinal, id AS tie_1, (file)::text AS value FROM (SELECT id AS imgsearch_id_1 FROM shop.product AS product WHERE parent = imgsearch_s.key_1 UNION ALL SELECT id AS imgsearch_id_1 FROM shop.product AS product WHERE id = imgsearch_s.key_1 AND (parent) IS NULL) imgsearch_member CROSS JOIN shop.photo AS photo WHERE product_id = imgsearch_member.imgsearch_id_1) o WHERE o.value <> '')) q WHERE q.value <> '') p (place, value) WHERE p.value <> '' AND imgsearch_s.tenant_id <> '') v
             ), held AS MATERIALIZED (
-                SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.uri FROM imgsearch.image i
-                WHERE i.attachment_id = 1 AND i.product_id IN (SELECT '' || k FROM unnest(here) k)
+                SELECT i.* FROM unnest(here) k CROSS JOIN LATERAL (
+                    SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.uri FROM imgsearch.image i WHERE i.attachment_id = 1 AND i.product_id = '' || k OFFSET 0) i
             ), told AS (
                 SELECT tenant_id, product_id, position, uri, max(image_id) AS image_id, bool_or(wanted) AS wanted
                 FROM (SELECT *, NULL::bigint AS image_id, true AS wanted FROM should UNION ALL SELECT tenant_id, product_id, position, uri, image_id, false FROM held) x GROUP BY 1, 2, 3, 4
@@ -228,7 +233,7 @@ BEGIN
         ON CONFLICT (tenant_id, product_id) DO UPDATE
         SET attachment_id = EXCLUDED.attachment_id, title = EXCLUDED.title, words = EXCLUDED.words, codes = EXCLUDED.codes;
         IF moved IS NOT NULL THEN
-            DELETE FROM imgsearch.product i WHERE i.attachment_id = 1 AND i.product_id IN (SELECT '' || k FROM unnest(here) k)
+            DELETE FROM imgsearch.product i USING unnest(here) k WHERE i.attachment_id = 1 AND i.product_id = '' || k
               AND NOT EXISTS (SELECT 1 FROM imgsearch.image o WHERE o.tenant_id = i.tenant_id AND o.product_id = i.product_id);
         END IF;
     END LOOP;

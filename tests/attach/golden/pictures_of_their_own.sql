@@ -14,6 +14,8 @@ DECLARE
     deep boolean := true;
 BEGIN
     CASE TG_ARGV[0]
+    WHEN '' THEN
+        NULL;
     WHEN 'added' THEN
         SELECT array_agg(u.k) INTO told FROM (SELECT (id)::text FROM added AS product) u (k) WHERE u.k IS NOT NULL;
     WHEN 'removed' THEN
@@ -47,10 +49,12 @@ EXCEPTION WHEN OTHERS THEN
         BEGIN
             deep := true;
             CASE TG_ARGV[0]
+            WHEN '' THEN NULL;
             WHEN 'updated' THEN
                 SELECT array_agg(u.k) INTO told FROM (SELECT (id)::text FROM added AS product UNION SELECT (id)::text FROM removed AS product) u (k) WHERE u.k IS NOT NULL;
             WHEN 'repictured' THEN
                 SELECT array_agg(u.k) INTO told FROM (SELECT (product_id)::text FROM added AS photo UNION SELECT (product_id)::text FROM removed AS photo) u (k) WHERE u.k IS NOT NULL;
+            ELSE NULL;
             END CASE;
         EXCEPTION WHEN OTHERS THEN
             NULL;
@@ -96,7 +100,8 @@ BEGIN
           AND (i.category, i.categories, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (s.one_category, s.all_categories, s.real_price, s.stocked, s.attributes);
             GET DIAGNOSTICS changed = ROW_COUNT;
         ELSE
-            IF EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.attachment_id = 1 AND i.product_id IN (SELECT 'p:' || k FROM unnest(here) k)) THEN
+            -- One look into the index for each key, however few rows there were when this was planned first.
+            IF EXISTS (SELECT 1 FROM unnest(here) k CROSS JOIN LATERAL (SELECT 1 FROM imgsearch.image i WHERE i.attachment_id = 1 AND i.product_id = 'p:' || k LIMIT 1) i) THEN
                 
             WITH should AS MATERIALIZED (
                 SELECT v.tenant_id, v.product_id, v.position, v.uri FROM (SELECT imgsearch_s.key, imgsearch_s.whose AS tenant_id, imgsearch_s.product_id, p.place::integer AS position, imgsearch_s.one_category AS category, imgsearch_s.all_categories AS categories,
@@ -107,8 +112,8 @@ BEGIN
             CASE WHEN r.price = 0 THEN 0 WHEN r.price BETWEEN 1e-300 AND 1e300 THEN r.price::double precision END AS real_price, coalesce(r.in_stock, false) AS stocked
         FROM (SELECT id AS key_1, 'default'::text AS tenant_id, NULL::text AS category, (((price * 1.2)))::numeric AS price, true AS in_stock, jsonb_strip_nulls(jsonb_build_object('brand', brand)) AS attributes FROM unnest(here) imgsearch_wanted (imgsearch_key) JOIN shop.product AS product ON product.id = (imgsearch_wanted.imgsearch_key)::integer OFFSET 0) r CROSS JOIN LATERAL (SELECT 'p:' || (r.key_1)::text AS product_id OFFSET 0) k) imgsearch_s CROSS JOIN LATERAL (SELECT q.ordinal, q.value FROM (SELECT true AS own, false AS main, id AS ordinal, id AS tie_1, (file)::text AS value FROM shop.photo AS photo WHERE product_id = imgsearch_s.key_1) q WHERE q.ordinal IS NOT NULL) p (place, value) WHERE p.value <> '' AND imgsearch_s.tenant_id <> '') v
             ), held AS MATERIALIZED (
-                SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.uri FROM imgsearch.image i
-                WHERE i.attachment_id = 1 AND i.product_id IN (SELECT 'p:' || k FROM unnest(here) k)
+                SELECT i.* FROM unnest(here) k CROSS JOIN LATERAL (
+                    SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.uri FROM imgsearch.image i WHERE i.attachment_id = 1 AND i.product_id = 'p:' || k OFFSET 0) i
             ), told AS (
                 SELECT tenant_id, product_id, position, uri, max(image_id) AS image_id, bool_or(wanted) AS wanted
                 FROM (SELECT *, NULL::bigint AS image_id, true AS wanted FROM should UNION ALL SELECT tenant_id, product_id, position, uri, image_id, false FROM held) x GROUP BY 1, 2, 3, 4
