@@ -54,6 +54,12 @@ TRAPS = {
     "INSERT INTO imgsearch.image (tenant_id, product_id, uri, attributes) "
     "SELECT 'acme', 'x' || n, 'store:x', jsonb_build_object('t', repeat('x', 900)) FROM generate_series(1, 3000) n",
     "vacuum overdue": 8 * "UPDATE imgsearch.image SET price = price + 1;" + "SELECT pg_stat_force_next_flush()",
+    "rows not followed": "CREATE TABLE ware (id integer PRIMARY KEY, photo text);"
+    "SELECT imgsearch.attach('ware', key => 'id', image => 'photo', prefix => 'w:', base => 'https://x.example');"
+    "ALTER TABLE imgsearch.image ADD CONSTRAINT c CHECK (product_id NOT LIKE 'w:%'); INSERT INTO ware VALUES (1, 'a');"
+    "ALTER TABLE imgsearch.image DROP CONSTRAINT c",
+    "attached table gone": "CREATE TABLE ware (id integer PRIMARY KEY, photo text);"
+    "SELECT imgsearch.attach('ware', key => 'id', image => 'photo', prefix => 'w:'); DROP TABLE ware",
     "autovacuum off": "ALTER TABLE imgsearch.image SET (autovacuum_enabled = false)",
     "TOASTed vectors": "ALTER TABLE imgsearch.embedding_1 ALTER COLUMN embedding SET STORAGE EXTERNAL",
     "vectors of two spaces": "{new space} UPDATE imgsearch.space SET state = 'standby' WHERE space_id = 1;"

@@ -219,8 +219,15 @@ FROM imgsearch.worker w HAVING coalesce(max(w.seen_at), '-infinity') < now() - i
 UNION ALL
 SELECT 'violations', 'problem', format('%s pictures: %s', count(*), v.violation), 'A picture in no state or in two: it is not found, or found wrongly.',
        'SELECT imgsearch.repair_violations();  -- embeds them again; SELECT * FROM imgsearch.violations; lists them'
-FROM imgsearch.violations v GROUP BY v.violation;
-COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants. Looks at every picture.';
+FROM imgsearch.violations v GROUP BY v.violation
+UNION ALL
+SELECT 'rows not followed', 'problem', format('%s rows of %s could not be followed, the last because: %s', count(*), a.name, (array_agg(f.error ORDER BY f.failed_at DESC))[1]),
+       'Searches show their products as they were, or not at all.', format('SELECT imgsearch.repair(%L);  -- after what they fail at is mended; SELECT * FROM imgsearch.failures; lists them', a.name)
+FROM imgsearch.attachment a JOIN imgsearch.attachment_failure f ON f.attachment_id = a.attachment_id GROUP BY a.attachment_id
+UNION ALL
+SELECT 'attached table gone', 'problem', format('%s is attached, and was dropped', a.name), 'Searches still show its pictures.', format('SELECT imgsearch.detach(%L);', a.name)
+FROM imgsearch.attachment a WHERE a.relation IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = a.relation);
+COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants, attached tables that cannot be followed. Looks at every picture.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor WITH (security_invoker = true) AS
 SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes UNION ALL SELECT * FROM imgsearch.doctor_tables
