@@ -101,7 +101,6 @@ def test_categories(models: Any) -> None:
     assert filters_of(lamp)["categories"] == ["house", "lamps", "offers", "red-lamps"]
 
 
-@pytest.mark.xfail(strict=False, reason="search() looks at the one category of a picture, not yet at its several")
 def test_an_ancestor_is_a_category(models: Any) -> None:
     lamp = models.Product.objects.get(title="A lamp that is all red")
     found = "SELECT DISTINCT product_id FROM imgsearch.search(imgsearch.vec_of(%s), category => 'red-lamps')"
