@@ -23,7 +23,7 @@ from imgsearch.db.sqlstate import translate
 from imgsearch.django.mapping import DEFAULT_TENANT, Searchable
 from imgsearch.django.similar import Similar
 from imgsearch.django.template import Part, fill, join
-from imgsearch.errors import FilterError, UsageError
+from imgsearch.errors import FilterError, SpaceChanged, UsageError
 from imgsearch.query import Resolved
 from imgsearch.retrieval.template import LARGEST_OFFSET, Slot, pieces
 
@@ -137,10 +137,14 @@ class NearestCompiler(SQLCompiler):
         return result, [*params, *ranked.params, *same.params]
 
     def execute_sql(self, *args: Any, **options: Any) -> Any:
+        anew = self.query.clone()
         try:
             return super().execute_sql(*args, **options)
         except Error as error:
             typed = translate(error.__cause__) if error.__cause__ is not None else None
+            if isinstance(typed, SpaceChanged) and not self.connection.in_atomic_block:
+                # Another model took over between the question and this statement: it is asked anew, of the new one.
+                return anew.get_compiler(self.using, self.connection).execute_sql(*args, **options)
             if typed is None:
                 raise
             raise typed from error

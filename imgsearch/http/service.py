@@ -28,6 +28,7 @@ from imgsearch.retrieval import search as nearest_images
 from imgsearch.retrieval.listing import Listed, browse_products
 from imgsearch.retrieval.ranking import Per
 from imgsearch.retrieval.recommendation import products_of, ranked_by_best
+from imgsearch.spaces import space
 from imgsearch.storage import FetchPolicy
 
 Weighed = tuple[Resolved, float]
@@ -55,14 +56,26 @@ def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[
     if asked.ranking.look_weight != 0:  # words alone need nobody
         queries = [query for query in (asked.text, picture_of(state, asked)) if query is not None]
         queries += [thing for thing, _ in (*asked.like, *asked.unlike) if isinstance(thing, str)]
+    originals = tuple(queries)
     while True:
         with state.session(access.me().tenant) as connection:
             found = [look_up(connection, query, tenant=asked.filters.tenant) for query in queries]
             known = [one for one in found if isinstance(one, Resolved)]
-            if len(known) == len(found):
+            # The answer of a model that has been followed since: it is asked anew, of the new one.
+            if len(known) == len(found) and len({one.space_id for one in known} | _searched(connection, known)) < 2:
                 yield connection, known
                 return
+        if len(known) == len(found):
+            queries = list(originals)
+            continue
         queries = [one if isinstance(one, Resolved) else state.waiting.ask(one) for one in found]
+
+
+def _searched(connection: Connection[Any], known: Sequence[Resolved]) -> set[int]:
+    """Return the searched space, where a worker was waited for: it may be another one by now. Else nothing."""
+    if all(one.source != "worker" for one in known):
+        return set()
+    return {found.space_id for found in (space.active(connection),) if found is not None}
 
 
 def picture_of(state: AppState, asked: SearchRequest) -> bytes | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from typing import Any, Unpack
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, Unpack
 
 from imgsearch import query as questions
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
+from imgsearch.errors import SpaceChanged
 from imgsearch.query import Query, Resolved
 from imgsearch.retrieval import filters as filtering
 from imgsearch.retrieval import ranking as ranked
@@ -21,6 +22,9 @@ _HIT = (
     "image_id", "product_id", "tenant_id", "category", "categories", "price", "in_stock", "attributes", "distance",
     "sha256", "match", "pictures", "after", "product_title",
 )  # fmt: skip
+
+
+Answer = TypeVar("Answer")
 
 
 class SearchArguments(FilterArguments, RankingArguments, total=False):
@@ -48,15 +52,34 @@ def search(
     is ranked and cut: see `Ranking`.
     Pages: `after=hits.after` continues behind a page and never repeats a row, also while others write; `skip` skips.
 
-    Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
+    Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout, SpaceChanged.
     """
     wanted, order = split(filters, ranking, named)
-    resolved = asked(connection, query, wanted, order, timeout)
-    values = values_of(resolved, wanted, order, k=k, skip=skip, after=after, max_distance=max_distance)
-    began = time.perf_counter()
-    rows = sql.rows(driver(connection), "search", "search", values)
-    took_ms = (time.perf_counter() - began) * 1000
-    return hits_of(rows, took_ms=took_ms, statement="search", truncated=resolved.truncated)
+    page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
+
+    def once() -> Hits:
+        resolved = asked(connection, query, wanted, order, timeout)
+        values = values_of(resolved, wanted, order, **page)
+        began = time.perf_counter()
+        rows = sql.rows(driver(connection), "search", "search", values)
+        took_ms = (time.perf_counter() - began) * 1000
+        return hits_of(rows, took_ms=took_ms, statement="search", truncated=resolved.truncated)
+
+    return asked_anew(connection, once)
+
+
+def asked_anew(connection: Connectable, search_once: Callable[[], Answer]) -> Answer:
+    """Search, and once more where another model took over between the question and the search.
+
+    Only where each statement commits by itself: in a transaction the question holds the searched space, so it cannot
+    happen there, but with a `Resolved` of before: that raises SpaceChanged.
+    """
+    try:
+        return search_once()
+    except SpaceChanged:
+        if not driver(connection).autocommit:
+            raise
+        return search_once()
 
 
 def hits_of(rows: Sequence[dict[str, Any]], *, took_ms: float, statement: str, truncated: str | None) -> Hits:
