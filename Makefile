@@ -18,7 +18,7 @@ demo: $(STAMP) ## Start servers, upload 3,000 pictures, search them six ways (AR
 	@$(BIN)/imgsearch demo $(ARGS)
 
 ##@ Developers
-.PHONY: install test trust versions oscar lint format wheels bench soak
+.PHONY: install test trust versions oscar lint format wheels bench soak soak-models
 install: $(STAMP) ## Set up .venv
 
 # A file's tests share its databases, so a file goes to one process; the slowest files begin (tests/conftest.py).
@@ -51,6 +51,9 @@ wheels: $(STAMP) ## Build both wheels into dist/: imgsearch-postgres, and imgsea
 ##@ Figures
 bench: $(STAMP) ## Measure filtered search against every single method and the peers (ARGS="--rows 1000000")
 	$(BIN)/python -m bench $(ARGS)
+
+soak-models: $(STAMP) ## Change the model and change it back under load, workers killed every 5 s (ARGS="--pictures 1500" for less)
+	$(BIN)/python -m bench.models $(ARGS)
 
 soak: $(STAMP) ## Try to lose a picture: kill workers, Redis and Postgres under load (ARGS="--pictures 2000" for less)
 	$(BIN)/python -m bench.soak $(ARGS)

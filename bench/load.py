@@ -87,17 +87,20 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
 
 def _tables() -> dict[str, str]:
     """Return the digests of what makes the large tables: where one differs, they are loaded anew."""
-    baseline = source.steps()[0]
+    large = [step for step in source.steps() if step.name in ("0001_baseline", "0006_spaces")]
     space_without = _BITS_INDEX.sub("", source.function("space"))
-    return {baseline.name: baseline.digest, "space": sha256(space_without.encode()).hexdigest()}
+    return {step.name: step.digest for step in large} | {"space": sha256(space_without.encode()).hexdigest()}
 
 
-_BITS_INDEX = re.compile(r"CREATE INDEX (image_bits\w*)_%1\$s ON [^']+")
+_BITS_INDEX = re.compile(r"SELECT '(image_bits\w*)_' \|\| space, 'image', format\('([^']+)', space\)")
 
 
 def _bits_indexes() -> dict[str, str]:
     """Return {name: statement} of the indexes that hold bits, %1$s for the space: made anew in seconds."""
-    return {found[1]: found[0] for found in _BITS_INDEX.finditer(source.function("space"))}
+    return {
+        found[1]: f"CREATE INDEX {found[1]}_%1$s ON imgsearch.image {found[2].replace('%s', '%1$s')}"
+        for found in _BITS_INDEX.finditer(source.function("space"))
+    }
 
 
 def _remake(url: str, indexes: dict[str, str], say: Say) -> None:
