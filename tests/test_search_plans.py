@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -232,14 +233,15 @@ def test_a_walk_for_products_goes_on_where_it_stopped(settings: Settings) -> Non
     believe(settings, 1_000_000)
     find = """SELECT (f.answer).strategy, (f.plan).ef, pg_stat_get_xact_numscans('imgsearch.embedding_1_hnsw'::regclass)
               FROM imgsearch_internal.find(%s::halfvec, imgsearch.filters_of('{"max_price": 25}'),
-                                           jsonb_populate_record(imgsearch_internal.page_of(10), '{"per_product": true}')) f"""
+                                           jsonb_populate_record(imgsearch_internal.page_of(10),
+                                                                 '{"per_product": true}')) f"""
     with db.connect(settings, autocommit=True) as connection:
         asked = connection.execute(
             "SELECT embedding::text FROM imgsearch.vectors ORDER BY image_id LIMIT 40"
         ).fetchall()
         found = [row for query in asked for row in connection.execute(find, query).fetchall()]
     scans = [scans for _, _, scans in found]  # all that this session made
-    assert {after - before for before, after in zip(scans, scans[1:], strict=False)} == {1}
+    assert {after - before for before, after in pairwise(scans)} == {1}
     walked = [ef for strategy, ef, _ in found if strategy == "hnsw"]
     assert len(walked) >= 30
     assert max(walked) >= 1.3 * min(walked), "some went on"

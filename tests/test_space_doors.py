@@ -24,11 +24,12 @@ Connection = psycopg.Connection[Any]
 
 @pytest.fixture
 def two(connection: Connection, space: Space) -> Space:
-    """Two spaces of one dimension over the same pictures; the vectors of the second are those of the first, reversed."""
+    """Two spaces of one dimension over the same pictures; vectors of the second are those of the first, reversed."""
     crowd(connection, space, 900)  # more than the few that are compared one by one
     other = spaces.named(connection, add_another(connection))
     connection.execute(
-        b"INSERT INTO imgsearch.embedding_2 SELECT e.image_id, e.tenant_id, e.sha256, (SELECT array_agg(x ORDER BY n DESC)"
+        b"INSERT INTO imgsearch.embedding_2 SELECT e.image_id, e.tenant_id, e.sha256, "
+        b"(SELECT array_agg(x ORDER BY n DESC)"
         b" FROM unnest(e.embedding::real[]) WITH ORDINALITY t (x, n))::halfvec FROM imgsearch.embedding_1 e"
     )
     connection.execute(

@@ -20,6 +20,7 @@ from imgsearch.query import ImageId, ProductId, Resolved, Thing, resolve, words_
 from imgsearch.retrieval import Filters, Hits, Ranking
 from imgsearch.retrieval import explain as found_how
 from imgsearch.retrieval import search as find
+from imgsearch.retrieval.by_filters import asked
 from imgsearch.retrieval.recommendation import Strategy, recommend
 from imgsearch.settings import load_settings
 
@@ -58,8 +59,10 @@ def search(
     liked = [*([(ProductId(like_product), 1.0)] if like_product else []), *map(example_of, like or [])]
     disliked = list(map(example_of, unlike or []))
     recommending = bool(liked or disliked) or strategy != "centroid"
-    if recommending and (max_distance is not None or explain):
-        raise UsageError("Recommendations (--like, --unlike, --strategy) take neither --max-distance nor --explain.")
+    if recommending and (max_distance is not None or explain or ranking.space):
+        raise UsageError(
+            "Recommendations (--like, --unlike, --strategy) take neither --max-distance, --explain nor --space."
+        )
     if not (near or liked):
         raise UsageError(
             'Ask with words, or --picture FILE, or --image-id NUMBER; for example imgsearch search "red shoes".'
@@ -82,7 +85,10 @@ def search(
             hits = recommend(connection, likes, unlikes, strategy=cast("Strategy", strategy), **page)
         else:
             query = near[0][0] if len(near) == 1 and not far else [*near, *((one, -weight) for one, weight in far)]
-            resolved = words_alone(text, ranking.words) if ranking.look_weight == 0 else known(query)
+            if ranking.space is not None:
+                resolved = asked(connection, query, filters, ranking, settings.query_timeout)
+            else:
+                resolved = words_alone(text, ranking.words) if ranking.look_weight == 0 else known(query)
             hits = find(connection, resolved, max_distance=max_distance, **page)
             words = found_how(connection, resolved, max_distance=max_distance, **page) if explain else []
     took_ms = (time.perf_counter() - began) * 1000

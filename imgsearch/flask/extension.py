@@ -109,7 +109,7 @@ class ImageSearch:
         page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
         tenant = named.get("tenant") or (filters.tenant if filters else None)
         weight = named.get("look_weight", ranking.look_weight if ranking else None)
-        if weight == 0:  # words alone: nobody is asked
+        if weight == 0 or named.get("space") or (ranking and ranking.space):  # nobody is asked, or each model
             pass
         elif isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
             query = [

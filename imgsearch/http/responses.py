@@ -120,7 +120,7 @@ class Question(Sent):
 class Page(Sent):
     """The products (or images) that match, the best first. `complete` is false only where max_distance cut the page."""
 
-    strategy: Literal["hnsw", "bits", "exact", "words"]
+    strategy: Literal["hnsw", "bits", "exact", "words", "fused"]
     complete: bool
     matches: Annotated[
         int,

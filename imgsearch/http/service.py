@@ -25,6 +25,7 @@ from imgsearch.query.question import Thing
 from imgsearch.query.resolution import look_up, words_alone
 from imgsearch.retrieval import Filters, Hits
 from imgsearch.retrieval import search as nearest_images
+from imgsearch.retrieval.by_filters import spaces_of, together
 from imgsearch.retrieval.listing import Listed, browse_products
 from imgsearch.retrieval.ranking import Per
 from imgsearch.retrieval.recommendation import products_of, ranked_by_best
@@ -56,19 +57,29 @@ def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[
     if asked.ranking.look_weight != 0:  # words alone need nobody
         queries = [query for query in (asked.text, picture_of(state, asked)) if query is not None]
         queries += [thing for thing, _ in (*asked.like, *asked.unlike) if isinstance(thing, str)]
-    originals = tuple(queries)
+    asks: list[tuple[Thing, int | None]] | None = None
     while True:
         with state.session(access.me().tenant) as connection:
-            found = [look_up(connection, query, tenant=asked.filters.tenant) for query in queries]
+            tenant = asked.filters.tenant
+            if asks is None:
+                asks = [(query, space) for space in spaces_asked(connection, asked) for query in queries]
+            found = [look_up(connection, query, tenant=tenant, space=space) for query, space in asks]
             known = [one for one in found if isinstance(one, Resolved)]
             # The answer of a model that has been followed since: it is asked anew, of the new one.
-            if len(known) == len(found) and len({one.space_id for one in known} | _searched(connection, known)) < 2:
+            stands = asked.ranking.space or len({one.space_id for one in known} | _searched(connection, known)) < 2
+            if len(known) == len(found) and stands:
                 yield connection, known
                 return
         if len(known) == len(found):
-            queries = list(originals)
+            asks = None
             continue
-        queries = [one if isinstance(one, Resolved) else state.waiting.ask(one) for one in found]
+        asks = [(one if isinstance(one, Resolved) else state.waiting.ask(one), None) for one in found]
+
+
+def spaces_asked(connection: Connection[Any], asked: SearchRequest) -> Sequence[int | None]:
+    """Return the numbers of the spaces that a search names; None stands for the active one."""
+    said = asked.ranking.space
+    return [None] if said is None else spaces_of(connection, said)
 
 
 def _searched(connection: Connection[Any], known: Sequence[Resolved]) -> set[int]:
@@ -102,8 +113,10 @@ def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Re
     page: dict[str, Any] = {name: getattr(asked, name) for name in ("ranking", "k", "skip", "after", "max_distance")}
     page["filters"] = access.within(filters)
     best = asked.best and asked.ranking.look_weight != 0
+    if best and asked.ranking.space is not None:
+        raise QueryError("best searches the active space; leave out best or space.")
     near, far = examples_of(connection, asked, given) if best else ([], [])
-    resolved = replace(near[0][0], kind="vector") if best else vector_of(connection, asked, given)
+    resolved = replace(near[0][0], kind="vector") if best else in_spaces(connection, asked, given)
     resolve_ms = (time.perf_counter() - began) * 1000 + sum(one.took_ms for one in given)
     hits = ranked_by_best(connection, near, far, **page) if best else nearest_images(connection, resolved, **page)
     visible.hide_others(connection, hits)
@@ -112,11 +125,22 @@ def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Re
     return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms, others=others)
 
 
-def vector_of(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Resolved:
+def in_spaces(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Resolved:
+    """Return the question in each space that is searched: `given` holds the vectors of one behind those of another."""
+    spaces = spaces_asked(connection, asked)
+    each = len(given) // len(spaces)
+    return together(
+        [vector_of(connection, asked, given[n * each : (n + 1) * each], space) for n, space in enumerate(spaces)]
+    )
+
+
+def vector_of(
+    connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved], space: int | None = None
+) -> Resolved:
     """Return the one vector that words and pictures (`given`), vectors and images of a search make together."""
     if asked.ranking.look_weight == 0:
         return words_alone(asked.text, asked.ranking.words, asked.less)
-    near, far = examples_of(connection, asked, given)
+    near, far = examples_of(connection, asked, given, space)
     made = combine(connection, [*near, *((one, -weight) for one, weight in far)])
     # A process remembers so and so many vectors for all tenants: what it still knows tells how much others ask.
     forgetful = made.source == "memory" and access.me().tenant is not None
@@ -124,7 +148,7 @@ def vector_of(connection: Connection[Any], asked: SearchRequest, given: Sequence
 
 
 def examples_of(
-    connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]
+    connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved], space: int | None = None
 ) -> tuple[list[Weighed], list[Weighed]]:
     """Return what a search is to be near to and far from, each with a weight above 0.
 
@@ -136,7 +160,7 @@ def examples_of(
 
     def ask(query: Query) -> Resolved:
         try:
-            return resolve(connection, query, tenant=asked.filters.tenant)
+            return resolve(connection, query, tenant=asked.filters.tenant, space=space)
         except UnknownImage as error:
             if isinstance(query, ImageId):
                 raise ids.unknown(query.image_id) from error
@@ -149,7 +173,7 @@ def examples_of(
     near += [(ask(query), 1.0) for query in (asked.vector,) if query is not None]
     near += [(ask(ImageId(image_id)), 1.0) for image_id in asked.more]
     if asked.photo is not None:
-        near.append((remembered(connection, asked.photo), 1.0))
+        near.append((remembered(connection, asked.photo, space), 1.0))
     near += weighed(asked.like)
     far = [*((ask(ImageId(image_id)), 1.0) for image_id in asked.less), *weighed(asked.unlike)]
     checked_weights([weight for _, weight in (*near, *far)])
@@ -158,9 +182,9 @@ def examples_of(
     return near, far
 
 
-def remembered(connection: Connection[Any], photo: bytes) -> Resolved:
+def remembered(connection: Connection[Any], photo: bytes, space: int | None = None) -> Resolved:
     """Return the vector of a photo that was asked before, by its digest. Raises QueryError when it is forgotten."""
-    found = cache.look_up(connection, Entry(kind="picture", key=photo))
+    found = cache.look_up(connection, Entry(kind="picture", key=photo), space=space)
     if found is None or found.embedding is None:
         raise QueryError(FORGOTTEN)
     return Resolved(vector=found.embedding, space_id=found.space_id, source="database", took_ms=0.0, kind="picture")

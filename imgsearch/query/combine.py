@@ -42,7 +42,8 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
         raise SpaceChanged("The model was changed while this was asked; ask again.")
     began = time.perf_counter()
     vectors, weights = [resolved.vector for resolved, _ in examples], [float(weight) for _, weight in examples]
-    row = sql.run(driver(connection), "query", "combine", {"vectors": vectors, "weights": weights}).fetchone()
+    values = {"vectors": vectors, "weights": weights, "space": examples[0][0].space_id}
+    row = sql.run(driver(connection), "query", "combine", values).fetchone()
     if row is None:
         raise NoSpace
     if row["vector"] is None:

@@ -36,7 +36,7 @@ class Resolved:
     image_id: the image here that it is the vector of. rejected: images that were "not this"; products: those that it
     was asked by; a search leaves both out. words: the text it was made of. key: what tells the question from others,
     where its vector alone may differ in the last bits from one time to the next. truncated: what to tell people where
-    the model did not read the whole text.
+    the model did not read the whole text. elsewhere: the same question in further spaces that are searched with it.
     """
 
     vector: str
@@ -50,6 +50,7 @@ class Resolved:
     words: str | None = None
     key: str | None = None
     truncated: str | None = None
+    elsewhere: tuple[str, ...] = ()
 
 
 Thing = str | bytes | Path | ImageId | ProductId | Sequence[float] | Resolved

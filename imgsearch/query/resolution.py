@@ -8,7 +8,6 @@ asking tenant's own, so neither `source` nor time tells what another tenant aske
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -29,14 +28,15 @@ from imgsearch.errors import (
     PictureError,
     QueryError,
     QueryTimeout,
+    SpaceMismatch,
     TextsNotUnderstood,
     UnknownImage,
-    VectorError,
 )
 from imgsearch.query import cache
 from imgsearch.query.cache import Entry
 from imgsearch.query.combine import combine
 from imgsearch.query.question import ImageId, ProductId, Query, Resolved, Source, Thing
+from imgsearch.query.vector import checked
 from imgsearch.spaces import space as spaces
 
 MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
@@ -111,24 +111,27 @@ def look_up(
     """
     began = time.perf_counter()
     if isinstance(query, Resolved):
+        if space not in (None, query.space_id):
+            raise SpaceMismatch(f"The query is a vector of space {query.space_id}, not of {space}; resolve it there.")
         return query
     lent = driver(connection)
     if isinstance(query, ImageId):
-        found = sql.rows(lent, "query", "vector_of", {"image_id": query.image_id, "tenant": tenant})
+        values = {"image_id": query.image_id, "tenant": tenant, "space": space}
+        found = sql.rows(lent, "query", "vector_of" if space is None else "vector_in", values)
         if not found:
             raise UnknownImage(f"Image {query.image_id} does not exist or has no vector yet; look at imgsearch.status.")
         found_as = _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
         return replace(found_as, image_id=query.image_id)
     if isinstance(query, ProductId):
-        return _of_product(lent, query, query.tenant or tenant, began)
+        return _of_product(lent, query, query.tenant or tenant, space, began)
     if isinstance(query, str | bytes | Path):
         known = _known(lent, _entry(query), tenant or "", space, began)
         words = query if isinstance(query, str) else None
         if isinstance(known, Question):
             return replace(known, words=words)
         return replace(known, words=words, key=_key(query))
-    active = spaces.require(lent)
-    return _resolved(active.space_id, checked(query, active.dimension), "given", "vector", began)
+    meant = spaces.require(lent) if space is None else spaces.named(lent, space)
+    return _resolved(meant.space_id, checked(query, meant.dimension), "given", "vector", began)
 
 
 def words_alone(query: Query | None, words: str | None = None, rejected: tuple[int, ...] = ()) -> Resolved:
@@ -164,8 +167,11 @@ def unknown_product(product_id: str) -> UnknownImage:
     return UnknownImage(f"{said}; look at imgsearch.status.")
 
 
-def _of_product(lent: psycopg.Connection[Any], query: ProductId, tenant: str | None, began: float) -> Resolved:
-    found = sql.rows(lent, "query", "vectors_of_product", {"product_id": query.product_id, "tenant": tenant})
+def _of_product(
+    lent: psycopg.Connection[Any], query: ProductId, tenant: str | None, space: int | None, began: float
+) -> Resolved:
+    values = {"product_id": query.product_id, "tenant": tenant, "space": space}
+    found = sql.rows(lent, "query", "vectors_of_product" if space is None else "vectors_of_product_in", values)
     if not found:
         raise unknown_product(query.product_id)
     if len(found) > 1:
@@ -178,22 +184,6 @@ def _of_product(lent: psycopg.Connection[Any], query: ProductId, tenant: str | N
 def _key(query: str | bytes | Path) -> str:
     """Return what tells a text or a picture from another: the same as imgsearch.search(text) says of a text."""
     return cache.canonical(query) if isinstance(query, str) else _entry(query).key.hex()
-
-
-def checked(vector: Sequence[float], dimension: int) -> str:
-    """Return a vector in pgvector's text form. Raises VectorError for a wrong dimension, zero, NaN or infinity."""
-    try:
-        literal = spaces.vector_literal(vector)
-    except (TypeError, ValueError) as error:
-        raise VectorError("The query is neither text, picture, image id nor a sequence of numbers.") from error
-    numbers = [float(number) for number in literal[1:-1].split(",")] if len(literal) > 2 else []
-    if len(numbers) != dimension:
-        raise VectorError(f"The vector has {len(numbers)} numbers, the active space has {dimension}; use its model.")
-    if not all(map(math.isfinite, numbers)) or not any(numbers):
-        raise VectorError("The vector is zero or holds NaN or infinity; embed it again.")
-    if max(map(abs, numbers)) > 60000:
-        raise VectorError("The vector does not fit half precision; scale it to length one.")
-    return literal
 
 
 def _entry(query: str | bytes | Path) -> Entry:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from imgsearch.errors import FilterError
 
-Strategy = Literal["hnsw", "bits", "exact", "words"]
+Strategy = Literal["hnsw", "bits", "exact", "words", "fused"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,10 @@ class Hit:
 class Hits(list[Hit]):
     """One page, nearest first; equal distances by image_id.
 
-    `strategy` says which arm found it: hnsw, bits, exact or words (alone). `complete` is False only where the page is
-    short because of `max_distance` and the search cannot rule out that one more picture lies within it. `matches`
-    products (or images) match the filters, `matching_images` images; where `more` is True there are more than that.
+    `strategy` says which arm found it: hnsw, bits, exact, words (alone) or fused (several spaces). `complete` is False
+    only where the page is short because of `max_distance` and the search cannot rule out that one more picture lies
+    within it. `matches` products (or images) match the filters, `matching_images` images; where `more` is True there
+    are more than that.
     `took_ms` is the statement alone, `sql` its text. `truncated` tells people where the model did not read the whole
     text.
     """

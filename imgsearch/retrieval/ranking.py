@@ -45,6 +45,10 @@ class Ranking:
     diversity: float | None = field(
         default=None, metadata={"help": "From 0 to 1: how much a page avoids showing the same look twice."}
     )
+    space: str | None = field(
+        default=None,
+        metadata={"help": "Search this space, not the active one; of several (siglip,dino) the ranks are fused."},
+    )
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Ranking:
@@ -83,6 +87,7 @@ class RankingArguments(TypedDict, total=False):
     sort: str | None
     boost: Mapping[str, float] | None
     diversity: float | None
+    space: str | None
 
 
 HELP: Mapping[str, str] = {one.name: one.metadata["help"] for one in fields(Ranking)}

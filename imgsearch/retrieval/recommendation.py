@@ -52,6 +52,8 @@ def recommend(
     wanted, order = split(filters, ranking, named)
     if strategy not in STRATEGIES:
         raise QueryError(f"strategy is {str(strategy)[:100]!r}; there are {' and '.join(STRATEGIES)}.")
+    if order.space is not None:
+        raise QueryError("A recommendation is of the active space; search() takes a space.")
     for name, several in (("like", like), ("unlike", unlike), ("seen", seen)):
         if isinstance(several, str | bytes | ProductId | ImageId):
             raise QueryError(f"{name} is one thing; write a list of them, for example {name}=[{str(several)[:20]!r}].")

@@ -7,6 +7,10 @@ DECLARE
     dropped integer;
     kept_by text;
 BEGIN
+    -- Ours alone, and written anew with what follows; they take types that are to go.
+    FOR object IN SELECT n.nspname AS called FROM pg_namespace n WHERE n.nspname ~ '^imgsearch_space_\d+$' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', object.called);
+    END LOOP;
     LOOP
         dropped := 0;
         FOR object IN

@@ -110,3 +110,5 @@ END $$;
 
 SELECT imgsearch.enable_rls();
 SELECT imgsearch_internal.grant_rights();
+-- With the rights of what they are written from.
+SELECT imgsearch_internal.write_engines();

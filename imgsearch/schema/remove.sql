@@ -7,6 +7,9 @@ BEGIN
     IF to_regclass('imgsearch.attachment') IS NOT NULL AND to_regprocedure('imgsearch.detach(text, boolean, boolean)') IS NOT NULL THEN
         PERFORM imgsearch.detach(name, keep => true) FROM imgsearch.attachment WHERE attached_at IS NOT NULL;
     END IF;
+    FOR built_on IN SELECT n.nspname FROM pg_namespace n WHERE n.nspname ~ '^imgsearch_space_\d+$' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', built_on);
+    END LOOP;
     SELECT string_agg(DISTINCT v.oid::regclass::text, ', ') INTO built_on
     FROM pg_depend d JOIN pg_class o ON o.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass
     JOIN pg_rewrite w ON w.oid = d.objid AND d.classid = 'pg_rewrite'::regclass JOIN pg_class v ON v.oid = w.ev_class

@@ -11,8 +11,22 @@ WHERE i.image_id = %(image_id)s AND (%(tenant)s::text IS NULL OR i.tenant_id = %
 SELECT s.space_id, p.tenant_id, p.embedding::text AS embedding
 FROM imgsearch_internal.vectors_of_product(%(product_id)s, %(tenant)s) p, imgsearch.space s WHERE s.state = 'active'
 
+-- name: vector_in
+-- The stored vector of an image in a space that is named.
+SELECT %(space)s::integer AS space_id, v.embedding::text AS embedding
+FROM imgsearch_internal.vectors_elsewhere(%(space)s::text, %(image_id)s, NULL, %(tenant)s) v
+
+-- name: vectors_of_product_in
+-- The mean of a product's pictures in a space that is named, for each tenant that has a product of this id.
+SELECT %(space)s::integer AS space_id, v.tenant_id, v.embedding::text AS embedding
+FROM imgsearch_internal.vectors_elsewhere(%(space)s::text, NULL, %(product_id)s, %(tenant)s) v
+
+-- name: spaces
+-- The numbers of spaces that are named with commas between them.
+SELECT imgsearch_internal.spaces_of(%(said)s) AS spaces
+
 -- name: combine
--- The vector of weighted examples in the searched space; null where those to be near to cancel out.
+-- The vector of weighted examples in their space; null where those to be near to cancel out, no row where it is gone.
 SELECT s.space_id, imgsearch_internal.combined(%(vectors)s::halfvec[], %(weights)s::double precision[])::text AS vector
 FROM imgsearch.space s
-WHERE s.state = 'active'
+WHERE s.space_id = %(space)s

@@ -14,6 +14,13 @@ DECLARE
     near     bigint[];
     page     record;
 BEGIN
+    IF r.space IS NOT NULL THEN
+        page := imgsearch_internal.answer_elsewhere(query, f, p, r, q);
+        IF page.elsewhere THEN
+            answer := page.answer; plan := page.plan;
+            RETURN;
+        END IF;
+    END IF;
     PERFORM imgsearch_internal.check_page(p);
     PERFORM imgsearch_internal.check_ranking(r);
     PERFORM imgsearch_internal.require_same_question(p, check_);
@@ -60,7 +67,10 @@ SET search_path = pg_catalog, @extschema:vector@, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
-    IF answer.products IS NULL THEN
+    IF answer.space IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM imgsearch_internal.unfold_elsewhere(answer, query, q);
+        RETURN;
+    ELSIF answer.products IS NULL THEN
         RETURN QUERY SELECT h.tenant_id, h.image_id, i.product_id, h.distance, h.match, NULL::integer, NULL::bigint[], h.after
             FROM unnest(answer.tenants, answer.images, answer.distances, answer.cursors, answer.fits) WITH ORDINALITY AS h (tenant_id, image_id, distance, after, match, place)
             JOIN imgsearch.image i ON i.tenant_id = h.tenant_id AND i.image_id = h.image_id ORDER BY h.place;
@@ -87,7 +97,8 @@ DECLARE
 BEGIN
     FOREACH spelling SLICE 1 IN ARRAY ARRAY[
         ['halfvec', 'query', 'NULL', 'Best products (per => ''image'': images) for a vector that match the filters. SELECT * FROM imgsearch.search(imgsearch.vec_of(42), tenant => ''acme'', max_price => 50);'],
-        ['text', 'CASE WHEN look_weight = 0 THEN NULL ELSE imgsearch.vec(query) END', 'ROW(''text'', query, imgsearch_internal.canonical(query))', 'Best products (per => ''image'': images) for a text that match the filters. '
+        ['text', 'CASE WHEN look_weight = 0 THEN NULL WHEN space IS NULL THEN imgsearch.vec(query) ELSE imgsearch.vec(query, split_part(space, '','', 1)) END',
+            'ROW(''text'', query, imgsearch_internal.canonical(query), CASE WHEN space LIKE ''%%,%%'' THEN imgsearch_internal.vectors_in(query, space) END)', 'Best products (per => ''image'': images) for a text that match the filters. '
             || 'SELECT * FROM imgsearch.search(''red canvas shoe'', tenant => ''acme'', category => ''shoes'', max_price => 50, k => 10);']
     ] LOOP
         EXECUTE format($create$
@@ -98,7 +109,8 @@ CREATE OR REPLACE FUNCTION imgsearch.search(
     created_after timestamptz DEFAULT NULL, created_before timestamptz DEFAULT NULL, condition jsonb DEFAULT NULL,
     skip integer DEFAULT 0, after text DEFAULT NULL,
     per text DEFAULT NULL, words text DEFAULT NULL, word_weight double precision DEFAULT NULL, look_weight double precision DEFAULT NULL, expand boolean DEFAULT NULL,
-    cutoff text DEFAULT NULL, min_match double precision DEFAULT NULL, sort text DEFAULT NULL, boost jsonb DEFAULT NULL, diversity double precision DEFAULT NULL
+    cutoff text DEFAULT NULL, min_match double precision DEFAULT NULL, sort text DEFAULT NULL, boost jsonb DEFAULT NULL, diversity double precision DEFAULT NULL,
+    space text DEFAULT NULL
 ) RETURNS TABLE (image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[],
                  strategy text, complete boolean, matches bigint, more boolean, after_this text)
 LANGUAGE plpgsql STABLE ROWS 10 AS $$
@@ -107,7 +119,7 @@ DECLARE
     f imgsearch.filters := ROW(tenant, CASE WHEN category IS NOT NULL THEN array_append(categories, category) ELSE categories END, min_price, max_price,
         in_stock, attributes, product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before, condition);
     p imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
-    r imgsearch.ranking := ROW(per, words, word_weight, look_weight, expand, cutoff, min_match, sort, boost, diversity);
+    r imgsearch.ranking := ROW(per, words, word_weight, look_weight, expand, cutoff, min_match, sort, boost, diversity, space);
     q imgsearch_internal.question := %3$s;
     page imgsearch_internal.page;
     asked @extschema:vector@.halfvec := %2$s;
@@ -117,7 +129,7 @@ BEGIN
     FROM imgsearch_internal.unfold(page, asked, q) u;
 END $$;
 COMMENT ON FUNCTION imgsearch.search(%1$s, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], text[], text[], bigint[],
-    timestamptz, timestamptz, jsonb, integer, text, text, text, double precision, double precision, boolean, text, double precision, text, jsonb, double precision) IS %4$L;
+    timestamptz, timestamptz, jsonb, integer, text, text, text, double precision, double precision, boolean, text, double precision, text, jsonb, double precision, text) IS %4$L;
         $create$, spelling[1], spelling[2], spelling[3], spelling[4]);
     END LOOP;
 END $do$;

@@ -73,6 +73,11 @@ DECLARE
     first double precision;
     again double precision;
 BEGIN
+    IF ranking.space IS NOT NULL AND imgsearch_internal.elsewhere(ranking.space) IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM imgsearch_space_%s.explain_search($1, $2, $3, $4, $5, $6, $7, $8)', imgsearch_internal.elsewhere(ranking.space))
+            USING query, filters, k, max_distance, skip, after, ranking, question;
+        RETURN;
+    END IF;
     FOR i IN 1..2 LOOP
         began := clock_timestamp();
         SELECT x.* INTO f FROM imgsearch_internal.answer(query, filters, p, ranking, q) x;
@@ -96,7 +101,7 @@ CREATE OR REPLACE FUNCTION imgsearch.explain_search(
     query text, filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
     skip integer DEFAULT 0, after text DEFAULT NULL, ranking imgsearch.ranking DEFAULT NULL, question jsonb DEFAULT NULL
 ) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql AS $$
-    SELECT * FROM imgsearch.explain_search(imgsearch.vec(query), filters, k, max_distance, skip, after, ranking,
+    SELECT * FROM imgsearch.explain_search(CASE WHEN (ranking).space IS NULL THEN imgsearch.vec(query) ELSE imgsearch.vec(query, (ranking).space) END, filters, k, max_distance, skip, after, ranking,
         coalesce(question, jsonb_build_object('kind', 'text', 'words', query, 'key', imgsearch_internal.canonical(query))))
 $$;
 COMMENT ON FUNCTION imgsearch.explain_search(text, imgsearch.filters, integer, double precision, integer, text, imgsearch.ranking, jsonb) IS

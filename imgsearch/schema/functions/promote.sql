@@ -66,6 +66,7 @@ BEGIN
         EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON imgsearch.image (%I, tenant_id, category, price, in_stock, image_id) INCLUDE (bits_%s, product_id)',
                        'image_bits_' || made || '_' || id, made, id);
     END LOOP;
+    PERFORM imgsearch_internal.write_engines();
     RETURN made;
 END $$;
 COMMENT ON FUNCTION imgsearch.promote_attribute(text, text) IS 'Gives an attribute a typed, indexed column that searches use; returns its name. Rewrites image: writers and searches wait meanwhile. SELECT imgsearch.promote_attribute(''colour'', ''text'');';
@@ -76,8 +77,10 @@ DECLARE
 BEGIN
     DELETE FROM imgsearch.promoted_attribute p WHERE p.name = demote_attribute.name RETURNING p.column_name INTO made;
     IF made IS NOT NULL THEN
+        PERFORM imgsearch_internal.drop_engine(s.space_id) FROM imgsearch.space s;  -- their samples have the column, too
         EXECUTE format('ALTER TABLE imgsearch.image DROP COLUMN %I', made);
         EXECUTE format('ALTER TABLE imgsearch.image_sample DROP COLUMN %I', made);
+        PERFORM imgsearch_internal.write_engines();
     END IF;
     RETURN made IS NOT NULL;
 END $$;

@@ -111,7 +111,7 @@ BEGIN
     IF est.apart IS NULL AND condition = '' THEN
         SELECT array_agg(s.bits <~> wanted) INTO est.apart FROM imgsearch.image_sample s;
     END IF;
-    place := greatest(8, ceil(4.0 * ctx.pool * ctx.sampled / ctx.pictures));
+    place := greatest(8, ceil(4.0 * ctx.pool * ctx.sampled / greatest(ctx.pictures, 1)));
     RETURN CASE WHEN place * 2 <= cardinality(est.apart) THEN (SELECT a.apart FROM unnest(est.apart) a (apart) ORDER BY 1 OFFSET place - 1 LIMIT 1) END;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.pool_reach(imgsearch_internal.search_context, imgsearch_internal.estimate, text) IS 'Within how many bits of the query about four times the pool match, guessed from the sample.';

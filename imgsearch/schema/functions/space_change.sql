@@ -88,6 +88,7 @@ BEGIN
     UPDATE imgsearch.space s SET state = 'standby' WHERE s.state = 'active' AND s.space_id <> id;
     UPDATE imgsearch.space s SET state = 'active', activated_at = now(), filled_at = coalesce(s.filled_at, now()) WHERE s.space_id = id;
     PERFORM imgsearch_internal.draw_sample(id, 512);
+    PERFORM imgsearch_internal.write_engines();
     -- Searches hold the view while they run, and each that comes waits behind us: so not for long.
     until := clock_timestamp() + coalesce(nullif(current_setting('imgsearch.lock_patience', true), ''), '20s')::interval;
     LOOP
@@ -129,6 +130,7 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: space % is the searched one', space
             USING HINT = 'Activate another one first: imgsearch space activate NAME, or imgsearch space rollback.', ERRCODE = 'IM009';
     END IF;
+    PERFORM imgsearch_internal.drop_engine(id);
     DELETE FROM imgsearch.space s WHERE s.space_id = id;  -- waits for deliveries, which hold this row and nothing of ours
     PERFORM imgsearch_internal.lock_briefly('imgsearch.image');
     PERFORM imgsearch_internal.write_image_triggers();

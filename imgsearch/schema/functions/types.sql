@@ -17,12 +17,12 @@ COMMENT ON TYPE imgsearch_internal.filter_text IS 'Filters as SQL over imgsearch
 
 CREATE TYPE imgsearch.ranking AS (
     per text, words text, word_weight double precision, look_weight double precision, expand boolean,
-    cutoff text, min_match double precision, sort text, boost jsonb, diversity double precision
+    cutoff text, min_match double precision, sort text, boost jsonb, diversity double precision, space text
 );
 COMMENT ON TYPE imgsearch.ranking IS 'How what matches is ranked and cut, one value for every function: made by imgsearch.ranking_of(), or by the named arguments of imgsearch.search().';
 
-CREATE TYPE imgsearch_internal.question AS (kind text, words text, key text);
-COMMENT ON TYPE imgsearch_internal.question IS 'What was asked: kind (text, picture, image, vector), its words where it has some, and what tells it from other questions; null: only its vector is known.';
+CREATE TYPE imgsearch_internal.question AS (kind text, words text, key text, vectors @extschema:vector@.halfvec[]);
+COMMENT ON TYPE imgsearch_internal.question IS 'What was asked: kind (text, picture, image, vector), its words where it has some, what tells it from other questions, and its vectors in the second and further spaces that are asked; null: only its vector is known.';
 
 CREATE TYPE imgsearch_internal.page_request AS (
     k integer, skip integer, after_distance double precision, after_image bigint, max_distance double precision, space integer,
@@ -51,6 +51,6 @@ COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or 
 
 CREATE TYPE imgsearch_internal.page AS (
     tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint,
-    products text[], pictures bigint, cursors text[], fits double precision[]
+    products text[], pictures bigint, cursors text[], fits double precision[], space integer
 );
-COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, best first, and how it was found. One per product: products holds whose, matches counts products, pictures the images that match. cursors: what continues behind each row. fits: its match.';
+COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, best first, and how it was found. One per product: products holds whose, matches counts products, pictures the images that match. cursors: what continues behind each row. fits: its match. space: which one it is of, where it is not the active one.';

@@ -1,0 +1,107 @@
+"""A space beside the active one over HTTP and on the command line; two of them fused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+from imgsearch.dev.testing import FakeEncoder
+from imgsearch.settings import Settings
+from imgsearch.spaces.space import Space, named, vector_literal
+from tests.answering import answering
+from tests.shop import embed
+from tests.terminal import Run
+
+Connection = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def other(connection: Connection, space: Space, shop: list[int]) -> Space:
+    """The shop in a second space, at random."""
+    connection.execute(
+        "SELECT imgsearch.add_space('other', '', %s, %s, 'x', %s, name => 'other', indexes => true)",
+        ("f" * 64, FakeEncoder.dimension, vector_literal([0.0] * FakeEncoder.dimension)),
+    )
+    made = named(connection, "other")
+    rows = connection.execute("SELECT tenant_id, image_id, sha256 FROM imgsearch.image ORDER BY 2").fetchall()
+    noise = np.random.default_rng(5).normal(size=(len(rows), FakeEncoder.dimension))
+    with connection.cursor() as cursor:
+        embed(cursor, made, [(*row, vector) for row, vector in zip(rows, noise, strict=True)])
+    connection.execute("SELECT imgsearch_internal.write_engines()")
+    return made
+
+
+def products(client: FlaskClient, **asked: Any) -> list[str]:
+    answer = client.post("/v1/search", json=asked)
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    return [row["product_id"] for row in answer.get_json()["rows"]]
+
+
+def test_words_pictures_and_examples_are_asked_in_the_space(
+    anyone: FlaskClient, settings: Settings, connection: Connection, space: Space, other: Space, shop: list[int]
+) -> None:
+    with answering(settings, other) as asked:
+        there = products(anyone, text="red shoe", space="other", k=30)
+        assert [one.query for one in asked] == ["red shoe"]
+        assert products(anyone, text="red shoe", space="other", k=30) == there
+        both = products(anyone, text="red shoe", space="1,other", k=30)
+    here = products(anyone, text="red shoe", k=30)
+    assert sorted(here) == sorted(there) == sorted(both)
+    assert len({tuple(here), tuple(there), tuple(both)}) == 3
+    like = {"more_like": [shop[3]], "k": 30}
+    assert products(anyone, **like, space="other") != products(anyone, **like)
+    mixed = {"like": [{"image_id": shop[3]}, {"product_id": "p9"}], "unlike": [{"image_id": shop[7]}]}
+    assert len(products(anyone, **mixed, space="other,1", k=30)) >= 27
+
+
+def test_pages_of_two_spaces(anyone: FlaskClient, settings: Settings, other: Space) -> None:
+    seen: list[str] = []
+    after = None
+    with answering(settings, other):
+        while True:
+            asked = {"text": "red shoe", "space": "other,1", "k": 7} | ({"after": after} if after else {})
+            page = anyone.post("/v1/search", json=asked).get_json()
+            if not page["rows"]:
+                break
+            seen += [row["product_id"] for row in page["rows"]]
+            after = page["after"]
+    assert len(seen) == len(set(seen)) == 30
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ({"space": "nine"}, 404, "no space"),
+        ({"space": "1,other", "sort": "price"}, 400, "fused by rank"),
+        ({"space": "1,1"}, 400, "each once"),
+        ({"space": ""}, 400, "space"),
+        ({"space": "x" * 300}, 400, "space"),
+        ({"space": "other", "strategy": "best"}, 400, "active space"),
+    ],
+)
+def test_what_makes_no_sense(
+    anyone: FlaskClient,
+    settings: Settings,
+    other: Space,
+    shop: list[int],
+    asked: dict[str, Any],
+    status: int,
+    said: str,
+) -> None:
+    with answering(settings, other):
+        answer = anyone.post("/v1/search", json={"more_like": [shop[0]], **asked})
+    assert answer.status_code == status, answer.get_json()
+    assert said in answer.get_data(as_text=True)
+
+
+def test_the_command_line(run: Run, settings: Settings, connection: Connection, other: Space, shop: list[int]) -> None:
+    found = run("search", "--image-id", shop[3], "--space", "other", "--json")
+    assert found.code == 0, found.err
+    assert run("search", "--image-id", shop[3], "--space", "other,1", "--json").document["strategy"] == "fused"
+    assert run("search", "--like", f"image:{shop[3]}", "--space", "other").code == 2
+    refused = run("search", "--image-id", shop[3], "--space", "nine")
+    assert (refused.code, "no space 'nine'" in refused.err) == (4, True)
