@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -53,15 +54,14 @@ def is_right(pool: DecodePool) -> bool:
 def decoders(pid: int | str = "self") -> set[int]:
     """The living decoder processes of a process, whichever of its threads started them."""
     found = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = status.read_text().rsplit(")", 1)[1].split()[:2]
-            command = (status.parent / "cmdline").read_bytes()
-            decodes = b"decoding.child" in command or b"decoder_child" in command
-        except OSError:
-            continue
-        if int(parent) == (os.getpid() if pid == "self" else pid) and state != "Z" and decodes:
-            found.add(int(status.parent.name))
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            for child in children.read_text().split():
+                with contextlib.suppress(OSError):
+                    state = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0]
+                    command = Path(f"/proc/{child}/cmdline").read_bytes()
+                    if state != "Z" and (b"decoding.child" in command or b"decoder_child" in command):
+                        found.add(int(child))
     return found
 
 

@@ -142,7 +142,7 @@ class Watched(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        while not self._over.wait(0.005):
+        while not self._over.wait(0.01):
             alive = decoders()
             self.most_children = max(self.most_children, len(alive))
             for pid in alive:

@@ -233,7 +233,7 @@ def test_the_largest_is_answered(stocked: Stocked, largest: dict[str, Any]) -> N
     assert len(search(stocked.connection, a_query(1), **{"diversity": 0.1, **largest})) == 10
 
 
-@given_settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given_settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=some.data())
 def test_a_cursor_that_was_tampered_with_is_refused(stocked: Stocked, data: some.DataObject) -> None:
     """Any letter changed, taken out or put in: refused, or rows of the same tenant."""
