@@ -73,12 +73,16 @@ COMMENT ON FUNCTION imgsearch_internal.refuse_activation(integer) IS 'Raises why
 CREATE OR REPLACE FUNCTION imgsearch.activate_space(space text, force boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, @extschema:vector@, pg_temp SET lock_timeout = '3s' AS $$
 DECLARE
-    id    integer := imgsearch_internal.space_of(space);
-    until timestamptz;
+    id     integer := imgsearch_internal.space_of(space);
+    before integer := (SELECT s.space_id FROM imgsearch.space s WHERE s.state = 'active' AND s.space_id <> imgsearch_internal.space_of(space));
+    until  timestamptz;
 BEGIN
     PERFORM imgsearch_internal.change_spaces();
     IF NOT force THEN
         PERFORM imgsearch_internal.refuse_activation(id);
+    END IF;
+    IF before IS NOT NULL THEN
+        PERFORM imgsearch_internal.write_engine(before);  -- a fifth of a second, and nothing is locked yet
     END IF;
     -- From here on nothing new is delivered to the searched space: what is full now stays so until this commits.
     PERFORM 1 FROM imgsearch.space s WHERE s.state = 'active' OR s.space_id = id ORDER BY s.space_id FOR UPDATE;
@@ -88,7 +92,7 @@ BEGIN
     UPDATE imgsearch.space s SET state = 'standby' WHERE s.state = 'active' AND s.space_id <> id;
     UPDATE imgsearch.space s SET state = 'active', activated_at = now(), filled_at = coalesce(s.filled_at, now()) WHERE s.space_id = id;
     PERFORM imgsearch_internal.draw_sample(id, 512);
-    PERFORM imgsearch_internal.write_engines();
+    PERFORM imgsearch_internal.drop_engine(id), imgsearch_internal.measure_engine(before);
     -- Searches hold the view while they run, and each that comes waits behind us: so not for long.
     until := clock_timestamp() + coalesce(nullif(current_setting('imgsearch.lock_patience', true), ''), '20s')::interval;
     LOOP

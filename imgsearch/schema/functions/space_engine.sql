@@ -57,7 +57,6 @@ BEGIN
             EXECUTE imgsearch_internal.engine_text(one, space, names);
         END IF;
     END LOOP;
-    PERFORM imgsearch_internal.measure_engine(space);
     PERFORM imgsearch_internal.grant_engine(home);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_engine(integer) IS 'Writes the functions that search a space beside the active one into a schema of their own.';
@@ -92,6 +91,9 @@ COMMENT ON FUNCTION imgsearch_internal.has_engine(integer) IS 'Whether a space c
 -- What a search guesses from: how many of the sampled images are in this space too, and how far they lie from its mean.
 CREATE OR REPLACE FUNCTION imgsearch_internal.measure_engine(space integer) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 BEGIN
+    IF space IS NULL THEN
+        RETURN;
+    END IF;
     EXECUTE format('UPDATE imgsearch.space s SET parameters = s.parameters || jsonb_build_object(''sample'', jsonb_build_object(''at'', now(), ''size'', x.size, ''radius'', x.radius,
             ''pictures'', greatest((SELECT c.reltuples FROM pg_class c WHERE c.oid = ''imgsearch.embedding_%1$s''::regclass), x.size)))
         FROM (SELECT count(*) AS size, max(v.embedding <=> o.mean) AS radius FROM imgsearch.space o, imgsearch_space_%1$s.image_sample i
@@ -109,7 +111,7 @@ BEGIN
                       AND (imgsearch_internal.index_health(s.space_id) = 'valid' OR pg_table_size('imgsearch.image') <= 8 * 1024 * 1024) AS ready
                FROM imgsearch.space s WHERE EXISTS (SELECT 1 FROM imgsearch.space a WHERE a.state = 'active') ORDER BY 1 LOOP
         IF one.ready THEN
-            PERFORM imgsearch_internal.write_engine(one.space_id);
+            PERFORM imgsearch_internal.write_engine(one.space_id), imgsearch_internal.measure_engine(one.space_id);
         ELSE
             PERFORM imgsearch_internal.drop_engine(one.space_id);
         END IF;
