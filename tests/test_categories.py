@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -104,7 +105,24 @@ def test_a_shop_without_them_asks_as_before(connection: Connection, space: Space
     [row] = connection.execute(text.encode()).fetchall()
     assert row[0] == " AND i.category = ANY (($2).category)"
     assert row[4] is False, "out of the index, not out of rows"
+    fill(connection, space, [Row(vector=[1.0, *[0.1] * 47], tenant="other", product=f"o{n}") for n in range(600)])
+    connection.execute("UPDATE imgsearch.image SET categories = ARRAY['c' || image_id % 50] WHERE tenant_id = 'other'")
+    connection.execute("ANALYZE imgsearch.image")
+    named = text.replace('{"category"', '{"tenant": "acme", "category"')
+    [row] = connection.execute(named.encode()).fetchall()
+    assert "i.categories" not in row[0], "what another tenant has costs this one nothing"
+    assert row[4] is False
+    query = connection.execute("SELECT prosrc FROM pg_proc WHERE proname = 'has_categories'").fetchall()[0][0]
+    look = re.search(r"SELECT i\.tenant_id.*?LIMIT 1", query, re.DOTALL)
+    assert look
+    for tenant in ("acme", "other", "zoo", ""):
+        plan = connection.execute(
+            f"EXPLAIN {look[0].replace('has_categories.tenant', repr(tenant))}".encode()
+        ).fetchall()
+        assert "image_with_categories" in str(plan), plan
     connection.execute("UPDATE imgsearch.image SET categories = '{sale}' WHERE price = 5")
+    [row] = connection.execute(named.encode()).fetchall()
+    assert "i.categories && ($2).category" in row[0]
     [row] = connection.execute(text.encode()).fetchall()
     assert "i.categories && ($2).category" in row[0]
     plan = connection.execute(

@@ -48,6 +48,34 @@ def test_variants_pictures_rank_the_parent_and_children_fall_back(family: Connec
     assert drift(family) == []
 
 
+def test_owners_have_owners_up_to_the_product(family: Connection) -> None:
+    family.execute(
+        "INSERT INTO product (id, parent_id, title) VALUES (1, NULL, 'Shoe'), (2, 1, 'red'), (3, 2, 'red 44')"
+    )
+    family.execute("INSERT INTO picture (id, product_id, file) VALUES (1, 3, 'a'), (2, 2, 'b')")
+    assert places(family, 1) == ["a", "b"]
+    family.execute("INSERT INTO product (id, like_id) VALUES (9, 2)")
+    assert places(family, 9) == ["b", "a"], "it falls back on a variant, and what that owns"
+    family.execute("INSERT INTO picture (id, product_id, file) VALUES (3, 3, 'c')")
+    assert (places(family, 1), places(family, 9)) == (["a", "b", "c"], ["b", "a", "c"])
+    family.execute("INSERT INTO product (id) VALUES (5); UPDATE product SET parent_id = 5 WHERE id = 2")
+    assert (places(family, 1), places(family, 5)) == ([], ["a", "b", "c"]), "the whole branch moves"
+    family.execute("UPDATE picture SET file = 'd' WHERE id = 1; UPDATE product SET parent_id = NULL WHERE id = 2")
+    assert (places(family, 5), places(family, 2)) == ([], ["b", "d", "c"])
+    assert drift(family) == []
+
+
+def test_rows_whose_owners_lead_nowhere_are_drift(family: Connection) -> None:
+    family.execute("INSERT INTO picture (id, product_id, file) SELECT n, n, 'p' || n FROM generate_series(1, 6) n")
+    family.execute("INSERT INTO product (id, parent_id) VALUES (1, NULL), (2, 77), (3, 4), (4, 3), (5, 3), (6, 6)")
+    assert {(one[0], one[2]) for one in drift(family)} == {("astray", n) for n in "2345"}
+    assert {one.cause for one in attachment.drift(family, "product")} == {
+        "its owner, or the owner of that, is missing or is itself"
+    }
+    family.execute("INSERT INTO product (id) VALUES (77); UPDATE product SET parent_id = NULL WHERE id = 3")
+    assert (places(family, 77), places(family, 3), drift(family)) == (["p2"], ["p3", "p4", "p5"], [])
+
+
 def test_a_picture_in_front_keeps_the_vectors_of_the_others(family: Connection) -> None:
     family.execute("INSERT INTO product (id) VALUES (1), (2)")
     family.execute(

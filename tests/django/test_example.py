@@ -41,7 +41,8 @@ def shop(servers: embedded.Servers, tmp_path: Path) -> Iterator[httpx.Client]:
         "IMGSEARCH_REDIS_URL": servers.redis_url,
         "IMGSEARCH_HOME": str(tmp_path / "home"),
         "IMGSEARCH_MODEL": FAKE,
-        "PYTHONPATH": str(SHOP.parents[1]),
+        # The workers too: those of another checkout may not know the tables of this one.
+        "PYTHONPATH": f"{SHOP.parents[1]}:{SHOP.parents[1] / 'workers'}",
     }
     port = free_port()
     command = [sys.executable, "manage.py", "demo", "--products", "6", "--port", str(port)]
@@ -89,7 +90,7 @@ def test_a_day_in_the_shop(shop: httpx.Client) -> None:
     def asked() -> httpx.Response:
         return shop.post("/", data=form, files={"photo": ("asked.jpg", red, "image/jpeg")})
 
-    eventually(lambda: len(ids(asked())) == 7, what="embedding the pictures")
+    eventually(lambda: len(ids(asked())) == 7, 300, what="embedding the pictures")
     assert ids(asked())[0] == new, "the same photo is the nearest"
     words = shop.get("/", params={"q": "red canvas shoe"})
     assert len(ids(words)) == 7

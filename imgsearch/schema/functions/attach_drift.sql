@@ -39,8 +39,28 @@ BEGIN
         CASE WHEN (at.resolved -> 'key_alone')::boolean THEN format('substr(i.product_id, %s)', length(at.prefix) + 1)
              ELSE format('imgsearch_internal.key_escaped(i.tenant_id) || ''/'' || %s', CASE WHEN cardinality(at.key_columns) = 2
                  THEN format('imgsearch_internal.key_escaped(substr(i.product_id, %s))', length(at.prefix) + 1) ELSE format('substr(i.product_id, %s)', length(at.prefix) + 1) END) END);
+    IF at.resolved -> 'owner' <> '[]' THEN
+        RETURN QUERY EXECUTE imgsearch_internal.attached_astray(at);
+    END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_drift(imgsearch.attachment) IS 'Where imgsearch.image is not what an attached table says, with keys.';
+
+-- Rows with pictures that no product shows, because their owners, and the owners of these, lead to no row that is a product:
+-- one of them is missing, or they own each other in a circle.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_astray(at imgsearch.attachment) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    ids   text[] := imgsearch_internal.templates(at, 'ids');
+    owner text[] := imgsearch_internal.templates(at, 'owner');
+    named text := (SELECT string_agg(format('%s AS imgsearch_one_%s', e, n), ', ' ORDER BY n) FROM unnest(ids) WITH ORDINALITY u (e, n));
+    mine  text[] := imgsearch_internal.numbered('imgsearch_lost.imgsearch_one_', ids);
+BEGIN
+    RETURN format('WITH RECURSIVE imgsearch_home AS (SELECT %1$s FROM %2$s WHERE (%3$s) IS NULL OR %4$s UNION SELECT %1$s FROM imgsearch_home JOIN %2$s ON %5$s)
+        SELECT ''astray'', NULL::text, %6$L || %7$s, NULL::integer, %8$s FROM (SELECT %1$s FROM %2$s EXCEPT SELECT * FROM imgsearch_home) imgsearch_lost
+        WHERE EXISTS (SELECT 1 FROM (%9$s) p WHERE p.value <> '''')', named, imgsearch_internal.source(at), owner[1], imgsearch_internal.equal(owner, ids),
+        imgsearch_internal.equal(owner, imgsearch_internal.numbered('imgsearch_home.imgsearch_one_', ids)), at.prefix,
+        imgsearch_internal.key_text(at, mine, false), imgsearch_internal.key_text(at, mine), imgsearch_internal.pictures_of(at, mine));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.attached_astray(imgsearch.attachment) IS 'The SELECT of rows whose pictures are of no product, because their owner is missing or is owned by them.';
 
 -- cause: what can be known of it afterwards.
 CREATE OR REPLACE FUNCTION imgsearch.drift(relation text) RETURNS TABLE (problem text, tenant_id text, product_id text, "position" integer, cause text) LANGUAGE plpgsql STABLE AS $$
@@ -51,6 +71,7 @@ DECLARE
 BEGIN
     RETURN QUERY SELECT d.problem, d.tenant_id, d.product_id, d.position,
         CASE WHEN f.error IS NOT NULL THEN 'failed: ' || f.error
+             WHEN d.problem = 'astray' THEN 'its owner, or the owner of that, is missing or is itself'
              WHEN off IS NOT NULL THEN 'trigger off: ' || off
              WHEN at.backfilled_at IS NULL AND d.problem = 'missing' THEN 'not copied yet'
              WHEN at.relation IS NULL THEN 'not refreshed'
@@ -125,13 +146,10 @@ COMMENT ON FUNCTION imgsearch.refresh(text, text[]) IS 'Writes the pictures of t
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.whole_families(at imgsearch.attachment, keys text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    owner text[] := imgsearch_internal.templates(at, 'owner');
     more  text[];
 BEGIN
-    IF owner <> '{}' THEN
-        EXECUTE format('SELECT array_agg(u.k) FROM (SELECT unnest($1) UNION SELECT %s FROM unnest($1) w (k) JOIN %s ON %s WHERE (%s) IS NOT NULL) u (k)', imgsearch_internal.key_text(at, owner), imgsearch_internal.source(at),
-            imgsearch_internal.equal(ARRAY(SELECT format('%I.%s', imgsearch_internal.alias_of(at, 'row'), i) FROM unnest(imgsearch_internal.templates(at, 'ids')) i), imgsearch_internal.key_parts(at, 'w.k')), owner[1])
-        INTO more USING keys;
+    IF at.resolved -> 'owner' <> '[]' THEN
+        EXECUTE format('SELECT array_agg(u.k) FROM (%s) u (k)', imgsearch_internal.owners_of(at, 'unnest($1) w (k)')) INTO more USING keys;
     END IF;
     RETURN coalesce(more, keys);
 END $$;

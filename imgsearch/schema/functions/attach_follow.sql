@@ -106,7 +106,7 @@ COMMENT ON FUNCTION imgsearch_internal.follow_triggers(imgsearch.attachment) IS 
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.follow_steps(at imgsearch.attachment) RETURNS TABLE (step text, body text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    reach text := imgsearch_internal.attached_reach(at, true);
+    reach text := imgsearch_internal.attached_reach(at);
     given record;
     told  text;
 BEGIN

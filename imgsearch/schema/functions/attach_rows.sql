@@ -81,7 +81,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.source(imgsearch.attachment, text) IS 'An attached table in a FROM, under the name that expressions call it by.';
 
--- The rows of the family of a key: those that it owns, and itself where it owns itself.
+-- The rows of the family of a key: itself, those that it owns, those that these own, and so on. UNION: rows that own each
+-- other in a circle come once. The names of the inner SELECT are bare, so the walk carries nothing but keys.
 CREATE OR REPLACE FUNCTION imgsearch_internal.members(at imgsearch.attachment, key text[], columns text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     ids   text[] := imgsearch_internal.templates(at, 'ids');
@@ -91,7 +92,22 @@ BEGIN
     IF owner = '{}' THEN
         RETURN format('SELECT %s FROM %s WHERE %s', columns, home, imgsearch_internal.equal(ids, key));
     END IF;
-    RETURN format('SELECT %1$s FROM %2$s WHERE %3$s UNION ALL SELECT %1$s FROM %2$s WHERE %4$s AND (%5$s) IS NULL', columns, home,
-        imgsearch_internal.equal(owner, key), imgsearch_internal.equal(ids, key), owner[1]);
+    RETURN format('WITH RECURSIVE imgsearch_family AS (SELECT %1$s FROM %2$s WHERE %3$s UNION SELECT %1$s FROM imgsearch_family JOIN %2$s ON %4$s)
+            SELECT %5$s FROM imgsearch_family JOIN %2$s ON %6$s',
+        (SELECT string_agg(format('%s AS imgsearch_one_%s', e, n), ', ' ORDER BY n) FROM unnest(ids) WITH ORDINALITY u (e, n)), home, imgsearch_internal.equal(ids, key),
+        imgsearch_internal.equal(owner, imgsearch_internal.numbered('imgsearch_family.imgsearch_one_', ids)), columns,
+        imgsearch_internal.equal(ids, imgsearch_internal.numbered('imgsearch_family.imgsearch_one_', ids)));
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.members(imgsearch.attachment, text[], text) IS 'The SELECT of the rows whose pictures are those of a key.';
+
+-- keys: a set of them as text, in a FROM, that is called w (k). Rows that own each other in a circle end the walk.
+CREATE OR REPLACE FUNCTION imgsearch_internal.owners_of(at imgsearch.attachment, keys text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    owner text[] := imgsearch_internal.templates(at, 'owner');
+    alias text := imgsearch_internal.alias_of(at, 'row');
+BEGIN
+    RETURN format('WITH RECURSIVE imgsearch_up (imgsearch_k) AS (SELECT w.k FROM %s UNION SELECT %s FROM imgsearch_up JOIN %s ON %s WHERE (%s) IS NOT NULL) SELECT imgsearch_k FROM imgsearch_up', keys,
+        imgsearch_internal.key_text(at, owner), imgsearch_internal.source(at),
+        imgsearch_internal.equal(ARRAY(SELECT format('%I.%s', alias, i) FROM unnest(imgsearch_internal.templates(at, 'ids')) i), imgsearch_internal.key_parts(at, 'imgsearch_up.imgsearch_k')), owner[1]);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.owners_of(imgsearch.attachment, text) IS 'The SELECT of keys, of their owners, and of the owners of these, up to the roots.';

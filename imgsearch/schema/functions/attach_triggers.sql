@@ -31,37 +31,38 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.keys_of_rows(imgsearch.attachment, text) IS 'The SELECT of the keys that rows of an attached table concern: their own, and their owners''.';
 
 -- What other keys a change concerns: owners, and rows that fall back on these. Then the rows are locked: two changes that
--- come at the same moment, of a price and of a picture, would else not see each other.
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached_reach(at imgsearch.attachment, owned boolean) RETURNS text LANGUAGE plpgsql STABLE AS $$
+-- come at the same moment, of a price and of a picture, would else not see each other. Owners are asked again once that was
+-- waited for: a row may have another one by then.
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached_reach(at imgsearch.attachment) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     alias    text := quote_ident(imgsearch_internal.alias_of(at, 'row'));
     ids      text[] := imgsearch_internal.templates(at, 'ids');
-    owner    text[] := imgsearch_internal.templates(at, 'owner');
     fallback text[] := imgsearch_internal.templates(at, 'fallback');
     told     text := 'unnest(told) imgsearch_wanted (imgsearch_key)';
     these    text := imgsearch_internal.equal(ARRAY(SELECT alias || '.' || i FROM unnest(ids) i), imgsearch_internal.key_parts(at, 'imgsearch_wanted.imgsearch_key'));
     home     text := imgsearch_internal.source(at);
+    up       text := CASE WHEN at.resolved -> 'owner' <> '[]' THEN format('
+        told := ARRAY(%s);', imgsearch_internal.owners_of(at, 'unnest(told) w (k)')) ELSE '' END;
 BEGIN
     RETURN concat(
-        CASE WHEN owned AND owner <> '{}' THEN format('
-        told := ARRAY(SELECT unnest(told) UNION SELECT %s FROM %s JOIN %s ON %s WHERE (%s) IS NOT NULL);', imgsearch_internal.key_text(at, owner), told, home, these, owner[1]) END,
+        up,
         CASE WHEN fallback <> '{}' THEN format('
         told := ARRAY(SELECT unnest(told) UNION SELECT %s FROM %s JOIN %s ON %s);', imgsearch_internal.key_text(at, ids), told, home,
             imgsearch_internal.equal(fallback, imgsearch_internal.key_parts(at, 'imgsearch_wanted.imgsearch_key'))) END,
         CASE WHEN at.relation IS NOT NULL THEN format('
-        PERFORM 1 FROM %s JOIN %s ON %s ORDER BY imgsearch_wanted.imgsearch_key FOR NO KEY UPDATE OF %s;', told, home, these, alias) END);
+        PERFORM 1 FROM %s JOIN %s ON %s ORDER BY imgsearch_wanted.imgsearch_key FOR NO KEY UPDATE OF %s;', told, home, these, alias) || replace(up, E'\n       ', '') END);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.attached_reach(imgsearch.attachment, boolean) IS 'The statements that find which other keys a change concerns, and lock their rows.';
+COMMENT ON FUNCTION imgsearch_internal.attached_reach(imgsearch.attachment) IS 'The statements that find which other keys a change concerns, and lock their rows.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_steps(at imgsearch.attachment) RETURNS TABLE (step text, body text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    reach  text := CASE WHEN at.resolved -> 'owner' <> '[]' OR at.resolved -> 'fallback' <> '[]' THEN imgsearch_internal.attached_reach(at, false) ELSE '' END;
+    reach  text := CASE WHEN at.resolved -> 'owner' <> '[]' OR at.resolved -> 'fallback' <> '[]' THEN imgsearch_internal.attached_reach(at) ELSE '' END;
     tell   text := 'SELECT array_agg(u.k) INTO told FROM (%s) u (k) WHERE u.k IS NOT NULL;';
     mapped text := imgsearch_internal.compared(at.relation, imgsearch_internal.places(at, '{moved,followed}'));
     moved  text := imgsearch_internal.compared(at.relation, imgsearch_internal.places(at, '{moved}'));
     of     text := imgsearch_internal.compared(at.pictures, imgsearch_internal.places(at, '{pictured}'));
     key_of text := imgsearch_internal.key_text(at, imgsearch_internal.templates(at, 'picture_of'));
-    family text := CASE WHEN at.pictures IS NOT NULL THEN imgsearch_internal.attached_reach(at, true) END;
+    family text := CASE WHEN at.pictures IS NOT NULL THEN imgsearch_internal.attached_reach(at) END;
     name   text := quote_ident(imgsearch_internal.alias_of(at, 'picture'));
 BEGIN
     step := '';  -- so that there is one: a query may have no triggers

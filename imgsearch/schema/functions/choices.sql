@@ -41,7 +41,7 @@ BEGIN
                count(*) OVER (), $6 > 1
         FROM together t ORDER BY 2 DESC, 1 LIMIT $5
         $q$, made.condition,
-        CASE choices.facet WHEN 'tenant' THEN 'i.tenant_id' WHEN 'category' THEN CASE WHEN imgsearch_internal.has_categories() THEN 'DISTINCT unnest(array_append(i.categories, i.category))' ELSE 'i.category' END
+        CASE choices.facet WHEN 'tenant' THEN 'i.tenant_id' WHEN 'category' THEN CASE WHEN imgsearch_internal.has_categories(f.tenant) THEN 'DISTINCT unnest(array_append(i.categories, i.category))' ELSE 'i.category' END
              ELSE $v$CASE WHEN jsonb_typeof(i.attributes -> $3) IN ('string', 'number', 'boolean') THEN i.attributes ->> $3 END$v$ END,
         CASE WHEN step > 0 THEN 'CASE WHEN hashtextextended(i.product_id, 0) & ($6 - 1) = 0 THEN hashtextextended(i.product_id, hashtext(i.tenant_id)) END' ELSE 'NULL::bigint' END)
     USING asked, f, choices.name, choices.contains, choices.k, step;

@@ -57,7 +57,7 @@ DECLARE
     made   imgsearch_internal.filter_text := imgsearch_internal.filter_sql(others);
     asked  imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);
     step   bigint := CASE per WHEN 'product' THEN imgsearch_internal.one_in(others) ELSE 1 END;
-    many   CONSTANT boolean := imgsearch_internal.has_categories();
+    many   CONSTANT boolean := imgsearch_internal.has_categories(f.tenant);
 BEGIN
     RETURN QUERY EXECUTE format($q$
         WITH cube AS MATERIALIZED (

@@ -134,18 +134,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attribute_sql(text, text, jsonb, integer) IS 'The condition on one attribute; its own column answers where it was promoted.';
 
--- Asked at each search with a category, so it plans nothing: an index of those rows that was never written is one page
--- (of a distributed table the coordinator's always is).
-CREATE OR REPLACE FUNCTION imgsearch_internal.has_categories() RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT coalesce(pg_relation_size(to_regclass('imgsearch.image_with_categories')) > 8192 OR to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL, true)
-$$;
-COMMENT ON FUNCTION imgsearch_internal.has_categories() IS 'Whether any picture may have several categories: where none ever had, filters do not ask.';
+-- Asked at each search with a category: an index of those rows that was never written is one page (of a distributed table
+-- the coordinator's always is), and then nothing is planned. Else the first entry from the tenant on is looked at: in that
+-- order no index but the one of these rows is worth reading, whatever the planner believes about them.
+CREATE OR REPLACE FUNCTION imgsearch_internal.has_categories(tenant text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF pg_relation_size(to_regclass('imgsearch.image_with_categories')) <= 8192 AND to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+        RETURN false;
+    ELSIF tenant IS NULL OR to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        RETURN true;
+    END IF;
+    RETURN coalesce((SELECT i.tenant_id FROM imgsearch.image i WHERE i.tenant_id >= has_categories.tenant AND i.categories IS NOT NULL
+                     ORDER BY i.tenant_id LIMIT 1) = tenant, false);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.has_categories(text) IS 'Whether pictures of a tenant (null: any) may have several categories: where none has, filters do not ask.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.filter_sql(f imgsearch.filters) RETURNS imgsearch_internal.filter_text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     made imgsearch_internal.filter_text;
     part record;
-    many boolean := f.category IS NOT NULL AND imgsearch_internal.has_categories();
+    many boolean := f.category IS NOT NULL AND imgsearch_internal.has_categories(f.tenant);
 BEGIN
     made.condition := concat(
         CASE WHEN f.tenant IS NOT NULL THEN ' AND i.tenant_id = ($2).tenant' END,

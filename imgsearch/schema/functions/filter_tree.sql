@@ -24,7 +24,7 @@ BEGIN
         -- Refuses here, by name, what is no time or no whole number.
         EXECUTE format('SELECT ARRAY(SELECT jsonb_array_elements_text($1))::%s[]', kind) USING CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END;
     END IF;
-    IF name = 'category' AND operator IN ('is', 'not', 'in', 'not_in', 'exists') AND imgsearch_internal.has_categories() THEN
+    IF name = 'category' AND operator IN ('is', 'not', 'in', 'not_in', 'exists') AND imgsearch_internal.has_categories(NULL) THEN
         RETURN imgsearch_internal.categories_sql(operator, value, n);
     END IF;
     RETURN format(CASE operator
