@@ -52,6 +52,7 @@ def show(json: bool = _JSON) -> None:
             f"{one['waiting']:,}",
             f"{one['failed']:,}",
             one["index"],
+            "yes" if one["searchable"] else "no",
             one["workers"],
             _size(one["disk"]),
             "–" if one["rate"] is None else f"{one['rate']:,.1f}/s",
@@ -61,7 +62,7 @@ def show(json: bool = _JSON) -> None:
     ]
     right = [(name, "right") for name in ("images", "waiting", "failed")]
     more = [("workers", "right"), ("disk", "right"), ("rate", "right"), ("left", "right")]
-    output.print(table(["space", "state", "model", *right, "index", *more], rows))
+    output.print(table(["space", "state", "model", *right, "index", "search", *more], rows))
 
 
 @app.command()

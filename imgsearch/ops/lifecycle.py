@@ -75,6 +75,8 @@ def fill(
 ) -> Filled:
     """Queue every image for a space at the pace of its workers, wait for them, then build its indexes.
 
+    From then on a search may name it, beside the searched one.
+
     Interrupted, it is taken up where it stopped: what was embedded stays, what was queued is embedded. `share`: the
     part of their time that workers give to it; 0: only while nothing of the searched space waits.
     Raises UnknownSpace, SpaceBusy while another session fills it, UsageError, DiskFull.
@@ -90,6 +92,7 @@ def fill(
         sql.run(connection, "space", "begin_again", values)
         state = _embed(connection, found.space_id, tick, say)
         built = maintenance.index_space(settings, found.space_id, memory=memory, tick=tick)
+        sql.run(connection, "space", "open", values)
         for table in (f"embedding_{found.space_id}", "image"):
             sql.run(connection, "maintenance", "vacuum", names={"table": Identifier("imgsearch", table)})
     return Filled(embedded=state["embedded"], failed=state["failed"], built=built)

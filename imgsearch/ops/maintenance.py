@@ -23,7 +23,7 @@ TYPES = ("text", "number", "boolean")
 
 
 def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = None) -> bool:
-    """Build the HNSW of the searched space if it has no valid one; return whether it was built.
+    """Build the indexes that the searched space lacks, the HNSW among them; return whether any was built.
 
     `memory` is a maintenance_work_mem for it (a build that outgrows it becomes many times slower). Raises NoSpace,
     UsageError while another session builds or drops one.
@@ -31,7 +31,7 @@ def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = 
     with db.connect(settings, autocommit=True) as connection:
         _alone(connection, memory)
         clean(connection)
-        return _build(settings, connection, tick)
+        return bool(_complete(settings, connection, space.require(connection).space_id, tick))
 
 
 def index_space(settings: Settings, space_id: int, *, memory: str | None = None, tick: Tick | None = None) -> list[str]:
@@ -39,39 +39,27 @@ def index_space(settings: Settings, space_id: int, *, memory: str | None = None,
 
     What an interrupted build left is dropped first. Raises UsageError while another session builds, DiskFull.
     """
-    built = []
     with db.connect(settings, autocommit=True) as connection:
         _alone(connection, memory)
-        for row in sql.rows(connection, "maintenance", "indexes", {"space_id": space_id}):
-            if row["state"] == "valid":
-                continue
-            if row["state"] == "invalid":
-                _drop(connection, row["name"])
-            relation = Identifier("imgsearch", row["relation"])
-            names = {"index": Identifier(row["name"]), "relation": relation, "how": SQL(row["how"])}
-            try:
-                _watched(settings, connection, "create_one", "building", tick, names)
-            except BaseException:
-                _drop(connection, row["name"])
-                raise
-            built.append(row["name"])
+        return _complete(settings, connection, space_id, tick)
+
+
+def _complete(settings: Settings, connection: psycopg.Connection[Any], space_id: int, tick: Tick | None) -> list[str]:
+    built = []
+    for row in sql.rows(connection, "maintenance", "indexes", {"space_id": space_id}):
+        if row["state"] == "valid":
+            continue
+        if row["state"] == "invalid":
+            _drop(connection, row["name"])
+        relation = Identifier("imgsearch", row["relation"])
+        names = {"index": Identifier(row["name"]), "relation": relation, "how": SQL(row["how"])}
+        try:
+            _watched(settings, connection, "create_one", "building", tick, names)
+        except BaseException:
+            _drop(connection, row["name"])  # what an interrupted build leaves behind is written to and never read
+            raise
+        built.append(row["name"])
     return built
-
-
-def _build(settings: Settings, connection: psycopg.Connection[Any], tick: Tick | None) -> bool:
-    space_id = space.require(connection).space_id
-    state = sql.value(connection, "maintenance", "state", {"space_id": space_id})
-    if state == "valid":
-        return False
-    index = f"embedding_{space_id}_hnsw"
-    if state == "invalid":
-        _drop(connection, index)
-    try:
-        _watched(settings, connection, "create", "building", tick, {"index": Identifier(index)}, space_id)
-    except BaseException:
-        _drop(connection, index)  # what an interrupted build leaves behind is written to and never read
-        raise
-    return True
 
 
 def drop(settings: Settings) -> bool:
@@ -98,9 +86,9 @@ def reindex(
         _alone(connection, memory)
         done = [f"dropped {index}, left over by an interrupted build" for index in clean(connection)]
         hnsw = f"embedding_{space.require(connection).space_id}_hnsw"
-        if _build(settings, connection, tick):
-            done.append(f"built {hnsw}")
-        elif everything:
+        built = _complete(settings, connection, space.require(connection).space_id, tick)
+        done += [f"built {name}" for name in built]
+        if everything and hnsw not in built:
             done.append(_rebuild(settings, connection, hnsw, tick))
         others = sql.rows(connection, "maintenance", "invalid")
         done += [_rebuild(settings, connection, row["index"], tick) for row in others]

@@ -9,10 +9,10 @@ from typing import Any, Literal, Unpack, cast
 from imgsearch import query as questions
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.errors import FilterError, QueryError
+from imgsearch.errors import FilterError, QueryError, SpaceChanged
 from imgsearch.query import ImageId, ProductId, Resolved, Thing
 from imgsearch.query.combine import checked_weights, combine
-from imgsearch.retrieval.by_filters import SearchArguments, hits_of, search, split, values_of
+from imgsearch.retrieval.by_filters import SearchArguments, asked_anew, hits_of, search, split, values_of
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import Hits
 from imgsearch.retrieval.ranking import Ranking
@@ -47,7 +47,7 @@ def recommend(
     its best cosine to anything liked less the best to anything disliked, by their weights: tastes that differ stay
     apart. Then `distance` is 1 - that score, of the ranking only `per` counts, and the first 1,000 rows can be had.
 
-    Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout.
+    Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout, SpaceChanged.
     """
     wanted, order = split(filters, ranking, named)
     if strategy not in STRATEGIES:
@@ -59,19 +59,26 @@ def recommend(
             raise QueryError(f"{name} is one thing; write a list of them, for example {name}=[{str(several)[:20]!r}].")
     given = [*map(weighted, like)], [*map(weighted, unlike)]
     checked_weights([weight for one in given for _, weight in one])
-    near, far = (
-        [(questions.resolve(connection, thing, timeout=timeout, tenant=wanted.tenant), weight) for thing, weight in one]
-        for one in given
-    )
-    if not near:
+    if not given[0]:
         raise QueryError("There is nothing to recommend by; name something that is liked.")
     known = [thing for one in given for thing, _ in one if isinstance(thing, ImageId)]
     wanted = wanted.without_products(products_of(connection, [*known, *seen], wanted.tenant))
     page: dict[str, Any] = {"k": k, "skip": skip, "after": after}
-    if strategy == "best":
-        return ranked_by_best(connection, near, far, filters=wanted, ranking=order, **page)
-    middle = combine(connection, [*near, *((one, -weight) for one, weight in far)])
-    return search(connection, middle, filters=wanted, ranking=order, **page)
+
+    def once() -> Hits:
+        near, far = (
+            [
+                (questions.resolve(connection, thing, timeout=timeout, tenant=wanted.tenant), weight)
+                for thing, weight in one
+            ]
+            for one in given
+        )
+        if strategy == "best":
+            return ranked_by_best(connection, near, far, filters=wanted, ranking=order, **page)
+        middle = combine(connection, [*near, *((one, -weight) for one, weight in far)])
+        return search(connection, middle, filters=wanted, ranking=order, **page)
+
+    return asked_anew(connection, once)
 
 
 def weighted(example: Example) -> tuple[Thing, float]:
@@ -102,6 +109,8 @@ def ranked_by_best(
     if others := sorted(set(ranking.given()) - {"per"}):
         raise FilterError(f"strategy best ranks by score alone; leave {others[0]} out, or recommend by centroid.")
     asked = [one for one, _ in (*near, *far)]
+    if len({one.space_id for one in asked}) > 1:
+        raise SpaceChanged("The model was changed while this was asked; ask again.")
     for one in asked:
         filters = filters.without_images(one.rejected).without_products(one.products)
     values = values_of(asked[0], filters, ranking, k=k, skip=skip, after=after, max_distance=max_distance) | {

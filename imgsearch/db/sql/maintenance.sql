@@ -20,10 +20,6 @@ SELECT set_config('maintenance_work_mem', %(memory)s, false)
 SELECT coalesce((SELECT CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
                  FROM pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || %(space_id)s || '_hnsw')), 'none')
 
--- name: create
--- The HNSW as imgsearch_internal.indexes_of() says, while others write.
-CREATE INDEX CONCURRENTLY {index} ON {embedding} USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)
-
 -- name: indexes
 -- The indexes a space is searched with, and how each is: valid, invalid or none. Those of pictures first: they are quick.
 SELECT o.name, o.relation, o.how, CASE WHEN x.indexrelid IS NULL THEN 'none' WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END AS state

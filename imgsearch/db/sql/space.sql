@@ -78,6 +78,10 @@ WHERE s.space_id = %(space_id)s AND s.state = 'building'
 -- Queue the next images for a space.
 SELECT imgsearch.fill_space(%(space)s, %(size)s)
 
+-- name: open
+-- Let it be searched beside the active one.
+SELECT imgsearch_internal.open_space(%(space_id)s)
+
 -- name: rollback
 -- Search the space before again.
 SELECT imgsearch.rollback_space(%(force)s)

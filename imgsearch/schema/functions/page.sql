@@ -48,10 +48,11 @@ COMMENT ON FUNCTION imgsearch_internal.asking_tenant(imgsearch.filters) IS 'Whos
 CREATE OR REPLACE FUNCTION imgsearch_internal.question_check(query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET timezone = 'UTC' AS $$
 BEGIN
-    -- A text is told by its words: embedded once more, perhaps elsewhere, its vector differs in the last bits.
-    RETURN left(md5(concat_ws(E'\x01', coalesce(q.key, md5(halfvec_send(query))), f::text, r::text, coalesce(p.max_distance::text, ''), imgsearch_internal.asking_tenant(f))), 8);
+    -- A text is told by its words: embedded once more, perhaps elsewhere, its vector differs in the last bits. In another
+    -- space its rows lie at other distances, so a place in one is none in the other.
+    RETURN left(md5(concat_ws(E'\x01', imgsearch_internal.searched_space(), coalesce(q.key, md5(halfvec_send(query))), f::text, r::text, coalesce(p.max_distance::text, ''), imgsearch_internal.asking_tenant(f))), 8);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.question_check(halfvec, imgsearch.filters, imgsearch_internal.page_request, imgsearch.ranking, imgsearch_internal.question) IS 'Eight letters that tell a question with its filters, its ranking and whose it is from another.';
+COMMENT ON FUNCTION imgsearch_internal.question_check(halfvec, imgsearch.filters, imgsearch_internal.page_request, imgsearch.ranking, imgsearch_internal.question) IS 'Eight letters that tell a question with its filters, its ranking, its space and whose it is from another.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.require_same_question(p imgsearch_internal.page_request, check_ text) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN

@@ -136,8 +136,9 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea, integer) IS 'Queues a text or a picture of the tenant that is set (none: of somebody above tenants) for a query worker of the searched space, or of the one given, and returns its key in query_vector; takes effect at COMMIT.';
 
-CREATE OR REPLACE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10, space text DEFAULT NULL) LANGUAGE plpgsql AS $$
 DECLARE
+    id        CONSTANT integer := CASE WHEN space IS NOT NULL THEN imgsearch_internal.space_of(space) END;  -- null: the searched one, also when that changes
     asked_key bytea;
     answer    record;
     deadline  timestamptz := clock_timestamp() + make_interval(secs => timeout_seconds);
@@ -148,16 +149,16 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: the query has % characters, the limit is 2000', length(query) USING HINT = 'Shorten it.', ERRCODE = 'IM003';
     END IF;
     PERFORM imgsearch_internal.require_asker();
-    asked_key := imgsearch_internal.enqueue_query(query);
+    asked_key := imgsearch_internal.enqueue_query(query, space => id);
     COMMIT;  -- the worker sees the question only now
     LOOP
         SELECT q.answered_at, q.embedding, q.error, q.tokens, q.tokens_read INTO answer FROM imgsearch.query_vector q
-        WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = imgsearch_internal.active_space()
+        WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = coalesce(id, imgsearch_internal.active_space())
           AND q.kind = 'text' AND q.key = asked_key;
         EXIT WHEN answer.answered_at IS NOT NULL;
         IF clock_timestamp() > deadline THEN
             RAISE EXCEPTION 'imgsearch: no worker embedded "%" within % s', left(query, 200), timeout_seconds
-                USING HINT = 'Is a query worker running? SELECT * FROM imgsearch.worker; start one with: imgsearch worker --queue queries', ERRCODE = 'IM005';
+                USING HINT = 'Is a query worker running? SELECT * FROM imgsearch.worker; start one with: imgsearch worker ' || coalesce('--space ' || lower(space) || ' ', '') || '--queue queries', ERRCODE = 'IM005';
         END IF;
         COMMIT;  -- never hold a snapshot while waiting
         PERFORM pg_sleep(0.005);
@@ -168,4 +169,4 @@ BEGIN
         RAISE NOTICE 'imgsearch: only the first % of % tokens of the text were read', answer.tokens_read, answer.tokens;
     END IF;
 END $$;
-COMMENT ON PROCEDURE imgsearch.embed(text, double precision) IS 'Has a worker embed a text that is not cached: CALL imgsearch.embed(''red canvas shoe''); afterwards imgsearch.vec() knows it. Needs autocommit (no BEGIN around it).';
+COMMENT ON PROCEDURE imgsearch.embed(text, double precision, text) IS 'Has a worker embed a text that is not cached: CALL imgsearch.embed(''red canvas shoe''); afterwards imgsearch.vec() knows it; space => ''clip'' asks the model of another space. Needs autocommit (no BEGIN around it).';

@@ -57,7 +57,7 @@ CREATE OR REPLACE VIEW imgsearch.spaces WITH (security_invoker = true) AS
 SELECT x.space_id, x.name, x.state, x.kind, x.model, x.revision, x.dimension, x.pictures, x.embedded, x.waiting, x.failed,
        greatest(x.pictures - x.embedded, 0) AS missing, imgsearch_internal.index_health(x.space_id) AS index, x.disk, x.rate,
        CASE WHEN x.rate > 0 AND x.pictures > x.embedded + x.failed THEN make_interval(secs => (x.pictures - x.embedded - x.failed) / x.rate) END AS eta,
-       x.share, x.workers, x.created_at, x.filled_at, x.activated_at
+       x.share, x.workers, x.created_at, x.filled_at, x.activated_at, x.state = 'active' OR imgsearch_internal.has_engine(x.space_id) AS searchable
 FROM (SELECT s.space_id, s.name, s.state, s.kind, s.model, s.revision, s.dimension, s.share, s.created_at, s.filled_at, s.activated_at,
              (SELECT count(*) FROM imgsearch.image) AS pictures, c.embedded, c.waiting, c.failed, c.disk,
              CASE WHEN s.state = 'building' AND s.filling IS NOT NULL AND now() > (s.filling ->> 'at')::timestamptz
@@ -65,4 +65,4 @@ FROM (SELECT s.space_id, s.name, s.state, s.kind, s.model, s.revision, s.dimensi
              (SELECT count(*) FROM imgsearch.worker w WHERE w.space_id = s.space_id AND w.seen_at > now() - interval '30 seconds') AS workers
       FROM imgsearch.space s, LATERAL imgsearch_internal.count_space(s.space_id) c) x
 ORDER BY x.space_id;
-COMMENT ON VIEW imgsearch.spaces IS 'Every space: its state, model and revision, how many images it holds, how many wait, failed and are missing, its indexes, bytes on disk, images per second while it is filled, and how long that will take.';
+COMMENT ON VIEW imgsearch.spaces IS 'Every space: its state, model and revision, how many images it holds, how many wait, failed and are missing, its indexes, bytes on disk, images per second while it is filled, and how long that will take; searchable: a search may name it.';
