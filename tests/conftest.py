@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,27 @@ TEMPLATE = "imgsearch_template"
 TEMPLATE_WITH_SPACE = "imgsearch_template_with_space"
 _numbers = itertools.count(1)
 
+# Containers like to set it; then each process that tests start compiles all of imgsearch again, and pytest rewrites
+# the asserts of every test: 5 of the 21 s in which it collects them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 for variable in list(os.environ):  # a developer's own settings must not reach the tests
     if variable.startswith("IMGSEARCH_") or variable in {"DATABASE_URL", "REDIS_URL"}:
         del os.environ[variable]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that hold a slow test, so that no process is left with one when all others are done."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Begin with the files that hold a slow test, so that no process is left with one when all others are done.
+
+    The page's stay together: a process that leaves them ends their shop and browser, and would start them again.
+    """
+    slow = {_together(item) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: _together(item) not in slow)
+
+
+def _together(item: pytest.Item) -> Path:
+    return item.path.parent if item.path.parent.name == "page" else item.path
 
 
 def with_database(url: str, name: str) -> str:

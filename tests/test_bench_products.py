@@ -18,6 +18,8 @@ from bench import dataset as datasets
 from bench import fused, judged, load, orders, paging, per_product, shop, titles
 from bench.product_truth import ProductJudge
 
+pytestmark = pytest.mark.slow  # all of them together
+
 SIZE = ["--rows", "3000", "--dim", "64"]
 
 

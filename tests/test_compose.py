@@ -21,6 +21,8 @@ from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.processes import eventually
 
+pytestmark = pytest.mark.slow  # all of them together
+
 ROOT = Path(__file__).parent.parent
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 PORTS = {"worker": "9100", "query-worker": "9100", "web": "8000"}

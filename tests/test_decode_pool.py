@@ -25,6 +25,8 @@ from imgsearch.errors import ImgsearchError, PictureError
 from tests.drawn import encoded, scene
 from tests.processes import eventually
 
+pytestmark = pytest.mark.slow  # all of them together
+
 SIZE = 64
 GOOD = encoded(scene(), "JPEG", quality=90)
 EVIL = "tests.evil_decoder_child"

@@ -23,6 +23,8 @@ from tests.processes import WorkerProcess, eventually
 from tests.shop import database
 from tests.terminal import Run
 
+pytestmark = pytest.mark.slow  # all of them together
+
 Connection = psycopg.Connection[Any]
 Fix = Callable[[str], None]
 

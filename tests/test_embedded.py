@@ -24,6 +24,8 @@ from imgsearch.dev.embedded.postgres import postgres_url, start_postgres, stop_p
 from imgsearch.dev.embedded.postmaster import pid_lines, postmaster
 from imgsearch.dev.embedded.redis import redis_url, start_redis, stop_redis
 
+pytestmark = pytest.mark.slow  # all of them together
+
 ROOT = Path(__file__).parents[1]
 
 

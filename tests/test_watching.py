@@ -30,6 +30,8 @@ from imgsearch.settings import Settings
 from tests import loops
 from tests.processes import WorkerProcess, eventually
 
+pytestmark = pytest.mark.slow  # all of them together
+
 KEDA = Path(__file__).parents[1] / "examples" / "keda.yaml"
 
 

@@ -20,6 +20,8 @@ from tests.conftest import with_settings
 from tests.loops import Gate, images
 from tests.processes import eventually
 
+pytestmark = pytest.mark.slow  # all of them together
+
 Connection = psycopg.Connection[Any]
 
 

@@ -31,6 +31,8 @@ from tests.conftest import with_settings
 from tests.processes import WorkerProcess, eventually
 from tests.test_encoder_kinds import SHAPES, files, ours
 
+pytestmark = pytest.mark.slow  # all of them together
+
 Connection = psycopg.Connection[Any]
 
 

@@ -19,6 +19,8 @@ from imgsearch.spaces.space import Space
 from tests.loops import Gate, activate_another, add_another, images
 from tests.processes import WorkerProcess, eventually
 
+pytestmark = pytest.mark.slow  # all of them together
+
 Connection = psycopg.Connection[Any]
 VECTOR = [1.0] + [0.0] * 47
 

@@ -33,6 +33,8 @@ from tests.http.largest import COLOURS, Json, above, at_most
 from tests.http.server import Served, serving
 from tests.shop import database
 
+pytestmark = pytest.mark.slow  # all of them together
+
 PICTURES = 3000
 SECONDS = 20  # twenty times the bar: a busy machine must not fail it
 MEGABYTES = 200

@@ -15,6 +15,8 @@ import pytest
 from imgsearch.http import openapi
 from tests.http.server import serving
 
+pytestmark = pytest.mark.slow  # all of them together
+
 HERE = Path(__file__).with_name("typescript")
 CACHE = Path(__file__).parents[2] / ".cache"
 _NO_REGISTRY = ("ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "ETIMEDOUT", "ENETUNREACH")
