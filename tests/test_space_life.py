@@ -82,6 +82,10 @@ def test_a_model_is_changed_and_changed_back(
         assert json.loads(done.out)["built"], "its indexes"
         assert broken(connection) == []
         assert "new" in run("space", "list", **both.environment()).out
+        one = run("search", "--image-id", 1, "--space", "new", "--json", **both.environment())
+        assert (one.code, len(one.document["rows"])) == (0, 10), one.err
+        tried = run("search", "red shoe", "--space", "fakeencoder,new", "--json", **both.environment())
+        assert (tried.code, tried.document["strategy"]) == (0, "fused"), tried.err
         assert run("space", "activate", "new", **both.environment()).code == 0
         after = search(connection, "red shoe", tenant="acme")
         assert (len(before), len(after)) == (10, 10)
@@ -149,8 +153,9 @@ def test_names_that_are_taken_unknown_or_no_names(connection: Connection, space:
         lifecycle.rollback(connection)
     with pytest.raises(UsageError, match="is the searched one"):
         lifecycle.drop(connection, "fakeencoder")
-    with pytest.raises(psycopg.errors.CheckViolation, match="name_is_one_word"):
-        add_another(connection, "a b")
+    for name in ("a b", "a,b", "7", "all", "Big", ""):
+        with pytest.raises(UsageError, match=f"'{name}' cannot be the name of a space.*Small letters"):
+            add_another(connection, name)
 
 
 def test_what_is_forced_says_what_is_lost(connection: Connection, space: Space, settings: Settings) -> None:

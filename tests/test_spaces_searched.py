@@ -225,8 +225,12 @@ def test_a_space_that_is_not_full_is_not_searched(connection: Connection) -> Non
     with connection.transaction(force_rollback=True):
         make(connection, "empty")
         connection.execute("SELECT imgsearch_internal.write_engines()")
-        with pytest.raises(ImgsearchError, match="cannot be searched yet"):
+        with pytest.raises(ImgsearchError, match="'empty' cannot be searched yet"), connection.transaction():
             search(connection, [1.0] * OTHER, space="empty")
+        for said in ("empty", "dino, empty"):  # nobody is waited for: its query worker may not even run
+            refused = pytest.raises(ImgsearchError, match=r"'empty' cannot be searched yet.*space fill empty")
+            with refused, connection.transaction():
+                search(connection, "red shoe", space=said)
 
 
 def test_it_survives_activation_rollback_and_an_upgrade(connection: Connection, shop: Settings) -> None:
@@ -234,8 +238,11 @@ def test_it_survives_activation_rollback_and_an_upgrade(connection: Connection, 
 
     asked = ImageId(ids(connection)[3])
     both = {one: [h.product_id for h in search(connection, asked, space=one)] for one in ("1", "dino")}
+    written = connection.execute("SELECT to_regclass('imgsearch_space_2.vectors')::oid").fetchone()
     connection.execute("SELECT imgsearch.activate_space('dino')")
     assert [h.product_id for h in search(connection, asked)] == both["dino"]
+    unchanged = connection.execute("SELECT to_regclass('imgsearch_space_2.vectors')::oid").fetchone()
+    assert unchanged == written, "nobody who searches there is in the way of an activation"
     assert [h.product_id for h in search(connection, asked, space="1")] == both["1"]
     connection.execute("SELECT imgsearch.rollback_space()")
     connection.execute("UPDATE imgsearch.schema_version SET digest = 'of another day' WHERE step = 'functions'")

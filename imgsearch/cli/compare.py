@@ -51,7 +51,7 @@ def compare(
     if json:
         as_json(asdict(made))
         return
-    _show(made, f"{spaces[0].space_id} {spaces[0].model}", f"{spaces[1].space_id} {spaces[1].model}")
+    _show(made, spaces[0].name, spaces[1].name)
 
 
 def _show(made: Comparison, first: str, second: str) -> None:

@@ -19,7 +19,6 @@ from imgsearch.evaluation.judged import Per
 from imgsearch.evaluation.metrics import Difference, Estimate
 from imgsearch.evaluation.places import chosen
 from imgsearch.settings import load_settings
-from imgsearch.spaces.space import Space
 
 _SHOWN = 5  # of what was left out
 
@@ -74,7 +73,7 @@ def evaluate(
 
 
 def _show(made: Evaluation) -> None:
-    names = [_called(one.space) for one in made.spaces]
+    names = [one.space.name for one in made.spaces]
     columns: list[str | tuple[str, str]] = ["measure", *((name, "right") for name in names)]
     for name in names[1:]:
         columns += [(f"{name} − {names[0]}", "right"), ("p", "right")]
@@ -94,7 +93,7 @@ def _show(made: Evaluation) -> None:
     for one in made.spaces:
         if one.missing:
             errors.print(
-                f"{_called(one.space)}: {len(one.missing):,} that fit have no vector and count as not found, "
+                f"{one.space.name}: {len(one.missing):,} that fit have no vector and count as not found, "
                 f"for example {', '.join(one.missing[:3])}.",
                 style="yellow",
                 markup=False,
@@ -103,10 +102,6 @@ def _show(made: Evaluation) -> None:
         errors.print(f"Left out: {called[:60]}: {why}", style="yellow", markup=False)
     if len(made.left_out) > _SHOWN:
         errors.print(f"… and {len(made.left_out) - _SHOWN:,} more.", style="yellow")
-
-
-def _called(space: Space) -> str:
-    return f"{space.space_id} {space.model}"
 
 
 def _interval(found: Estimate) -> str:
@@ -118,7 +113,10 @@ def _interval(found: Estimate) -> str:
 def _difference(found: Difference) -> tuple[str, str]:
     if math.isnan(found.mean):
         return "–", "–"
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", f"{found.p:.3f}"
+    return (
+        f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]",
+        "< 0.001" if found.p < 0.0005 else f"{found.p:.3f}",
+    )
 
 
 def _document(made: Evaluation) -> dict[str, Any]:
@@ -127,7 +125,7 @@ def _document(made: Evaluation) -> dict[str, Any]:
         "left_out": [{"question": called, "why": why} for called, why in made.left_out],
         "spaces": [
             {
-                "space": _called(one.space),
+                "space": one.space.name,
                 "space_id": one.space.space_id,
                 "missing": list(one.missing),
                 "measures": {name: _plain(asdict(found)) for name, found in one.figures.items()},
@@ -135,7 +133,7 @@ def _document(made: Evaluation) -> dict[str, Any]:
             for one in made.spaces
         ],
         "differences": [
-            {"space": _called(one.space), "to": _called(made.spaces[0].space)}
+            {"space": one.space.name, "to": made.spaces[0].space.name}
             | {"measures": {name: _plain(asdict(found)) for name, found in other.items()}}
             for one, other in zip(made.spaces[1:], made.differences, strict=True)
         ],

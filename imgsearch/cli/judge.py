@@ -39,7 +39,7 @@ def judge(
     if json:
         as_json(asdict(stand) | {"p": stand.p, "page": where, "judgements": written})
         return
-    rows = [(f"{one.space_id} {one.model}", won) for one, won in ((first, stand.first), (second, stand.second))]
+    rows = [(one.name, won) for one, won in ((first, stand.first), (second, stand.second))]
     output.print(table(["better", ("votes", "right")], [*rows, ("no difference", stand.same)]))
     if stand.first + stand.second:
         output.print(f"So uneven by chance alone: p = {stand.p:.3f} (sign test), over {stand.questions} questions.")

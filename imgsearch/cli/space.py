@@ -112,7 +112,12 @@ def fill(
         as_json(asdict(done))
         return
     output.print(f"The space {name} holds {done.embedded:,} images; {done.failed:,} failed.", markup=False)
-    output.print(f"Compare it, then search it: imgsearch space activate {name}", markup=False)
+    if done.failed:
+        output.print("Why: imgsearch queue failures", markup=False)
+    if done.searched:
+        return
+    output.print(f"Try it: imgsearch search 'red shoe' --space {name}", markup=False)
+    output.print(f"Make it the searched one: imgsearch space activate {name}", markup=False)
 
 
 @app.command()

@@ -39,11 +39,12 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
-    """How a fill ended: images that the space holds, that failed, and the indexes that were built."""
+    """How a fill ended: images that the space holds and that failed, indexes built, whether it is searched."""
 
     embedded: int
     failed: int
     built: list[str]
+    searched: bool
 
 
 def estimate(connection: Connection[Any], dimension: int, rate: float) -> Estimate:
@@ -95,7 +96,8 @@ def fill(
         sql.run(connection, "space", "open", values)
         for table in (f"embedding_{found.space_id}", "image"):
             sql.run(connection, "maintenance", "vacuum", names={"table": Identifier("imgsearch", table)})
-    return Filled(embedded=state["embedded"], failed=state["failed"], built=built)
+    searched = found.state == "active"
+    return Filled(embedded=state["embedded"], failed=state["failed"], built=built, searched=searched)
 
 
 def _embed(

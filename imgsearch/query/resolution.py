@@ -255,9 +255,10 @@ def _wait(question: Question, timeout: float, notify: Callable[[], Any] | None) 
                 asked = _put(side, asked, notify, space)
             left = deadline - time.monotonic()
             if left <= 0:
+                here = "" if space is None else f" --space {spaces.named(side, space).name}"
                 raise QueryTimeout(
                     f"No worker embedded the query within {timeout:g} s. Is a query worker running? "
-                    "See `imgsearch status`; start one with `imgsearch worker --queue queries`."
+                    f"See `imgsearch status`; start one with `imgsearch worker --queue queries{here}`."
                 )
             # NOTIFY wakes us at once; the half second is the net for one that was lost.
             for heard in side.notifies(timeout=min(left, 0.5), stop_after=1):

@@ -41,7 +41,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM imgsearch_internal.draw_sample(here.space_id, size);
-    PERFORM imgsearch_internal.measure_engine(s.space_id) FROM imgsearch.space s WHERE imgsearch_internal.has_engine(s.space_id);
+    PERFORM imgsearch_internal.measure_engine(s.space_id) FROM imgsearch.space s WHERE s.state <> 'active' AND imgsearch_internal.has_engine(s.space_id);
     RETURN true;
 END $$;
 COMMENT ON FUNCTION imgsearch.refresh_sample(interval, integer) IS 'Draws the sample anew if it is older than that; workers call it now and then. Returns whether it did.';

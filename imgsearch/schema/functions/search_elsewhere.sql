@@ -8,8 +8,9 @@ BEGIN
     IF id = imgsearch_internal.searched_space() THEN
         RETURN NULL;
     ELSIF NOT imgsearch_internal.has_engine(id) THEN
-        RAISE EXCEPTION 'imgsearch: space % cannot be searched yet: it is not full, or its indexes are not built', quote_literal(left(space, 100))
-            USING HINT = format('imgsearch space fill %s; how far it is says SELECT * FROM imgsearch.spaces;', left(space, 100)), ERRCODE = 'IM025';
+        space := (SELECT s.name FROM imgsearch.space s WHERE s.space_id = id);
+        RAISE EXCEPTION 'imgsearch: space % cannot be searched yet: it is not full, or its indexes are not built', quote_literal(space)
+            USING HINT = format('imgsearch space fill %s; how far it is says SELECT * FROM imgsearch.spaces;', space), ERRCODE = 'IM025';
     END IF;
     RETURN id;
 END $$;

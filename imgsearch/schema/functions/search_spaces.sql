@@ -9,9 +9,10 @@ BEGIN
     IF cardinality(ids) > 4 OR cardinality(ids) <> (SELECT count(DISTINCT i) FROM unnest(ids) i) THEN
         RAISE EXCEPTION 'imgsearch: space is "%"', left(said, 200) USING HINT = 'Name at most 4 spaces, each once: space => ''siglip, dino''.', ERRCODE = 'IM008';
     END IF;
+    PERFORM imgsearch_internal.elsewhere(i::text) FROM unnest(ids) i;  -- before anybody waits for the model of one
     RETURN ids;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.spaces_of(text) IS 'The numbers of spaces that are named with commas between them.';
+COMMENT ON FUNCTION imgsearch_internal.spaces_of(text) IS 'The numbers of spaces that are named with commas between them; raises that one is none, or cannot be searched yet.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.vectors_in(query text, said text) RETURNS halfvec[] LANGUAGE sql STABLE AS $$
     SELECT array_agg(imgsearch.vec(query, btrim(u.s)) ORDER BY u.n) FROM unnest(string_to_array(said, ',')) WITH ORDINALITY u (s, n) WHERE u.n > 1

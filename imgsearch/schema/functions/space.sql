@@ -82,10 +82,16 @@ DECLARE
     taken  text;
     number integer := 1;
 BEGIN
+    IF NOT (wanted ~ '^[a-z0-9][a-z0-9._-]{0,62}$' AND wanted !~ '^\d+$' AND wanted <> 'all') THEN
+        RAISE EXCEPTION 'imgsearch: % cannot be the name of a space', quote_literal(left(wanted, 100))
+            USING HINT = 'Small letters, digits, dots, - and _, at most 63, not digits alone, and not "all": siglip2, clip-2026.', ERRCODE = 'IM009';
+    END IF;
     SELECT s.name INTO taken FROM imgsearch.space s WHERE s.name = wanted OR s.kind = 'model' AND s.fingerprint = name_space.fingerprint;
     IF taken IS NOT NULL THEN
         RAISE EXCEPTION 'imgsearch: %', CASE WHEN taken = wanted THEN format('there is a space %L already', taken) ELSE format('the space %L was made by this very model', taken) END
-            USING HINT = CASE WHEN taken = wanted THEN 'Give it another name, or drop that one first.' ELSE format('Fill it: imgsearch space fill %s', taken) END, ERRCODE = 'IM024';
+            USING HINT = CASE WHEN taken = wanted THEN 'Give it another name, or drop that one first.'
+                         WHEN (SELECT s.state FROM imgsearch.space s WHERE s.name = taken) = 'building' THEN format('Fill it: imgsearch space fill %s', taken)
+                         ELSE 'Nothing is to be done: imgsearch space list' END, ERRCODE = 'IM024';
     ELSIF wanted IS NOT NULL THEN
         RETURN wanted;
     END IF;
@@ -97,7 +103,7 @@ BEGIN
     END LOOP;
     RETURN wanted;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.name_space(text, text, text) IS 'The name of a new space: the one that is wanted, or one from its model. Raises that it is taken, or that this model has a space.';
+COMMENT ON FUNCTION imgsearch_internal.name_space(text, text, text) IS 'The name of a new space: the one that is wanted, or one from its model. Raises that it is no name or taken, or that this model has a space.';
 
 -- Nobody waits: the column is added without a rewrite under a lock that is held for milliseconds, and the table is empty.
 -- `indexes`: also those it is searched with, at once, for an image table that is small; else `imgsearch space fill` makes

@@ -81,7 +81,7 @@ BEGIN
     IF NOT force THEN
         PERFORM imgsearch_internal.refuse_activation(id);
     END IF;
-    IF before IS NOT NULL THEN
+    IF before IS NOT NULL AND NOT imgsearch_internal.has_engine(before) THEN
         PERFORM imgsearch_internal.write_engine(before);  -- a fifth of a second, and nothing is locked yet
     END IF;
     -- From here on nothing new is delivered to the searched space: what is full now stays so until this commits.
@@ -92,7 +92,8 @@ BEGIN
     UPDATE imgsearch.space s SET state = 'standby' WHERE s.state = 'active' AND s.space_id <> id;
     UPDATE imgsearch.space s SET state = 'active', activated_at = now(), filled_at = coalesce(s.filled_at, now()) WHERE s.space_id = id;
     PERFORM imgsearch_internal.draw_sample(id, 512);
-    PERFORM imgsearch_internal.drop_engine(id), imgsearch_internal.measure_engine(before);
+    -- What the new one was searched with by its name stays: whoever does so now is not in our way, nor we in his.
+    PERFORM imgsearch_internal.measure_engine(s.space_id) FROM imgsearch.space s WHERE s.state <> 'active' AND imgsearch_internal.has_engine(s.space_id);
     -- Searches hold the view while they run, and each that comes waits behind us: so not for long.
     until := clock_timestamp() + coalesce(nullif(current_setting('imgsearch.lock_patience', true), ''), '20s')::interval;
     LOOP

@@ -108,20 +108,20 @@ BEGIN
     PERFORM imgsearch_internal.change_spaces();
     IF EXISTS (SELECT 1 FROM imgsearch.space a WHERE a.state = 'active' AND a.space_id <> space) AND NOT imgsearch_internal.has_engine(space)
        AND imgsearch_internal.index_health(space) = 'valid' THEN
-        PERFORM imgsearch_internal.write_engine(space);
+        PERFORM imgsearch_internal.write_engine(space), imgsearch_internal.measure_engine(space);
     END IF;
     RETURN imgsearch_internal.has_engine(space);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.open_space(integer) IS 'Lets a filled space be searched beside the active one; returns whether it can be.';
 
 -- Those that can be searched beside the active one: what is searched now would be found there, and its indexes stand.
--- One that was open stays so: a few of the newest images may always be on their way.
+-- One that was filled stays so: a few of the newest images may always be on their way. Whoever upgrades has none open.
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_engines() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     one record;
 BEGIN
-    FOR one IN SELECT s.space_id, s.state <> 'active' AND (s.state = 'standby' OR imgsearch_internal.has_engine(s.space_id) OR imgsearch_internal.lost_by(s.space_id) = 0)
-                      AND (imgsearch_internal.index_health(s.space_id) = 'valid' OR pg_table_size('imgsearch.image') <= 8 * 1024 * 1024) AS ready
+    FOR one IN SELECT s.space_id, s.state <> 'active' AND CASE WHEN imgsearch_internal.index_health(s.space_id) = 'valid' AND (s.state = 'standby' OR s.filled_at IS NOT NULL) THEN true
+                      ELSE (imgsearch_internal.index_health(s.space_id) = 'valid' OR pg_table_size('imgsearch.image') <= 8 * 1024 * 1024) AND (s.state = 'standby' OR imgsearch_internal.lost_by(s.space_id) = 0) END AS ready
                FROM imgsearch.space s WHERE EXISTS (SELECT 1 FROM imgsearch.space a WHERE a.state = 'active') ORDER BY 1 LOOP
         IF one.ready THEN
             PERFORM imgsearch_internal.write_engine(one.space_id), imgsearch_internal.measure_engine(one.space_id);

@@ -169,12 +169,12 @@ def _load_own(model: str, module: str, name: str) -> Encoder:
         encoder: Encoder = getattr(import_module(module), name)()
     except (ImportError, AttributeError, TypeError) as error:
         raise ModelError(
-            f"IMGSEARCH_MODEL={model} cannot be loaded ({type(error).__name__}: {error}); "
+            f"The encoder {model} cannot be loaded ({type(error).__name__}: {error}); "
             "name a class that can be called without arguments, as package.module:Name."
         ) from error
     missing = [part for part in _PARTS if not hasattr(encoder, part)]
     if missing:
-        raise ModelError(f"IMGSEARCH_MODEL={model} is not an encoder: it lacks {', '.join(missing)}.")
+        raise ModelError(f"{model} is not an encoder: it lacks {', '.join(missing)}.")
     return encoder
 
 

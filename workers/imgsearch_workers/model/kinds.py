@@ -59,7 +59,7 @@ def recognise(model: str, folder: Path) -> tuple[Kind, dict[str, Any]]:
     if by_open_clip or (kind is None and (folder / OPEN_CLIP_CONFIG).is_file()):
         return OPEN_CLIP, parsed(model, folder / OPEN_CLIP_CONFIG)
     if not known:
-        refuse(model, f"has no config.json in {folder}; point IMGSEARCH_MODEL at a folder of save_pretrained()")
+        refuse(model, f"has no config.json in {folder}; name a folder of save_pretrained()")
     if kind is None:
         refuse(
             model,
