@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     )
     from imgsearch.ingest.changes import Changed, change
     from imgsearch.ingest.upload import Added, Forgotten, Inspected, add, forget, inspected, remove, sweep_store
+    from imgsearch.ingest.vectors import give_vectors
     from imgsearch.query import ImageId, ProductId, Query, Resolved, resolve
     from imgsearch.retrieval.by_filters import search
     from imgsearch.retrieval.by_select import nearest
@@ -157,6 +158,7 @@ _HOMES = {
     "drift": "ingest.attachment",
     "explain": "retrieval.explain",
     "forget": "ingest.upload",
+    "give_vectors": "ingest.vectors",
     "inspected": "ingest.upload",
     "nearest": "retrieval.by_select",
     "pictures_of": "sqlalchemy.models",
@@ -240,6 +242,7 @@ __all__ = [
     "drift",
     "explain",
     "forget",
+    "give_vectors",
     "inspected",
     "nearest",
     "pictures_of",

@@ -23,6 +23,7 @@ from imgsearch.dev import embedded
 from imgsearch.dev.testing import FAKE, FakeEncoder
 from imgsearch.settings import Settings, load_settings, process_settings
 from imgsearch.spaces.space import Space, ensure
+from tests.given import mine  # noqa: F401  # a fixture
 from tests.places import made_folder
 from tests.processes import WorkerProcess
 from tests.terminal import run  # noqa: F401  # a fixture

@@ -13,6 +13,7 @@ import pytest
 from imgsearch.errors import FilterError
 from imgsearch.evaluation import judged
 from imgsearch.http import caps, thumbnails
+from imgsearch.ingest import vectors
 from imgsearch.ops.calibration import MOST as MOST_JUDGEMENTS
 from imgsearch.page import product, suggestions
 from imgsearch.page.upload_form import MOST_AT_ONCE
@@ -76,6 +77,7 @@ LIMITS = {
     "code": caps.CODE,
     "question's words": ASKED_WORDS,
     "suggestions": SUGGESTIONS,
+    "given vectors": vectors.TOGETHER,
     "bulk lines": caps.LINES,
     "key's conditions": limits.CONDITIONS,
     "key's values": limits.VALUES,

@@ -54,6 +54,7 @@ def add(
     title: str = typer.Option(None, help="What the product is called, where the catalogue does not say."),
     words: str = typer.Option(None, help="Other words to find it by, where the catalogue does not say."),
     codes: str = typer.Option(None, help="Its SKU, EAN and the like, with commas between them; for one picture."),
+    space: str = typer.Option(None, help="Of which space the catalogue's vectors are; else of the only one."),
     wait: bool = typer.Option(True, help="Wait until the images are searchable."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
@@ -68,7 +69,7 @@ def add(
         found = list(_all_entries(sources, summary))
         given = {"product_id": product_id, "category": category, "price": price}
         given |= {"title": title, "words": words, "codes": codes}
-        add_all(connection, settings, (_with(entry, tenant, given) for entry in found), summary, bar, len(found))
+        add_all(connection, settings, (_with(entry, tenant, given) for entry in found), summary, bar, len(found), space)
         if wait and summary.waiting:
             wait_until_searchable(connection, summary.waiting, bar)
             _note_failed(connection, summary)
@@ -85,6 +86,7 @@ def add_all(
     summary: Summary,
     bar: Progress,
     total: int,
+    space: str | None = None,
 ) -> None:
     """Add images in small transactions; a bad one is noted and harms no other."""
     store = upload.open_store(settings.storage_url)
@@ -92,7 +94,7 @@ def add_all(
     for number, entry in enumerate(entries, 1):
         try:
             with connection.transaction():  # a savepoint: one refused row leaves the batch as it was
-                found = add_entry(connection, entry, entry.image, store)
+                found = add_entry(connection, entry, entry.image, store, space)
             summary.outcomes[found.outcome] += 1
             if found.waits:
                 summary.waiting.append(found.image_id)
@@ -106,7 +108,9 @@ def add_all(
     connection.commit()
 
 
-def add_entry(connection: psycopg.Connection[Any], entry: Entry, picture: Picture, store: Store) -> Added:
+def add_entry(
+    connection: psycopg.Connection[Any], entry: Entry, picture: Picture, store: Store, space: str | None = None
+) -> Added:
     """Add the image of one entry; `picture` is where its bytes are, or the bytes."""
     return upload.add(
         connection,
@@ -121,6 +125,8 @@ def add_entry(connection: psycopg.Connection[Any], entry: Entry, picture: Pictur
         title=entry.title,
         words=entry.words,
         codes=entry.codes,
+        vector=entry.vector,
+        space=None if entry.vector is None else space,
         store=store,
     )
 

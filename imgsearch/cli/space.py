@@ -15,7 +15,7 @@ from imgsearch import db, schema
 from imgsearch.cli import compare
 from imgsearch.cli.console import as_json, errors, output, table
 from imgsearch.cli.maintenance import progress_bar
-from imgsearch.errors import ModelError
+from imgsearch.errors import ModelError, UsageError
 from imgsearch.ops import lifecycle
 from imgsearch.ops.lifecycle import Estimate
 from imgsearch.settings import Settings, load_settings
@@ -71,10 +71,22 @@ def add(
     name: str = typer.Option(None, help="What to call it; default: from the model."),
     revision: str = typer.Option("", help="Revision on the hub; its commit is kept, whatever the branch holds later."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say what it would cost."),
+    given: bool = typer.Option(False, "--given", help="No model: vectors are brought along, MODEL is what to call it."),
+    dimension: int | None = typer.Option(None, help="Numbers of each vector that is brought along, up to 4,000."),
     json: bool = _JSON,
 ) -> None:
     """Make a space for another model, beside searches and writers. It is filled next: imgsearch space fill NAME."""
     settings = load_settings()
+    if given or dimension is not None:
+        if not given or dimension is None or revision or dry_run or name:
+            raise UsageError(
+                "A space of vectors brought along is made by: imgsearch space add NAME --given --dimension N"
+            )
+        with db.connect(settings, autocommit=True) as connection:
+            schema.check(connection)
+            made = lifecycle.add_given(connection, model, dimension)
+        _done(json, {"space": made}, f"The space {made} is there. Give it vectors: imgsearch.add(…, vector=…).")
+        return
     said = _described(settings, model, revision, measure=MEASURED if dry_run else 0)
     with db.connect(settings, autocommit=True) as connection:
         schema.check(connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imgsearch.ingest import words
+from imgsearch.ingest import vectors, words
 from imgsearch.query.combine import HEAVIEST
 from imgsearch.query.combine import MOST as MOST_EXAMPLES
 from imgsearch.query.resolution import MAX_TEXT
@@ -16,7 +16,7 @@ K = LARGEST_PAGE
 SKIP = 100_000
 EXAMPLES = 16  # images in more_like, and in less_like
 LIKES = MOST_EXAMPLES  # examples in like, and in unlike; of all together no more
-NUMBERS = 4000  # of a vector: halfvec's own limit of dimensions
+NUMBERS = vectors.MOST  # of a vector: halfvec's own limit of dimensions
 PRICE = 1e15
 LARGEST_ID = 2**63 - 1
 IDS = 1000  # of product_ids, exclude_product_ids, exclude_image_ids

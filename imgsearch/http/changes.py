@@ -13,8 +13,8 @@ from imgsearch.http.requests import Body, NewImage
 _SOMETHING = ConfigDict(json_schema_extra={"minProperties": 1})
 
 
-class ImageChanges(Body):
-    """What to change beside a picture: what is left out stays, null empties it.
+class Changes(Body):
+    """What to change beside pictures: what is left out stays, null empties it.
 
     attributes are merged: a name with a value is set, one with null goes, the others stay.
     """
@@ -32,7 +32,23 @@ class ImageChanges(Body):
         return {name: getattr(self, name) for name in self.model_fields_set if name in _CHANGES}
 
 
-class ProductChanges(ImageChanges):
+class ImageChanges(Changes):
+    """What to change beside a picture, and the vector that is brought along for it: what is left out stays.
+
+    attributes are merged: a name with a value is set, one with null goes, the others stay.
+    """
+
+    model_config = _SOMETHING
+
+    vector: Annotated[
+        fields.Vector | SkipJsonSchema[None], Field(description="Its own, in `space`: a space no worker fills.")
+    ] = None
+    space: Annotated[
+        fields.Text | SkipJsonSchema[None], Field(description="Of the vector; left out: the only such space.")
+    ] = None
+
+
+class ProductChanges(Changes):
     """The same in all images of a product, and what the product is called."""
 
     model_config = _SOMETHING
@@ -42,7 +58,7 @@ class ProductChanges(ImageChanges):
     codes: fields.Codes | None = None
 
 
-_CHANGES = frozenset(ProductChanges.model_fields)
+_CHANGES = frozenset({*ProductChanges.model_fields, *ImageChanges.model_fields})
 
 
 class BulkAdd(NewImage):
@@ -58,7 +74,7 @@ class _Which(Body):
     tenant: fields.Text | None = None
 
 
-class BulkChange(_Which, ProductChanges):
+class BulkChange(_Which, ProductChanges, ImageChanges):
     """A line that changes images: of a product, one of them by its position, or one by its id."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 3})
@@ -83,7 +99,7 @@ class ListImages(BaseModel):
 
     product_id: Annotated[fields.Text | None, Field(description="Only of this product.")] = None
     state: Annotated[
-        Literal["any", "pending", "leased", "failed", "ready"], Field(description="Only in this state.")
+        Literal["any", "pending", "leased", "failed", "ready", "missing"], Field(description="Only in this state.")
     ] = "any"
     after: Annotated[fields.Cursor | None, Field(description="The `after` of the page before.")] = None
     k: Annotated[int, Field(ge=1, le=caps.K, description="How many.")] = 100

@@ -65,7 +65,7 @@ def checks(state: AppState) -> dict[str, bool]:
         with state.sessions.session(None, writes=False, patience=1) as connection:
             found["database"] = True
             workers = sql.rows(connection, "http", "workers")[0]
-            found["query_worker"] = workers["queries"] > 0
+            found["query_worker"] = workers["queries"] > 0 or workers["given"]
             found["model"] = workers["model"]
             schema.check(connection)
             found["schema"] = True

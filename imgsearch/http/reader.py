@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import FileStorage
 
 from imgsearch.http import caps, ids, requests
-from imgsearch.http.changes import LINES, BulkAdd, BulkChange, BulkDelete, ImageChanges
+from imgsearch.http.changes import LINES, BulkAdd, BulkChange, BulkDelete, Changes
 from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import ImageFields, Model, NewImage
 from imgsearch.http.search_request import SearchRequest, Weighted
@@ -19,7 +19,7 @@ from imgsearch.query import ImageId, ProductId
 _FORM = "multipart/form-data"
 NDJSON = "application/x-ndjson"
 Query = TypeVar("Query", bound=BaseModel)
-Changing = TypeVar("Changing", bound=ImageChanges)
+Changing = TypeVar("Changing", bound=Changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +85,8 @@ def changes(model: type[Changing]) -> dict[str, Any]:
     given = _json(model).given
     if not given:
         raise bad_request(f"Name what to change: {', '.join(sorted(model.model_fields))}.")
-    if any(name in given and given[name] is None for name in ("in_stock", "attributes")):
-        raise bad_request("in_stock is true or false, attributes an object; leave out what is to stay.")
+    if any(name in given and given[name] is None for name in ("in_stock", "attributes", "vector", "space")):
+        raise bad_request("in_stock is true or false, attributes an object, vector a list; leave out what is to stay.")
     return given
 
 

@@ -191,6 +191,8 @@ class ImageFields(Body):
     title: fields.Title | None = None
     words: fields.ProductWords | None = None
     codes: fields.Codes | None = None
+    vector: Annotated[fields.Vector | None, Field(description="Its own, in `space`: a space no worker fills.")] = None
+    space: Annotated[fields.Text | None, Field(description="Of the vector; left out: the only such space.")] = None
 
 
 class NewImage(ImageFields):

@@ -212,7 +212,7 @@ class Image(Sent):
     price: float | None
     in_stock: bool
     attributes: dict[str, Any]
-    state: Literal["pending", "leased", "failed", "ready"]
+    state: Literal["pending", "leased", "failed", "ready", "missing"]
     attempts: int
     error: Failure | None
     incomplete: Annotated[bool, Field(description="The file lacks its last bytes; it is searched, upload it again.")]

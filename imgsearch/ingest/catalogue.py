@@ -9,11 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imgsearch.errors import CatalogueError, UsageError
+from imgsearch.errors import CatalogueError, UsageError, VectorError
+from imgsearch.ingest import vectors
 from imgsearch.ingest.upload import checked_price
 from imgsearch.picture.formats import SUFFIXES
 
-KNOWN = ("path", "product_id", "tenant_id", "position", "category", "price", "in_stock", "title", "words", "codes")
+KNOWN = (
+    "path",
+    "product_id",
+    "tenant_id",
+    "position",
+    "category",
+    "price",
+    "in_stock",
+    "title",
+    "words",
+    "codes",
+    "vector",
+)
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
 
@@ -34,6 +47,7 @@ class Entry:
     title: str | None = None
     words: str | None = None
     codes: tuple[str, ...] | str | None = None
+    vector: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 raise CatalogueError(
                     f"{path} has no column {' and no column '.join(missing)} (it has: {', '.join(columns) or '–'}). "
                     "A catalogue needs path and product_id; tenant_id, position, category, price, in_stock, title, "
-                    "words, codes and any further columns are optional."
+                    "words, codes, vector and any further columns are optional."
                 )
             reader.fieldnames = columns
             for row in reader:
@@ -136,7 +150,18 @@ def _entry(row: Mapping[str, Any], folder: Path, place: str) -> Entry:
         title=_text(given, "title"),
         words=_text(given, "words"),
         codes=_codes(given.get("codes")),
+        vector=_vector(given.get("vector")),
     )
+
+
+def _vector(value: object) -> tuple[float, ...] | None:
+    """A JSON list of numbers; a CSV holds it as text."""
+    if value is None:
+        return None
+    try:
+        return tuple(vectors.numbers(json.loads(value) if isinstance(value, str) else value))  # type: ignore[arg-type]
+    except (ValueError, RecursionError, VectorError) as error:
+        raise CatalogueError(f"the vector is no list of numbers ({error}); write [0.1, 0.2, …].") from error
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:

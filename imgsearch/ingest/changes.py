@@ -10,15 +10,16 @@ from typing import Any, TypedDict, Unpack
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
-from imgsearch.ingest import words
+from imgsearch.ingest import vectors, words
 from imgsearch.ingest.upload import checked_price
+from imgsearch.ingest.vectors import Vector
 
 
 class Changes(TypedDict, total=False):
     """What `change()` changes: what is not named stays, None empties it.
 
     attributes are merged: a name with a value is set, one with None goes, the others stay. title, words and codes are
-    the product's, so they need a product_id.
+    the product's, so they need a product_id. vector is of one image, in `space`, whose vectors are given.
     """
 
     category: str | None
@@ -28,6 +29,8 @@ class Changes(TypedDict, total=False):
     title: str | None
     words: str | None
     codes: Iterable[str] | str | None
+    vector: Vector
+    space: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,7 @@ class Changed:
 
 
 _OF_IMAGES = frozenset({"category", "price", "in_stock", "attributes"})
+_OF_VECTORS = frozenset({"vector", "space"})
 _OF_PRODUCTS = frozenset({"title", "words", "codes"})
 
 
@@ -62,12 +66,16 @@ def change(
     Raises UsageError for nothing to change, for no images named, and for images that follow an attached table.
     """
     given = dict(changes)
+    vector = vectors.bound(changes.get("vector"), changes.get("space"))
+    given = {name: value for name, value in given.items() if name not in _OF_VECTORS}
     if unknown := set(given) - _OF_IMAGES - _OF_PRODUCTS:
         raise UsageError(f"There is no {sorted(unknown)[0]!r} to change; see imgsearch.ingest.changes.Changes.")
-    if not given:
+    if not given and vector["vector"] is None:
         raise UsageError("Say what to change, for example price=19.99 or in_stock=False.")
     if product_id is None and image_id is None:
         raise UsageError("Say which images to change: a product_id or an image_id.")
+    if vector["vector"] is not None and position is None and image_id is None:
+        raise UsageError("A vector is of one image: say which, by its position or its image_id.")
     if _OF_PRODUCTS & set(given) and (product_id is None or position is not None or image_id is not None):
         raise UsageError("title, words and codes are a product's: change them by its product_id alone.")
     if given.get("in_stock", True) is None:
@@ -75,8 +83,8 @@ def change(
     title, more, codes = (given.get(name) for name in ("title", "words", "codes"))
     named_words = words.checked(title, more, codes)  # type: ignore[arg-type]
     which = {"tenant_id": tenant, "product_id": None if product_id is None else str(product_id)}
-    rows = sql.rows(driver(connection), "change", "image", _values(given) | which | _of(position, image_id))
-    if any(row["follows"] for row in rows):
+    rows = sql.rows(driver(connection), "change", "image", _values(given) | which | _of(position, image_id) | vector)
+    if given and any(row["follows"] for row in rows):
         raise UsageError("These images follow an attached table; change its rows, and they follow.")
     named = False
     if rows and _OF_PRODUCTS & set(given):

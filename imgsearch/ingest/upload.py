@@ -19,8 +19,9 @@ from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseRights, UsageError
-from imgsearch.ingest import wakeup
+from imgsearch.ingest import vectors, wakeup
 from imgsearch.ingest import words as product_words
+from imgsearch.ingest.vectors import Vector
 from imgsearch.picture import Header, digest, inspect
 from imgsearch.settings import Settings, process_settings
 from imgsearch.storage import Store
@@ -52,6 +53,8 @@ class ImageFields(TypedDict, total=False):
     title: str | None
     words: str | None
     codes: Sequence[str] | str | None
+    vector: Vector | None
+    space: str | None
 
 
 class Which(TypedDict, total=False):
@@ -65,15 +68,14 @@ class Which(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What became of one image. `changed`: only its filters; `unchanged`: nothing was written."""
+    """What became of one image. `changed`: only what stands beside it; `unchanged`: nothing was written.
+
+    waits: for a worker, which a space whose vectors are given has not.
+    """
 
     image_id: int
     outcome: Outcome
-
-    @property
-    def waits(self) -> bool:
-        """Whether the image now waits for a worker."""
-        return self.outcome in {"added", "replaced"}
+    waits: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,8 @@ def add(
     title: str | None = None,
     words: str | None = None,
     codes: Sequence[str] | str | None = None,
+    vector: Vector | None = None,
+    space: str | None = None,
     store: Store | None = None,
     settings: Settings | None = None,
 ) -> Added:
@@ -112,6 +116,8 @@ def add(
     title (at most 1,000 characters), words (10,000) and codes (100 of 100: SKU, EAN) are the product's, whichever image
     they come with: None leaves them as they are, empty takes them away. They go with its last image.
 
+    vector is the image's own in `space`, whose vectors are given (None: in the only such space); see docs/models.md.
+
     Workers are told when the transaction commits; see `imgsearch.ingest.wakeup`.
     Raises PictureError for what no worker could ever decode, UsageError, StoreError, and the database's typed errors.
     """
@@ -124,6 +130,7 @@ def add(
         "in_stock": in_stock,
         "attributes": json.dumps(dict(attributes or {}), default=str),
         **product_words.checked(title, words, codes),
+        **vectors.bound(vector, space),
     }
     if isinstance(picture, str) and picture.lower().startswith(("http://", "https://")):
         row |= {"uri": picture, "sha256": None}

@@ -5,6 +5,7 @@ No search and no writer waits for any of it longer than 200 ms (docs/decisions/0
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from psycopg.sql import Identifier
 from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.errors import SpaceBusy, SpaceNotFull, UsageError
-from imgsearch.ingest import queue
+from imgsearch.ingest import queue, vectors
 from imgsearch.ops import maintenance
 from imgsearch.settings import Settings
 from imgsearch.spaces import space
@@ -65,6 +66,30 @@ def add(connection: Connection[Any], description: Description, *, name: str | No
     return space.named(connection, space.add(connection, description, name=name)).name
 
 
+def add_given(connection: Connection[Any], name: str, dimension: int) -> str:
+    """Make a space whose vectors are brought along, which no worker fills; return its name.
+
+    Raises SpaceTaken, SpaceBusy, UsageError for a dimension that no vector has.
+    """
+    if not re.fullmatch(r"(?!\d+$|all$)[a-z0-9][a-z0-9._-]{0,62}", name):
+        raise UsageError(f"{name[:80]!r} names no space; write small letters, digits and .-_, not digits alone.")
+    if not 1 <= dimension <= vectors.MOST:
+        raise UsageError(f"The dimension is {dimension}; a vector has 1 to {vectors.MOST} numbers.")
+    description = Description(
+        model=name,
+        revision="",
+        fingerprint=f"given:{name}",
+        dimension=dimension,
+        preprocessing="given",
+        mean=[0.0] * dimension,  # not known before there are vectors; fill() measures it
+        texts=False,
+    )
+    small = bool(sql.value(connection, "space", "is_small"))
+    made = space.named(connection, space.add(connection, description, name=name, kind="given", indexes=small))
+    queue.enqueue_missing(connection)  # what waited for the first space waits for nobody now
+    return made.name
+
+
 def fill(
     settings: Settings,
     name: str,
@@ -80,6 +105,7 @@ def fill(
 
     Interrupted, it is taken up where it stopped: what was embedded stays, what was queued is embedded. `share`: the
     part of their time that workers give to it; 0: only while nothing of the searched space waits.
+    Where vectors are given nobody is waited for: their mean is measured, and bits and indexes follow.
     Raises UnknownSpace, SpaceBusy while another session fills it, UsageError, DiskFull.
     """
     if not 0 <= share <= 1:
@@ -92,8 +118,12 @@ def fill(
         sql.run(connection, "space", "share", values)
         sql.run(connection, "space", "begin_again", values)
         state = _embed(connection, found.space_id, tick, say)
+        if found.kind == "given":
+            _centre(connection, found.space_id, state["embedded"], tick)
         built = maintenance.index_space(settings, found.space_id, memory=memory, tick=tick)
+        sql.run(connection, "space", "say_full", values)
         sql.run(connection, "space", "open", values)
+        sql.run(connection, "space", "refresh_sample")
         for table in (f"embedding_{found.space_id}", "image"):
             sql.run(connection, "maintenance", "vacuum", names={"table": Identifier("imgsearch", table)})
     searched = found.state == "active"
@@ -121,6 +151,19 @@ def _embed(
             alone_since = began + 50
         # Counting costs more, the more there are: a tenth of the time at most.
         time.sleep(max(0.3, 10 * (time.monotonic() - began)))
+
+
+def _centre(connection: Connection[Any], space_id: int, many: int, tick: Tick | None) -> None:
+    """Measure the mean of given vectors and have the bits of all follow, some images in each transaction."""
+    sql.run(connection, "space", "measure_mean", {"space_id": space_id})
+    after: int | None = 0
+    done = 0
+    while after is not None:
+        if tick:
+            tick("comparing with the mean", min(done, many), many)
+        values = {"space_id": space_id, "after": after, "size": STEP}
+        after = sql.value(connection, "space", "write_bits", values)
+        done += STEP
 
 
 def activate(connection: Connection[Any], name: str, *, force: bool = False, wait: float = WAIT_SECONDS) -> None:

@@ -91,7 +91,7 @@ def states(state: AppState) -> dict[str, Any]:
     ]
     return {
         "pictures": shown,
-        "settled": all(one["state"] in {"ready", "failed"} for one in shown),
+        "settled": all(one["state"] in {"ready", "failed", "missing"} for one in shown),
         "ready": any(one["state"] == "ready" for one in shown),
         "workers": workers,
         "here": url_for("imgsearch_page.added", id=written),

@@ -42,6 +42,7 @@ class Cached:
     space_id: int
     dimension: int
     reads_texts: bool
+    given: bool  # its vectors are brought along: nobody is asked there
     answered: bool
     embedding: str | None
     error_code: str | None

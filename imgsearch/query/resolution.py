@@ -40,6 +40,10 @@ from imgsearch.query.vector import checked
 from imgsearch.spaces import space as spaces
 
 MAX_TEXT = 2000  # characters; SigLIP reads 64 tokens, so more is a mistake rather than a question
+NOBODY = (
+    "The vectors of this space are brought along, so nobody makes one of a question; ask with a vector, "
+    "an image or a product that is here, or by words alone (look_weight 0)."
+)
 REMEMBERED = 1024  # vectors kept in this process: 768 dimensions as text are 8 kB each
 
 Key = tuple[str, str, bytes, int | None, str]  # database, kind, digest, space if one was named, tenant
@@ -215,6 +219,8 @@ def _known(
     found = cache.look_up(lent, asked, {one: kept[0] for one, kept in remembered.items()}, space)
     if found is None:
         raise NoSpace
+    if found.given:
+        raise (TextsNotUnderstood if asked.kind == "text" else QueryError)(NOBODY)
     if asked.kind == "text" and not found.reads_texts:
         raise TextsNotUnderstood
     key: Key = (*about, found.tenant)

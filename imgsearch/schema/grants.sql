@@ -25,7 +25,7 @@ FROM (VALUES
     ('writer', 'INSERT (tenant_id, product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, attachment_id, created_at, updated_at), UPDATE, DELETE', 'table', ARRAY['image']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['merchandise', 'product']),
     ('writer', 'INSERT', 'table', ARRAY['vote']),
-    ('writer', 'EXECUTE', 'function', ARRAY['set_aside']),
+    ('writer', 'EXECUTE', 'function', ARRAY['set_aside', 'store_given_here']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['picture_source']),
 
     ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
@@ -44,7 +44,7 @@ FROM (VALUES
     ('admin', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'drop_space', 'requeue', 'refetch', 'repair_violations', 'promote_attribute', 'demote_attribute',
                                            'check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'sweep_sessions', 'link_secret',
                                            'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'set_shop', 'enable_rls', 'grant_rights', 'rebuild_generated',
-                                           'write_image_triggers', 'write_vectors', 'set_aside'])
+                                           'write_image_triggers', 'write_vectors', 'set_aside', 'store_given_here'])
 ) r (role, rights, kind, objects), unnest(r.objects) o (object);
 COMMENT ON VIEW imgsearch_internal.rights IS 'What each role of imgsearch may do; embedding_<n> is the table of every space, * every object of its kind.';
 

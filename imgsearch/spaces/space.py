@@ -174,6 +174,11 @@ def add(
 
 def check(space: Space, description: Description) -> None:
     """Raise SpaceMismatch unless `description` is of the model that made `space`."""
+    if space.kind == "given":
+        raise SpaceMismatch(
+            f"The vectors of space {space.name} are brought along, no worker makes them. Give this model a space of "
+            f"its own (imgsearch space add {description.model}) and name it (--space)."
+        )
     cure = f"Set IMGSEARCH_MODEL={space.model} for this worker, or give it another space (--space)."
     if description.fingerprint != space.fingerprint:
         raise SpaceMismatch(

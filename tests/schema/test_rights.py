@@ -61,6 +61,7 @@ PRIVILEGED: dict[str, set[str]] = {
     "suggest_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "keep_question_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "set_aside": {"imgsearch_writer"},
+    "store_given_here": {"imgsearch_writer"},
     "set_shop": set(),
     "repair_violations": set(),
     "promote_attribute": set(),

@@ -25,10 +25,15 @@ WITH hit AS (
            OR 'in_stock' = ANY (g.named) AND i.in_stock IS DISTINCT FROM g.in_stock
            OR (i.attributes || g.merged) - g.unset <> i.attributes)
     RETURNING i.image_id, octet_length(i.attributes::text) AS size
+), written AS MATERIALIZED (
+    SELECT h.image_id, h.product_id, c.image_id IS NOT NULL AS changed, coalesce(c.size, 0) AS size, h.attachment_id IS NOT NULL AS follows
+    FROM hit h LEFT JOIN changed c USING (image_id)
+), given_vector AS MATERIALIZED (
+    SELECT w.*, CASE WHEN %(vector)s::real[] IS NULL OR w.follows AND cardinality(%(named)s::text[]) > 0 THEN false
+        ELSE imgsearch_internal.give(%(space)s::text, ARRAY[%(tenant_id)s::text], ARRAY[w.image_id], ARRAY[NULL::text], ARRAY[NULL::integer], ARRAY[NULL::bytea], %(vector)s::real[]) <> '{{}}' END AS stored
+    FROM written w
 )
-SELECT h.image_id, h.product_id, c.image_id IS NOT NULL AS changed, coalesce(c.size, 0) AS size,
-       h.attachment_id IS NOT NULL AS follows
-FROM hit h LEFT JOIN changed c USING (image_id) ORDER BY h.image_id
+SELECT image_id, product_id, changed OR stored AS changed, size, follows FROM given_vector ORDER BY image_id
 
 -- name: words
 -- What a product that has pictures is called; the columns not `named` stay. No row where it is called that already.

@@ -36,7 +36,8 @@ WHERE i.tenant_id = %(tenant)s AND i.sha256 = %(digest)s
 -- One picture and its state.
 SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i.in_stock, i.attributes, i.sha256,
        i.incomplete, i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
-       CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready' ELSE 'pending' END AS state
+       CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready'
+            WHEN EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.kind = 'given') THEN 'missing' ELSE 'pending' END AS state
 FROM imgsearch.image i
 LEFT JOIN imgsearch.jobs j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id
 LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
@@ -58,7 +59,8 @@ FROM imgsearch.jobs j WHERE %(tenant)s::text IS NULL OR j.tenant_id = %(tenant)s
 -- name: workers
 -- Is there a model, and anybody to embed: workers seen within 30 seconds, by queue.
 SELECT count(*) FILTER (WHERE queue IN ('images', 'both')) AS images, count(*) FILTER (WHERE queue IN ('queries', 'both')) AS queries,
-       EXISTS (SELECT 1 FROM imgsearch.space WHERE state = 'active') AS model
+       EXISTS (SELECT 1 FROM imgsearch.space WHERE state = 'active') AS model,
+       EXISTS (SELECT 1 FROM imgsearch.space WHERE state = 'active' AND kind = 'given') AS given  -- nobody is asked there
 FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
 
 -- name: facets
@@ -90,7 +92,8 @@ FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters
 -- The pictures of a tenant in the order they were added, behind one of them; of one product, in one state.
 SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i.in_stock, i.attributes, i.sha256,
        i.incomplete, i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
-       CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready' ELSE 'pending' END AS state
+       CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready'
+            WHEN EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.kind = 'given') THEN 'missing' ELSE 'pending' END AS state
 FROM imgsearch.image i
 LEFT JOIN imgsearch.jobs j ON j.tenant_id = i.tenant_id AND j.image_id = i.image_id
 LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
@@ -98,7 +101,8 @@ WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AND (%(product_id)s
   AND (%(after)s::bigint IS NULL OR i.image_id > %(after)s)
   AND CASE %(state)s::text WHEN 'any' THEN true
                            WHEN 'ready' THEN j.state IS NULL AND v.image_id IS NOT NULL
-                           WHEN 'pending' THEN j.state = 'pending' OR j.state IS NULL AND v.image_id IS NULL
+                           WHEN 'missing' THEN j.state IS NULL AND v.image_id IS NULL AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.kind = 'given')
+                           WHEN 'pending' THEN j.state = 'pending' OR j.state IS NULL AND v.image_id IS NULL AND NOT EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.kind = 'given')
                            ELSE j.state = %(state)s END
 ORDER BY i.image_id LIMIT %(k)s
 

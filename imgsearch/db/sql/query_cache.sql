@@ -1,7 +1,7 @@
 -- name: look_up
 -- The searched space (or `space`), who asks, and the vector of a question already answered in it. `known` names the spaces
 -- of vectors the caller still has in memory, by tenant: then only the space is worth sending.
-SELECT s.space_id, s.dimension, s.reads_texts, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket, q.tokens, q.tokens_read,
+SELECT s.space_id, s.dimension, s.reads_texts, s.kind = 'given' AS given, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket, q.tokens, q.tokens_read,
        CASE WHEN s.space_id = (%(known)s::jsonb ->> a.tenant)::integer THEN NULL ELSE q.embedding::text END AS embedding
 FROM imgsearch.space s
 LEFT JOIN (SELECT 1 FROM imgsearch.vectors WHERE false) v (locked) ON true  -- until this transaction ends no other space is searched

@@ -93,3 +93,20 @@ SELECT imgsearch.drop_space(%(space)s)
 -- name: pictures
 -- How many images there are.
 SELECT count(*) FROM imgsearch.image
+
+-- name: measure_mean
+-- Where the middle of given vectors is; whether it moved.
+SELECT imgsearch_internal.measure_mean(%(space_id)s)
+
+-- name: write_bits
+-- The bits of the next images, from the mean as it is.
+SELECT imgsearch_internal.write_bits(%(space_id)s, %(after)s, %(size)s)
+
+-- name: say_full
+-- A space of given vectors that lacks none of the searched one's is full; it stays so when pictures come without a vector.
+UPDATE imgsearch.space s SET filled_at = now()
+WHERE s.space_id = %(space_id)s AND s.kind = 'given' AND s.filled_at IS NULL AND imgsearch_internal.lost_by(s.space_id) = 0
+
+-- name: refresh_sample
+-- What a search guesses from.
+SELECT imgsearch.refresh_sample()

@@ -30,11 +30,25 @@ WITH given AS (
         WHERE (i.uri, i.category, i.price, i.in_stock, i.attributes)
             IS DISTINCT FROM (EXCLUDED.uri, EXCLUDED.category, EXCLUDED.price, EXCLUDED.in_stock, EXCLUDED.attributes)
     RETURNING i.image_id, i.uri
+), found AS (
+    SELECT coalesce(w.image_id, b.image_id) AS image_id,
+           CASE WHEN b.image_id IS NULL THEN 'added' WHEN w.image_id IS NULL AND NOT EXISTS (SELECT 1 FROM called) THEN 'unchanged'
+                WHEN w.uri <> b.uri THEN 'replaced' ELSE 'changed' END AS outcome
+    FROM (SELECT 1) one (row) LEFT JOIN written w ON true LEFT JOIN before b ON true
+), given_vector AS MATERIALIZED (
+    -- A vector that came along: the function sees the row that has just been written, and where it refuses nothing is.
+    SELECT f.*, CASE WHEN %(vector)s::real[] IS NULL THEN false
+        ELSE imgsearch_internal.give(%(space)s::text, ARRAY[%(tenant_id)s::text], ARRAY[f.image_id], ARRAY[NULL::text], ARRAY[NULL::integer], ARRAY[NULL::bytea], %(vector)s::real[]) <> '{{}}' END AS stored
+    FROM found f
 )
-SELECT coalesce(w.image_id, b.image_id) AS image_id,
-       CASE WHEN b.image_id IS NULL THEN 'added' WHEN w.image_id IS NULL AND NOT EXISTS (SELECT 1 FROM called) THEN 'unchanged'
-            WHEN w.uri <> b.uri THEN 'replaced' ELSE 'changed' END AS outcome
-FROM (SELECT 1) one (row) LEFT JOIN written w ON true LEFT JOIN before b ON true
+SELECT g.image_id, CASE WHEN g.stored AND g.outcome = 'unchanged' THEN 'changed' ELSE g.outcome END AS outcome,
+       g.outcome IN ('added', 'replaced') AND (NOT EXISTS (SELECT 1 FROM imgsearch.space) OR EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.kind = 'model')) AS waits
+FROM given_vector g
+
+-- name: give_vectors
+-- Vectors for pictures that are here, behind one another in one array.
+SELECT cardinality(imgsearch_internal.give(%(space)s::text, %(tenants)s::text[], %(image_ids)s::bigint[], %(product_ids)s::text[],
+    %(positions)s::integer[], %(sha256s)s::bytea[], %(reals)s::real[]))
 
 -- name: remove
 -- Delete pictures of a product (or one position, or one image): vector, bits and job go with the row.

@@ -19,8 +19,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.active_space() IS 'The space that is searched; an error when no worker has registered a model yet.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.require_model(space integer, state text) RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = require_model.space AND s.kind = 'given') THEN
+        RAISE EXCEPTION 'imgsearch: the vectors of this space are brought along, so nobody makes one of a question'
+            USING HINT = 'Ask with a vector, with imgsearch.vec_of(42), or by words alone (look_weight 0).', ERRCODE = state;
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.require_model(integer, text) IS 'Refuses a question in a space whose vectors are given: no worker could ever answer it.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.require_texts(space integer) RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
+    PERFORM imgsearch_internal.require_model(space, 'IM030');
     IF EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = require_texts.space AND NOT s.reads_texts) THEN
         RAISE EXCEPTION 'imgsearch: the model of this space sees pictures only'
             USING HINT = 'Ask with a picture (imgsearch.vec_of(42)), or by words alone (look_weight 0).', ERRCODE = 'IM030';
@@ -123,6 +133,8 @@ DECLARE
 BEGIN
     IF picture IS NULL THEN
         PERFORM imgsearch_internal.require_texts(coalesce(enqueue_query.space, imgsearch_internal.active_space()));
+    ELSE
+        PERFORM imgsearch_internal.require_model(coalesce(enqueue_query.space, imgsearch_internal.active_space()), 'IM003');
     END IF;
     -- A failure is asked again after a minute, so that one bad moment of a worker is not remembered for ever.
     INSERT INTO imgsearch.query_vector AS q (tenant_id, space_id, kind, key, query, picture)

@@ -42,7 +42,7 @@ DECLARE
 BEGIN
     IF before <> space THEN
         EXECUTE format('SELECT count(*) FROM imgsearch.embedding_%s a WHERE NOT EXISTS (
-            SELECT 1 FROM imgsearch.embedding_%s b WHERE b.tenant_id = a.tenant_id AND b.image_id = a.image_id AND b.sha256 = a.sha256)', before, space) INTO lost;
+            SELECT 1 FROM imgsearch.embedding_%s b WHERE b.tenant_id = a.tenant_id AND b.image_id = a.image_id AND b.sha256 IN (a.sha256, ''''))', before, space) INTO lost;
     END IF;
     RETURN lost;
 END $$;
@@ -85,7 +85,11 @@ BEGIN
         PERFORM imgsearch_internal.write_engine(before);  -- a fifth of a second, and nothing is locked yet
     END IF;
     -- From here on nothing new is delivered to the searched space: what is full now stays so until this commits.
-    PERFORM 1 FROM imgsearch.space s WHERE s.state = 'active' OR s.space_id = id ORDER BY s.space_id FOR UPDATE;
+    BEGIN
+        PERFORM 1 FROM imgsearch.space s WHERE s.state = 'active' OR s.space_id = id ORDER BY s.space_id FOR UPDATE;
+    EXCEPTION WHEN lock_not_available THEN  -- whoever gives vectors holds it until his transaction ends
+        PERFORM imgsearch_internal.refuse_locked('imgsearch.space');
+    END;
     IF NOT force THEN
         PERFORM imgsearch_internal.refuse_activation(id);
     END IF;

@@ -32,7 +32,8 @@ BEGIN
               AND NOT EXISTS (SELECT 1 FROM imgsearch.embedding_%1$s v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id)', space);
     END IF;
     RETURN QUERY EXECUTE format('SELECT ''vector of other bytes'', i.tenant_id, i.image_id
-        FROM imgsearch.image i JOIN imgsearch.embedding_%s v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id WHERE v.sha256 IS DISTINCT FROM i.sha256', space);
+        FROM imgsearch.image i JOIN imgsearch.embedding_%s v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+        WHERE v.sha256 IS DISTINCT FROM i.sha256%s', space, CASE WHEN here.kind = 'given' THEN ' AND v.sha256 <> ''''' ELSE '' END);
     RETURN QUERY EXECUTE format('SELECT ''vector and bits disagree'', i.tenant_id, i.image_id
         FROM imgsearch.image i LEFT JOIN imgsearch.embedding_%1$s v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
         WHERE (i.bits_%1$s IS NULL) <> (v.image_id IS NULL)', space);

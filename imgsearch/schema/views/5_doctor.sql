@@ -223,6 +223,7 @@ SELECT 'no worker seen' AS check_name, 'problem' AS severity,
        coalesce('the last worker was seen ' || date_trunc('second', now() - max(w.seen_at)) || ' ago', 'no worker was ever seen') AS detail,
        'New pictures and new words wait.' AS impact, 'imgsearch worker' AS fix
 FROM imgsearch.worker w HAVING coalesce(max(w.seen_at), '-infinity') < now() - interval '1 minute'
+   AND (NOT EXISTS (SELECT 1 FROM imgsearch.space) OR EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.kind = 'model'))  -- else nobody is needed
 UNION ALL
 SELECT 'violations', 'problem', format('%s pictures: %s', count(*), v.violation), 'A picture in no state or in two: it is not found, or found wrongly.',
        'SELECT imgsearch.repair_violations();  -- embeds them again; SELECT * FROM imgsearch.violations; lists them'
