@@ -61,12 +61,15 @@ def said(lines: list[str], *wanted: str) -> bool:
     return all(any(w in line for line in lines) for w in wanted)
 
 
-def figures(connection: Connection, like: ImageId, k: int = 10, **filters: Any) -> dict[str, dict[str, Any]]:
+def figures(
+    connection: Connection, like: ImageId, k: int = 10, per: str = "product", **filters: Any
+) -> dict[str, dict[str, Any]]:
     """Return what explain_search() tells programs: {subject: figures}."""
     rows = connection.execute(
         "SELECT subject, figures"
-        " FROM imgsearch.explain_search(imgsearch.vec_of(%s), imgsearch.filters_of(%s), k => %s)",
-        (like.image_id, json.dumps(filters), k),
+        " FROM imgsearch.explain_search(imgsearch.vec_of(%s), imgsearch.filters_of(%s), k => %s,"
+        " ranking => imgsearch.ranking_of(%s))",
+        (like.image_id, json.dumps(filters), k, json.dumps({"per": per})),
     ).fetchall()
     return dict(rows)
 
@@ -116,7 +119,8 @@ def test_each_reason_not_to_walk_is_told(
 def test_a_walk_that_found_too_few_is_told(connection: Connection, like: ImageId) -> None:
     with connection.transaction(force_rollback=True):
         connection.execute(MANY)  # lamps lie nowhere near shoes
-        told = figures(connection, like, category=["lamps"])
+        # Of pictures: a walk for products goes on, here past all of 4,000.
+        told = figures(connection, like, per="image", category=["lamps"])
     assert (told["found"]["strategy"], told["reason"]["reason"]) == ("exact", "tried")
     assert told["reason"]["ef"] >= 60
 

@@ -43,7 +43,7 @@ def test_a_fill_ends_with_a_space_that_is_searched_beside_the_active_one(
     assert connection.execute(HOW).fetchall() == [(1, True), (2, False)]
     lifecycle.fill(settings, "other")
     assert connection.execute(HOW).fetchall() == [(1, True), (2, True)]
-    assert [hit.image_id for hit in search(connection, image, space="other", k=5, per="image")][0] == image.image_id
+    assert search(connection, image, space="other", k=5, per="image")[0].image_id == image.image_id
     shown = run("space", "list").out
     assert "search" in shown
     assert [one["searchable"] for one in json.loads(run("space", "list", "--json").out)] == [True, True]
@@ -52,7 +52,7 @@ def test_a_fill_ends_with_a_space_that_is_searched_beside_the_active_one(
 def test_what_is_added_after_the_fill_does_not_close_a_space(
     connection: Connection, settings: Settings, two: Space
 ) -> None:
-    """An activation, an upgrade or a promoted attribute writes all of them anew, while a few images are on their way."""
+    """An activation, an upgrade or a promoted attribute writes them all anew, while some images are on their way."""
     lifecycle.fill(settings, "other")
     connection.execute("INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('acme', 'late', 'store:l')")
     connection.execute(

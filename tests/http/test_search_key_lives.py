@@ -67,7 +67,8 @@ def test_limits_say_the_same_as_the_filters_they_are_made_of(connection: Connect
     ):
         meant, kept = (
             connection.execute(
-                "SELECT imgsearch.browse_products(imgsearch.filters_of(%s), 100)", (one.as_json(),)
+                "SELECT image_id, pictures FROM imgsearch.browse_products(imgsearch.filters_of(%s), 100)",
+                (one.as_json(),),
             ).fetchall()
             for one in (filters, limits.within(Filters(), filters))
         )

@@ -102,7 +102,16 @@ def test_every_text_is_there_in_every_language() -> None:
     told = {text for one in maps for text in re.findall(r'(?:"\w+"|\d+): "([^"]+)"', one)}
     assert len(told) >= 10
     python = said(r'\bsay\("([^"]*)"()', "*.py") | said(r'label="([^"]*)"()', "view_models.py")
-    shown = {"Lowest price", "Highest price", "from", "to", "More like this", "Not like this", "This did not work"}
+    shown = {
+        "Best match",
+        "Lowest price",
+        "Highest price",
+        "from",
+        "to",
+        "More like this",
+        "Not like this",
+        "This did not work",
+    }
     shown |= said(r'\("[^"]*", "((?:Best|Price|Newest)[^"]*)"()\)', "templates/imgsearch/sort.html")
     shown |= {"best match first", "cheapest first", "dearest first", "newest first"}
     scripts = said(r'page\.t\((?:state \? )?"([^"]*)"(?: : "([^"]*)")?', "static/*.js")
