@@ -75,6 +75,8 @@ LIMITS = {
     "product words": caps.PRODUCT_WORDS,
     "codes": caps.CODES,
     "code": caps.CODE,
+    "categories": caps.SEVERAL,
+    "one of several categories": caps.NAME,
     "question's words": ASKED_WORDS,
     "suggestions": SUGGESTIONS,
     "given vectors": vectors.TOGETHER,

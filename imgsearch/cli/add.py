@@ -50,6 +50,9 @@ def add(
     tenant: str = typer.Option("default", help="Whose images, where the catalogue does not say."),
     product_id: str = typer.Option(None, help="The product; for one picture. Else its file name."),
     category: str = typer.Option(None, help="Category, where the catalogue does not say."),
+    categories: list[str] = typer.Option(
+        None, "--categories", help="Of several categories one; repeat it. Where the catalogue does not say."
+    ),
     price: float = typer.Option(None, help="Price, where the catalogue does not say."),
     title: str = typer.Option(None, help="What the product is called, where the catalogue does not say."),
     words: str = typer.Option(None, help="Other words to find it by, where the catalogue does not say."),
@@ -67,7 +70,7 @@ def add(
     with db.connect(settings) as connection, progress(quiet=json) as bar:
         schema.check(connection)
         found = list(_all_entries(sources, summary))
-        given = {"product_id": product_id, "category": category, "price": price}
+        given = {"product_id": product_id, "category": category, "categories": categories, "price": price}
         given |= {"title": title, "words": words, "codes": codes}
         add_all(connection, settings, (_with(entry, tenant, given) for entry in found), summary, bar, len(found), space)
         if wait and summary.waiting:
@@ -119,6 +122,7 @@ def add_entry(
         tenant=entry.tenant_id or "default",
         position=entry.position,
         category=entry.category,
+        categories=entry.categories,
         price=entry.price,
         in_stock=entry.in_stock,
         attributes=entry.attributes,
@@ -170,6 +174,7 @@ def _with(entry: Entry, tenant: str, given: dict[str, Any]) -> Entry:
         tenant_id=entry.tenant_id or tenant,
         product_id=given["product_id"] or entry.product_id,
         category=entry.category or given["category"],
+        categories=entry.categories or given["categories"],
         price=given["price"] if entry.price is None else entry.price,
         title=entry.title or given["title"],
         words=entry.words or given["words"],

@@ -13,6 +13,7 @@ from imgsearch.cli.options import typed
 from imgsearch.errors import UnknownImage, UsageError
 from imgsearch.ingest import changes, upload
 from imgsearch.retrieval import Filters
+from imgsearch.retrieval.hits import named_categories
 from imgsearch.retrieval.listing import browse_products
 from imgsearch.settings import load_settings
 
@@ -22,7 +23,7 @@ _TENANT = typer.Option("default", "--tenant", help="Whose product.")
 _POSITION = typer.Option(None, "--position", help="Only its image at this position.")
 _IMAGE = typer.Option(None, "--image-id", help="One image, in place of a product.")
 _COLUMNS = ("product", "title", "category", ("price", "right"), "in stock", "tenant", ("pictures", "right"))
-_EMPTIES = ("category", "price", "title", "words", "codes")
+_EMPTIES = ("category", "categories", "price", "title", "words", "codes")
 
 
 @app.command("list")
@@ -38,10 +39,21 @@ def list_(
     with db.connect(load_settings()) as connection:
         found = browse_products(connection, filters=filters, sort=sort, k=k, after=after)
     if json:
-        shown = ("product_id", "tenant_id", "image_id", "title", "category", "price", "in_stock", "attributes")
-        as_json([{name: getattr(one, name) for name in (*shown, "pictures", "after")} for one in found])
+        shown = ("product_id", "tenant_id", "image_id", "title", "category", "categories", "price", "in_stock")
+        as_json([{name: getattr(one, name) for name in (*shown, "attributes", "pictures", "after")} for one in found])
     elif found:
-        rows = [(p.product_id, p.title, p.category, p.price, p.in_stock, p.tenant_id, p.pictures) for p in found]
+        rows = [
+            (
+                p.product_id,
+                p.title,
+                named_categories(p.category, p.categories),
+                p.price,
+                p.in_stock,
+                p.tenant_id,
+                p.pictures,
+            )
+            for p in found
+        ]
         output.print(table(_COLUMNS, rows))
     else:
         output.print("No product matches. Leave a filter out, or see what is stored: imgsearch status")
@@ -56,6 +68,7 @@ def change(
     price: float | None = typer.Option(None, "--price", help="In your currency."),
     in_stock: bool | None = typer.Option(None, "--in-stock/--sold-out", help="Whether it is in stock."),
     category: str | None = typer.Option(None, "--category", help="One category."),
+    categories: list[str] = typer.Option(None, "--categories", help="Of several categories one. Repeat for several."),
     attribute: list[str] = typer.Option(
         None, "--attribute", "-a", help="As name=value; name=null takes it away. Repeat for several; others stay."
     ),
@@ -69,7 +82,8 @@ def change(
     _require_one(product_id, image_id)
     if unknown := sorted(set(empty or ()) - set(_EMPTIES)):
         raise UsageError(f"--empty {unknown[0][:40]}: it is one of {', '.join(_EMPTIES)}.")
-    named = {"price": price, "in_stock": in_stock, "category": category, "title": title, "words": words, "codes": code}
+    named: dict[str, Any] = {"price": price, "in_stock": in_stock, "category": category, "categories": categories}
+    named |= {"title": title, "words": words, "codes": code}
     given: dict[str, Any] = typed(named) | dict.fromkeys(empty or ())
     if attribute:
         given["attributes"] = attributes(attribute)

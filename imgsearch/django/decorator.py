@@ -20,6 +20,7 @@ def searchable(
     photo: str | None = None,
     tenant: str | None = None,
     category: str | None = None,
+    categories: str | None = None,
     price: str | None = None,
     in_stock: str | None = None,
     title: str | None = None,
@@ -39,6 +40,7 @@ def searchable(
     photo: an ImageField, FileField, or a text field with an http(s) address; saving an instance adds its picture in the
     same transaction, deleting it removes the picture. Without it, add images with `imgsearch.django.add`, or attach
     the table (`AttachImgsearch`). title, words and codes (each of the last two one or several) are what words find.
+    categories: a path to many rows, `sections__name`, or a property that is a list; `refilter()` where they change.
     attributes: names of fields, the last part of a path is the attribute's name; or name → path.
     prefix: where two models have images, give one a prefix, as "poster:".
 
@@ -55,6 +57,7 @@ def searchable(
         photo=photo,
         tenant=tenant,
         category=category,
+        categories=categories,
         price=price,
         in_stock=in_stock,
         title=title,

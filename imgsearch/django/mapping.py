@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ class Searchable:
     photo: str | None = None
     tenant: str | None = None
     category: str | None = None
+    categories: str | None = None
     price: str | None = None
     in_stock: str | None = None
     title: str | None = None
@@ -43,7 +44,18 @@ class Searchable:
 
     def paths(self) -> Iterator[tuple[str, str]]:
         """Yield (argument, path) of everything that was named."""
-        single = ("photo", "tenant", "category", "price", "in_stock", "title", "position", "main", "fallback")
+        single = (
+            "photo",
+            "tenant",
+            "category",
+            "categories",
+            "price",
+            "in_stock",
+            "title",
+            "position",
+            "main",
+            "fallback",
+        )
         yield from ((name, path) for name in single if (path := getattr(self, name)))
         for name in ("words", "codes", "of"):
             yield from ((name, path) for path in getattr(self, name))
@@ -69,11 +81,13 @@ class Searchable:
         return f"{self.prefix}{key_text(instance.pk)}"
 
     def filters_of(self, instance: Any) -> dict[str, Any]:
-        """Return category, price, in_stock and attributes as `imgsearch.add` takes them."""
+        """Return category, categories, price, in_stock and attributes as `imgsearch.add` takes them."""
         found: dict[str, Any] = {}
         if self.category:
             value = resolve_path(instance, self.category)
             found["category"] = None if value is None else str(value)
+        if self.categories:
+            found["categories"] = _fitting(categories_at(instance, self.categories))
         if self.price:
             value = resolve_path(instance, self.price)
             found["price"] = None if value is None else float(value)
@@ -103,6 +117,29 @@ def key_text(key: Any) -> str:
     return str(key)
 
 
+def categories_at(instance: Any, path: str) -> list[str]:
+    """Return the names at a path that may lead to many rows, as `sections__name`, or to a list."""
+    found = [instance]
+    for name in path.split("__"):
+        values = (resolve_path(one, name, many=True) for one in found)
+        found = [one for value in values for one in _all_of(value)]
+    return [str(one) for one in found]
+
+
+def _all_of(value: Any) -> Iterable[Any]:
+    if isinstance(value, Manager):
+        return list(value.all())
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [] if value is None else [value]
+    return [one for one in value if one is not None]
+
+
+def _fitting(categories: list[str]) -> list[str] | None:
+    """Cut to what an image may have: saving a row is never refused for its categories."""
+    kept = {name for one in categories if (name := one.strip()) and len(name) <= limits.CATEGORY}
+    return sorted(kept)[: limits.CATEGORIES] or None
+
+
 def _texts(instance: Any, paths: tuple[str, ...]) -> list[str]:
     values = (resolve_path(instance, path) for path in paths)
     return [str(value) for value in values if value not in (None, "")]
@@ -118,10 +155,10 @@ def mapping_for(model: type[Model]) -> Searchable:
     return found
 
 
-def resolve_path(instance: Any, path: str) -> Any:
+def resolve_path(instance: Any, path: str, *, many: bool = False) -> Any:
     """Return the value at a path from an instance, None where it ends early.
 
-    Raises UsageError where the path leads to many rows: none of them is the value.
+    Raises UsageError where the path leads to many rows and `many` is not said: none of them is the value.
     """
     value = instance
     for name in path.split("__"):
@@ -131,7 +168,7 @@ def resolve_path(instance: Any, path: str) -> Any:
             return None
         if value is None:
             return None
-    if isinstance(value, Manager):
+    if isinstance(value, Manager) and not many:
         raise UsageError(f"{path} of {_named(instance)} leads to many rows; name a property that chooses one value.")
     return value
 

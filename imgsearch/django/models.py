@@ -14,6 +14,13 @@ from imgsearch.django.mapping import Searchable, mapping_for
 from imgsearch.django.queryset import ImageSearchQuerySet
 
 
+class Texts(models.Field):
+    """A list of texts. Django's ArrayField wants django.contrib.postgres among the host's apps."""
+
+    def db_type(self, connection: Any) -> str:
+        return "text[]"
+
+
 class Image(models.Model):
     """One image: what you filter on. `Image.objects.similar_to(…)` ranks images, without any product table."""
 
@@ -22,6 +29,7 @@ class Image(models.Model):
     product_id = models.TextField()
     position = models.IntegerField(default=0)
     category = models.TextField(null=True, blank=True)  # null is what the table says
+    categories = Texts(null=True, blank=True)  # where it has several
     price = models.FloatField(null=True, blank=True)
     in_stock = models.BooleanField(default=True)
     attributes = models.JSONField(default=dict)

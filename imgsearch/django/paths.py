@@ -67,8 +67,9 @@ def _walk(model: type[models.Model], path: str, argument: str) -> _End | Wrong:
             return _python_value(model, name, said, argument)
         if field.is_relation and field.related_model is None:
             return _End()  # a generic foreign key, to any model: only its values tell
-        if field.one_to_many or field.many_to_many:
-            return _many(model, name, said, argument)
+        accessor = field.get_accessor_name() if field.auto_created and field.is_relation else name
+        if (field.one_to_many or field.many_to_many) and (argument != "categories" or accessor != name):
+            return _many(model, name, said, argument, accessor)
         if n == len(names) - 1:
             return _End(field=field)
         if not field.is_relation:
@@ -89,7 +90,7 @@ def _value_of(field: Any, rest: list[str], said: str, model: type[models.Model])
 def _python_value(model: type[models.Model], name: str, said: str, argument: str) -> _End | Wrong:
     found = inspect.getattr_static(model, name, None)
     if isinstance(found, ManyToManyDescriptor | ReverseManyToOneDescriptor | ManagerDescriptor):
-        return _many(model, name, said, argument)
+        return _End() if argument == "categories" else _many(model, name, said, argument)
     if found is None:
         close = get_close_matches(name, [field.name for field in model._meta.get_fields()], 1)  # noqa: SLF001
         hint = f"Did you mean {close[0]!r}?" if close else "Name a field, a path such as category__name, or a property."
@@ -99,12 +100,14 @@ def _python_value(model: type[models.Model], name: str, said: str, argument: str
     return _End()
 
 
-def _many(model: type[models.Model], name: str, said: str, argument: str) -> Wrong:
+def _many(model: type[models.Model], name: str, said: str, argument: str, accessor: str = "") -> Wrong:
     if argument in {"photo", "of"}:
         hint = (
             "Pictures in a model of their own are decorated there: @searchable(of=<the foreign key to "
             f"{model.__name__}>, photo=…)."
         )
+    elif argument == "categories":
+        hint = f"Name it as Python does: {accessor}."
     else:
         hint = (
             f"Name a property of {model.__name__} that chooses one value, and call imgsearch.django.refilter() when "

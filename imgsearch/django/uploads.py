@@ -52,7 +52,7 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
 def change(instance: Any, *, position: int | None = None, using: str | None = None, **what: Unpack[Changes]) -> Changed:
     """Change what is stored beside an instance's images that no field of its model says; nothing is embedded again.
 
-    price, in_stock, category, attributes (merged by name, None takes one away), title, words, codes: see
+    price, in_stock, category, categories, attributes (merged by name, None takes one away), title, words, codes: see
     `imgsearch.change`. What `@searchable` maps is written anew whenever the instance is saved. Raises UsageError.
     """
     mapping = _of_products(instance)

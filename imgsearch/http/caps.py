@@ -34,6 +34,7 @@ HEAVIEST_EXAMPLE = float(HEAVIEST)  # weight of an example; the lightest is 1 / 
 WEIGHT = 100.0  # of words, and of looks
 TITLE = words.TITLE  # characters of a product's title
 PRODUCT_WORDS = words.WORDS  # characters of its words
+SEVERAL = words.CATEGORIES  # categories of an image
 CODES = words.CODES  # of a product
 CODE = words.CODE  # characters
 LINES = 1000  # of one bulk request

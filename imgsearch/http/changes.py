@@ -22,6 +22,7 @@ class Changes(Body):
     model_config = _SOMETHING
 
     category: fields.Text | None = None
+    categories: fields.Several | None = None
     price: fields.Price | None = None
     in_stock: bool | SkipJsonSchema[None] = None
     attributes: fields.Attributes | SkipJsonSchema[None] = None

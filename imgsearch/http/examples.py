@@ -13,6 +13,7 @@ _SHOE: Json = {
     "product_id": "sku-1",
     "tenant_id": "acme",
     "category": "shoes",
+    "categories": ["sale", "shoes"],
     "price": 39.9,
     "in_stock": True,
     "attributes": {"colour": "red", "title": "Canvas shoe"},
@@ -31,7 +32,6 @@ _PAGE: Json = {
     "rows": [
         {
             **_SHOE,
-            "categories": ["sale", "shoes"],
             "distance": 0.4817634,
             "title": "Canvas shoe",
             "thumbnail": None,

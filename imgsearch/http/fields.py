@@ -158,6 +158,9 @@ Categories = Annotated[list[Text], Field(max_length=caps.CATEGORIES), OneOrMany(
 Title = Annotated[str, Field(max_length=caps.TITLE, pattern=r"^[^\u0000]*$")]
 ProductWords = Annotated[str, Field(max_length=caps.PRODUCT_WORDS, pattern=r"^[^\u0000]*$")]
 Code = Annotated[str, Field(min_length=1, max_length=caps.CODE, pattern=r"^[^\u0000]+$")]
+Several = Annotated[
+    list[Text], Field(max_length=caps.SEVERAL, description="Where it has several: `category` finds it by each of them.")
+]
 Codes = Annotated[list[Code], Field(max_length=caps.CODES)]
 Attributes = TypeAliasType(
     "Attributes",

@@ -81,6 +81,7 @@ def _shown(state: AppState, row: Listed) -> responses.Product:
         tenant_id=row.tenant_id,
         title=row.title,
         category=row.category,
+        categories=list(row.categories or ()),
         price=row.price,
         in_stock=row.in_stock,
         attributes=dict(row.attributes),

@@ -185,6 +185,7 @@ class ImageFields(Body):
     tenant: fields.Text | None = None
     position: fields.Position = 0
     category: fields.Text | None = None
+    categories: fields.Several | None = None
     price: fields.Price | None = None
     in_stock: bool = True
     attributes: fields.Attributes | None = None

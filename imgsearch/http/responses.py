@@ -25,6 +25,9 @@ Thumbnail = Annotated[
 ]
 
 
+Categories = Annotated[list[str], Field(description="Where it has several: `category` finds it by each of them.")]
+
+
 class OtherPicture(Sent):
     """Another picture of the same product."""
 
@@ -41,7 +44,7 @@ class Match(Sent):
     distance: Annotated[float, Field(description="Cosine distance, from 0 (the same) to 2.")]
     title: str | None
     category: str | None
-    categories: Annotated[list[str], Field(description="Where it has several: `category` finds it by each of them.")]
+    categories: Categories
     price: float | None
     in_stock: bool
     attributes: dict[str, Any]
@@ -152,6 +155,7 @@ class Product(Sent):
     tenant_id: str
     title: str | None
     category: str | None
+    categories: Categories
     price: float | None
     in_stock: bool
     attributes: dict[str, Any]
@@ -209,6 +213,7 @@ class Image(Sent):
     tenant_id: str
     position: int
     category: str | None
+    categories: Categories
     price: float | None
     in_stock: bool
     attributes: dict[str, Any]

@@ -263,6 +263,7 @@ def image(state: AppState, row: Mapping[str, Any]) -> responses.Image:
     """Return an image and its state as the API sends it."""
     plain = {name: value for name, value in row.items() if name not in {"sha256", "error_code", "error"}}
     plain["image_id"] = ids.shown(row["image_id"])
+    plain["categories"] = row["categories"] or []
     error = None if row["error_code"] is None else responses.Failure(code=row["error_code"], detail=row["error"])
     thumbnail = links.thumbnail(state, row["tenant_id"], row["sha256"]) if row["state"] == "ready" else None
     expires = None if thumbnail is None else links.expires_at(state)

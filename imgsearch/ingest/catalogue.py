@@ -20,6 +20,7 @@ KNOWN = (
     "tenant_id",
     "position",
     "category",
+    "categories",
     "price",
     "in_stock",
     "title",
@@ -41,6 +42,7 @@ class Entry:
     tenant_id: str | None = None
     position: int = 0
     category: str | None = None
+    categories: tuple[str, ...] | str | None = None
     price: float | None = None
     in_stock: bool = True
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -90,8 +92,8 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             if missing := [name for name in ("path", "product_id") if name not in columns]:
                 raise CatalogueError(
                     f"{path} has no column {' and no column '.join(missing)} (it has: {', '.join(columns) or '–'}). "
-                    "A catalogue needs path and product_id; tenant_id, position, category, price, in_stock, title, "
-                    "words, codes, vector and any further columns are optional."
+                    "A catalogue needs path and product_id; tenant_id, position, category, categories, price, "
+                    "in_stock, title, words, codes, vector and any further columns are optional."
                 )
             reader.fieldnames = columns
             for row in reader:
@@ -144,12 +146,13 @@ def _entry(row: Mapping[str, Any], folder: Path, place: str) -> Entry:
         tenant_id=str(given["tenant_id"]) if "tenant_id" in given else None,
         position=_position(given.get("position", 0)),
         category=str(given["category"]) if "category" in given else None,
+        categories=_several("categories", given.get("categories")),
         price=_price(given.get("price")),
         in_stock=_truth(given.get("in_stock", True)),
         attributes={name: value for name, value in given.items() if name not in KNOWN},
         title=_text(given, "title"),
         words=_text(given, "words"),
-        codes=_codes(given.get("codes")),
+        codes=_several("codes", given.get("codes")),
         vector=_vector(given.get("vector")),
     )
 
@@ -170,11 +173,11 @@ def _text(given: Mapping[str, Any], name: str) -> str | None:
     return str(given[name]) if name in given else None
 
 
-def _codes(value: object) -> tuple[str, ...] | str | None:
-    """Several in a JSON list, or in one text with commas, semicolons or bars between them."""
+def _several(name: str, value: object) -> tuple[str, ...] | str | None:
+    """Several in a JSON list, or in one text: categories parted by bars, codes also by commas or semicolons."""
     several = value if isinstance(value, list) else []
     if isinstance(value, dict) or any(code is None or isinstance(code, list | dict) for code in several):
-        raise CatalogueError("codes are texts; leave out what is null.")
+        raise CatalogueError(f"{name} are texts; leave out what is null.")
     return tuple(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
 
 

@@ -23,6 +23,7 @@ class Changes(TypedDict, total=False):
     """
 
     category: str | None
+    categories: Iterable[str] | str | None
     price: float | None
     in_stock: bool
     attributes: Mapping[str, Any]
@@ -46,7 +47,7 @@ class Changed:
     largest: int = 0
 
 
-_OF_IMAGES = frozenset({"category", "price", "in_stock", "attributes"})
+_OF_IMAGES = frozenset({"category", "categories", "price", "in_stock", "attributes"})
 _OF_VECTORS = frozenset({"vector", "space"})
 _OF_PRODUCTS = frozenset({"title", "words", "codes"})
 
@@ -107,6 +108,7 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "named": sorted(given),
         "category": given.get("category"),
+        "categories": words.checked_categories(given.get("categories")),
         "price": checked_price(given.get("price")),
         "in_stock": given.get("in_stock"),
         "merged": merged,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -47,6 +47,7 @@ class ImageFields(TypedDict, total=False):
     tenant: str
     position: int
     category: str | None
+    categories: Iterable[str] | str | None
     price: float | None
     in_stock: bool
     attributes: Mapping[str, Any] | None
@@ -95,6 +96,7 @@ def add(
     tenant: str = "default",
     position: int = 0,
     category: str | None = None,
+    categories: Iterable[str] | str | None = None,
     price: float | None = None,
     in_stock: bool = True,
     attributes: Mapping[str, Any] | None = None,
@@ -113,6 +115,8 @@ def add(
     rolled-back transaction leaves no row, and at most an orphan object, which the sweep removes. `settings` name the
     store and the broker (None: those of the environment); `store` is one that is open already.
 
+    categories: where it has several (at most 100 of 200 characters; one text is parted at bars): the filter `category`
+    finds it by each of them.
     title (at most 1,000 characters), words (10,000) and codes (100 of 100: SKU, EAN) are the product's, whichever image
     they come with: None leaves them as they are, empty takes them away. They go with its last image.
 
@@ -126,6 +130,7 @@ def add(
         "product_id": _name("product_id", product_id),
         "position": position,
         "category": category,
+        "categories": product_words.checked_categories(categories),
         "price": checked_price(price),
         "in_stock": in_stock,
         "attributes": json.dumps(dict(attributes or {}), default=str),

@@ -1,4 +1,4 @@
-"""What a product is called: title, words and codes, checked before the database has to refuse them."""
+"""What a product is called, and its categories where it has several: checked before the database has to refuse them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ TITLE = 1000  # characters of a product's title
 WORDS = 10_000  # characters of its words
 CODES = 100  # of a product
 CODE = 100  # characters
+CATEGORIES = 100  # of an image
+CATEGORY = 200  # characters of one of several
 
 
 def checked(title: str | None, words: str | None, codes: Iterable[str] | str | None) -> dict[str, Any]:
@@ -36,3 +38,17 @@ def _codes(given: Iterable[str] | str) -> list[str]:
     if any(len(code) > CODE or "\0" in code for code in codes):
         raise UsageError(f"A code has at most {CODE} characters, none of them null; what is longer goes into words.")
     return codes
+
+
+def checked_categories(given: Iterable[str] | str | None) -> list[str] | None:
+    """Return an image's categories as statements bind them, without doubles and blanks; None where there are none.
+
+    given: several, or one text in which bars part them. Raises UsageError.
+    """
+    parts = given.split("|") if isinstance(given, str) else given or ()
+    categories = sorted({one for part in parts if (one := str(part).strip())})
+    if len(categories) > CATEGORIES:
+        raise UsageError(f"An image has at most {CATEGORIES} categories, these are {len(categories)}; leave some out.")
+    if any(len(one) > CATEGORY or "\0" in one for one in categories):
+        raise UsageError(f"One of several categories has at most {CATEGORY} characters, none of them null; shorten it.")
+    return categories or None

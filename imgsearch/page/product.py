@@ -20,6 +20,7 @@ from imgsearch.page.titles import title_of
 from imgsearch.page_settings import web_address
 from imgsearch.query import ProductId
 from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.hits import named_categories
 from imgsearch.settings import Settings
 
 MOST = 100  # pictures shown of one product
@@ -86,7 +87,7 @@ def made(state: AppState, row: Mapping[str, Any], pictures: Sequence[Mapping[str
     tenant = row["tenant_id"]
     return Product(
         title=title_of(row["product_id"], pictures[0]["product_title"], row["attributes"]),
-        category=row["category"],
+        category=named_categories(row["category"], row["categories"]),
         price=row["price"],
         in_stock=row["in_stock"],
         tenant=tenant,

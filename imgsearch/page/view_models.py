@@ -14,7 +14,7 @@ from imgsearch.page import product, urls
 from imgsearch.page.facets import Facets
 from imgsearch.page.titles import title_of
 from imgsearch.page.wording import wording
-from imgsearch.retrieval.hits import Hit
+from imgsearch.retrieval.hits import Hit, named_categories
 from imgsearch.retrieval.listing import Listed
 
 FITS = 0.5  # the probability from which on a product is said to fit
@@ -97,7 +97,7 @@ def _shown(state: AppState, asked: SearchRequest, row: Hit | Listed) -> dict[str
     return {
         "image_id": ids.shown(row.image_id),
         "title": title_of(row.product_id, row.product_title, row.attributes),
-        "category": row.category,
+        "category": named_categories(row.category, row.categories),
         "price": row.price,
         "in_stock": row.in_stock,
         "tenant": row.tenant_id,

@@ -105,3 +105,13 @@ def place_of(after: str | None) -> tuple[float, int, str] | None:
     if place is None or not math.isfinite(place[0]):
         raise FilterError(f"after is {after[:100]!r}; pass the `after` of the page before, as it is.")
     return place
+
+
+SHOWN_CATEGORIES = 5
+
+
+def named_categories(category: str | None, categories: Sequence[str] | None) -> str | None:
+    """Return the categories of a row as people read them: the one, then the first of several."""
+    names = list(dict.fromkeys([*([category] if category else []), *(categories or ())]))
+    more = ["…"] if len(names) > SHOWN_CATEGORIES else []
+    return ", ".join([*names[:SHOWN_CATEGORIES], *more]) or None

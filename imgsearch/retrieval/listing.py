@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Unpack
 
@@ -25,6 +25,7 @@ class Listed:
     tenant_id: str
     product_title: str | None
     category: str | None
+    categories: Sequence[str] | None  # where it has several
     price: float | None
     in_stock: bool
     attributes: Mapping[str, Any]

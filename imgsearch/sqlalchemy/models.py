@@ -27,7 +27,7 @@ from sqlalchemy import (
     cast,
     literal,
 )
-from sqlalchemy.dialects.postgresql import BIT, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
 
 SCHEMA = "imgsearch"
@@ -63,6 +63,7 @@ class Image(Base):
     product_id: Mapped[str]
     position: Mapped[int] = mapped_column(server_default=FetchedValue())
     category: Mapped[str | None]
+    categories: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # where it has several
     price: Mapped[float | None]
     in_stock: Mapped[bool] = mapped_column(Boolean, server_default=FetchedValue())
     attributes: Mapped[dict[str, Any]] = mapped_column(server_default=FetchedValue())

@@ -46,6 +46,8 @@ def said(model: Any, **names: Any) -> list[checks.CheckMessage]:
         ({"tenant": "store"}, "E015", "a relation", "store__slug"),
         ({"tenant": "pk_text"}, "E011", "no 'pk_text'", "property"),
         ({"fallback": "name"}, "E015", "no foreign key", "by whose pictures"),
+        ({"categories": "tags__nam"}, "E011", "no 'nam'", "'name'"),
+        ({"categories": "store__product__name"}, "E012", "Store.product leads to many", "product_set"),
     ],
 )
 def test_what_leads_nowhere_is_an_error(names: dict[str, Any], code: str, message: str, hint: str) -> None:
@@ -102,3 +104,8 @@ def test_the_last_part_of_a_path_names_an_attribute() -> None:
         assert Product._imgsearch.attributes == {"slug": "store__slug", "brand": "brand"}
     finally:
         Product._imgsearch = before
+
+
+@pytest.mark.parametrize("path", ["tags", "tags__name", "store__product_set__name", "brand"])
+def test_categories_may_be_many(path: str) -> None:
+    assert said(Product, categories=path) == []

@@ -77,6 +77,18 @@ def test_a_product_stands_once_among_the_newest_with_its_other_pictures(
         assert "+" not in re.sub(r"<svg.*?</svg>", "", lamp.partition('class="others"')[2].partition("</ul>")[0])
 
 
+def test_cards_and_products_show_several_categories(
+    settings: Settings, connection: Connection, thousand: list[int]
+) -> None:
+    connection.execute(
+        "UPDATE imgsearch.image SET category = 'lamps', categories = %s WHERE product_id = 'lamp'",
+        (["lamps", "<sale>"],),
+    )
+    with opened(settings) as anyone:
+        for text in (cards(text_of(anyone, "/"))[1], text_of(anyone, f"/product?image={thousand[1000]}")):
+            assert "lamps, &lt;sale&gt;" in text
+
+
 def test_all_pictures_of_a_product_up_to_a_hundred(settings: Settings, thousand: list[int]) -> None:
     with opened(settings) as anyone:
         text = text_of(anyone, f"/product?image={thousand[0]}")

@@ -9,11 +9,12 @@ WITH hit AS (
       AND (%(position)s::integer IS NULL OR i.position = %(position)s)
       AND (%(image_id)s::bigint IS NULL OR i.image_id = %(image_id)s)
 ), given AS (
-    SELECT %(named)s::text[] AS named, %(category)s::text AS category, %(price)s::double precision AS price,
+    SELECT %(named)s::text[] AS named, %(category)s::text AS category, %(categories)s::text[] AS categories, %(price)s::double precision AS price,
            %(in_stock)s::boolean AS in_stock, %(merged)s::jsonb AS merged, %(unset)s::text[] AS unset
 ), changed AS (
     UPDATE imgsearch.image i
     SET category = CASE WHEN 'category' = ANY (g.named) THEN g.category ELSE i.category END,
+        categories = CASE WHEN 'categories' = ANY (g.named) THEN g.categories ELSE i.categories END,
         price = CASE WHEN 'price' = ANY (g.named) THEN g.price ELSE i.price END,
         in_stock = CASE WHEN 'in_stock' = ANY (g.named) THEN g.in_stock ELSE i.in_stock END,
         attributes = (i.attributes || g.merged) - g.unset
@@ -21,6 +22,7 @@ WITH hit AS (
     WHERE i.tenant_id = %(tenant_id)s AND i.image_id = h.image_id
       AND NOT EXISTS (SELECT 1 FROM hit o WHERE o.attachment_id IS NOT NULL)
       AND ('category' = ANY (g.named) AND i.category IS DISTINCT FROM g.category
+           OR 'categories' = ANY (g.named) AND i.categories IS DISTINCT FROM g.categories
            OR 'price' = ANY (g.named) AND i.price IS DISTINCT FROM g.price
            OR 'in_stock' = ANY (g.named) AND i.in_stock IS DISTINCT FROM g.in_stock
            OR (i.attributes || g.merged) - g.unset <> i.attributes)

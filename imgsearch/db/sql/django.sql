@@ -21,18 +21,19 @@ ORDER BY x.place LIMIT 1
 -- address of its first.
 WITH given AS (
     SELECT l.line, g.* FROM jsonb_array_elements(%(rows)s::jsonb) AS l (line), jsonb_to_record(l.line)
-        AS g (tenant_id text, product_id text, category text, price double precision, in_stock boolean, attributes jsonb, attributes_named text[])
+        AS g (tenant_id text, product_id text, category text, categories text[], price double precision, in_stock boolean, attributes jsonb, attributes_named text[])
 ), now AS (
     SELECT i.tenant_id, i.image_id, CASE WHEN g.line ? 'category' THEN g.category ELSE i.category END AS category,
+           CASE WHEN g.line ? 'categories' THEN g.categories ELSE i.categories END AS categories,
            CASE WHEN g.line ? 'price' THEN g.price ELSE i.price END AS price,
            CASE WHEN g.line ? 'in_stock' THEN g.in_stock ELSE i.in_stock END AS in_stock,
            (i.attributes - g.attributes_named) || g.attributes AS attributes
     FROM given g JOIN imgsearch.image i ON i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.attachment_id IS NULL
 ), written AS (
-    UPDATE imgsearch.image i SET category = n.category, price = n.price, in_stock = n.in_stock, attributes = n.attributes
+    UPDATE imgsearch.image i SET category = n.category, categories = n.categories, price = n.price, in_stock = n.in_stock, attributes = n.attributes
     FROM now n
     WHERE i.tenant_id = n.tenant_id AND i.image_id = n.image_id
-      AND (i.category, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (n.category, n.price, n.in_stock, n.attributes)
+      AND (i.category, i.categories, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (n.category, n.categories, n.price, n.in_stock, n.attributes)
     RETURNING i.tenant_id, i.product_id
 )
 SELECT g.tenant_id, g.product_id, coalesce(w.changed, 0) AS changed,

@@ -34,7 +34,7 @@ WHERE i.tenant_id = %(tenant)s AND i.sha256 = %(digest)s
 
 -- name: picture
 -- One picture and its state.
-SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i.in_stock, i.attributes, i.sha256,
+SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.categories, i.price, i.in_stock, i.attributes, i.sha256,
        i.incomplete, i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
        CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready'
             WHEN EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.kind = 'given') THEN 'missing' ELSE 'pending' END AS state
@@ -90,7 +90,7 @@ FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters
 
 -- name: list
 -- The pictures of a tenant in the order they were added, behind one of them; of one product, in one state.
-SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.price, i.in_stock, i.attributes, i.sha256,
+SELECT i.image_id, i.tenant_id, i.product_id, i.position, i.category, i.categories, i.price, i.in_stock, i.attributes, i.sha256,
        i.incomplete, i.created_at, i.updated_at, j.error_code, j.error, coalesce(j.attempts, 0) AS attempts,
        CASE WHEN j.state IS NOT NULL THEN j.state WHEN v.image_id IS NOT NULL THEN 'ready'
             WHEN EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.kind = 'given') THEN 'missing' ELSE 'pending' END AS state

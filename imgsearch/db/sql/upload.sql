@@ -2,7 +2,7 @@
 -- One picture of a product: new, replaced, changed in its filters only, or unchanged (then nothing is written).
 WITH given AS (
     SELECT %(tenant_id)s::text AS tenant_id, %(product_id)s::text AS product_id, %(position)s::integer AS position,
-           %(uri)s::text AS uri, %(sha256)s::bytea AS sha256, %(category)s::text AS category,
+           %(uri)s::text AS uri, %(sha256)s::bytea AS sha256, %(category)s::text AS category, %(categories)s::text[] AS categories,
            %(price)s::double precision AS price, %(in_stock)s::boolean AS in_stock, %(attributes)s::jsonb AS attributes,
            %(title)s::text AS title, %(words)s::text AS words, %(codes)s::text[] AS codes
 ), called AS (
@@ -21,14 +21,14 @@ WITH given AS (
     SELECT i.image_id, i.uri, i.sha256 FROM imgsearch.image i
     JOIN given g ON i.tenant_id = g.tenant_id AND i.product_id = g.product_id AND i.position = g.position
 ), written AS (
-    INSERT INTO imgsearch.image AS i (tenant_id, product_id, position, uri, sha256, category, price, in_stock, attributes)
-    SELECT tenant_id, product_id, position, uri, sha256, category, price, in_stock, attributes FROM given
+    INSERT INTO imgsearch.image AS i (tenant_id, product_id, position, uri, sha256, category, categories, price, in_stock, attributes)
+    SELECT tenant_id, product_id, position, uri, sha256, category, categories, price, in_stock, attributes FROM given
     ON CONFLICT (tenant_id, product_id, position) DO UPDATE
-        SET uri = EXCLUDED.uri, category = EXCLUDED.category, price = EXCLUDED.price,
+        SET uri = EXCLUDED.uri, category = EXCLUDED.category, categories = EXCLUDED.categories, price = EXCLUDED.price,
             sha256 = CASE WHEN i.uri = EXCLUDED.uri THEN coalesce(EXCLUDED.sha256, i.sha256) ELSE EXCLUDED.sha256 END,
             in_stock = EXCLUDED.in_stock, attributes = EXCLUDED.attributes
-        WHERE (i.uri, i.category, i.price, i.in_stock, i.attributes)
-            IS DISTINCT FROM (EXCLUDED.uri, EXCLUDED.category, EXCLUDED.price, EXCLUDED.in_stock, EXCLUDED.attributes)
+        WHERE (i.uri, i.category, i.categories, i.price, i.in_stock, i.attributes)
+            IS DISTINCT FROM (EXCLUDED.uri, EXCLUDED.category, EXCLUDED.categories, EXCLUDED.price, EXCLUDED.in_stock, EXCLUDED.attributes)
     RETURNING i.image_id, i.uri
 ), found AS (
     SELECT coalesce(w.image_id, b.image_id) AS image_id,
