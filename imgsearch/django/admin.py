@@ -190,9 +190,21 @@ def _images_again(modeladmin: Any, request: Any, queryset: Any) -> None:
     modeladmin.message_user(request, f"{embed_again(queryset)} images wait for a worker.", messages.SUCCESS)
 
 
-@admin.register(models.Status, models.Space, models.Failure)
+@admin.register(models.Status, models.Space)
 class OverviewAdmin(ReadOnlyAdmin):
-    """Status, spaces and failures, as SQL consoles show them."""
+    """Status and spaces, as SQL consoles show them."""
 
     def get_list_display(self, request: Any) -> list[str]:
-        return [field.name for field in self.model._meta.concrete_fields if field.name != "parameters"]  # noqa: SLF001
+        # Of a relation the column: the rows of failures that are no images have nothing to join.
+        return [field.attname for field in self.model._meta.concrete_fields if field.name != "parameters"]  # noqa: SLF001
+
+
+@admin.register(models.Failure)
+class FailureAdmin(OverviewAdmin):
+    """Images that failed, and rows of attached tables that could not be followed: these have no image to lead to."""
+
+    list_display_links = None
+
+    def get_queryset(self, request: Any) -> Any:
+        """Return both kinds, the last first."""
+        return models.Failure._base_manager.order_by("-failed_at")  # noqa: SLF001

@@ -193,6 +193,11 @@ def enqueue_missing(connection: Connection[Any]) -> int:
     return int(sql.value(connection, "queue", "enqueue_missing"))
 
 
+def retry_attached(connection: Connection[Any]) -> int:
+    """Try rows of attached tables that could not be followed again, some and seldom; return how many are now."""
+    return int(sql.value(connection, "queue", "retry_attached"))
+
+
 def waiting(connection: Connection[Any], space_id: int | None = None) -> int:
     """Return how many images are pending or leased, in a space or in all."""
     return int(sql.value(connection, "queue", "waiting", {"space_id": space_id}))

@@ -35,13 +35,13 @@ FROM (VALUES
     ('worker', 'SELECT', 'table', ARRAY['picture_source']),
     ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'jobs', 'failures', 'violations', 'spaces', 'attachments', 'tuning']),
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_work']),
-    ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here']),
+    ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here']),
 
     ('admin', 'ALL', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('admin', 'ALL', 'table', ARRAY['*']),
     ('admin', 'ALL', 'view', ARRAY['*']),
     -- A function that stands anywhere in this table is nobody's unless it is granted; all others are everybody's.
-    ('admin', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'drop_space', 'requeue', 'refetch', 'repair_violations', 'promote_attribute', 'demote_attribute',
+    ('admin', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'drop_space', 'requeue', 'refetch', 'retry_attached', 'repair_violations', 'promote_attribute', 'demote_attribute',
                                            'check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'sweep_sessions', 'link_secret',
                                            'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'set_shop', 'enable_rls', 'grant_rights', 'rebuild_generated',
                                            'write_image_triggers', 'write_vectors', 'set_aside', 'store_given_here'])

@@ -125,5 +125,16 @@ class InTheAdmin(TestCase):
         self.get(f"{PICTURES}{failed[0]}/change/")
 
     def test_what_consoles_show(self) -> None:
+        with connection.cursor() as cursor:  # a row that could not be followed is no image
+            cursor.execute(
+                "INSERT INTO imgsearch.attachment (name, query, prefix, key_columns, key_types, mapping, resolved)"
+                " VALUES ('x', 'SELECT 1', 'x:', '{id}', '{integer}', '{}', '{}')"
+            )
+            cursor.execute(
+                "INSERT INTO imgsearch.attachment_failure (attachment_id, key, product_id, error_code, error)"
+                " SELECT attachment_id, '1', 'x:1', '22012', 'no price' FROM imgsearch.attachment"
+            )
         for name in ("status", "space", "failure"):
-            self.get(f"/admin/imgsearch/{name}/")
+            said = self.get(f"/admin/imgsearch/{name}/")
+        assert "not_followed" in said
+        assert "no price" in said

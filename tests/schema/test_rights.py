@@ -47,6 +47,7 @@ PRIVILEGED: dict[str, set[str]] = {
     "activate_space": {"imgsearch_worker"},
     "requeue": {"imgsearch_worker"},
     "refetch": {"imgsearch_worker"},
+    "retry_attached": {"imgsearch_worker"},
     "check_api_key": {"imgsearch_reader", "imgsearch_writer"},
     "note_key_use": {"imgsearch_reader", "imgsearch_writer"},
     "begin_session": {"imgsearch_reader", "imgsearch_writer"},

@@ -138,6 +138,10 @@ RETURNING j.tenant_id, j.image_id, j.state
 -- The net under every writer: pictures with neither vector nor job in a space wait from now on.
 SELECT imgsearch_internal.enqueue_missing()
 
+-- name: retry_attached
+-- Try rows of attached tables that could not be followed again, those whose time has come.
+SELECT imgsearch.retry_attached()
+
 -- name: waiting
 -- How many pictures could be claimed now or later; of one space, or of all.
 SELECT count(*) FROM imgsearch.job WHERE state IN ('pending', 'leased') AND (%(space_id)s::integer IS NULL OR space_id = %(space_id)s)

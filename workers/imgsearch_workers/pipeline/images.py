@@ -173,6 +173,8 @@ class ImageLoop(WorkLoop):
             self._net_at = now
             if found := queue.enqueue_missing(connection):
                 log.warning("queued %d pictures that had neither vector nor job", found)
+            if followed := queue.retry_attached(connection):
+                log.info("followed %d rows of attached tables that could not be before", followed)
 
     def _patience(self, connection: psycopg.Connection[Any]) -> float:
         """Seconds to wait for a sound: short while pictures are in flight or about to be due."""

@@ -54,6 +54,7 @@ def sweep() -> None:
         with db.connect(settings, autocommit=True) as connection:
             queue.rescue(connection, max_attempts=settings.max_attempts)
             queue.enqueue_missing(connection)
+            queue.retry_attached(connection)
             sql.run(connection, "query_cache", "forget", {"days": FORGET_DAYS})
             page_sessions.sweep(connection)
             sql.run(connection, "maintenance", "refresh_sample")
