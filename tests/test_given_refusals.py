@@ -10,9 +10,11 @@ import pytest
 
 import imgsearch
 from imgsearch import db
+from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import (
     ImgsearchError,
     SpaceBusy,
+    SpaceMismatch,
     UnknownImage,
     UnknownSpace,
     UsageError,
@@ -21,6 +23,7 @@ from imgsearch.errors import (
 from imgsearch.ingest import vectors
 from imgsearch.ops import lifecycle
 from imgsearch.settings import Settings
+from imgsearch.spaces.space import ensure
 from tests.given import AS_ACME, WIDE, Connection, add, counts, drawn
 
 BAD: list[tuple[Any, str]] = [
@@ -84,6 +87,12 @@ def test_a_bad_row_keeps_all_of_its_statement_from_being_stored(
     with pytest.raises(kind, match=why):
         imgsearch.give_vectors(connection, "mine", [good, row])
     assert counts(connection) == (2, 0, 0, 0)
+
+
+def test_a_worker_does_not_fill_it(mine: str, connection: Connection) -> None:
+    with pytest.raises(SpaceMismatch, match="brought along, no worker makes them"):
+        ensure(connection, FakeEncoder().describe())
+    assert counts(connection) == (0, 0, 0, 0)
 
 
 def test_more_vectors_than_one_statement_takes(mine: str, connection: Connection) -> None:
