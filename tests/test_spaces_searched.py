@@ -160,6 +160,7 @@ def test_a_distance_is_that_of_the_first_space(connection: Connection) -> None:
         ({"space": "nine"}, "no space 'nine'"),
         ({"space": "1,dino,1"}, "each once"),
         ({"space": ","}, "no space"),
+        ({"space": ""}, 'space is ""'),
         ({"space": "1,dino", "sort": "price"}, "fused by rank"),
         ({"space": "1,dino", "max_distance": 0.5}, "fused by rank"),
         ({"space": "1,dino", "k": 900, "skip": 200}, "read to 1000"),

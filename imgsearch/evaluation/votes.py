@@ -43,7 +43,7 @@ class Tally:
 def pair(spaces: Sequence[Space]) -> tuple[Space, Space]:
     """Return two spaces in the order that votes are kept in. Raises JudgementError where they are not two."""
     if len({one.space_id for one in spaces}) != 2:
-        raise JudgementError("Two different spaces are judged; name both, as in `imgsearch judge 1 2`.")
+        raise JudgementError("Two different spaces are compared; name both, as in `imgsearch judge 1 2`.")
     first, second = sorted(spaces, key=lambda one: one.space_id)
     return first, second
 

@@ -6,8 +6,8 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.spaces_of(said text) RETURNS integ
 DECLARE
     ids integer[] := ARRAY(SELECT imgsearch_internal.space_of(btrim(s)) FROM unnest(string_to_array(said, ',')) WITH ORDINALITY u (s, n) ORDER BY n);
 BEGIN
-    IF cardinality(ids) > 4 OR cardinality(ids) <> (SELECT count(DISTINCT i) FROM unnest(ids) i) THEN
-        RAISE EXCEPTION 'imgsearch: space is "%"', left(said, 200) USING HINT = 'Name at most 4 spaces, each once: space => ''siglip, dino''.', ERRCODE = 'IM008';
+    IF NOT cardinality(ids) BETWEEN 1 AND 4 OR cardinality(ids) <> (SELECT count(DISTINCT i) FROM unnest(ids) i) THEN
+        RAISE EXCEPTION 'imgsearch: space is "%"', left(said, 200) USING HINT = 'Name 1 to 4 spaces, each once: space => ''siglip, dino''.', ERRCODE = 'IM008';
     END IF;
     PERFORM imgsearch_internal.elsewhere(i::text) FROM unnest(ids) i;  -- before anybody waits for the model of one
     RETURN ids;
