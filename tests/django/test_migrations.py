@@ -86,6 +86,7 @@ def test_no_migration_is_missing() -> None:
 
 KINDS = {
     "TextField": {"text"},
+    "Texts": {"text[]"},
     "BigAutoField": {"bigint"},
     "AutoField": {"integer"},
     "BigIntegerField": {"bigint"},
