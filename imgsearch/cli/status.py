@@ -10,6 +10,7 @@ import typer
 from imgsearch import db
 from imgsearch.cli.console import as_json, output, table
 from imgsearch.db import sql
+from imgsearch.ops import lifecycle
 from imgsearch.settings import load_settings
 
 
@@ -34,6 +35,11 @@ def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> 
             f"model {state['model']} ({state['dimension']} dimensions), "
             f"index {state['index_health']}, {state['index_size']}"
         )
+    if len(document["spaces"]) > 1:
+        shown = [
+            (one["name"], one["state"], one["embedded"], one["waiting"], one["failed"]) for one in document["spaces"]
+        ]
+        output.print(table(["space", "state", ("images", "right"), ("waiting", "right"), ("failed", "right")], shown))
     if document["workers"]:
         columns: list[str | tuple[str, str]] = ["worker", "queue", "device", ("seen", "right")]
         rows = [(w["name"], w["queue"], w["device"], f"{w['silent']:.0f} s ago") for w in document["workers"]]
@@ -63,9 +69,10 @@ def requeue(
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """Return {"status", "workers", "failures"} as plain values."""
+    """Return {"status", "spaces", "workers", "failures"} as plain values."""
     return {
         "status": sql.rows(connection, "status", "status")[0],
+        "spaces": lifecycle.listed(connection),
         "workers": list(sql.rows(connection, "status", "workers")),
         "failures": list(sql.rows(connection, "status", "failures")),
     }

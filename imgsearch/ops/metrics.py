@@ -138,6 +138,15 @@ def queue_exposition(connection: Connection[Any], tenant: str | None = None) -> 
     found = sql.rows(connection, "queue", "depth", {"tenant": tenant})[0]
     for state in ("pending", "leased", "failed"):
         depth.labels(state).set(found[state])
+    waiting = Gauge(
+        "imgsearch_space_images",
+        "Images that wait, are in work, or were set aside, in each space",
+        ["space", "state"],
+        registry=registry,
+    )
+    for row in sql.rows(connection, "queue", "depth_of_spaces", {"tenant": tenant}):
+        for state in ("pending", "leased", "failed"):
+            waiting.labels(row["space"], state).set(row[state])
     oldest.set(found["oldest"])
     workers.set(found["workers"])
     if tenant is None:

@@ -129,6 +129,9 @@ def test_the_command_works_on_this_projects_database(capfd: pytest.CaptureFixtur
     assert command.run(["status", "--json"]) == 0
     assert '"ready"' in capfd.readouterr().out
     assert command.run(["search"]) == 2
+    call_command("imgsearch", "space", "list", "--json")
+    assert capfd.readouterr().out.strip().startswith("[")
+    assert command.run(["space", "activate", "nine", "--force"]) == 4
 
 
 def test_the_command_can_reach_the_database_by_its_url() -> None:

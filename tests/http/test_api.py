@@ -211,6 +211,7 @@ def test_the_queue_has_one_vocabulary(anyone: FlaskClient, connection: Connectio
     queue = names(exposition(connection).decode()) - names(exposition().decode())
     assert queue == {
         "imgsearch_queue_size",
+        "imgsearch_space_images",
         "imgsearch_oldest_pending_seconds",
         "imgsearch_queries_waiting",
         "imgsearch_workers",

@@ -156,6 +156,13 @@ SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WH
        (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds') AS workers
 FROM imgsearch.job WHERE %(tenant)s::text IS NULL OR tenant_id = %(tenant)s
 
+-- name: depth_of_spaces
+-- The same for each space, by its name.
+SELECT s.name AS space, count(j.*) FILTER (WHERE j.state = 'pending') AS pending, count(j.*) FILTER (WHERE j.state = 'leased') AS leased,
+       count(j.*) FILTER (WHERE j.state = 'failed') AS failed
+FROM imgsearch.space s LEFT JOIN imgsearch.job j ON j.space_id = s.space_id AND (%(tenant)s::text IS NULL OR j.tenant_id = %(tenant)s)
+GROUP BY s.space_id, s.name ORDER BY s.space_id
+
 -- name: next_due
 -- Seconds until the next picture may be claimed; null when none waits.
 SELECT extract(epoch FROM min(j.due) - now())::float8

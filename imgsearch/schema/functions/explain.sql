@@ -21,9 +21,10 @@ DECLARE
     rows_ integer := coalesce(cardinality(answer.images), 0);
     per   CONSTANT text := CASE WHEN answer.products IS NULL THEN 'image' ELSE 'product' END;
 BEGIN
-    SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, t.ef, t.pool, t.target, t.tuned_at,
+    SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, (s.parameters #>> '{search,ef}')::integer AS ef, (s.parameters #>> '{search,pool}')::integer AS pool,
+           (s.parameters #>> '{search,target}')::double precision AS target, (s.parameters #>> '{search,at}')::timestamptz AS tuned_at,
            coalesce((s.parameters #>> '{sample,pictures}')::numeric, 0) AS images
-    INTO here FROM imgsearch.space s JOIN imgsearch.tuning t ON t.space_id = s.space_id WHERE s.state = 'active';
+    INTO here FROM imgsearch.space s WHERE s.state = 'active';
     RETURN QUERY VALUES
         ('found', jsonb_build_object('rows', rows_, 'per', per, 'images', coalesce(answer.pictures, answer.matches), 'matches', answer.matches, 'more', answer.more, 'strategy', answer.strategy, 'complete', answer.complete, 'ms', again, 'first_ms', first),
          format('%s of %s%s%s that match, found by %s in %s ms (%s ms the first time)%s.', rows_, CASE WHEN answer.more THEN 'more than ' ELSE '' END, answer.matches,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from typing import Any
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         sys.exit(run(argv[2:]))
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("arguments", nargs="*")
+        parser.add_argument("arguments", nargs=argparse.REMAINDER)  # options included
 
     def handle(self, *_: Any, arguments: list[str], **__: Any) -> None:
         """For call_command("imgsearch", "status")."""
