@@ -1,4 +1,4 @@
-"""What belongs to a search follows each space: parameters, promoted attributes, calibration, walls, rights, revision."""
+"""What belongs to a search follows each space: parameters, attributes, calibration, walls, rights, revision."""
 
 from __future__ import annotations
 
