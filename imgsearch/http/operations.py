@@ -116,7 +116,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=requests.Add,
         status=202,
         response=responses.Added,
-        problems=(409, *_SENT, 422),
+        problems=(404, 409, *_SENT, 422),
     ),
     ("/v1/images/upload", "post"): Operation(
         name="upload_images",
@@ -126,7 +126,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         body=Form(name="ImagesForm", several=True, request=requests.AddFiles),
         status=202,
         response=responses.Added,
-        problems=(409, *_SENT, 422),
+        problems=(404, 409, *_SENT, 422),
     ),
     ("/v1/images", "get"): Operation(
         name="list_images",
@@ -218,7 +218,7 @@ WHY = {
     400: "The request is invalid; code, detail and errors say where.",
     401: "Missing, invalid or expired API key.",
     403: "The API key lacks the scope, or reaches another tenant.",
-    404: "Image or product not found.",
+    404: "Image, product or space not found.",
     405: "Method not allowed.",
     409: "Somebody else changed the same images meanwhile; send it again.",
     413: "The request is too large.",

@@ -243,6 +243,12 @@ def _remember(key: Key, space_id: int, vector: str, truncated: str | None) -> No
             _memory.popitem(last=False)
 
 
+def forget_answers() -> None:
+    """Forget the vectors kept in this process: for tests that give a text another one."""
+    with _memory_lock:
+        _memory.clear()
+
+
 def _wait(question: Question, timeout: float, notify: Callable[[], Any] | None) -> cache.Cached:
     deadline = time.monotonic() + timeout
     asked, (dsn, _, _, space, tenant) = question.entry, question.key

@@ -145,7 +145,10 @@ def _locate(model: str, revision: str | None) -> tuple[Path, str]:
     if model == DEMO and not folder.is_dir():
         refuse(model, f"is not installed; run: {install('dev')}")
     if not folder.is_dir():
-        refuse(model, f"is missing: there is no folder {folder}; correct its path")
+        refuse(
+            model,
+            f"is missing: there is no folder {folder}; correct its path (IMGSEARCH_MODEL, or that of `space add`)",
+        )
     if revision:
         refuse(model, f"is a folder and has no revision {revision!r}; leave --revision out (IMGSEARCH_MODEL_REVISION)")
     return folder, ""
