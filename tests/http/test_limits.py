@@ -80,7 +80,12 @@ def test_what_could_not_be_a_key_is_not_looked_up_and_counts_all_the_same(settin
     with through_proxy(settings.database_url) as wire:
         app = create_app(with_settings(settings, DATABASE_URL=wire.url, HTTP_RATE="3").environment())
         client = app.test_client()
-        codes = [client.get("/v1/status", headers=with_key(f"nonsense{n}")).status_code for n in range(GUESSES + 5)]
+        for address in ("10.1.0.1", "10.1.0.2", "10.1.0.3"):  # a window of time may end between two of them
+            away = {"environ_base": {"REMOTE_ADDR": address}}
+            keys_ = (with_key(f"nonsense{n}") for n in range(GUESSES + 5))
+            codes = [client.get("/v1/status", headers=key, **away).status_code for key in keys_]  # type: ignore[arg-type]
+            if codes[GUESSES:] == [429] * 5:
+                break
         assert codes == [401] * GUESSES + [429] * 5
         codes = [client.get("/v1/status", environ_base={"REMOTE_ADDR": "10.0.0.1"}).status_code for _ in range(9)]
         assert codes == [401] * 6 + [429] * 3, "no key at all: twice the rate of a key in one go"
