@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.errors import UnknownImage
 from imgsearch.evaluation.crop import cropped
 from imgsearch.evaluation.judged import Per, Question
 from imgsearch.query import ImageId, ProductId, resolve
@@ -44,22 +44,15 @@ def ask(
 
     Raises UnknownImage, QueryTimeout, QueryError, PictureError.
     """
-    lent = driver(connection)
     query = question.query
+    asked = cropped(query, question.box) if isinstance(query, Path) and question.box is not None else query
+    vector = resolve(connection, asked, timeout=timeout, tenant=tenant, space=space.space_id).vector
     if isinstance(query, ImageId):
-        values = {"image_id": query.image_id, "tenant": tenant}
-        row = sql.run(lent, "evaluation", "image_vector", values, space_id=space.space_id).fetchone()
-        if row is None:
-            raise UnknownImage(f"Image {query.image_id} does not exist or has no vector in {space.model} yet.")
-        return Asked(vector=row["vector"], left_out=(row["product_id"] if per == "product" else str(query.image_id),))
+        product = sql.value(driver(connection), "evaluation", "product_of", {"image_id": query.image_id})
+        return Asked(vector=vector, left_out=(product if per == "product" else str(query.image_id),))
     if isinstance(query, ProductId):
-        values = {"product_id": query.product_id, "tenant": tenant}
-        found = sql.value(lent, "evaluation", "product_vector", values, space_id=space.space_id)
-        if found is None:
-            raise UnknownImage(f"Product {query.product_id[:200]} has no picture with a vector in {space.model} yet.")
-        return Asked(vector=found, left_out=(query.product_id,) if per == "product" else ())
-    asked = query if isinstance(query, str) or question.box is None else cropped(query, question.box)
-    return Asked(vector=resolve(connection, asked, timeout=timeout, tenant=tenant, space=space.space_id).vector)
+        return Asked(vector=vector, left_out=(query.product_id,) if per == "product" else ())
+    return Asked(vector=vector)
 
 
 def places(

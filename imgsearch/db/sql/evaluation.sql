@@ -23,17 +23,9 @@ WITH nearest AS (
 SELECT r.image_id::text AS name, r.place, r.distance FROM ranked r
 WHERE r.place <= %(depth)s OR r.image_id::text = ANY (%(judged)s::text[]) ORDER BY r.place
 
--- name: image_vector
--- The vector of an image in one space, and the product it shows; nothing where it has none there.
-SELECT e.embedding::text AS vector, i.product_id
-FROM {embedding} e JOIN imgsearch.image i ON i.tenant_id = e.tenant_id AND i.image_id = e.image_id AND i.sha256 = e.sha256
-WHERE i.image_id = %(image_id)s AND i.tenant_id = coalesce(%(tenant)s::text, i.tenant_id)
-
--- name: product_vector
--- The mean of a product's pictures in one space; null where it has none there.
-SELECT l2_normalize(avg(e.embedding::vector))::text AS vector
-FROM {embedding} e JOIN imgsearch.image i ON i.tenant_id = e.tenant_id AND i.image_id = e.image_id AND i.sha256 = e.sha256
-WHERE i.product_id = %(product_id)s AND i.tenant_id = coalesce(%(tenant)s::text, i.tenant_id)
+-- name: product_of
+-- Which product an image shows.
+SELECT i.product_id FROM imgsearch.image i WHERE i.image_id = %(image_id)s
 
 -- name: missing_products
 -- Which of the judged products have no vector in a space, and whether several tenants have one of them.
