@@ -18,18 +18,24 @@ demo: $(STAMP) ## Start servers, upload 3,000 pictures, search them six ways (AR
 	@$(BIN)/imgsearch demo $(ARGS)
 
 ##@ Developers
-.PHONY: install test trust versions oscar lint format wheels bench soak soak-models
+.PHONY: install test test-long trust versions postgres oscar lint format wheels bench soak soak-models
 install: $(STAMP) ## Set up .venv
 
 # A file's tests share its databases, so a file goes to one process; the slowest files begin (tests/conftest.py).
-test: $(STAMP) ## Run every test on real embedded servers (ARGS goes to pytest)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(STAMP) ## Run the tests on real embedded servers, but for the long ones (ARGS goes to pytest)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+
+test-long: $(STAMP) ## Run the long ones: browsers, soaks, benches, upgrades, failover, models that change, generated clients
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m long $(ARGS)
 
 trust: $(STAMP) ## Run the tests ten times, three of them beside a process that keeps both cores busy (ARGS="--runs 5")
 	$(BIN)/python -m tests.trust $(ARGS)
 
 versions: $(STAMP) ## Run the doors' tests with the oldest and newest Python, Django, SQLAlchemy, psycopg (ARGS="oldest")
 	$(BIN)/python -m tests.versions $(ARGS)
+
+postgres: $(STAMP) ## Run the core of the tests on the oldest Postgres that is installed (ARGS="17" for another)
+	$(BIN)/python -m tests.postgres $(ARGS)
 
 oscar: $(STAMP) ## Run django-oscar itself with image search attached, in an environment of its own
 	$(BIN)/python -m tests.versions oscar $(ARGS)
@@ -60,4 +66,4 @@ soak: $(STAMP) ## Try to lose a picture: kill workers, Redis and Postgres under 
 
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -142,13 +142,14 @@ def _steps(
         fleet.wanted = {("images", first), ("queries", first)}
         _clients(settings, seen, stop, many, rate)
         _every(stop, kill_every, fleet.kill_one)
-        _every(stop, 0.01, _lock_watch(settings, seen))
+        _every(stop, 0.01, lock_watch(settings, seen))
         figures: dict[str, Any] = {"pictures": many, "seconds": {}, "violations": {}}
 
         def step(name: str, verb: Callable[[], Any]) -> Any:
             seen.step, began = name, time.monotonic()
             done = verb()
             figures["seconds"][name] = round(time.monotonic() - began, 2)
+            print(f"{name}: {figures['seconds'][name]} s", file=sys.stderr, flush=True)
             time.sleep(rest)
             figures["violations"][name] = len(connection.execute("SELECT * FROM imgsearch.violations").fetchall())
             return done
@@ -224,7 +225,7 @@ def _every(stop: threading.Event, seconds: float, act: Callable[[], Any]) -> Non
     threading.Thread(target=go_on, daemon=True).start()
 
 
-def _lock_watch(settings: Settings, seen: Seen) -> Callable[[], None]:
+def lock_watch(settings: Settings, seen: Seen) -> Callable[[], None]:
     connection = db.connect(settings, autocommit=True, application_name="watch")
 
     def look() -> None:
@@ -265,13 +266,17 @@ def _clients(settings: Settings, seen: Seen, stop: threading.Event, many: int, r
 
     def run_client(act: Callable[[psycopg.Connection[Any]], None], per_second: float) -> None:
         connection = db.connect(settings, autocommit=True, application_name="client")
-        while not stop.wait(random.expovariate(per_second)):
+        due = time.monotonic()
+        while True:
+            due = max(due + random.expovariate(per_second), time.monotonic() - 1)  # a slow answer is caught up with
+            if stop.wait(max(due - time.monotonic(), 0)):
+                return
             try:
                 act(connection)
             except Exception as error:  # noqa: BLE001 - every failure counts
                 seen.failed.append(f"{seen.step}: {type(error).__name__}: {error}"[:300])
 
-    for act, per_second in ((searched, rate / 2), (searched, rate / 2), (priced, rate), (added, 2.0)):
+    for act, per_second in (*[(searched, rate / 4)] * 4, (priced, rate), (added, 2.0)):
         threading.Thread(target=run_client, args=(act, per_second), daemon=True).start()
 
 

@@ -81,8 +81,9 @@ def page(connection: psycopg.Connection[Any], data: Dataset, number: int, *, k: 
     """Ask shop `number` one question and follow `after` for up to `most` pages (0: to the end)."""
     tenant = f"shop-{number:03}"
     high = float(np.median(data.products.price)) if number % 2 else None
+    begins = time.monotonic()  # what goes between this list and the first page was touched, not lost
     rows = connection.execute(_THERE, {"tenant": tenant, "high": high}).fetchall()
-    found, wanted = Paged(tenant, {row[0] for row in rows}), Filter(tenant=tenant, max_price=high)
+    found, wanted = Paged(tenant, {row[0] for row in rows}, began=begins), Filter(tenant=tenant, max_price=high)
     vector, after = data.image_queries[number], None
     while not most or len(found.milliseconds) < most:
         text, values = search_sql(_COLUMNS, vector, wanted, k=k, per="product", after=after)

@@ -1,9 +1,14 @@
--- The roles that the processes of docker-compose.yml log in as; run once, when the database server is made.
--- Neither owns anything: the worker sees every tenant's images but no keys, the web process is behind row-level security.
--- The group roles get their rights from `imgsearch db upgrade`, which also makes those that are missing.
-\getenv worker_password WORKER_PASSWORD
-\getenv web_password WEB_PASSWORD
+-- The roles that the processes of docker-compose.yml log in as; run once, when the database server is made, by its
+-- superuser, whom nothing of imgsearch logs in as. shop_owner owns the database and may upgrade it and make keys; shop_worker
+-- sees every tenant's images but no keys; shop_web is behind row-level security. Rights: `imgsearch db upgrade`.
+\set owner_password `cat "${SECRETS:-/run/secrets}/owner_password"`
+\set worker_password `cat "${SECRETS:-/run/secrets}/worker_password"`
+\set web_password `cat "${SECRETS:-/run/secrets}/web_password"`
+CREATE EXTENSION IF NOT EXISTS vector;
 SELECT format('CREATE ROLE %I NOLOGIN', name)
-FROM unnest(ARRAY['imgsearch_worker', 'imgsearch_reader', 'imgsearch_writer']) name WHERE to_regrole(name) IS NULL \gexec
+FROM unnest(ARRAY['imgsearch_worker', 'imgsearch_reader', 'imgsearch_writer', 'imgsearch_admin']) name WHERE to_regrole(name) IS NULL \gexec
+GRANT imgsearch_reader TO imgsearch_writer;
+CREATE ROLE shop_owner LOGIN PASSWORD :'owner_password' IN ROLE imgsearch_admin;
 CREATE ROLE shop_worker LOGIN PASSWORD :'worker_password' IN ROLE imgsearch_worker;
 CREATE ROLE shop_web LOGIN PASSWORD :'web_password' IN ROLE imgsearch_writer;
+ALTER DATABASE :"DBNAME" OWNER TO shop_owner;

@@ -16,6 +16,7 @@ from imgsearch.extras import needed
 if TYPE_CHECKING:
     from imgsearch.errors import (
         AttachmentError,
+        BackupDamaged,
         Busy,
         CalibrationError,
         CatalogueError,
@@ -39,8 +40,11 @@ if TYPE_CHECKING:
         PictureError,
         QueryError,
         QueryTimeout,
+        ReadOnlyDatabase,
+        RegionError,
         SchemaAhead,
         SchemaBehind,
+        SchemaBusy,
         SettingsError,
         SpaceBusy,
         SpaceChanged,
@@ -73,9 +77,11 @@ if TYPE_CHECKING:
     from imgsearch.ingest.changes import Changed, change
     from imgsearch.ingest.upload import Added, Forgotten, Inspected, add, forget, inspected, remove, sweep_store
     from imgsearch.ingest.vectors import give_vectors
-    from imgsearch.query import ImageId, ProductId, Query, Resolved, resolve
+    from imgsearch.ops.duplicates import Twin, duplicates_of
+    from imgsearch.query import Crop, ImageId, ProductId, Query, Resolved, resolve
     from imgsearch.retrieval.by_filters import search
     from imgsearch.retrieval.by_select import nearest
+    from imgsearch.retrieval.counting import Facet, facets
     from imgsearch.retrieval.explain import explain
     from imgsearch.retrieval.filters import Filters
     from imgsearch.retrieval.hits import Hit, Hits
@@ -96,8 +102,12 @@ _HOMES = {
     "CalibrationError": "errors",
     "CatalogueError": "errors",
     "Changed": "ingest.changes",
+    "Crop": "query",
     "DatabaseError": "errors",
     "DatabaseRights": "errors",
+    "BackupDamaged": "errors",
+    "SchemaBusy": "errors",
+    "ReadOnlyDatabase": "errors",
     "DatabaseUnreachable": "errors",
     "DiskFull": "errors",
     "EmbeddedError": "errors",
@@ -127,6 +137,7 @@ _HOMES = {
     "QueryError": "errors",
     "QueryTimeout": "errors",
     "Ranking": "retrieval.ranking",
+    "RegionError": "errors",
     "Resolved": "query",
     "SchemaAhead": "errors",
     "SchemaBehind": "errors",
@@ -143,6 +154,7 @@ _HOMES = {
     "StoreDenied": "errors",
     "StoreError": "errors",
     "TextsNotUnderstood": "errors",
+    "Twin": "ops.duplicates",
     "UnknownImage": "errors",
     "UnknownKey": "errors",
     "UsageError": "errors",
@@ -153,9 +165,12 @@ _HOMES = {
     "attachments": "ingest.attachment",
     "backfill": "ingest.attachment",
     "browse_products": "retrieval.listing",
+    "Facet": "retrieval.counting",
+    "facets": "retrieval.counting",
     "change": "ingest.changes",
     "detach": "ingest.attachment",
     "drift": "ingest.attachment",
+    "duplicates_of": "ops.duplicates",
     "explain": "retrieval.explain",
     "forget": "ingest.upload",
     "give_vectors": "ingest.vectors",
@@ -175,10 +190,12 @@ __all__ = [
     "Added",
     "Attachment",
     "AttachmentError",
+    "BackupDamaged",
     "Busy",
     "CalibrationError",
     "CatalogueError",
     "Changed",
+    "Crop",
     "DatabaseError",
     "DatabaseRights",
     "DatabaseUnreachable",
@@ -187,6 +204,7 @@ __all__ = [
     "EmbeddedError",
     "ExtensionMissing",
     "ExtraMissing",
+    "Facet",
     "FetchFailed",
     "FetchRefused",
     "FilterError",
@@ -211,9 +229,12 @@ __all__ = [
     "QueryError",
     "QueryTimeout",
     "Ranking",
+    "ReadOnlyDatabase",
+    "RegionError",
     "Resolved",
     "SchemaAhead",
     "SchemaBehind",
+    "SchemaBusy",
     "Settings",
     "SettingsError",
     "SpaceBusy",
@@ -226,6 +247,7 @@ __all__ = [
     "StoreDenied",
     "StoreError",
     "TextsNotUnderstood",
+    "Twin",
     "UnknownImage",
     "UnknownKey",
     "UnknownSpace",
@@ -240,7 +262,9 @@ __all__ = [
     "change",
     "detach",
     "drift",
+    "duplicates_of",
     "explain",
+    "facets",
     "forget",
     "give_vectors",
     "inspected",

@@ -7,6 +7,7 @@
     │   ├── QueryError                     2   400   an empty, too long or otherwise unusable query
     │   │   ├── VectorError                2   400   wrong dimension, zero or NaN
     │   │   ├── UnknownImage               4   404   no such image, or it has no vector yet
+    │   │   ├── RegionError                2   400   a region that is no part of its picture
     │   │   └── TextsNotUnderstood         2   400   a text asked of a model that sees pictures only
     │   ├── FilterError                    2   400   a filter that cannot be understood
     │   ├── AttachmentError                2   400   a table that cannot be attached, or not so
@@ -28,9 +29,12 @@
     │   ├── DatabaseUnreachable            5   503
     │   ├── DatabaseRights                 5   503   the role lacks a right
     │   ├── ExtensionMissing               5   503   pgvector absent or too old
+    │   ├── ReadOnlyDatabase               5   503   a replica was asked for what only a primary can do
     │   ├── DiskFull                       5   503   no room is left where the database writes
     │   ├── SchemaBehind                   5   503   migrations are not applied
-    │   └── SchemaAhead                    5   503   the schema is of a release this code cannot work with
+    │   ├── SchemaBusy                     5   503   a change of the schema finds no moment to lock what it changes
+    │   ├── SchemaAhead                    5   503   the schema is of a release this code cannot work with
+    │   └── BackupDamaged                  5   503   a backup lacks a part, or has other bytes than were written
     ├── SpaceError                         5   503   vectors would not be comparable
     │   ├── NoSpace                        5   503   no active space yet: no worker has started
     │   ├── SpaceMismatch                  5   503   this model is not the one the space was made with
@@ -58,8 +62,9 @@ class ImgsearchError(Exception):
     http_status: ClassVar[int] = 500
     retry_after: float | None = None  # seconds after which it is worth trying again, where that is known
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
+        self.retry_after = retry_after or type(self).retry_after
 
 
 class SettingsError(ImgsearchError):
@@ -77,8 +82,7 @@ class ExtraMissing(ImgsearchError):
 class UsageError(ImgsearchError):
     """The request cannot be carried out; see the message."""
 
-    exit_code = 2
-    http_status = 400
+    exit_code, http_status = 2, 400
 
 
 class QueryError(UsageError):
@@ -92,8 +96,11 @@ class VectorError(QueryError):
 class UnknownImage(QueryError):
     """There is no such image, or it has no vector yet; look at imgsearch.status."""
 
-    exit_code = 4
-    http_status = 404
+    exit_code, http_status = 4, 404
+
+
+class RegionError(QueryError):
+    """The region is no part of the picture; give x, y, w, h within it, as shares from 0 to 1 or in pixels."""
 
 
 class TextsNotUnderstood(QueryError):
@@ -133,8 +140,7 @@ class SpaceNotFull(UsageError):
 class UnknownKey(UsageError):
     """There is no such API key; see `imgsearch key list`."""
 
-    exit_code = 4
-    http_status = 404
+    exit_code, http_status = 4, 404
 
 
 class KeyEnded(UsageError):
@@ -148,31 +154,22 @@ class CatalogueError(UsageError):
 
 
 class PictureError(ImgsearchError):
-    """The picture cannot be used and will not be tried again.
+    """The picture cannot be used and will not be tried again; `code` is one of `imgsearch.picture.CODES`."""
 
-    `code` is one of `imgsearch.picture.CODES`: a program may branch on it.
-    """
+    exit_code, http_status = 3, 422
 
-    exit_code = 3
-    http_status = 422
-
-    def __init__(self, code: str, message: str | None = None) -> None:
+    def __init__(self, code: str, message: str | None = None, twin: int | None = None) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.twin = code, twin  # of the code duplicate: the image_id of the picture that is there already
 
-    def __reduce__(self) -> tuple[type[PictureError], tuple[str, str]]:
-        return type(self), (self.code, str(self))
+    def __reduce__(self) -> tuple[type[PictureError], tuple[str, str, int | None]]:
+        return type(self), (self.code, str(self), self.twin)
 
 
 class StoreError(ImgsearchError):
     """The picture store cannot be reached; check IMGSEARCH_STORAGE_URL and try again."""
 
-    exit_code = 5
-    http_status = 503
-
-    def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+    exit_code, http_status = 5, 503
 
 
 class ObjectMissing(StoreError):
@@ -186,13 +183,10 @@ class StoreDenied(StoreError):
 
 
 class FetchRefused(StoreError):
-    """This address must not be fetched; use another.
+    """This address must not be fetched; use another."""
 
-    `advice` is for the operator: it may name addresses and settings, so whoever gave the address never reads it.
-    """
-
-    exit_code = 3
-    http_status = 422
+    # `advice` is for the operator: it may name addresses and settings, so whoever gave the address never reads it.
+    exit_code, http_status = 3, 422
 
     def __init__(self, message: str | None = None, *, advice: str = "") -> None:
         super().__init__(message or "This address must not be fetched; use another.")
@@ -208,8 +202,7 @@ class FetchFailed(StoreError):
 class DatabaseError(ImgsearchError):
     """The database cannot be used as it is."""
 
-    exit_code = 5
-    http_status = 503
+    exit_code, http_status = 5, 503
 
 
 class DatabaseUnreachable(DatabaseError):
@@ -221,7 +214,11 @@ class DatabaseRights(DatabaseError):
 
 
 class ExtensionMissing(DatabaseError):
-    """pgvector is absent or older than 0.8.4; run CREATE EXTENSION vector (or ALTER EXTENSION vector UPDATE)."""
+    """pgvector is absent or too old; an administrator runs CREATE EXTENSION vector or ALTER EXTENSION vector UPDATE."""
+
+
+class ReadOnlyDatabase(DatabaseError):
+    """This database only reads, as a replica does; set IMGSEARCH_PRIMARY_URL to the server that may be written to."""
 
 
 class DiskFull(DatabaseError):
@@ -232,15 +229,22 @@ class SchemaBehind(DatabaseError):
     """The database schema is behind this version of imgsearch; run `imgsearch db upgrade`."""
 
 
+class SchemaBusy(DatabaseError):
+    """A transaction of others is in the way of an upgrade; end it, or wait, then run `imgsearch db upgrade` again."""
+
+
 class SchemaAhead(DatabaseError):
     """The schema is of a newer release that this version cannot work with; install the newer version."""
+
+
+class BackupDamaged(DatabaseError):
+    """The backup is not whole; take another one (`imgsearch backup DIR`). Nothing was restored."""
 
 
 class SpaceError(ImgsearchError):
     """Vectors of different spaces are never compared."""
 
-    exit_code = 5
-    http_status = 503
+    exit_code, http_status = 5, 503
 
 
 class NoSpace(SpaceError):
@@ -268,30 +272,25 @@ class SpaceGone(SpaceError):
 class ModelError(ImgsearchError):
     """The model cannot be loaded; check IMGSEARCH_MODEL."""
 
-    exit_code = 5
-    http_status = 503
+    exit_code, http_status = 5, 503
 
 
 class QueryTimeout(ImgsearchError):
     """No worker embedded the query in time; is a query worker running? See imgsearch.status."""
 
-    exit_code = 6
-    http_status = 504
+    exit_code, http_status = 6, 504
 
 
 class NoQueryWorker(QueryTimeout):
     """No query worker responds; ask again in a minute. The operator starts one: `imgsearch worker --queue queries`."""
 
-    http_status = 503
-    retry_after = 5
+    http_status, retry_after = 503, 5
 
 
 class Busy(ImgsearchError):
     """As many requests are waiting as may; try again in a second."""
 
-    exit_code = 6
-    http_status = 503
-    retry_after = 1
+    exit_code, http_status, retry_after = 6, 503, 1
 
 
 class EmbeddedError(ImgsearchError):

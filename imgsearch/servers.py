@@ -27,6 +27,30 @@ def database_url(settings: Settings) -> str:
     return servers.database_url
 
 
+def primary_url(settings: Settings) -> str:
+    """Return the URL of the server that takes writes: the one configured for them, else the only one there is.
+
+    Raises DatabaseError as `database_url` does.
+    """
+    return settings.primary_url or database_url(settings)
+
+
+def direct_url(settings: Settings) -> str:
+    """Return the URL for what keeps a session: the configured one, else the one for writes.
+
+    Raises DatabaseError as `database_url` does.
+    """
+    return settings.direct_url or primary_url(settings)
+
+
+def setting_of(settings: Settings, url: str) -> str:
+    """Return the setting that a database's URL came from, for whoever has to correct it."""
+    for name in ("direct_url", "primary_url"):
+        if url and url == getattr(settings, name):
+            return f"IMGSEARCH_{name.upper()}"
+    return "IMGSEARCH_DATABASE_URL"
+
+
 def redis_url(settings: Settings) -> str:
     """Return Redis's URL: the configured one, else the embedded server's; "" when there is neither.
 

@@ -21,11 +21,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from imgsearch.errors import SettingsError
-from imgsearch.page_settings import PageSettings
+from imgsearch.rerank_settings import RerankSettings
 
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
 PREFIX = "IMGSEARCH_"
 # Unprefixed variables that many hosts set already.
+FILE = "_FILE"  # IMGSEARCH_DATABASE_URL_FILE: a file that holds it, as secrets of containers are
 FALLBACKS = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
 
 
@@ -75,7 +76,7 @@ def _per_core(number: int) -> int:
 Names = Annotated[frozenset[str], BeforeValidator(_names)]
 
 
-class Settings(PageSettings):
+class Settings(RerankSettings):
     """Everything that can be set. Immutable, so that one object may serve every thread of a process."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +84,21 @@ class Settings(PageSettings):
 
     database_url: Annotated[str, AfterValidator(libpq_url)] = Field(
         "", repr=False, description="Postgres with pgvector; empty: the embedded server under IMGSEARCH_HOME"
+    )
+    direct_url: Annotated[str, AfterValidator(libpq_url)] = Field(
+        "",
+        repr=False,
+        description="the same database around a pooler, for migrations, upkeep and workers; "
+        "empty: IMGSEARCH_DATABASE_URL",
+    )
+    primary_url: Annotated[str, AfterValidator(libpq_url)] = Field(
+        "",
+        repr=False,
+        description="the server that may be written to, where IMGSEARCH_DATABASE_URL is a replica; "
+        "for new questions and writes",
+    )
+    prepared_statements: Literal["auto", "on", "off"] = Field(
+        "auto", description="`auto`: prepared unless a pooler is met; `on` where it keeps them (PgBouncer from 1.21)"
     )
     redis_url: str = Field("", description="Celery's broker; empty: the embedded server under IMGSEARCH_HOME")
     model: str = Field(
@@ -150,6 +166,12 @@ class Settings(PageSettings):
     http_rate_store: Literal["memory", "redis"] = Field(
         "memory", description="where requests are counted: `memory` of each process, or `redis` for all together"
     )
+    slow_search_ms: float = Field(
+        1000, ge=0, le=600000, description="searches that take longer are explained in the log, imgsearch.slow; 0: none"
+    )
+    slow_search_texts: Literal["hidden", "shown"] = Field(
+        "hidden", description="whether the log of slow searches shows what was searched for and the filters' values"
+    )
     http_thumbnail_hours: int = Field(
         1,
         ge=1,
@@ -185,21 +207,21 @@ def table() -> list[Row]:
     """Return every setting with its variable, its default as text, and one line of help."""
     return [
         Row(PREFIX + name.upper(), FALLBACKS.get(name), _default(field), field.description or "")
-        for name, field in sorted(Settings.model_fields.items(), key=lambda one: one[0] in PageSettings.model_fields)
+        for name, field in sorted(Settings.model_fields.items(), key=lambda one: one[0] in RerankSettings.model_fields)
     ]
 
 
 def load_settings(given: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings: `given` (keys with or without IMGSEARCH_), then the environment, then `.env` here.
 
-    `environ`: read this instead of the environment and `.env`. Empty values count as not set.
+    IMGSEARCH_…_FILE names a file that holds the value. `environ`: read this instead of the environment and `.env`.
+    Empty values count as not set.
     Raises one SettingsError that lists everything that is wrong, with the cure of each.
     """
     found: dict[str, str] = {}
     for source in reversed(_sources(environ)):
         for name in Settings.model_fields:
-            value = source.get(PREFIX + name.upper()) or source.get(FALLBACKS.get(name, ""))
-            if value:
+            if value := _value(source, name):
                 found[name] = value
     for key, own in (given or {}).items():
         found[key.removeprefix(PREFIX).lower()] = str(own)
@@ -218,6 +240,22 @@ def process_settings() -> Settings:
     return load_settings()
 
 
+def _value(source: Mapping[str, str | None], name: str) -> str | None:
+    """Return what a source says of a setting: the value, else what the file that …_FILE names holds.
+
+    Raises SettingsError.
+    """
+    for variable in (PREFIX + name.upper(), FALLBACKS.get(name, "")):
+        if value := source.get(variable):
+            return value
+        if variable and (path := source.get(variable + FILE)):
+            try:
+                return Path(path).expanduser().read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{variable}{FILE} is {path!r}, which cannot be read: {error}.") from error
+    return None
+
+
 def _sources(environ: Mapping[str, str] | None) -> list[Mapping[str, str | None]]:
     if environ is not None:
         return [environ]
@@ -229,7 +267,7 @@ def _sources(environ: Mapping[str, str] | None) -> list[Mapping[str, str | None]
 def _default(field: FieldInfo) -> str:
     default = field.default
     if isinstance(default, tuple):
-        return ":".join(str(part) for part in default)
+        return ":".join(map(str, default))
     if field.default_factory is not None or not isinstance(default, str | int | float):
         return ""
     return f"{default:g}" if isinstance(default, float) else str(default)

@@ -20,10 +20,14 @@ from psycopg.sql import SQL, Identifier
 
 from imgsearch import db, schema
 from imgsearch.dev import embedded
+from imgsearch.dev.embedded.place import locked
+from imgsearch.dev.embedded.redis import start_redis
 from imgsearch.dev.testing import FAKE, FakeEncoder
 from imgsearch.settings import Settings, load_settings, process_settings
 from imgsearch.spaces.space import Space, ensure
+from tests import own_server
 from tests.given import mine  # noqa: F401  # a fixture
+from tests.own_server import named, with_database
 from tests.places import made_folder
 from tests.processes import WorkerProcess
 from tests.terminal import run  # noqa: F401  # a fixture
@@ -42,22 +46,42 @@ for variable in list(os.environ):  # a developer's own settings must not reach t
         del os.environ[variable]
 
 
+# What `make test-long` runs and `make test` leaves out: browsers, benches, soaks, every trap of the doctor, generated
+# clients, models that change under real workers. They take two thirds of all time; CI runs both.
+LONG = {
+    *("page", "rerank", "test_soak.py", "test_rolling.py", "test_failover.py", "test_bench.py", "test_models_page.py"),
+    *("test_bench_products.py", "test_doctor_fixes.py", "test_tuning.py", "test_demo_model.py", "test_plan.py"),
+    *("test_generated_client.py", "test_typescript_client.py", "test_space_disk.py", "test_hostile_pictures.py"),
+    *("test_worker_kinds.py", "test_largest.py", "test_waiting.py", "test_slow_clients.py", "test_compose.py"),
+    *(
+        "test_search_regions_plans.py",
+        "test_parts_page.py",
+        "test_detector.py",
+        "test_region_fill.py",
+        "test_worker_refuses.py",
+    ),
+    *("test_space_life.py", "test_space_waits.py", "test_space_beside.py", "test_space_follows.py"),
+    *("test_space_upgrade.py", "test_worker_pinned.py", "test_worker_space.py", "test_worker_faults.py"),
+    *("test_replicas.py", "test_alembic_host.py", "test_watching.py", "test_packaging.py", "test_encoder_kinds.py"),
+    *("test_openapi.py", "test_large_products.py", "test_backup.py", "test_embedded.py", "test_pages_properties.py"),
+    *("test_random_writes.py", "test_described.py", "test_spaces_page.py", "test_flask_shop.py"),
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that hold a slow test, so that no process is left with one when all others are done.
+    """Mark what is long, and begin with the files that hold a slow test: else one process is left with such a file.
 
     The page's stay together: a process that leaves them ends their shop and browser, and would start them again.
     """
+    for item in items:
+        if {item.path.name, item.path.parent.name} & LONG:
+            item.add_marker(pytest.mark.long)
     slow = {_together(item) for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: _together(item) not in slow)
 
 
 def _together(item: pytest.Item) -> Path:
     return item.path.parent if item.path.parent.name == "page" else item.path
-
-
-def with_database(url: str, name: str) -> str:
-    """Return `url` with another database name."""
-    return url.replace("/imgsearch?", f"/{name}?", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -87,15 +111,22 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def servers(home: Path) -> embedded.Servers:
-    return embedded.start(home, memory_mb=2048, durable=False)
+def servers(home: Path) -> Iterator[embedded.Servers]:
+    """Embedded servers, or, where IMGSEARCH_TEST_URL says so, a Postgres of one's own."""
+    if not own_server.URL:
+        yield embedded.start(home, memory_mb=2048, durable=False)
+        return
+    with locked(home):
+        redis_url = start_redis(home)
+    yield embedded.Servers(own_server.URL, redis_url)
+    own_server.clean()
 
 
 @pytest.fixture(scope="session")
 def template(servers: embedded.Servers) -> str:
     """A migrated database that tests are copied from."""
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(TEMPLATE)))
+        admin.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(Identifier(named(TEMPLATE))))
     schema.upgrade(load_settings({"DATABASE_URL": with_database(servers.database_url, TEMPLATE)}, environ={}))
     return TEMPLATE
 
@@ -119,8 +150,8 @@ def admin(servers: embedded.Servers) -> Iterator[psycopg.Connection[Any]]:
 
 def copied(admin: psycopg.Connection[Any], name: str, template: str) -> None:
     """Make a database as a copy of another; settings of a database are not copied."""
-    new = Identifier(name)
-    admin.execute(SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(new, Identifier(template)))
+    new = Identifier(named(name))
+    admin.execute(SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(new, Identifier(named(template))))
     admin.execute(SQL("ALTER DATABASE {} SET hnsw.iterative_scan = 'strict_order'").format(new))
     admin.execute(SQL("ALTER DATABASE {} SET hnsw.ef_search = '100'").format(new))
 
@@ -148,7 +179,7 @@ def settings(
         },
         environ={},
     )
-    admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(named(name))))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from imgsearch_workers.decoding import child as decoder_child
 from imgsearch_workers.decoding.child import Options
 
 from imgsearch.errors import PictureError
+from imgsearch.picture.region import Region
 
 
 def _spin() -> object:
@@ -85,6 +86,7 @@ class Lie:
     height: int = 2
     phash: int = 0
     whole: bool = True
+    plane: bytes = bytes(4096)
 
 
 LIES: dict[str, Callable[[Options], Lie]] = {
@@ -99,9 +101,9 @@ def main() -> int:
     source, sink = decoder_child.take_pipes()
     honest = decoder_child.prepare(options)
 
-    def work(data: bytes, with_thumbnail: bool) -> Any:
+    def work(data: bytes, flags: int, region: Region | None) -> Any:
         if not data.startswith(b"EVIL "):
-            return honest(data, with_thumbnail)
+            return honest(data, flags, region)
         name = data[5:].rstrip(b"\0").decode()
         if name in LIES:
             return LIES[name](options)

@@ -70,18 +70,19 @@ def images(
     store: Store | None = None,
     batch: int = 8,
     policy: FetchPolicy | None = None,
+    space_id: int = 1,
 ) -> Iterator[Running]:
     """Run the loop of the image queue around a block."""
     pool = DecodePool(1, encoder.size)
     fetched = policy or FetchPolicy()
-    prefetcher = Prefetcher(store or open_store(settings.storage_url), fetched, {1: pool}, threads=2)
+    prefetcher = Prefetcher(store or open_store(settings.storage_url), fetched, {space_id: pool}, threads=2)
     probe = np.zeros((encoder.size, encoder.size, 3), np.uint8)
     running: Running
     loop = ImageLoop(
-        LoopContext(settings, "cpu", (1,)),
+        LoopContext(settings, "cpu", (space_id,)),
         Listener(settings, "imgsearch_image"),
         prefetcher=prefetcher,
-        embedders=[Embedder(space_id=1, batch=Batch(encoder, batch), pool=pool, probe=probe)],
+        embedders=[Embedder(space_id=space_id, batch=Batch(encoder, batch), pool=pool, probe=probe)],
         on_device_lost=lambda: running.lose(),
     )
     running = Running(loop, encoder)

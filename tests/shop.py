@@ -17,6 +17,7 @@ from psycopg.sql import SQL, Identifier
 from imgsearch.dev import embedded
 from imgsearch.settings import Settings, load_settings
 from imgsearch.spaces.space import Space, vector_literal
+from tests.own_server import named, with_database
 
 _numbers = itertools.count(1)
 
@@ -25,14 +26,16 @@ _numbers = itertools.count(1)
 def database(servers: embedded.Servers, template: str) -> Iterator[Settings]:
     """A migrated database for a whole module of tests that only read, or clean up behind themselves."""
     name = f"shop{next(_numbers)}"
-    address = servers.database_url.replace("/imgsearch?", f"/{name}?", 1)
+    address = with_database(servers.database_url, name)
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(
-            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(template))
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                Identifier(named(name)), Identifier(named(template))
+            )
         )
-        admin.execute(SQL("ALTER DATABASE {} SET hnsw.iterative_scan = 'strict_order'").format(Identifier(name)))
+        admin.execute(SQL("ALTER DATABASE {} SET hnsw.iterative_scan = 'strict_order'").format(Identifier(named(name))))
         yield load_settings({"DATABASE_URL": address}, environ={})
-        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(named(name))))
 
 
 @dataclass(frozen=True, kw_only=True)

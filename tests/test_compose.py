@@ -1,130 +1,228 @@
-"""The compose file, done here: the same roles, the same commands and the same health checks on the embedded servers."""
+"""The compose file, done here: the same secrets, roles, commands, environment and health checks on embedded servers.
+
+What a container adds is left out: another file system, other users, other networks. That nothing but the volumes is
+written is tried as far as a process can be told: its home folder cannot be made.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import yaml
+from psycopg.conninfo import conninfo_to_dict
 
+from imgsearch.dev.embedded import Servers
 from imgsearch.dev.embedded.wheel import programs
-from imgsearch.settings import Settings
-from imgsearch.spaces.space import Space
+from imgsearch.dev.testing import FAKE
+from tests import commands
+from tests.own_server import named, with_database
 from tests.processes import eventually
+from tests.stack import COMPOSE, ROOT, SERVICES, Stack
+from tests.test_readme import jpeg
 
 pytestmark = pytest.mark.slow  # all of them together
 
-ROOT = Path(__file__).parent.parent
-SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-PORTS = {"worker": "9100", "query-worker": "9100", "web": "8000"}
-LOGIN = re.compile(r"postgresql://(\w+):")
+OURS = ("migrate", "worker", "query-worker", "beat", "web")
+DATABASE = named("imgsearch_compose")
 
 
-def login(service: str) -> str:
-    """Return the role a service logs in as."""
-    return LOGIN.match(SERVICES[service]["environment"]["IMGSEARCH_DATABASE_URL"])[1]  # type: ignore[index]
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What docker/secrets.sh makes."""
+    folder = tmp_path_factory.mktemp("compose") / "secrets"
+    for _ in range(2):  # the second time changes nothing
+        subprocess.run([ROOT / "docker/secrets.sh", folder], check=True)
+    return folder
 
 
-def environment_of(service: str, environment: dict[str, str]) -> dict[str, str]:
-    url = environment["IMGSEARCH_DATABASE_URL"].replace("postgres@", f"{login(service)}@")
-    assert url != environment["IMGSEARCH_DATABASE_URL"]
-    return {**environment, "IMGSEARCH_DATABASE_URL": url}
-
-
-def translated(argument: str, service: str, port: int) -> str:
-    """Return an argument of the compose file as it is here: another port, and this interpreter."""
-    return argument.replace(PORTS[service], str(port))
-
-
-def healthy(service: str, port: int) -> bool:
-    """Run the health check of a service."""
-    kind, program, *arguments = SERVICES[service]["healthcheck"]["test"]
-    assert (kind, program) == ("CMD", "python")
-    command = [sys.executable, *(translated(one, service, port) for one in arguments)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-@pytest.fixture
-def roles(settings: Settings, home: Path) -> Iterator[None]:
-    """The login roles, made by the file that the compose file gives to a new database server."""
-    assert "./docker/roles.sql:/docker-entrypoint-initdb.d/roles.sql:ro" in SERVICES["postgres"]["volumes"]
-    psql = programs(home / "postgres").home / "psql"
-    passwords = {"WORKER_PASSWORD": "it's one", "WEB_PASSWORD": "another"}
-    assert set(passwords) <= set(SERVICES["postgres"]["environment"])
-    command = [str(psql), settings.database_url, "-v", "ON_ERROR_STOP=1", "-f", str(ROOT / "docker/roles.sql")]
-    subprocess.run(command, env={**os.environ, **passwords}, check=True, capture_output=True, text=True)
-    yield
-    with psycopg.connect(settings.database_url, autocommit=True) as admin:
-        admin.execute("DROP OWNED BY shop_worker, shop_web")
-        admin.execute("DROP ROLE shop_worker, shop_web")
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def test_only_the_migration_has_the_owners_rights() -> None:
-    owner = SERVICES["postgres"]["environment"]["POSTGRES_USER"]
-    ours = [name for name, service in SERVICES.items() if "IMGSEARCH_DATABASE_URL" in service.get("environment", {})]
-    assert {name for name in ours if login(name) == owner} == {"migrate"}
-    assert {login(name) for name in ("worker", "query-worker", "beat")} == {"shop_worker"}
-    assert login("web") == "shop_web"
-    assert SERVICES["web"]["ports"]
-
-
-@pytest.mark.parametrize("service", ["worker", "query-worker"])
-def test_a_worker_works_as_its_own_role_and_its_health_check_can_fail(
-    service: str, roles: None, space: Space, environment: dict[str, str], tmp_path: Path, port: int
-) -> None:
-    program, *arguments = SERVICES[service]["command"]
-    assert program == "imgsearch"
-    command = [sys.executable, "-m", program, *(translated(one, service, port) for one in arguments)]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment_of(service, environment), stdout=log, stderr=log, cwd=ROOT)
+@pytest.fixture(scope="module")
+def stack(servers: Servers, home: Path, secrets: Path, admin: psycopg.Connection[Any]) -> Iterator[Stack]:
+    """Everything, started in the order of the file: a database made by roles.sql, migrate, and what waits for it."""
+    url = with_database(servers.database_url, DATABASE)
+    socket_folder = conninfo_to_dict(url)["host"]
+    admin.execute(f"CREATE DATABASE {DATABASE}")
+    psql = [
+        str(programs(home / "postgres").home / "psql"),
+        url,
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-f",
+        ROOT / "docker/roles.sql",
+    ]
+    subprocess.run(psql, env={**os.environ, "SECRETS": str(secrets)}, check=True, capture_output=True)
+    for file in secrets.glob("*_url"):
+        text = file.read_text().replace("@postgres/imgsearch", f"@/{DATABASE}?host={socket_folder}")
+        file.unlink()
+        file.write_text(text)
+    translated = {
+        "/run/secrets": str(secrets),
+        "redis://redis:6379/0": servers.redis_url,
+        "/pictures": str(secrets.parent / "pictures"),
+        "/models": str(secrets.parent / "models"),
+    }
+    made = Stack(secrets.parent, translated, {"IMGSEARCH_MODEL": FAKE})
     try:
-        assert not healthy(service, port), "nothing listens yet"
-        eventually(lambda: healthy(service, port) or process.poll() is not None, what="the worker's health")
-        assert process.poll() is None, (tmp_path / "log").read_text()
-        process.send_signal(signal.SIGSTOP)
-        assert not healthy(service, port), "a worker that hangs is not healthy"
-        process.send_signal(signal.SIGCONT)
-        assert healthy(service, port)
+        migrated = made.run("migrate", check=False)
+        assert migrated.returncode == 0, migrated.stderr
+        for service in ("worker", "query-worker", "beat", "web"):
+            if service in ("worker", "web"):
+                assert not made.healthy(service), "nothing listens yet"
+            made.start(service)
+        for service in made.processes:
+            made.wait(service)
+        yield made
     finally:
-        process.kill()
-        process.wait()
+        codes = made.stop()
+        admin.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+        admin.execute("DROP ROLE shop_owner, shop_worker, shop_web")
+    assert set(codes.values()) <= {0, -signal.SIGTERM}, codes
 
 
-def test_the_page_is_served_to_others_by_a_role_that_sees_one_tenant(
-    roles: None, space: Space, environment: dict[str, str], tmp_path: Path, port: int
-) -> None:
-    """Bound to every address, as in the container: the page must refuse who has no key, though it cannot list keys."""
-    program, *arguments = SERVICES["web"]["command"]
-    command = [sys.executable, "-m", program, *(one.replace("8000", str(port)) for one in arguments)]
-    assert f"0.0.0.0:{port}" in command
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment_of("web", environment), stdout=log, stderr=log, cwd=ROOT)
-    try:
-        eventually(lambda: healthy("web", port) or process.poll() is not None, what="the page's health")
-        assert process.poll() is None, (tmp_path / "log").read_text()
-        refused = subprocess.run(
-            [sys.executable, "-c", f"import httpx; print(httpx.get('http://127.0.0.1:{port}/v1/status').status_code)"],
-            capture_output=True,
-            text=True,
-            check=True,
+def test_from_an_upload_to_an_answer_by_the_roles_and_commands_of_the_file(stack: Stack, secrets: Path) -> None:
+    made = stack.run(
+        "migrate", ["imgsearch", "key", "create", "--tenant", "acme", "--scope", "write", "--json"], check=True
+    )
+    key = json.loads(made.stdout)["key"]
+    web = f"http://127.0.0.1:{stack.port('web', '8000')}"
+    with httpx.Client(base_url=web, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False) as shop:
+        assert httpx.post(f"{web}/v1/search", json={"text": "red"}, trust_env=False).status_code == 401
+        files = [("picture", (f"{n}.jpg", jpeg((200, n, n)), "image/jpeg")) for n in range(3)]
+        listed = [{"product_id": f"p{n}"} for n in range(3)]
+        added = shop.post("/v1/images/upload", files=files, data={"request": json.dumps({"images": listed})})
+        assert added.status_code == 202, added.text
+        wanted = len(added.json()["images"])
+        found = eventually(
+            lambda: (
+                (a := shop.post("/v1/search", json={"text": "red shoe"})).status_code == 200
+                and len(a.json()["rows"]) == wanted
+                and a.json()
+            ),
+            what="the images in a search",
         )
-        assert refused.stdout.strip() == "401"
+        assert found["resolved"]["kind"] == "text"
+        assert httpx.get(f"{web}/readyz", trust_env=False).json()["ready"]
+    metrics = httpx.get(f"http://127.0.0.1:{stack.port('web', '9101')}/metrics", trust_env=False).text
+    assert 'imgsearch_search_pages_total{outcome="end",strategy="exact"}' in metrics
+    assert (
+        "imgsearch_images_ready_total 3"
+        in httpx.get(f"http://127.0.0.1:{stack.port('worker', '9100')}/metrics", trust_env=False).text
+    )
+    assert any((stack.folder / "pictures").rglob("*")), "pictures are in the volume"
+    assert "imgsearch.sweep" in stack.log("beat").read_text() or stack.healthy("beat")
+
+
+def test_health_checks_notice_what_hangs(stack: Stack) -> None:
+    services = ("worker", "query-worker", "web")
+    for service in services:
+        stack.processes[service].send_signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor() as at_once:
+            assert list(at_once.map(stack.healthy, services)) == [False] * 3, "a process that hangs is not healthy"
     finally:
-        process.kill()
-        process.wait()
+        for service in services:
+            stack.processes[service].send_signal(signal.SIGCONT)
+    for service in services:
+        stack.wait(service)
+
+
+def test_nothing_logs_in_as_the_superuser_and_each_role_has_what_it_needs_alone(stack: Stack, secrets: Path) -> None:
+    users = {
+        s: conninfo_to_dict((secrets / f"{s}_url").read_text().strip())["user"] for s in ("owner", "worker", "web")
+    }
+    assert users == {"owner": "shop_owner", "worker": "shop_worker", "web": "shop_web"}
+    for name in OURS:
+        given = SERVICES[name].get("secrets", [])
+        assert not {"superuser_password", "owner_url"} & set(given) or name == "migrate"
+        assert [SERVICES[name]["environment"].get("IMGSEARCH_DATABASE_URL_FILE")] == [
+            f"/run/secrets/{one}" for one in given
+        ] or (name == "beat" and not given)
+        assert "superuser_password" not in given
+    for role, refused in (
+        ("worker", "SELECT * FROM imgsearch.api_key"),
+        ("worker", "DROP TABLE imgsearch.image"),
+        ("web", "SELECT * FROM imgsearch.api_key"),
+        ("web", "UPDATE imgsearch.space SET share = 1"),
+        ("web", "CREATE TABLE imgsearch.mine (a integer)"),
+        ("owner", "CREATE ROLE another"),
+    ):
+        with psycopg.connect((secrets / f"{role}_url").read_text().strip()) as connection:
+            [superuser] = (
+                connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() or ()
+            )
+            assert not superuser
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(refused)  # type: ignore[arg-type]
+    with psycopg.connect((secrets / "web_url").read_text().strip()) as connection:
+        assert connection.execute("SELECT count(*) FROM imgsearch.image").fetchone() == (0,), "no tenant, no image"
+
+
+@pytest.mark.parametrize("service", ["worker", "web"])
+def test_a_role_may_check_the_schema_before_its_process_begins(stack: Stack, service: str) -> None:
+    """As the pods of examples/kubernetes do, whose measure of recall is a worker's, too."""
+    assert stack.run(service, ["imgsearch", "db", "check"], check=False).returncode == 0
+    if service == "worker":
+        measured = stack.run(
+            service, ["imgsearch", "index", "recall", "--keep", "--seconds", "1", "--json"], check=False
+        )
+        assert measured.returncode == 0, measured.stderr
+
+
+def test_the_files_secrets_are_made_once_and_for_their_owner_alone(secrets: Path, tmp_path: Path) -> None:
+    assert {f"./docker/secrets/{path.name}" for path in secrets.iterdir()} == {
+        secret["file"] for secret in COMPOSE["secrets"].values()
+    }
+    assert secrets.stat().st_mode & 0o077 == 0
+    assert len((secrets / "web_password").read_text()) == 48
+    assert len({path.read_text() for path in secrets.glob("*_password")}) == 4
+
+
+def test_every_setting_command_and_order_of_the_file_is_real() -> None:
+    overlay = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text())["services"]
+    for name in OURS:
+        service = SERVICES[name]
+        given = {**service["environment"], **overlay.get(name, {}).get("environment", {})}
+        ours = {variable.removesuffix("_FILE") for variable in given if variable.startswith("IMGSEARCH_")}
+        assert ours <= commands.SETTINGS, name
+        program, *words = service["command"]
+        assert program == "celery" or commands.wrong(words) is None
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        waits = {one: how["condition"] for one, how in service["depends_on"].items()}
+        first = {"postgres": "service_healthy"} if name == "migrate" else {"migrate": "service_completed_successfully"}
+        assert first.items() <= waits.items()
+        assert name == "migrate" or service["healthcheck"]["test"]
+    assert SERVICES["web"]["ports"]
+    assert COMPOSE["networks"]["data"] == {"internal": True}
+    assert "ports" not in SERVICES["postgres"]
+    arguments = re.findall(r"^ARG (\w+)=(\w+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert arguments == [("TORCH", "cpu")], "no CUDA unless it is asked for"
+    assert {one["build"]["args"]["TORCH"] for one in (SERVICES[name] for name in OURS)} == {"cpu"}
+    assert overlay["worker"]["build"]["args"]["TORCH"] == "${TORCH:-cu128}"
+    assert overlay["worker"]["image"] != SERVICES["worker"]["image"], "the query worker keeps the image without CUDA"
+
+
+def test_the_page_names_commands_services_and_files_that_are_there() -> None:
+    page = (ROOT / "docs/compose.md").read_text() + (ROOT / "README.md").read_text()
+    runs = re.findall(r"^docker compose.* run --rm (\S+) imgsearch ([^#\n]+)", page, re.MULTILINE)
+    assert {service for service, _ in runs} == {"migrate"}
+    assert [commands.wrong(shlex.split(words)) for _, words in runs] == [None] * len(runs)
+    for name in re.findall(r"docker compose (?:exec|logs|restart|up -d --scale) (\w[\w-]*)", page):
+        assert name in SERVICES
+    for path in re.findall(r"(?:-f |^)(docker[\w./-]+\.(?:yml|sh|sql))", page, re.MULTILINE):
+        assert (ROOT / path).exists(), path
+    variables = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    variables |= set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.gpu.yml").read_text()))
+    table = page.split("## What can be set")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == variables

@@ -64,6 +64,27 @@ def test_a_healthy_database_has_none(healthy: Settings) -> None:
         assert examine(connection) == []
 
 
+def test_a_given_space_that_lacks_vectors_is_named(connection: Connection) -> None:
+    connection.execute(
+        "SELECT imgsearch.add_space('mine', '', 'm', 48, '', array_fill(0.1::real, ARRAY[48])::halfvec,"
+        " name => 'mine', kind => 'given')"
+    )
+    finding = found(connection)["given vectors missing"]
+    assert finding.detail == "space mine has vectors of 0 of 1500 images"
+    assert len(connection.execute(finding.fix.partition(";")[0].encode()).fetchall()) == 1500
+
+
+def test_vectors_outside_the_graph_are_told_where_nobody_moves_them(connection: Connection) -> None:
+    connection.execute("UPDATE imgsearch.worker SET seen_at = now() - interval '1 hour'")
+    connection.execute("""WITH gone AS (DELETE FROM ONLY imgsearch.embedding_1 RETURNING *)
+        INSERT INTO imgsearch.embedding_1_tail SELECT * FROM gone""")
+    assert "vectors outside the graph" not in found(connection), "1,500 are few"
+    many = "UPDATE imgsearch.embedding_1_tail SET sha256 = sha256"  # each leaves a dead row, which searches read too
+    for _ in range(4):
+        connection.execute(many)
+    assert found(connection)["vectors outside the graph"].fix.startswith("imgsearch worker")
+
+
 @pytest.mark.parametrize(
     ("make", "fix"),
     [

@@ -6,17 +6,20 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict, astuple
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
 from psycopg.sql import SQL
 
-from imgsearch import db
+from imgsearch import db, facets
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
+from imgsearch.errors import FilterError
 from imgsearch.spaces.space import ensure
 from tests.shop import Row, database, fill
+from tests.terminal import Run
 
 OF_ONE = 9  # rows after one another are of one product; of each tenant three
 BOUNDS = (0, 10, 25, 50, 100, 250, 500, 1000, 2500)
@@ -175,10 +178,20 @@ def test_of_very_many_products_some_are_counted_and_that_is_said(connection: psy
     rows = connection.execute("SELECT facet, name, value, count, approximate FROM imgsearch.facets()").fetchall()
     counts = {(facet, value): count for facet, name, value, count, _ in rows}
     ids = {f"product {n // OF_ONE}" for n in range(len(ROWS))}
-    drawn = [one for one in ids if connection.execute("SELECT hashtextextended(%s, 0) & 3", (one,)).fetchone() == (0,)]
+    draws = "SELECT hashtextextended(%s, hashtext(%s)) & 3"
+    drawn = {
+        (tenant, one)
+        for tenant in ("acme", "bolt", "coop")
+        for one in ids
+        if connection.execute(draws, (one, tenant)).fetchone() == (0,)
+    }
     assert {about for facet, *_, about in rows if facet != "attribute"} == {True}
-    assert counts["matches", None] == 4 * 3 * len(drawn), "of each of three tenants"
-    assert counts["images", None] == 4 * sum(f"product {n // OF_ONE}" in drawn for n in range(len(ROWS)))
+    assert counts["matches", None] == 4 * len(drawn)
+    assert counts["images", None] == 4 * sum(
+        (row.tenant, f"product {n // OF_ONE}") in drawn for n, row in enumerate(ROWS)
+    )
+    exact = of_database(connection, {}, ", exact => true")
+    assert exact == counted({}), "all were counted"
     listed = connection.execute("SELECT value, count, approximate FROM imgsearch.choices('category')").fetchall()
     assert {value for value, *_ in listed} == {"shoes", "bags"}, "the list is of all of them"
     assert all(about for *_, about in listed)
@@ -219,3 +232,23 @@ def test_a_list_of_one_facet_is_searched_in_and_bounded(connection: psycopg.Conn
         with pytest.raises(psycopg.Error) as refused:
             connection.execute("SELECT * FROM imgsearch.choices(%s, %s, k => %s::integer)", arguments)
         assert refused.value.sqlstate == "IM008"
+
+
+def test_python_and_the_command_line_count_the_same(connection: psycopg.Connection[Any], run: Run) -> None:
+    rows = connection.execute("""SELECT facet, name, value, low, high, count, approximate, error FROM imgsearch.facets(
+        imgsearch.filters_of('{"max_price": 60}'), prices => '{0,30}', attributes => '{colour}')""").fetchall()
+    found = facets(connection, max_price=60, prices=[0, 30], attribute_names=["colour"])
+    assert [astuple(one) for one in found] == rows
+    options = ("--max-price", "60", "--prices", "0,30", "--attribute-name", "colour")
+    around = {"IMGSEARCH_DATABASE_URL": url_of(connection)}
+    assert run("facets", *options, "--json", **around).document == [asdict(one) for one in found]
+    assert "0 to 30" in run("facets", *options, **around).out
+    assert run("facets", "--prices", "cheap", **around).code == 2
+    assert run("facets", "--per", "shop", **around).code == 2
+    with pytest.raises(FilterError):
+        facets(connection, prices=[30, 0])
+
+
+def url_of(connection: psycopg.Connection[Any]) -> str:
+    info = connection.info
+    return f"postgresql://{info.user}@/{info.dbname}?host={info.host}&port={info.port}"

@@ -20,8 +20,9 @@ from imgsearch.flask import ImageSearch
 from imgsearch.servers import database_url
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
-from tests.conftest import with_database, with_settings
+from tests.conftest import with_settings
 from tests.doors.scenario import Item
+from tests.own_server import named, with_database
 
 PHOTO = Item(1).picture()
 images = ImageSearch()
@@ -31,9 +32,11 @@ sqlalchemy = SQLAlchemy()
 @pytest.fixture
 def other(servers: embedded.Servers, template: str, settings: Settings, tmp_path: Path) -> Iterator[Settings]:
     """Settings of a second shop: a database and a store of its own."""
-    name = Identifier("other_flask_shop")
+    name = Identifier(named("other_flask_shop"))
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(name, Identifier(template)))
+        admin.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(name, Identifier(named(template)))
+        )
     url = with_database(servers.database_url, "other_flask_shop")
     yield with_settings(settings, DATABASE_URL=url, STORAGE_URL=(tmp_path / "other").as_uri())
     with psycopg.connect(servers.database_url, autocommit=True) as admin:

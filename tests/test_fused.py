@@ -205,7 +205,7 @@ def test_of_a_brand_with_more_products_than_are_listed_some_are_listed(stocked: 
         wanted = {row[0] for row in stocked.execute("SELECT product_id FROM imgsearch.product WHERE title ~ 'quorn'")}
         pool = stocked.execute(
             "SELECT (w).keys, (w).tied FROM imgsearch_internal.words_pool(%s::halfvec, NULL,"
-            " (1, 0, NULL, NULL, NULL, NULL, true, NULL, NULL, NULL, NULL), 'quorn', 1, NULL, 5) w",
+            " (1, 0, NULL, NULL, NULL, NULL, true, NULL, NULL, NULL, NULL, NULL), 'quorn', 1, NULL, 5) w",
             [str(a_query(9))],
         ).fetchone()
         assert pool is not None

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from imgsearch.settings import table as settings_table
 from tests.test_readme import ROOT, blocks
 
 RUN = {
     "guide-oscar.md": [*(ROOT / "examples/oscar_shop").rglob("*.py"), *(ROOT / "tests/oscar").glob("*.py")],
+    "replicas.md": [ROOT / "tests/test_replicas.py", ROOT / "tests/django/routers.py"],
     "guide-shapes.md": [
         ROOT / "examples/oscar_shop/looks/search.py",
         ROOT / "tests/test_sqlalchemy_shop.py",
@@ -37,3 +40,16 @@ def test_the_index_names_every_page() -> None:
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert {page for page in pages if f"({page})" not in index} == set()
     assert [t for t in re.findall(r"\]\(([^)#]+)\)", index) if not (Path(ROOT / "docs") / t).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["replicas.md", "poolers.md"])
+def test_settings_that_a_page_sets_are_settings(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    known = {row.variable for row in settings_table()}
+    lines = [line for block in blocks("sh", text) for line in block.splitlines()]
+    assert lines
+    for line in lines:
+        name, _, url = line.partition("  #")[0].strip().replace("'", "").partition("=")
+        assert name in known, line
+        assert conninfo_to_dict(url)["dbname"] == "shop"
+    assert set(re.findall(r"IMGSEARCH_[A-Z_]+", text)) <= known

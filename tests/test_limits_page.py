@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from imgsearch_workers.looking.pictures import LARGEST_KEPT
+from imgsearch_workers.proposers import salient
 
 from imgsearch.errors import FilterError
 from imgsearch.evaluation import judged
@@ -18,7 +20,7 @@ from imgsearch.ops.calibration import MOST as MOST_JUDGEMENTS
 from imgsearch.page import product, suggestions
 from imgsearch.page.upload_form import MOST_AT_ONCE
 from imgsearch.query.resolution import MAX_TEXT
-from imgsearch.retrieval import limits, search
+from imgsearch.retrieval import limits, rerank, search
 from imgsearch.retrieval.template import LARGEST_PAGE
 from imgsearch.spaces.space import Space
 from tests.http.largest import above, at_most
@@ -45,6 +47,7 @@ LIMITS = {
     "attached value": 200,
     "attached categories": 100,
     "refresh": 100_000,
+    "regions": 1,
     "pins": 25,
     "hidden": 200,
     "skip": caps.SKIP,
@@ -67,6 +70,7 @@ LIMITS = {
     "page address": caps.ADDRESS,
     "page suggestions": suggestions.MOST,
     "page pictures": product.MOST,
+    "proposed parts": salient.MOST,
     "larger picture": thumbnails.LARGEST,
     "page choices": caps.CHOICES,
     "image attributes": caps.ATTRIBUTES_BYTES,
@@ -80,7 +84,12 @@ LIMITS = {
     "question's words": ASKED_WORDS,
     "suggestions": SUGGESTIONS,
     "given vectors": vectors.TOGETHER,
+    "rerank steps": rerank.MOST_STEPS,
+    "rerank pool": int(rerank.STEPS["k_reciprocal"]["pool"].high),
+    "second looks": 64,
+    "kept features": LARGEST_KEPT,
     "bulk lines": caps.LINES,
+    "near": caps.KILOMETRES,
     "key's conditions": limits.CONDITIONS,
     "key's values": limits.VALUES,
     "JSON body": caps.JSON_BYTES,

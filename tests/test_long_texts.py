@@ -9,7 +9,7 @@ import pytest
 from imgsearch_workers.model.encoder import SharedEncoder, count_tokens
 from imgsearch_workers.model.siglip import IMAGE, SiglipEncoder
 
-from imgsearch.query import resolution, resolve
+from imgsearch.query import memory, resolve
 from imgsearch.retrieval import search
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
@@ -30,7 +30,7 @@ def test_whoever_asks_is_told_from_wherever_the_vector_comes(
         first = resolve(connection, LONG)
         assert (first.source, first.truncated) == ("worker", SAID)
     assert (resolve(connection, LONG).source, resolve(connection, LONG).truncated) == ("memory", SAID)
-    resolution._memory.clear()
+    memory.forget_answers()
     again = resolve(connection, LONG)
     assert (again.source, again.truncated) == ("database", SAID)
     assert search(connection, LONG).truncated == SAID

@@ -128,7 +128,7 @@ def test_two_at_once_are_refused_with_the_others_name_and_nonsense_too(
 
 
 def test_vacuum_and_prewarm(settings: Settings, connection: Connection) -> None:
-    assert maintenance.vacuum(settings) == ["image", "job", "query_vector", "embedding_1"]
+    assert maintenance.vacuum(settings) == ["image", "job", "query_vector", "embedding_1", "region_1"]
     ticks: list[str] = []
     assert maintenance.prewarm(connection, seconds=1, tick=lambda what, done, total: ticks.append(what)).startswith(
         "read"

@@ -16,7 +16,7 @@ from imgsearch.errors import FilterError, UsageError
 from imgsearch.ops import merchandise
 from imgsearch.query import Resolved
 from imgsearch.retrieval import Hits, search
-from imgsearch.spaces.space import ensure
+from imgsearch.spaces.space import ensure, vector_literal
 from tests.asking import shop
 from tests.shop import database, fill
 from tests.terminal import Run
@@ -47,7 +47,12 @@ def stocked(filled: Connection) -> Connection:
 
 def ask(connection: Connection, words: str | None = None, *, tenant: str = "acme", **asked: Any) -> Hits:
     resolved = Resolved(
-        vector=a_query(1), space_id=1, source="database", took_ms=0, kind="text" if words else "vector", words=words
+        vector=vector_literal(a_query(1)),
+        space_id=1,
+        source="database",
+        took_ms=0,
+        kind="text" if words else "vector",
+        words=words,
     )
     return search(connection, resolved, tenant=tenant, **asked)
 

@@ -68,7 +68,7 @@ def test_the_wheel_of_a_web_process_carries_no_servers_and_no_demo(wheel: Path, 
     assert not [name for name in ours if name.startswith("imgsearch/dev")]
     assert {name.split("/")[1] for name in dev} == {"dev"}
     assert {"imgsearch/dev/embedded/__init__.py", "imgsearch/dev/demo/model/model.safetensors"} <= dev
-    assert wheel.stat().st_size < 1_000_000
+    assert wheel.stat().st_size < 1_200_000
 
 
 def test_an_empty_environment_with_the_wheel_can_upgrade_a_database(
@@ -127,7 +127,8 @@ def test_the_compose_file_starts_every_process_healthily() -> None:
 def test_the_compose_file_sets_only_settings_that_exist() -> None:
     text = (ROOT / "docker-compose.yml").read_text() + (ROOT / "docker-compose.gpu.yml").read_text()
     known = {setting.variable for setting in table()} | {"IMGSEARCH_GPUS"}
-    assert set(re.findall(r"IMGSEARCH_[A-Z_]+", text)) <= known
+    named = {variable.removesuffix("_FILE") for variable in re.findall(r"IMGSEARCH_[A-Z_]+", text)}
+    assert named <= known
 
 
 def test_a_web_process_needs_few_packages() -> None:

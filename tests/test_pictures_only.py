@@ -55,7 +55,7 @@ def test_a_text_is_refused_at_once_and_says_what_to_do(connection: Connection, i
     began = time.monotonic()
     with pytest.raises(TextsNotUnderstood, match=r"sees pictures only.*by words alone"), translated():
         DOORS[door](connection)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8, "nobody waits for a worker"
     assert connection.execute("SELECT count(*) AS n FROM imgsearch.query_vector").fetchall() in ([(0,)], [{"n": 0}])
 
 

@@ -58,13 +58,13 @@ def test_a_walk_is_believed_only_where_it_holds_the_whole_page(
 @pytest.mark.parametrize(
     ("strategy", "request_", "images", "complete"),
     [
-        ("hnsw", "(2,0,,,,,,,,,)", [1, 2], True),
-        ("hnsw", "(2,1,,,,,,,,,)", [2, 3], True),
-        ("bits", "(2,0,,,0.15,,,,,,)", [1], False),  # one more within max_distance may have been misjudged
-        ("bits", "(9,0,,,,,,,,,)", [1, 2, 3], True),
-        ("bits", "(9,0,0.05,7,,,,,,,)", [1, 2, 3], False),
-        ("exact", "(2,0,,,0.15,,,,,,)", [1], True),
-        ("exact", "(2,5,,,,,,,,,)", [], True),
+        ("hnsw", "(2,0,,,,,,,,,,)", [1, 2], True),
+        ("hnsw", "(2,1,,,,,,,,,,)", [2, 3], True),
+        ("bits", "(2,0,,,0.15,,,,,,,)", [1], False),  # one more within max_distance may have been misjudged
+        ("bits", "(9,0,,,,,,,,,,)", [1, 2, 3], True),
+        ("bits", "(9,0,0.05,7,,,,,,,,)", [1, 2, 3], False),
+        ("exact", "(2,0,,,0.15,,,,,,,)", [1], True),
+        ("exact", "(2,5,,,,,,,,,,)", [], True),
     ],
 )
 def test_a_page_is_cut_out_of_what_was_ranked(
@@ -96,3 +96,24 @@ def test_nearest_walks_a_second_time_and_wider_where_too_few_matched(
     once = [line for line in told if "second time" not in line]
     assert once, told
     assert len(once) < len(told), told
+
+
+@pytest.mark.parametrize(
+    ("divisor", "share", "restricted", "passed", "sure"),
+    [
+        (6, 0.5, False, 12, 12),  # as cautious as it comes: all are believed
+        (4, 0.24, False, 12, 12),  # a quarter matches everywhere, as here
+        (4, 0.5, False, 12, 8),  # half matches elsewhere: sqrt(0.5 * 200 / 4 / 12) times as many must
+        (4, 0.9, False, 3, 2),  # never less is believed than the cautious part
+        (4, 0.9, True, 3, 3),  # one tenant's part of a walk, which is cut elsewhere
+    ],
+)
+def test_what_is_rare_here_is_believed_less(
+    connection: Connection, divisor: int, share: float, restricted: bool, passed: int, sure: int
+) -> None:
+    found = connection.execute(
+        """SELECT imgsearch_internal.sure(jsonb_populate_record(NULL::imgsearch_internal.search_context,
+               jsonb_build_object('page_end', 10, 'pictures', 200000, 'trust_divisor', %s::int)), %s, %s, 200, %s)""",
+        (divisor, share, restricted, passed),
+    ).fetchone()
+    assert found == (sure,)

@@ -143,3 +143,16 @@ def test_a_worker_with_a_wrong_setting_ends_before_it_loads_anything(dotenv: Pat
     assert "IMGSEARCH_BATCH is 'many'" in done.stderr
     assert "IMGSEARCH_THREADS is '-1'" in done.stderr
     assert done.stdout.strip() == "False"
+
+
+def test_a_setting_may_stand_in_a_file_and_what_is_given_itself_comes_first(tmp_path: Path) -> None:
+    secret = tmp_path / "url"
+    secret.write_text("postgres://secret/a\n")
+    environ = {"IMGSEARCH_DATABASE_URL_FILE": str(secret), "IMGSEARCH_BATCH": "3"}
+    assert load_settings(environ=environ).database_url == "postgresql://secret/a"
+    assert load_settings(environ={"DATABASE_URL_FILE": str(secret)}).database_url == "postgresql://secret/a"
+    assert (
+        load_settings(environ={**environ, "IMGSEARCH_DATABASE_URL": "postgresql://b"}).database_url == "postgresql://b"
+    )
+    with pytest.raises(SettingsError, match=r"IMGSEARCH_REDIS_URL_FILE is '/nowhere', which cannot be read"):
+        load_settings(environ={"IMGSEARCH_REDIS_URL_FILE": "/nowhere"})

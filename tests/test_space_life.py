@@ -98,8 +98,12 @@ def test_a_model_is_changed_and_changed_back(
         assert run("space", "rollback", **both.environment()).out.startswith("The space fakeencoder is searched again")
         again = search(connection, "red shoe", tenant="acme")
         assert len(again) == 10
-        assert run("space", "drop", "fakeencoder", **both.environment()).code == 2, "the searched one"
-        assert run("space", "drop", "new", **both.environment()).code == 0
+        assert run("space", "drop", "fakeencoder", "--yes", **both.environment()).code == 2, "the searched one"
+        asked = run("space", "drop", "new", **both.environment())
+        assert asked.code == 2, "nobody is there to say yes"
+        assert f"The {MANY + 1} vectors of the space new" in asked.err
+        assert "say --yes" in asked.err
+        assert run("space", "drop", "new", "--yes", **both.environment()).code == 0
         assert run("space", "rollback", **both.environment()).code == 4, "there is no way back"
     assert broken(connection) == []
     assert connection.execute("SELECT count(*) FROM imgsearch.job").fetchone() == (0,)
@@ -233,5 +237,8 @@ def waiting(connection: Connection) -> int:
 
 
 def busy(connection: Connection) -> bool:
-    held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = hashtext('imgsearch.fill')::bigint::oid"
+    held = (
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' "
+        "AND classid::bigint = hashtext('imgsearch.filling')::bigint & 4294967295"
+    )
     return connection.execute(held).fetchone() is not None

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
-from imgsearch.ops.metrics import queue_exposition
+from imgsearch.ops.gauges import gauges_exposition
 from imgsearch.spaces.space import Space
 from tests.loops import add_another
 from tests.terminal import Run, run
@@ -31,6 +31,6 @@ def test_status_and_metrics_tell_the_spaces_apart(connection: psycopg.Connection
     shown = run("status").out
     assert [line.split()[-3:] for line in shown.splitlines() if line.split()[:1] == ["other"]] == [["0", "2", "1"]]
     for tenant, waiting in ((None, 2), ("acme", 2), ("nobody", 0)):
-        families = text_string_to_metric_families(queue_exposition(connection, tenant).decode())
+        families = text_string_to_metric_families(gauges_exposition(connection, tenant).decode())
         told = {tuple(s.labels.values()): s.value for f in families for s in f.samples if "space_images" in s.name}
         assert (told["other", "pending"], told[space.name, "leased"]) == (waiting, 0)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
 import pytest
+from imgsearch_workers.pipeline.tuner import Tuner
 
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import UsageError
 from imgsearch.ops import tuning
+from imgsearch.ops.tuning.recall import Measured
+from imgsearch.ops.tuning.tune import Walk, _walk_of, parameters_of, reaches, surely
 from imgsearch.query import cache
+from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.crowd import crowd
 from tests.terminal import Run
@@ -41,12 +47,14 @@ def test_tune_repairs_a_badly_tuned_space(shop: Connection) -> None:
     shop.execute(BAD)
     bad = {shape.shape: shape for shape in tuning.measure(shop, seconds=20)}
     assert {"no filter", "tenant", "its category", "another category", "price, 2%", "in stock"} <= set(bad)
+    assert {"not its category", "other categories, 30%"} <= set(bad), "against the neighbourhood"
     assert {"attribute colour", "attribute size", "tenant, category, price"} <= set(bad)
     assert min(shape.recall for shape in bad.values()) < 0.9
     chosen = tuning.tune(shop, target=0.95, seconds=60)
     assert chosen.reached, chosen
     assert min(shape.recall for shape in chosen.before) < 0.9
-    assert (kept(shop)["ef"], kept(shop)["pool"]) == (chosen.ef, chosen.pool)
+    assert (kept(shop).get("ef"), kept(shop).get("pool")) == (chosen.ef, chosen.pool)
+    assert kept(shop)["text"] == (asdict(chosen.walks["text"]) if "text" in chosen.walks else {})
     # Other questions than those it was chosen on.
     assert min(shape.recall for shape in tuning.measure(shop, seconds=20, seed=7)) > 0.9
     assert shop.execute("SELECT stale FROM imgsearch.tuning").fetchone() == (None,)
@@ -88,3 +96,93 @@ def test_bad_parameters_never_make_a_page_short(shop: Connection) -> None:
         "WHERE i.image_id = (SELECT min(image_id) FROM imgsearch.image)"
     ).fetchone()
     assert row == (50,)
+
+
+def found(missed: int, questions: int = 400) -> list[Measured]:
+    told = {"questions": questions, "rows": 10 * questions, "recall": 1 - missed / questions / 10}
+    return [Measured(shape="a", missed=missed, worst=0.0, p50_ms=1.0, ways={}, **told)]
+
+
+@pytest.mark.parametrize(
+    ("missed", "chosen"),
+    [
+        ({None: 5, 80: 15, 150: 9, 200: 5}, Walk(ef=150, spread=4)),  # 15 of 4,000, and 30 more would be too many
+        ({None: 5, 80: 15}, None),  # nothing bolder is sure: as it comes
+        ({None: 40, 300: 40, 400: 10}, Walk(ef=400, spread=6)),
+        ({None: 99, 300: 60, 0: 0}, Walk(ef=0, spread=6)),  # no walk reaches it, bits do
+        ({None: 99, 300: 60, 0: 70}, Walk(ef=1000, spread=6)),  # neither does: the better one
+        ({}, None),  # no time
+    ],
+)
+def test_the_cheapest_walk_that_surely_reaches_the_target_is_chosen(
+    missed: dict[int | None, int], chosen: Walk | None
+) -> None:
+    def tried(walk: Walk | None) -> list[Measured] | None:
+        if walk is None or walk.ef == 0:
+            return found(missed[walk and walk.ef]) if missed else None
+        return found([many for ef, many in missed.items() if ef and ef <= walk.ef][-1])
+
+    assert _walk_of(tried, 0.99) == chosen
+
+
+def test_three_rows_that_were_missed_condemn_no_shape() -> None:
+    assert reaches([*found(3, 5), *found(0, 85)], 0.99)
+    assert not reaches([*found(4, 5), *found(0, 85)], 0.99)
+    assert not reaches(found(1, 4), 0.99), "one of 40: all together miss too much"
+    assert not surely(found(0, 200), 0.99)
+    assert surely(found(0, 300), 0.99)
+
+
+def test_what_is_tuned_for_texts_leaves_pictures_alone(shop: Connection) -> None:
+    shop.execute("SELECT imgsearch.refresh_sample()")
+    shop.execute("""UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,radius}', '0.0001')""")
+
+    def walk(vector: str, parameters: dict[str, Any]) -> tuple[Any, ...] | None:
+        shop.execute("SELECT set_config('imgsearch.search', %s, false)", [json.dumps(parameters) if parameters else ""])
+        return shop.execute(
+            f"SELECT (c).ef, (c).trust_divisor FROM imgsearch_internal.search_context({vector}, 10) c"  # noqa: S608
+        ).fetchone()
+
+    text, picture = "imgsearch.vec_of(1)", "(SELECT mean FROM imgsearch.space)"  # all lie beyond such a radius
+    both = parameters_of({"picture": Walk(ef=80, spread=4), "text": Walk(ef=300, spread=6)}, 320)
+    assert (walk(picture, both), walk(text, both)) == ((80, 4), (300, 6))
+    pictures = parameters_of({"picture": Walk(ef=80, spread=4)}, 320)
+    assert (walk(picture, pictures), walk(text, pictures)) == ((80, 4), (150, 6)), "texts were not measured"
+    assert (walk(picture, {}), walk(text, {})) == ((200, 6), (150, 6))
+    assert walk(text, {"ef": 100}) == (75, 6), "as it was stored before kinds were told apart"
+
+
+def test_without_a_walk_bits_answer(shop: Connection) -> None:
+    shop.execute("SELECT imgsearch.refresh_sample()")
+    shop.execute("UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', '1000000')")
+    ask = """SELECT (f.answer).strategy, (f.plan).reason
+             FROM imgsearch_internal.find(imgsearch.vec_of(1), NULL, imgsearch_internal.page_of(10)) f"""
+    assert shop.execute(ask).fetchone() == ("hnsw", None)
+    shop.execute("SELECT set_config('imgsearch.search', %s, false)", [json.dumps({"ef": 0})])
+    assert shop.execute(ask).fetchone() == ("bits", "vain")
+
+
+def test_an_idle_worker_tunes_once_and_leaves_what_was_written_by_hand(shop: Connection, settings: Settings) -> None:
+    shop.execute("DELETE FROM imgsearch.job")
+    shop.execute("SELECT imgsearch.refresh_sample()")
+    shop.execute("VACUUM ANALYZE")
+    assert not Tuner(settings, fewest=5_000).tune(seconds=5), "too few pictures"
+    tuner = Tuner(settings, fewest=1_000)
+    assert tuner.tune(seconds=8)
+    assert kept(shop)["by"] == "worker"
+    assert not tuner.tune(seconds=5), "nothing changed since"
+    shop.execute(BAD)
+    assert not tuner.tune(seconds=5)
+    shop.execute("UPDATE imgsearch.space SET parameters = parameters - 'search'")
+    shop.execute(
+        "INSERT INTO imgsearch.job (tenant_id, image_id, space_id)"
+        " SELECT tenant_id, image_id, 1 FROM imgsearch.image LIMIT 1"
+    )
+    assert not tuner.tune(seconds=5), "a picture waits for a worker"
+
+
+def test_a_worker_that_is_told_not_to_never_tunes(settings: Settings) -> None:
+    tuner = Tuner(settings.model_copy(update={"tuning": "off"}), look_seconds=0.01)
+    tuner.start()
+    assert not tuner.is_running()
+    tuner.stop()

@@ -20,6 +20,7 @@ from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Space
+from tests import speaking
 
 Connection = psycopg.Connection[Any]
 TENANTS = [f"tenant{n}" for n in range(50)]
@@ -41,7 +42,7 @@ def shop(connection: Connection, space: Space) -> Connection:
         made = [Delivery(claim=c, sha256=c.sha256 or b"", embedding=vector()) for c in claims]
         assert len(queue.deliver(connection, space.space_id, made)) == len(claims)
     for tenant in ("tenant1", ""):
-        cache.speak_for(connection, tenant)
+        speaking.speak_for(connection, tenant)
         cache.ask(connection, cache.of_text("shoe"))
     [asked] = cache.claim(connection, space.space_id, 1)
     cache.answer(connection, space.space_id, asked, FakeEncoder().embed_texts(["shoe"])[0])
@@ -83,7 +84,7 @@ def test_every_table_with_a_tenant_is_behind_the_wall(connection: Connection, sp
     open_tables = connection.execute(
         "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' "
         "WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT "
-        "(c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid "
+        "(c.relrowsecurity AND NOT c.relforcerowsecurity AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid "
         " AND p.polname = 'one_tenant' AND p.polqual IS NOT NULL AND p.polwithcheck IS NOT NULL))"
     ).fetchall()
     assert open_tables == []
@@ -224,7 +225,7 @@ def test_a_door_can_tell_whether_it_is_behind_the_wall(connection: Connection, s
         ("imgsearch_admin", False),
     ):
         assert acting(role).execute("SELECT imgsearch.is_tenant_restricted()").fetchone() == (walled,), role
-    connection.execute("ALTER TABLE imgsearch.image NO FORCE ROW LEVEL SECURITY")
+    connection.execute("ALTER TABLE imgsearch.image DISABLE ROW LEVEL SECURITY")
     assert acting("imgsearch_reader").execute("SELECT imgsearch.is_tenant_restricted()").fetchone() == (False,)
 
 

@@ -11,6 +11,7 @@ from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.answering import answering
+from tests.speaking import speak_for
 from tests.test_walls import As, Connection, acting, shop, tenants_of
 
 __all__ = ["acting", "shop"]
@@ -49,7 +50,7 @@ def test_words_that_several_tenants_wait_for_are_embedded_once(shop: Connection,
     question = cache.of_text("zebra")
     tenants = ("tenant1", "tenant2", "")
     for tenant in tenants:
-        cache.speak_for(shop, tenant)
+        speak_for(shop, tenant)
         cache.ask(shop, question)
     [asked] = cache.claim(shop, space.space_id, 9)
     shop.execute("LISTEN imgsearch_answer")
@@ -57,14 +58,14 @@ def test_words_that_several_tenants_wait_for_are_embedded_once(shop: Connection,
     heard = {one.payload for one in shop.notifies(timeout=5, stop_after=3)}
     tickets = set()
     for tenant in tenants:
-        cache.speak_for(shop, tenant)
+        speak_for(shop, tenant)
         found = cache.look_up(shop, question)
         assert found is not None
         assert found.answered
         tickets.add(found.ticket)
     assert heard == tickets
     assert len(tickets) == 3
-    cache.speak_for(shop, "tenant3")
+    speak_for(shop, "tenant3")
     unknown = cache.look_up(shop, question)
     assert unknown is not None
     assert not unknown.answered
@@ -74,7 +75,7 @@ def test_who_listens_hears_nothing_of_what_is_asked(shop: Connection, space: Spa
     """Everybody may LISTEN; what is said there is a random number that only the asker can read."""
     ear = acting("imgsearch_reader", options="-c imgsearch.tenant=tenant2")
     ear.execute("LISTEN imgsearch_answer; LISTEN imgsearch_query")
-    cache.speak_for(shop, "tenant1")
+    speak_for(shop, "tenant1")
     question = cache.of_text("zebra")
     cache.ask(shop, question)
     cache.answer(shop, space.space_id, question, FakeEncoder().embed_texts(["zebra"])[0])

@@ -32,7 +32,7 @@ from tests.processes import WorkerProcess, eventually
 
 pytestmark = pytest.mark.slow  # all of them together
 
-KEDA = Path(__file__).parents[1] / "examples" / "keda.yaml"
+KEDA = Path(__file__).parents[1] / "examples/kubernetes/keda/scaled-object.yaml"
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ TOOLS = (
     "pytest",
     "pytest-xdist",
     "hypothesis",
+    "djangorestframework",
     "flask-sqlalchemy",
     "flask-sqlalchemy-lite",
     "jsonschema",

@@ -10,6 +10,7 @@ from imgsearch_workers.decoding.child import Options
 
 from imgsearch.dev.testing.poison import COLOURS
 from imgsearch.picture.pixels import Square
+from imgsearch.picture.region import Region
 
 _COLOUR = COLOURS["crashes_decoder"]
 
@@ -25,8 +26,8 @@ def main() -> int:
     source, sink = decoder_child.take_pipes()
     honest = decoder_child.prepare(options)
 
-    def work(data: bytes, with_thumbnail: bool) -> Square:
-        done = honest(data, with_thumbnail)
+    def work(data: bytes, flags: int, region: Region | None) -> Square:
+        done = honest(data, flags, region)
         poison = _repeated(len(done.pixels))
         if all(abs(is_ - wanted) <= 6 for is_, wanted in zip(done.pixels[::97], poison[::97], strict=True)):
             ctypes.string_at(0)

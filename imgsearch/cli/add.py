@@ -67,7 +67,7 @@ def add(
         raise UsageError("--product-id and --codes are of one picture; use a catalogue for several.")
     summary = Summary()
     began = time.monotonic()
-    with db.connect(settings) as connection, progress(quiet=json) as bar:
+    with db.connect_primary(settings) as connection, progress(quiet=json) as bar:
         schema.check(connection)
         found = list(_all_entries(sources, summary))
         given = {"product_id": product_id, "category": category, "categories": categories, "price": price}

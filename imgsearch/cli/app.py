@@ -11,17 +11,21 @@ from imgsearch import __version__
 from imgsearch.cli import (
     add,
     attach,
+    backup,
     bench,
     calibrate,
     database,
     demo,
     doctor,
+    duplicates,
     evaluate,
+    facets,
     forget,
     judge,
     key,
     maintenance,
     merchandise,
+    plan,
     product,
     queue,
     search,
@@ -33,7 +37,7 @@ from imgsearch.cli import (
     store,
     tuning,
 )
-from imgsearch.cli.console import errors, output
+from imgsearch.cli.console import errors, fit, output
 from imgsearch.errors import DatabaseError, ImgsearchError
 from imgsearch.settings import table
 
@@ -81,9 +85,14 @@ app.command("psql", context_settings=_PASSED_ON)(servers.psql)
 app.command("add")(add.add)
 app.command("search")(search.search)
 app.command("suggest")(shop.suggest)
+app.command("facets")(facets.facets)
 app.command("status")(status.status)
 app.command("requeue")(status.requeue)
 app.command("doctor")(doctor.doctor)
+app.command("duplicates")(duplicates.duplicates)
+app.command("plan")(plan.plan)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("evaluate")(evaluate.evaluate)
@@ -112,6 +121,7 @@ for group, name in (
 
 def main() -> None:
     """Run a command; an error of ours is one line on stderr and its own exit code, never a traceback."""
+    fit()
     try:
         app()
     except ImgsearchError as error:

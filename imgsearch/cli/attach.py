@@ -46,7 +46,7 @@ def attach(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Keep images in step with one of your tables, by triggers on it; then copy the rows it has."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         schema.check(connection)
         mapping: dict[str, Any] = {
             "key": key,
@@ -97,7 +97,7 @@ def refresh(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Write the images of these rows anew, after something changed that no trigger sees."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         written = attachment.refresh(connection, relation, keys)
     if json:
         as_json({"written": written})
@@ -111,7 +111,7 @@ def detach(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Take the triggers off a table, and its images out of the search."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         gone = attachment.detach(connection, relation, keep=keep)
     if json:
         as_json({"detached": relation, "images": gone})
@@ -125,7 +125,7 @@ def backfill(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Copy the rows an attached table had before; continues where it was interrupted."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         copied = _copy(connection, relation, size, quiet=json)
     if json:
         as_json({"copied": copied})
@@ -138,7 +138,7 @@ def attachments(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Show the attached tables, and how many of their images are out of step."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         if repair:
             for one in attachment.attachments(connection):
                 if one.attached_at is not None:

@@ -40,7 +40,7 @@ def calibrate(
     if (judged is None) != forget:
         raise UsageError("Name a file of judgements, or say --forget with --kind.")
     settings = load_settings()
-    with db.connect(settings) as connection:
+    with db.connect_primary(settings) as connection:
         if forget:
             if kind is None:
                 raise UsageError("Say of which --kind the judgements are to be forgotten: text or picture.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Literal
@@ -14,6 +15,15 @@ from rich.text import Text
 
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+_UNBROKEN = 200  # columns; what goes into a file or a pipe is read by programs, which look for whole lines
+
+
+def fit() -> None:
+    """Lay out for what is written to: a terminal's own width, else COLUMNS, else 200."""
+    for console in (output, errors):
+        if not console.is_terminal:
+            given = os.environ.get("COLUMNS", "")
+            console.width = int(given) if given.isdigit() and int(given) else _UNBROKEN
 
 
 def as_json(document: object) -> None:

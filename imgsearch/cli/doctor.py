@@ -8,6 +8,7 @@ import typer
 
 from imgsearch import db
 from imgsearch.cli.console import as_json, output
+from imgsearch.ops import route
 from imgsearch.ops.doctor import SECONDS, examine
 from imgsearch.settings import load_settings
 
@@ -17,8 +18,11 @@ def doctor(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """List every known problem of this database, its effect and the fix; exit with 1 when one is more than advice."""
-    with db.connect(load_settings(), autocommit=True) as connection:
-        findings = examine(connection, seconds=seconds)
+    settings = load_settings()
+    findings = route.examine(settings)
+    if not any(finding.check_name.startswith("primary ") for finding in findings):
+        with db.connect_primary(settings, autocommit=True) as connection:  # where the fixes can be done
+            findings += examine(connection, seconds=seconds)
     problems = sum(finding.severity == "problem" for finding in findings)
     if json:
         as_json({"healthy": not problems, "findings": [asdict(finding) for finding in findings]})

@@ -20,14 +20,20 @@ _KINDS: dict[Any, Any] = {
     datetime: str,
     Sequence[str]: list[str],
     Sequence[int]: list[int],
+    Sequence[float]: str,
     Mapping[str, Any]: str,
 }
 _OWN_KINDS: dict[str, Any] = {"category": list[str], "attributes": list[str]}
-_SPELLED = {"in_stock": ["--in-stock/--sold-out"], "attributes": ["--attribute", "-a"]}
+_SPELLED = {
+    "in_stock": ["--in-stock/--sold-out"],
+    "duplicates": ["--duplicates/--no-duplicates"],
+    "attributes": ["--attribute", "-a"],
+}
 _FORMS = {
     "attributes": "As name=value.",
     "condition": 'As JSON: {"any": [{"category": "shoes"}]}.',
     "created_after": "For example 2026-01-31.",
+    "near": "As 48.14,11.58,5.",
 }
 
 
@@ -78,6 +84,15 @@ def _time(value: str) -> datetime:
     return found.astimezone()  # one without a zone is in this machine's
 
 
+def _place(value: str) -> list[float]:
+    try:
+        return [float(part) for part in value.split(",")]
+    except ValueError as error:
+        raise FilterError(
+            f"{value!r} is no place; write latitude,longitude,kilometres: --near 48.14,11.58,5."
+        ) from error
+
+
 def _tree(value: str) -> dict[str, Any]:
     try:
         found = json.loads(value)
@@ -92,6 +107,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "attributes": attributes,
     "created_after": _time,
     "created_before": _time,
+    "taken_after": _time,
+    "taken_before": _time,
+    "near": _place,
     "condition": _tree,
 }
 

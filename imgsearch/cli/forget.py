@@ -24,7 +24,7 @@ def forget(
         if typer.prompt("Type the tenant's name to go on", err=True) != tenant:
             raise UsageError("That is not the tenant's name; nothing was removed.")
     settings = load_settings()
-    with db.connect(settings, autocommit=True) as connection:
+    with db.connect_primary(settings, autocommit=True) as connection:
         gone = upload.forget(connection, tenant=tenant, store=upload.open_store(settings.storage_url))
     if json:
         as_json({"images": gone.images, "objects": gone.objects, "rows": dict(gone.rows)})

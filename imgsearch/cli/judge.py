@@ -30,7 +30,7 @@ def judge(
 ) -> None:
     """Say where people vote on two spaces without knowing which is which, and how the votes stand so far."""
     settings = load_settings()
-    with db.connect(settings, autocommit=True) as connection:
+    with db.connect_primary(settings, autocommit=True) as connection:
         first, second = votes.pair(chosen(connection, spaces))
         stand = votes.tally(connection, first, second, tenant)
         written = None if export is None else _export(connection, first, second, export, tenant)

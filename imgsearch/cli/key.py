@@ -39,7 +39,7 @@ def create(
     """
     until = moments.moment(expires) if expires else None
     within = filters if filters.given() else None
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         key = keys.create(connection, tenant=tenant, scope=scope, name=name, expires_at=until, filters=within)
         [made] = keys.listed(connection, handle=keys.handle_of(key))
     _print(key, made, json=json)
@@ -56,7 +56,7 @@ def rotate(
 ) -> None:
     """Make a new key of the same tenant, scope and name, and let the old one expire after a grace."""
     beside, until = moments.span(grace), moments.moment(expires) if expires else None
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         key = keys.rotate(connection, handle, grace=beside, expires_at=until)
         [made] = keys.listed(connection, handle=keys.handle_of(key))
         [old] = keys.listed(connection, handle=keys.handle_of(handle))
@@ -69,7 +69,7 @@ def list_(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """List the keys: never their secrets."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         found = keys.listed(connection, tenant)
     listed(found, _COLUMNS, _row, json=json)
 
@@ -80,7 +80,7 @@ def revoke(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """End a key, and every browser that signed in with it; the next request with either is refused."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         found = keys.revoke(connection, handle)
     if not found:
         raise UnknownKey(f"There is no key {handle!r}; see `imgsearch key list`.")

@@ -68,7 +68,7 @@ def prewarm(
     seconds: float = typer.Option(60, min=1, help="Walk the graph for at most this long."), json: bool = _JSON
 ) -> None:
     """Read what searches read into memory, as after a restart."""
-    with db.connect(load_settings(), autocommit=True) as connection, progress_bar(json) as tick:
+    with db.connect_primary(load_settings(), autocommit=True) as connection, progress_bar(json) as tick:
         done = maintenance.prewarm(connection, seconds=seconds, tick=tick)
     _say(json, {"done": done}, done)
 
@@ -80,7 +80,7 @@ def promote(
     json: bool = _JSON,
 ) -> None:
     """Give an attribute you often filter by a column with an index; rewrites the table of images under a lock."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         column = maintenance.promote(connection, name, kind)
     _say(json, {"column": column}, f"Searches by {name} now use imgsearch.image.{column}.")
 
@@ -88,7 +88,7 @@ def promote(
 @app.command()
 def demote(name: str = typer.Argument(..., help="The attribute."), json: bool = _JSON) -> None:
     """Take the column of a promoted attribute away again."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         gone = maintenance.demote(connection, name)
     _say(json, {"demoted": gone}, "Its column is gone." if gone else "It has no column.")
 

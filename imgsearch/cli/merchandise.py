@@ -27,7 +27,7 @@ def pin(
     place: int = typer.Option(1, "--place", help="Where, from 1 (first) to 25."),
 ) -> None:
     """Pin a product to the top, wherever it matches the filters."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         merchandise.pin(connection, tenant=tenant, product_id=product_id, query=query, category=category, place=place)
     output.print(f"{product_id} stands first for {_said(query, category)}.", markup=False)
 
@@ -35,7 +35,7 @@ def pin(
 @app.command()
 def hide(product_id: str = _PRODUCT, tenant: str = _TENANT, query: str = _QUERY, category: str = _CATEGORY) -> None:
     """Hide a product."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         merchandise.hide(connection, tenant=tenant, product_id=product_id, query=query, category=category)
     output.print(f"{product_id} is hidden for {_said(query, category)}.", markup=False)
 
@@ -46,7 +46,7 @@ def list_(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """List what is pinned and what is hidden."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         found = merchandise.listed(connection, tenant)
     listed(found, ["tenant", "query", "category", "place", "product"], _row, json=json)
 
@@ -59,7 +59,7 @@ def clear(
     category: str = typer.Option(None, "--category", help="Only for this category."),
 ) -> None:
     """Take back what was pinned or hidden."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         many = merchandise.unpin(connection, tenant=tenant, product_id=product_id, query=query, category=category)
     output.print(f"{many} taken back.")
 

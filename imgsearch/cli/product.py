@@ -36,7 +36,7 @@ def list_(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """List products that match, without a question, each once."""
-    with db.connect(load_settings()) as connection:
+    with db.connect_primary(load_settings()) as connection:
         found = browse_products(connection, filters=filters, sort=sort, k=k, after=after)
     if json:
         shown = ("product_id", "tenant_id", "image_id", "title", "category", "categories", "price", "in_stock")
@@ -88,7 +88,7 @@ def change(
     if attribute:
         given["attributes"] = attributes(attribute)
     which: dict[str, Any] = {"product_id": product_id, "position": position, "image_id": image_id}
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         found = changes.change(connection, tenant=tenant, **which, **given)
     if not found.images:
         raise _unknown(product_id, image_id, tenant)
@@ -110,7 +110,7 @@ def remove(
     """Remove a product, or one of its images."""
     _require_one(product_id, image_id)
     which: dict[str, Any] = {"product_id": product_id, "position": position, "image_id": image_id}
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         gone = upload.remove(connection, tenant=tenant, **which)
     if not gone:
         raise _unknown(product_id, image_id, tenant)

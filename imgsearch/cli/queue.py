@@ -20,7 +20,7 @@ def failures(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """List the images that failed, and why."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         values = {"tenant": tenant, "error_code": code, "limit": limit}
         found = sql.rows(connection, "status", "latest_failures", values)
     if json:
@@ -36,11 +36,12 @@ def refetch(
     tenant: str = typer.Option(None, help="Only this tenant's."),
     product_id: str = typer.Option(None, help="Only this product's."),
     image_id: int = typer.Option(None, help="Only this image."),
+    code: str = typer.Option(None, help="Only those that failed with this code, such as changed."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Fetch images that were added as http(s) addresses again, because what is there may have changed."""
-    with db.connect(load_settings(), autocommit=True) as connection:
-        values = {"tenant": tenant, "product": product_id, "image_id": image_id}
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
+        values = {"tenant": tenant, "product": product_id, "image_id": image_id, "error_code": code}
         count = sql.value(connection, "status", "refetch", values)
     if json:
         as_json({"refetched": count})

@@ -14,15 +14,18 @@ from imgsearch.cli.console import as_json, nearness, output, table
 from imgsearch.cli.filters import with_filters
 from imgsearch.cli.likes import LIKE, example_of
 from imgsearch.cli.ranking import with_ranking
-from imgsearch.errors import UsageError
+from imgsearch.cli.second_look import DRAW, RERANK, chain_of, said
+from imgsearch.cli.second_look import draw as drawn
+from imgsearch.errors import RegionError, UsageError
 from imgsearch.ingest.wakeup import notify_workers
-from imgsearch.query import ImageId, ProductId, Resolved, Thing, resolve, words_alone
+from imgsearch.query import Crop, ImageId, ProductId, Resolved, Thing, resolve, words_alone
 from imgsearch.retrieval import Filters, Hits, Ranking
 from imgsearch.retrieval import explain as found_how
 from imgsearch.retrieval import search as find
 from imgsearch.retrieval.by_filters import asked
 from imgsearch.retrieval.recommendation import Strategy, recommend
 from imgsearch.settings import load_settings
+from imgsearch.storage import open_store
 
 Example = tuple[Thing, float]
 
@@ -31,8 +34,11 @@ Example = tuple[Thing, float]
 @with_filters
 def search(
     text: str = typer.Argument(None, help='Words, for example "red canvas shoes".'),
-    picture: Path = typer.Option(None, "--picture", help="A picture file to search by."),
+    picture: Path = typer.Option(None, "--picture", "--image", help="A picture file to search by."),
     image_id: int = typer.Option(None, "--image-id", help="A stored image to search by."),
+    region: str = typer.Option(
+        None, "--region", help="Only this part of the picture: x,y,w,h as shares from 0 to 1, or in pixels."
+    ),
     more_like: list[int] = typer.Option(None, "--more-like", help="Also like this stored image; repeat for several."),
     less_like: list[int] = typer.Option(
         None, "--less-like", help="Not this stored image: it and what looks like it give way; repeat for several."
@@ -51,18 +57,23 @@ def search(
     skip: int = typer.Option(0, "--skip", help="Skip this many of the nearest."),
     after: str = typer.Option(None, "--after", help="Continue after a page: its `after`, as --json shows it."),
     max_distance: float | None = typer.Option(None, "--max-distance", help="Only up to this distance, from 0 to 2."),
+    rerank: list[str] = RERANK,
+    draw: Path = DRAW,
     explain: bool = typer.Option(False, "--explain", help="Explain in words how the images were found."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Search by words, a picture or a stored image, with filters, in one SQL statement."""
-    near, far = _examples(text, picture, [image_id] if image_id is not None else [], more_like or [], less_like or [])
+    images = [image_id] if image_id is not None else []
+    near, far = _examples(text, picture, images, region, more_like or [], less_like or [])
     liked = [*([(ProductId(like_product), 1.0)] if like_product else []), *map(example_of, like or [])]
     disliked = list(map(example_of, unlike or []))
     recommending = bool(liked or disliked) or strategy != "centroid"
-    if recommending and (max_distance is not None or explain or ranking.space):
+    if recommending and (max_distance is not None or explain or ranking.space or rerank):
         raise UsageError(
-            "Recommendations (--like, --unlike, --strategy) take neither --max-distance, --explain nor --space."
+            "Recommendations (--like, --unlike, --strategy) take neither --max-distance, --explain, --space nor "
+            "--rerank."
         )
+    chain = chain_of(rerank)
     if not (near or liked):
         raise UsageError(
             'Ask with words, or --picture FILE, or --image-id NUMBER; for example imgsearch search "red shoes".'
@@ -89,9 +100,15 @@ def search(
                 resolved = asked(connection, query, filters, ranking, settings.query_timeout)
             else:
                 resolved = words_alone(text, ranking.words) if ranking.look_weight == 0 else known(query)
-            hits = find(connection, resolved, max_distance=max_distance, **page)
+            if chain is not None:  # its steps see the picture itself; the vector is known by now
+                again: dict[str, Any] = {"rerank": chain, "rerank_timeout": settings.rerank_timeout}
+                hits = find(connection, query, max_distance=max_distance, **page, **again)
+            else:
+                hits = find(connection, resolved, max_distance=max_distance, **page)
             words = found_how(connection, resolved, max_distance=max_distance, **page) if explain else []
     took_ms = (time.perf_counter() - began) * 1000
+    if draw is not None:
+        drawn(hits, picture, open_store(settings.storage_url), draw)
     if json:
         as_json(document(hits, resolved, took_ms) | ({"explain": words} if explain else {}))
         return
@@ -110,6 +127,7 @@ def document(hits: Hits, resolved: Resolved, took_ms: float) -> dict[str, Any]:
         "after": hits.after,
         "doubtful": hits.doubtful,
         "truncated": hits.truncated,
+        "reranked": None if hits.reranked is None else hits.reranked.as_plain(),
         "took_ms": {"resolve": round(resolved.took_ms, 2), "sql": round(hits.took_ms, 2), "total": round(took_ms, 2)},
         "rows": rows(hits),
     }
@@ -128,6 +146,9 @@ def rows(hits: Hits) -> list[dict[str, Any]]:
             "distance": round(hit.distance, 6),
             "match": None if hit.match is None else round(hit.match, 4),
             "pictures": hit.pictures,
+            "look": hit.look,
+            "box": hit.box,
+            "label": hit.label,
         }
         for hit in hits
     ]
@@ -161,14 +182,20 @@ def show(hits: Hits, resolved: Resolved) -> None:
         output.print("Doubtful: each of these is likelier not to fit than to fit.")
     if hits.truncated:
         output.print(hits.truncated)
+    if line := said(hits):
+        output.print(line, markup=False, soft_wrap=True)
 
 
 def _examples(
-    text: str | None, picture: Path | None, image: list[int], more: list[int], less: list[int]
+    text: str | None, picture: Path | None, image: list[int], region: str | None, more: list[int], less: list[int]
 ) -> tuple[list[Example], list[Example]]:
     """Return what to be near to and far from, each with its weight. Raises UsageError for words beside a picture."""
     first: list[Thing] = [thing for thing in (text, picture) if thing is not None]
     first += map(ImageId, image)
     if len(first) > 1:
         raise UsageError("Ask with words, a picture or an image; add others with --like, each with a weight.")
+    if region is not None:
+        if not first or isinstance(first[0], str):
+            raise RegionError("--region is of a picture; name one with --picture or --image-id.")
+        first = [Crop(cast("Path | ImageId", first[0]), region.split(","))]  # type: ignore[arg-type]  # Region reads them
     return [(one, 1.0) for one in (*first, *map(ImageId, more))], [(ImageId(one), 1.0) for one in less]

@@ -17,11 +17,13 @@ from imgsearch.extras import install
 def serve(
     bind: str = typer.Option(None, "--bind", help="host:port; else IMGSEARCH_HTTP_BIND."),
     threads: int = typer.Option(None, "--threads", help="Requests worked on at once; else IMGSEARCH_HTTP_THREADS."),
+    metrics: str = typer.Option(None, "--metrics", help="[host:]port of /metrics for Prometheus, without a key."),
 ) -> None:
     """Serve the page and the HTTP API. On loopback without keys; any other address needs `imgsearch key create`."""
     if not installed():
         raise ExtraMissing(f"The page needs Flask; run: {install('flask')}")
-    arguments = [*command(), *(["--threads", str(threads)] if threads else []), *(["--bind", bind] if bind else [])]
+    given = {"--threads": str(threads or ""), "--bind": bind, "--metrics": metrics}
+    arguments = [*command(), *(word for name, value in given.items() if value for word in (name, value))]
     os.execv(sys.executable, arguments)  # noqa: S606 - the doors do not import one another
 
 

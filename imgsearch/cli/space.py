@@ -6,6 +6,7 @@ import json as documents
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -35,7 +36,7 @@ MEASURED = 64
 @app.command("list")
 def show(json: bool = _JSON) -> None:
     """Show every space: how full it is, who works for it, what it takes."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         found = lifecycle.listed(connection)
     if json:
         as_json(found)
@@ -82,13 +83,13 @@ def add(
             raise UsageError(
                 "A space of vectors brought along is made by: imgsearch space add NAME --given --dimension N"
             )
-        with db.connect(settings, autocommit=True) as connection:
+        with db.connect_primary(settings, autocommit=True) as connection:
             schema.check(connection)
             made = lifecycle.add_given(connection, model, dimension)
         _done(json, {"space": made}, f"The space {made} is there. Give it vectors: imgsearch.add(…, vector=…).")
         return
     said = _described(settings, model, revision, measure=MEASURED if dry_run else 0)
-    with db.connect(settings, autocommit=True) as connection:
+    with db.connect_primary(settings, autocommit=True) as connection:
         schema.check(connection)
         if dry_run:
             cost = lifecycle.estimate(connection, said["description"]["dimension"], said["rate"])
@@ -135,7 +136,7 @@ def fill(
 @app.command()
 def activate(name: str = _NAME, force: bool = _FORCE, json: bool = _JSON) -> None:
     """Make a space the searched one, at once. The one before stands by: imgsearch space rollback."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         lifecycle.activate(connection, name, force=force)
     _done(json, {"active": name}, f"The space {name} is searched now. Back again: imgsearch space rollback")
 
@@ -143,17 +144,28 @@ def activate(name: str = _NAME, force: bool = _FORCE, json: bool = _JSON) -> Non
 @app.command()
 def rollback(force: bool = _FORCE, json: bool = _JSON) -> None:
     """Search the space before again; nothing is lost, it was kept in step."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         name = lifecycle.rollback(connection, force=force)
     _done(json, {"active": name}, f"The space {name} is searched again.")
 
 
 @app.command()
-def drop(name: str = _NAME, json: bool = _JSON) -> None:
+def drop(name: str = _NAME, yes: bool = typer.Option(False, "--yes", help="Do not ask."), json: bool = _JSON) -> None:
     """Forget a space that is not searched: its vectors, its index, what waits for it. There is no way back."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
+        if not yes:
+            _ask_about(lifecycle.one(connection, name))
         lifecycle.drop(connection, name)
     _done(json, {"dropped": name}, f"The space {name} is gone.")
+
+
+def _ask_about(space: Mapping[str, Any]) -> None:
+    """Have somebody say yes. Raises UsageError where nobody can."""
+    lost = f"The {space['embedded']:,} vectors of the space {space['name']} ({_size(space['disk'])}) will be lost."
+    if not sys.stdin.isatty():
+        raise UsageError(f"{lost} There is no way back: say --yes.")
+    if not typer.confirm(f"{lost} Go on?", err=True):
+        raise UsageError("Nothing was dropped.")
 
 
 app.command("compare")(compare.compare)

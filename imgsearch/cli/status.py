@@ -11,12 +11,20 @@ from imgsearch import db
 from imgsearch.cli.console import as_json, output, table
 from imgsearch.db import sql
 from imgsearch.ops import lifecycle
+from imgsearch.ops.gauges import gauges_exposition
 from imgsearch.settings import load_settings
 
 
-def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
+def status(
+    json: bool = typer.Option(False, "--json", help="For programs."),
+    prometheus: bool = typer.Option(False, "--prometheus", help="The same gauges as /metrics, as Prometheus text."),
+) -> None:
     """Show how many images are in which state, the workers, the model, and what failed."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    settings = load_settings()
+    with db.connect(settings, autocommit=True) as connection:
+        if prometheus:
+            typer.echo(gauges_exposition(connection, store=settings.storage_url), nl=False)
+            return
         document = read(connection)
     if json:
         as_json(document)
@@ -35,6 +43,8 @@ def status(json: bool = typer.Option(False, "--json", help="For programs.")) -> 
             f"model {state['model']} ({state['dimension']} dimensions), "
             f"index {state['index_health']}, {state['index_size']}"
         )
+    if state["with_regions"] or state["regions_wait"]:
+        output.print(f"{state['with_regions']:,} images have their parts, {state['regions_wait']:,} wait for them")
     if len(document["spaces"]) > 1:
         shown = [
             (one["name"], one["state"], one["embedded"], one["waiting"], one["failed"]) for one in document["spaces"]
@@ -59,7 +69,7 @@ def requeue(
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Put failed images back into the queue."""
-    with db.connect(load_settings(), autocommit=True) as connection:
+    with db.connect_primary(load_settings(), autocommit=True) as connection:
         values = {"tenant": tenant, "error_code": code, "image_id": image_id}
         count = sql.value(connection, "status", "requeue", values)
     if json:

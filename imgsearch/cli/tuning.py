@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 import typer
@@ -28,10 +28,10 @@ def tune(
     json: bool = _JSON,
 ) -> None:
     """Choose the cheapest search parameters that reach a recall on your own images; safe on a live database."""
-    with db.connect(load_settings(), autocommit=True) as connection, progress(quiet=json) as bar:
+    with db.connect_primary(load_settings(), autocommit=True) as connection, progress(quiet=json) as bar:
         chosen = tuning.tune(connection, target=target, k=k, seconds=seconds, keep=keep, tick=_ticker(bar))
     if json:
-        as_json(asdict(chosen) | {"reached": chosen.reached, "kept": keep})
+        as_json(asdict(chosen) | {"ef": chosen.ef, "reached": chosen.reached, "kept": keep})
         return
     was = {shape.shape: shape for shape in chosen.before}
     columns: list[str | tuple[str, str]] = ["filter", ("recall before", "right"), ("recall", "right")]
@@ -43,17 +43,25 @@ def tune(
     ]
     output.print(table(columns, rows))
     verb = "Stored" if keep else "Would store"
-    output.print(f"{verb}: ef {chosen.ef}, pool {chosen.pool}; the worst filter finds {chosen.recall:.1%}.")
+    walks = _walks({kind: asdict(walk) for kind, walk in chosen.walks.items()}, chosen.pool)
+    output.print(f"{verb}: {walks}. The worst filter finds {chosen.recall:.1%}.")
     if not chosen.reached:
         errors.print(
             f"[yellow]No parameters reach {target:.1%}; these are the most thorough. Allow more with --seconds.[/]"
         )
 
 
-def recall(seconds: float = _SECONDS, k: int = _K, json: bool = _JSON) -> None:
+def recall(
+    seconds: float = _SECONDS,
+    k: int = _K,
+    keep: bool = typer.Option(False, "--keep", help="Note the worst kind's, for metrics (imgsearch_recall)."),
+    json: bool = _JSON,
+) -> None:
     """Measure today's recall for each kind of filter, against exact answers; safe on a live database."""
-    with db.connect(load_settings(), autocommit=True) as connection, progress(quiet=json) as bar:
+    with db.connect_primary(load_settings(), autocommit=True) as connection, progress(quiet=json) as bar:
         measured = tuning.measure(connection, k=k, seconds=seconds, tick=_ticker(bar))
+        if keep:
+            tuning.note(connection, measured, k)
         used = sql.rows(connection, "tuning", "parameters")[0]
     if json:
         as_json({"k": k, "parameters": used, "filters": [asdict(shape) for shape in measured]})
@@ -62,7 +70,8 @@ def recall(seconds: float = _SECONDS, k: int = _K, json: bool = _JSON) -> None:
     if used["tuned_at"] is None:
         output.print("The default parameters are in use. To choose by measuring: imgsearch index tune")
     else:
-        output.print(f"ef {used['ef']}, pool {used['pool']}, tuned on {used['tuned_at']:%Y-%m-%d}.")
+        by = " by a worker" if used["tuned_by"] == "worker" else ""
+        output.print(f"{_walks(used['walks'] or {}, used['pool'])}; tuned on {used['tuned_at']:%Y-%m-%d}{by}.")
     if used["stale"]:
         errors.print(f"[yellow]Stale: {used['stale']}. Run: imgsearch index tune[/]")
 
@@ -71,6 +80,18 @@ def _show(measured: Sequence[Measured], k: int) -> None:
     columns: list[str | tuple[str, str]] = ["filter", (f"recall@{k}", "right"), ("worst", "right"), ("ms", "right")]
     rows = [(m.shape, f"{m.recall:.3f}", m.worst, m.p50_ms, m.questions, _ways(m)) for m in measured]
     output.print(table([*columns, ("questions", "right"), "found by"], rows))
+
+
+def _walks(walks: Mapping[str, Mapping[str, int | None]], pool: int | None) -> str:
+    told = [f"{kind}s {_walked(walk)}" for kind, walk in walks.items()] or ["walks as they come"]
+    return "; ".join([*told, f"pool {pool}" if pool else "pool as it comes"])
+
+
+def _walked(walk: Mapping[str, int | None]) -> str:
+    if walk.get("ef") == 0:
+        return "by bits alone"
+    spread = walk.get("spread")
+    return f"walk {walk.get('ef')} at least" + (f" and believe 1/{spread}" if spread else "")
 
 
 def _ways(measured: Measured) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checka
 
 from psycopg import AsyncConnection, Connection
 
+from imgsearch.db.pooler import suit
 from imgsearch.db.run_blocking import Awaited
 from imgsearch.errors import UsageError
 
@@ -41,8 +42,14 @@ def driver(connection: Connectable) -> Connection[Any]:
     """Return the psycopg connection behind `connection`.
 
     An AsyncSession lends its own through `await session.run_sync(add, …)`: the function then gets a Session like any.
-    Raises UsageError for anything that is not on psycopg 3.
+    Behind a pooler it prepares no statements from now on. Raises UsageError for anything that is not on psycopg 3.
     """
+    found = _lent(connection)
+    suit(found)
+    return found
+
+
+def _lent(connection: Connectable) -> Connection[Any]:
     if isinstance(connection, Connection | Awaited):
         return connection
     lent: Any = connection

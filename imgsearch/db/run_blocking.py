@@ -17,8 +17,8 @@ class AwaitedCursor:
     def __init__(self, cursor: AsyncCursor[Any]) -> None:
         self._cursor = cursor
 
-    def execute(self, query: Any, values: Any = None) -> AwaitedCursor:
-        wait(self._cursor.execute(query, values))
+    def execute(self, query: Any, values: Any = None, *, prepare: bool | None = None) -> AwaitedCursor:
+        wait(self._cursor.execute(query, values, prepare=prepare))
         return self
 
     def fetchone(self) -> Any:

@@ -29,7 +29,8 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
     "IM025": errors.SpaceNotFull,
     "IM026": errors.SpaceBusy,
     "IM030": errors.TextsNotUnderstood,
-    "25006": errors.DatabaseError,
+    "IM031": errors.RegionError,
+    "25006": errors.ReadOnlyDatabase,
     "42501": errors.DatabaseRights,
     "53100": errors.DiskFull,
     **dict.fromkeys(("57P01", "57P02", "57P03"), errors.DatabaseUnreachable),  # the server is restarted
@@ -40,14 +41,27 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
 }
 
 
-def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
-    """Return the typed error for a psycopg error, or None when it is not ours to explain."""
+def translate(error: psycopg.Error, setting: str = "IMGSEARCH_DATABASE_URL") -> errors.ImgsearchError | None:
+    """Return the typed error for a psycopg error, or None when it is not ours to explain.
+
+    setting: where the address of a server that cannot be reached is to be looked at.
+    """
     kind = _BY_STATE.get(error.sqlstate or "")
     message = error.diag.message_primary or str(error).strip()
+    if error.sqlstate == "IM040":
+        return errors.PictureError(
+            "duplicate", f"{message}. {error.diag.message_hint}", int(error.diag.message_detail or 0)
+        )
+    if error.sqlstate == "0A000" and "during recovery" in message:
+        kind = errors.ReadOnlyDatabase
+    elif error.sqlstate == "40001" and "conflict with recovery" in message:
+        kind = errors.DatabaseUnreachable  # a replica took away what this statement still read
+    elif error.sqlstate in {"58P01", "42883"} and _is_pgvector(message):
+        kind = errors.ExtensionMissing
     if kind is None:
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
             said = " ".join(message.split()).rstrip(".?")
-            return errors.DatabaseUnreachable(f"The database cannot be reached ({said}). Check IMGSEARCH_DATABASE_URL.")
+            return errors.DatabaseUnreachable(f"The database cannot be reached ({said}). Check {setting}.")
         return None
     if kind is errors.SchemaBehind and "imgsearch" not in message:
         return None
@@ -60,18 +74,25 @@ def translate(error: psycopg.Error) -> errors.ImgsearchError | None:
         hint = "Try again."
     elif kind is errors.DiskFull:
         hint = "Make room where the database writes, and try again: nothing that was there is lost."
-    elif error.sqlstate == "25006":
-        hint = "This database only reads, as a standby does; connect to the primary."
+    elif kind is errors.ReadOnlyDatabase:
+        hint = str(errors.ReadOnlyDatabase())
+    elif kind is errors.ExtensionMissing:
+        hint = "This server lacks the pgvector the database was made with; install it here, as on the primary."
     return kind(f"{message}. {hint}" if hint else message)
 
 
+def _is_pgvector(message: str) -> bool:
+    """Return whether a library or a function of it was not found that is pgvector's."""
+    return "vector" in message and ("could not access file" in message or "could not find function" in message)
+
+
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(setting: str = "IMGSEARCH_DATABASE_URL") -> Iterator[None]:
     """Turn psycopg errors raised inside into imgsearch errors; others pass unchanged."""
     try:
         yield
     except psycopg.Error as error:
-        typed = translate(error)
+        typed = translate(error, setting)
         if typed is None:
             raise
         raise typed from error

@@ -117,6 +117,11 @@ def key_text(key: Any) -> str:
     return str(key)
 
 
+def key_parts(written: str) -> list[str]:
+    """Return the parts of a composite key as `key_text` wrote them."""
+    return [part.replace("%2F", "/").replace("%25", "%") for part in written.split("/")]
+
+
 def categories_at(instance: Any, path: str) -> list[str]:
     """Return the names at a path that may lead to many rows, as `sections__name`, or to a list."""
     found = [instance]

@@ -270,7 +270,7 @@ def _kept(resolved: Resolved) -> Part:
 def _found(parts: dict[str, Part], resolved: Resolved, last: int | None, similar: Similar) -> Part:
     """Return the search itself, the statement of every nearest(), over the images of these candidates."""
     slots = {
-        "query": Part("%s::halfvec", (resolved.vector,)),
+        "query": Part("imgsearch_internal.as_vector(%s)", (resolved.vector,)),
         "candidates": fill("pictures", parts),
         "sampled": fill("sampled", parts),
         "last": Part("%s", (last,)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NoReturn, cast
 
@@ -12,7 +12,7 @@ from django.db.models.expressions import F
 from django.db.models.manager import BaseManager
 
 from imgsearch.django import similar
-from imgsearch.django.mapping import mapping_for
+from imgsearch.django.mapping import key_parts, mapping_for
 from imgsearch.django.nearest import Chosen, Distance, NearestImage, NearestPosition, NearestQuery, NearestUri
 from imgsearch.errors import UsageError
 from imgsearch.retrieval.hits import Hit
@@ -25,7 +25,14 @@ class ImageSearchQuerySet(QuerySet):
     Use it as `objects = ImageSearchQuerySet.as_manager()`, or as a mixin before your own queryset's base.
     """
 
-    def similar_to(self, query: Any, *, tenant: str | None = None, max_distance: float | None = None) -> Any:
+    def similar_to(
+        self,
+        query: Any,
+        *,
+        tenant: str | None = None,
+        max_distance: float | None = None,
+        region: Sequence[float] | None = None,
+    ) -> Any:
         """Return the rows that have a picture, nearest to `query` first, each with `.distance` (cosine, 0 to 2) and
         which picture is that near: `.image_id`, `.position`, `.image_uri` (unless the model has a name like that).
 
@@ -34,7 +41,8 @@ class ImageSearchQuerySet(QuerySet):
         and after it are the candidates, slices are the page; a page holds `min(k, matches)` rows and each row once,
         with its nearest picture. Without a slice, and in count(), every candidate is compared: choose first, with
         nearest(), or count the queryset before. `tenant` in place of the one that `@searchable` names. The query is
-        embedded when the queryset is evaluated, before its statement.
+        embedded when the queryset is evaluated, before its statement. `region`: only this part of the picture (or
+        of the instance's) is meant, (x, y, w, h) in shares of its sides or in pixels.
 
         Raises UsageError for a queryset that cannot be ranked; when evaluated also QueryError, PictureError,
         UnknownImage, NoSpace, QueryTimeout.
@@ -53,7 +61,7 @@ class ImageSearchQuerySet(QuerySet):
         told = {name: column for name, column in _TOLD.items() if not _has(self.model, name)}
         ranked = rows.annotate(distance=Distance(), **told)
         ranked.query = ranked.query.chain(klass=NearestQuery)
-        ranked.query.similar = similar.similar_for(self.model, query, tenant, max_distance)
+        ranked.query.similar = similar.similar_for(self.model, query, tenant, max_distance, region)
         return super(ImageSearchQuerySet, ranked).order_by(*_ORDER)
 
     def in_order_of(self, hits: Iterable[Hit]) -> Any:
@@ -212,11 +220,16 @@ _ORDER = (F("distance").asc(), NearestImage().asc())
 
 
 def _key(model: Any, written: str) -> Any:
-    """Return a primary key that stands in a product_id; None for what is none of this model's."""
+    """Return a primary key that stands in a product_id, a composite one as a tuple; None for what is none of these."""
+    fields = getattr(model._meta, "pk_fields", None) or [model._meta.pk]  # noqa: SLF001
+    parts = key_parts(written) if len(fields) > 1 else [written]
+    if len(parts) != len(fields):
+        return None
     try:
-        return model._meta.pk.to_python(written)  # noqa: SLF001
+        key = tuple(field.to_python(part) for field, part in zip(fields, parts, strict=True))
     except ValidationError:
         return None
+    return key if len(fields) > 1 else key[0]
 
 
 def _has(model: Any, name: str) -> bool:

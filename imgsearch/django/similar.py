@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.django import pictures, site
 from imgsearch.django.mapping import Searchable, mapping_for, resolve_path
 from imgsearch.errors import QueryError, UnknownImage
-from imgsearch.query import ImageId, ProductId, Resolved
+from imgsearch.picture.region import Region
+from imgsearch.query import Crop, ImageId, ProductId, Resolved
 from imgsearch.retrieval.template import checked_distance
 
 
@@ -30,13 +31,16 @@ class Similar:
     searchable: Searchable
     tenant: str | None
     max_distance: float | None
+    region: Region | None = None
 
     def resolve(self) -> Resolved:
         """Return the vector, asking a worker if need be. Asks the primary: a replica cannot take a question."""
         connection = connections[site.alias()]
         question = self.question
-        if isinstance(question, Model):
+        if isinstance(question, Model) and self.region is None:
             return _of_instance(connection, question)
+        if isinstance(question, Model):
+            question = ImageId(shown) if (shown := _of_instance(connection, question).image_id) else question
         if is_several(question):
             question = [(_of_instance(connection, x) if isinstance(x, Model) else x, weight) for x, weight in question]
         settings = site.settings()
@@ -46,13 +50,25 @@ class Similar:
             timeout=settings.query_timeout,
             tenant=self.tenant,
             notify=site.notify_query_workers,
+            primary=settings.primary_url,
+            region=self.region,
         )
 
 
-def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance: float | None) -> Similar:
+def similar_for(
+    model: type[Model],
+    query: Any,
+    tenant: str | None,
+    max_distance: float | None,
+    region: Sequence[float] | None = None,
+) -> Similar:
     """Return the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
     asked = Similar(
-        question=query, searchable=mapping_for(model), tenant=tenant, max_distance=checked_distance(max_distance)
+        question=query,
+        searchable=mapping_for(model),
+        tenant=tenant,
+        max_distance=checked_distance(max_distance),
+        region=None if region is None else Region.of(region),
     )
     if is_several(query):
         things = [(similar_for(model, thing, tenant, max_distance).question, weight) for thing, weight in query]
@@ -65,11 +81,11 @@ def similar_for(model: type[Model], query: Any, tenant: str | None, max_distance
         return replace(asked, question=_content(query))
     if hasattr(query, "save") and hasattr(query, "tobytes"):  # a Pillow image
         return replace(asked, question=_encoded(query))
-    if isinstance(query, str | bytes | Path | ImageId | ProductId | Resolved) or hasattr(query, "__len__"):
+    if isinstance(query, str | bytes | Path | Crop | ImageId | ProductId | Resolved) or hasattr(query, "__len__"):
         return asked
     raise QueryError(
-        f"{type(query).__name__} is not a query; use a text, a picture, an uploaded file, ImageId, ProductId, a saved "
-        "instance or a vector."
+        f"{type(query).__name__} is not a query; use a text, a picture, an uploaded file, Crop, ImageId, ProductId, a "
+        "saved instance or a vector."
     )
 
 

@@ -14,9 +14,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="imgsearch serve", description="Serve the page and the HTTP API.")
     parser.add_argument("--bind", help="host:port; else IMGSEARCH_HTTP_BIND")
     parser.add_argument("--threads", type=int, help="requests worked on at once; else IMGSEARCH_HTTP_THREADS")
+    parser.add_argument("--metrics", metavar="[HOST:]PORT", help="answer /metrics there, without a key (127.0.0.1)")
     given = parser.parse_args()
     try:
-        serve(given.bind, given.threads)
+        serve(given.bind, given.threads, given.metrics)
     except ImgsearchError as error:
         print(f"imgsearch: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

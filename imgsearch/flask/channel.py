@@ -7,6 +7,7 @@ import socket
 import time
 from dataclasses import dataclass
 from html import escape
+from threading import RLock
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -87,14 +88,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.began = time.time()  # the request that arrives now; the first one begins with the connection
         self.origin = origin(addr[0])
         super().__init__(server, sock, addr, adj, map=map)
+        self.requests_lock = RLock()  # what arrived is taken and cut in one go: a thread would answer some in between
 
     def received(self, data: bytes) -> bool:
         """Take what arrived, and note when a request and its body began."""
         now = time.time()
         if self.request is None and not self.is_new:
             self.began = now
-        taken: bool = super().received(data)
         with self.requests_lock:
+            taken: bool = super().received(data)
             if len(self.requests) > AT_ONCE:
                 for one in self.requests[AT_ONCE + 1 :]:
                     one.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack, cast
 
 from flask import Flask, current_app, g
@@ -16,10 +16,11 @@ from imgsearch.ingest import changes, upload
 from imgsearch.ingest.changes import Changed
 from imgsearch.ingest.upload import Added, ImageFields, Picture, Which
 from imgsearch.query import Query, Resolved
-from imgsearch.query.question import Thing
+from imgsearch.query.question import Thing, cropped
 from imgsearch.query.resolution import look_up
 from imgsearch.retrieval import Filters, Hits, Ranking
 from imgsearch.retrieval.by_filters import SearchArguments
+from imgsearch.retrieval.rerank import Given, Rerank
 from imgsearch.settings import load_settings
 from imgsearch.storage import Store
 
@@ -73,7 +74,7 @@ class ImageSearch:
         if session is not None:  # Flask-SQLAlchemy and Flask-SQLAlchemy-Lite alike; the caller commits, as always there
             return cast("Connectable", session)
         if "imgsearch_lent" not in g:
-            manager = app_state().sessions.session(None, writes=True)
+            manager = app_state().primary.session(None, writes=True)
             g.imgsearch_lent = (manager, manager.__enter__())
         return cast("Connectable", g.imgsearch_lent[1])
 
@@ -100,6 +101,8 @@ class ImageSearch:
         after: str | None = None,
         max_distance: float | None = None,
         timeout: float | None = None,
+        region: Sequence[float] | None = None,
+        rerank: Rerank | Given | Sequence[Given] | None = None,
         **named: Unpack[SearchArguments],
     ) -> Hits:
         """Search on the request's connection; see `imgsearch.search`. `timeout`: IMGSEARCH_QUERY_TIMEOUT.
@@ -107,6 +110,7 @@ class ImageSearch:
         Raises Busy as well, where as many threads of yours wait for a query worker as may, and NoQueryWorker.
         """
         page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
+        query = shown = cropped(query, region)
         tenant = named.get("tenant") or (filters.tenant if filters else None)
         weight = named.get("look_weight", ranking.look_weight if ranking else None)
         if weight == 0 or named.get("space") or (ranking and ranking.space):  # nobody is asked, or each model
@@ -117,6 +121,8 @@ class ImageSearch:
             ]
         else:
             query = self._resolved(cast("Thing", query), tenant, timeout)
+        if rerank is not None:  # its steps see the picture itself; the vector is known by now
+            page, query = page | {"rerank": rerank, "rerank_timeout": app_state().settings.rerank_timeout}, shown
         return searching.search(self.connection, query, filters=filters, ranking=ranking, **page, **named)
 
     def _resolved(self, thing: Thing, tenant: str | None, timeout: float | None) -> Resolved:

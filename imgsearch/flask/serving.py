@@ -19,7 +19,8 @@ from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.flask.extension import create_app
 from imgsearch.flask.server import Server
 from imgsearch.http.cross_site import is_loopback
-from imgsearch.http.state import AppState
+from imgsearch.http.metrics_server import MetricsServer
+from imgsearch.http.state import EXTENSION, AppState
 from imgsearch.http.waiting import THREADS
 from imgsearch.ops import api_keys as keys
 from imgsearch.settings import Settings, load_settings
@@ -27,8 +28,11 @@ from imgsearch.settings import Settings, load_settings
 NEARBY = 20  # ports tried one after the other where nobody chose one
 
 
-def serve(bind: str | None = None, threads: int | None = None) -> None:
-    """Serve until SIGTERM. `bind` is host:port. Raises UsageError, SettingsError and the database's typed errors."""
+def serve(bind: str | None = None, threads: int | None = None, metrics: str | None = None) -> None:
+    """Serve until SIGTERM. `bind` is host:port; `metrics` [host:]port, for Prometheus.
+
+    Raises UsageError, SettingsError and the database's typed errors.
+    """
     given = {name: str(value) for name, value in (("HTTP_BIND", bind), ("HTTP_THREADS", threads)) if value}
     settings = load_settings(given)
     given["HTTP_THREADS"] = str(settings.http_threads or THREADS)
@@ -40,6 +44,8 @@ def serve(bind: str | None = None, threads: int | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is no fault
     app = create_app(given, allow_anonymous=allow_anonymous)
+    if metrics:
+        MetricsServer(app.extensions[EXTENSION], metrics).start()
     server = Server(
         app,
         listening,

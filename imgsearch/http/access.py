@@ -172,6 +172,8 @@ def _looked_up(
     refusal = Unauthorized(wrong)
     try:
         grant = state.sessions.ask(look) if look else None
+        if look and grant is None and state.primary is not state.sessions:  # a replica hears of it a little later
+            grant = state.primary.ask(look)
     except KeyEnded as ended:  # said to nobody but who has the right secret
         refusal = Unauthorized(str(ended), "key_expired")
     state.limiter.tried(here, secret, None if grant is None else identity_of(grant))

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, url_for
 from pydantic import BaseModel
 
 from imgsearch.errors import PictureError
-from imgsearch.http import access, counts, ids, reader, responses, service
+from imgsearch.http import access, counts, ids, one_trip, reader, responses, second_look, service
 from imgsearch.http.problem import Problem
 from imgsearch.http.reader import NewPicture
 from imgsearch.http.search_request import SearchRequest
@@ -47,6 +47,12 @@ def search_upload() -> Response:
 def _searched(asked: SearchRequest) -> Response:
     state = app_state()
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
+    if asked.rerank is not None:
+        found, counted = second_look.search(state, asked, asked.rerank)
+        return sent(service.page(state, found, *counted))
+    if (at_once := one_trip.search(state, asked)) is not None:
+        found, counted = at_once
+        return sent(service.page(state, found, *counted))
     with service.session(state, asked) as (connection, given):
         found = service.search(connection, asked, given)
         facets = counts.facets(connection, asked)

@@ -10,7 +10,21 @@ from collections.abc import Callable
 from flask import Blueprint, Response, g, request
 from flask_cors import CORS
 
-from imgsearch.http import access, api, caps, catalogue, health, openapi, problem, products, suggestions, thumbnails
+from imgsearch.http import (
+    access,
+    api,
+    caps,
+    catalogue,
+    duplicates,
+    health,
+    merchandise,
+    openapi,
+    problem,
+    products,
+    suggestions,
+    thumbnails,
+    watched,
+)
 from imgsearch.http.state import app_state
 from imgsearch.settings import Settings
 
@@ -22,6 +36,8 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
 }
 
 
@@ -30,7 +46,7 @@ def make(settings: Settings, prefix: str) -> Blueprint:
     made = Blueprint(NAME, __name__)
     guard(made, failed)
     _share(made, settings.http_cors, prefix)
-    for part in (api, catalogue, health, openapi, products, suggestions, thumbnails):
+    for part in (api, catalogue, duplicates, health, merchandise, openapi, products, suggestions, thumbnails):
         part.mount(made)
     return made
 
@@ -63,10 +79,14 @@ def failed(error: Exception) -> Response:
 
 def after(response: Response) -> Response:
     """Put the safe headers on a response; doing it twice changes nothing."""
+    done = g.get("imgsearch_answer") is response  # the blueprint has, and now its app would
+    if done:
+        return response
+    g.imgsearch_answer = response
+    here = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 - iterating gives pairs
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Content-Security-Policy", POLICY)
-    response.headers.setdefault("Cache-Control", "no-store")
+        if name.lower() not in here:
+            response.headers.add(name, value)
     state = app_state()
     state.metrics.ended(request.endpoint, response.status_code, g.pop("imgsearch_began", None))
     used: tuple[str, bytes | None] | None = g.pop("imgsearch_used", None)
@@ -75,6 +95,7 @@ def after(response: Response) -> Response:
     asked: tuple[str, str] | None = g.pop("imgsearch_question", None)
     if asked:
         response.call_on_close(lambda: state.questions.keep(*asked))
+    watched.explained(state, response)
     return response
 
 

@@ -28,6 +28,7 @@ CONDITIONS = 50  # in the whole of `condition`
 GROUPS = 150  # objects in `condition`, of groups and conditions
 FILTER_BYTES = 1 << 16  # of `attributes` and of `condition`, each as JSON
 DEPTH = 16  # of JSON inside attributes
+KILOMETRES = 20_038  # half around the Earth
 IMAGES = 1000  # added by one request
 CURSOR = 4000  # characters of `after`: it lists what of a window was shown
 HEAVIEST_EXAMPLE = float(HEAVIEST)  # weight of an example; the lightest is 1 / that

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import Connection
 
 from imgsearch.db import sql
-from imgsearch.http import requests, responses, service
+from imgsearch.http import access, caps, requests, responses
 from imgsearch.http.search_request import SearchRequest
+from imgsearch.query.memory import database_of
+from imgsearch.retrieval.counting import Counting
+from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.ranking import Per
 
 
 def facets(connection: Connection[Any], asked: SearchRequest) -> tuple[responses.Facets | None, float]:
@@ -18,28 +21,42 @@ def facets(connection: Connection[Any], asked: SearchRequest) -> tuple[responses
     wanted = asked.facets
     if wanted is None:
         return None, 0.0
-    began = time.perf_counter()
-    given = {
-        **service.bound(asked.matching, asked.ranking.per or "product"),
-        "prices": wanted.bands,
-        "names": wanted.names,
-    }
-    rows = sql.rows(connection, "http", "facets", given)
-    found = responses.Facets(
+    counting = beside(asked, wanted, database_of(connection))
+    return told(wanted, counting, sql.rows(connection, "search", "facets", counting.values))
+
+
+def beside(asked: SearchRequest, wanted: requests.WantedFacets, database: str) -> Counting:
+    """Return what the statement `facets` is asked for beside a search."""
+    values = bound(asked.matching, asked.ranking.per or "product")
+    return Counting(database, {**values, "prices": wanted.bands, "names": wanted.names, "exact": wanted.exact})
+
+
+def told(
+    wanted: requests.WantedFacets, counting: Counting, found: Sequence[Mapping[str, Any]]
+) -> tuple[responses.Facets, float]:
+    """Return what the statement `facets` found as the API sends it, and the milliseconds that the database took."""
+    rows = counting.rows(found)
+    facets = responses.Facets(
         category=_counts(rows, "category") if wanted.category else [],
         in_stock=_counts(rows, "in_stock") if wanted.in_stock else [],
         price=_bands(rows) if wanted.price else [],
         attributes=_attributes(rows),
     )
-    return found, (time.perf_counter() - began) * 1000
+    return facets, max((row["took_ms"] for row in found), default=0.0)
 
 
 def choices(connection: Connection[Any], given: requests.Choices, asked: SearchRequest) -> responses.ChoiceList:
     """Return the values of one facet that contain a text."""
     values = {"facet": given.facet, "name": given.name, "contains": given.contains, "k": given.k}
-    rows = sql.rows(connection, "http", "choices", {**service.bound(asked.filters, given.per), **values})
+    rows = sql.rows(connection, "http", "choices", {**bound(asked.filters, given.per), **values})
     different = rows[0]["different"] if rows else 0
     return responses.ChoiceList(different=different, values=[_count(row) for row in rows])
+
+
+def bound(filters: Filters, per: Per = "product") -> dict[str, Any]:
+    """Return the values that the statements `facets` and `choices` bind, within what may be seen."""
+    asked = {"filters": access.within(filters).as_json(), "per": per}
+    return {**asked, "prices": None, "names": None, "exact": False, "k": caps.CHOICE_VALUES}
 
 
 def _counts(rows: Iterable[Mapping[str, Any]], facet: str) -> list[responses.Count]:
@@ -47,11 +64,13 @@ def _counts(rows: Iterable[Mapping[str, Any]], facet: str) -> list[responses.Cou
 
 
 def _count(row: Mapping[str, Any]) -> responses.Count:
-    return responses.Count(value=row["value"], count=row["count"], approximate=row["approximate"])
+    return responses.Count(
+        value=row["value"], count=row["count"], approximate=row["approximate"], error=row.get("error")
+    )
 
 
 def _bands(rows: Iterable[Mapping[str, Any]]) -> list[responses.Band]:
-    names = ("low", "high", "count", "approximate")
+    names = ("low", "high", "count", "approximate", "error")
     return [responses.Band(**{name: row[name] for name in names}) for row in rows if row["facet"] == "price"]
 
 

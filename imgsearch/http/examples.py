@@ -7,7 +7,7 @@ from typing import Any
 Json = Any
 _CURSOR = "0.4817634,42,10,5d41402a"
 _TOOK = {"resolve": 0.4, "sql": 3.1, "facets": 12.5}
-_COUNT: Json = {"value": "shoes", "count": 120, "approximate": False}
+_COUNT: Json = {"value": "shoes", "count": 120, "approximate": False, "error": 0}
 _SHOE: Json = {
     "image_id": 42,
     "product_id": "sku-1",
@@ -25,7 +25,7 @@ _PAGE: Json = {
     "matching_images": 1204,
     "more": True,
     "took_ms": _TOOK,
-    "resolved": {"kind": "text", "source": "memory", "truncated": None},
+    "resolved": {"kind": "text", "source": "memory", "truncated": None, "boxes": []},
     "doubtful": False,
     "after": _CURSOR,
     "thumbnails_expire_at": "2026-01-31T14:00:00Z",
@@ -39,12 +39,16 @@ _PAGE: Json = {
             "pictures": 3,
             "others": [{"image_id": 43, "thumbnail": None}],
             "after": _CURSOR,
+            "look": None,
+            "box": None,
+            "label": None,
         }
     ],
+    "reranked": None,
     "facets": {
         "category": [_COUNT],
         "in_stock": [],
-        "price": [{"low": 25, "high": None, "count": 80, "approximate": False}],
+        "price": [{"low": 25, "high": None, "count": 80, "approximate": False, "error": 0}],
         "attributes": {"colour": [{**_COUNT, "value": "red"}]},
     },
 }
@@ -80,6 +84,7 @@ _ADDED: Json = {"images": [{"image_id": 42, "outcome": "added", "waits": True, "
 
 # Of a form: its field `request`.
 REQUESTS: dict[str, Json] = {
+    "set_merchandise": {"product_id": "p42", "query": "red shoe", "place": 1},
     "search_images": {
         "text": "red canvas shoe",
         "category": ["shoes"],
@@ -89,7 +94,8 @@ REQUESTS: dict[str, Json] = {
         "facets": {"category": True, "price": [0, 25, 50], "attributes": ["colour"]},
     },
     "list_choices": {"facet": "attribute", "name": "brand", "contains": "ad", "category": ["shoes"]},
-    "search_images_by_upload": {"in_stock": True, "k": 10},
+    "search_images_by_upload": {"region": [0.1, 0.2, 0.5, 0.5], "in_stock": True, "k": 10},
+    "embed_upload": {"region": [40, 60, 200, 200]},
     "embed": {"text": "red canvas shoe"},
     "add_images": {"images": [{**_FIELDS, "url": "https://shop.example/1.jpg"}]},
     "upload_images": {"images": [_FIELDS]},
@@ -103,7 +109,10 @@ REQUESTS: dict[str, Json] = {
 }
 RESPONSES: dict[str, Json] = {
     "search_images": _PAGE,
-    "search_images_by_upload": {**_PAGE, "resolved": {"kind": "picture", "source": "worker", "truncated": None}},
+    "search_images_by_upload": {
+        **_PAGE,
+        "resolved": {"kind": "picture", "source": "worker", "truncated": None, "boxes": [[0.1, 0.25, 0.4, 0.5]]},
+    },
     "list_choices": {"different": 1, "values": [{**_COUNT, "value": "adidas"}]},
     "suggest": {"suggestions": [{"text": "Canvas shoe", "kind": "title", "product_id": "sku-1"}]},
     "embed": _VECTOR,
@@ -111,8 +120,28 @@ RESPONSES: dict[str, Json] = {
     "add_images": _ADDED,
     "upload_images": _ADDED,
     "get_image": _IMAGE,
+    "list_duplicates": {
+        "duplicates": [
+            {
+                "image_id": 43,
+                "product_id": "sku-2",
+                "position": 0,
+                "tier": "certain",
+                "distance": 6,
+                "turn": 2,
+                "similarity": 0.98,
+                "thumbnail": None,
+            }
+        ]
+    },
     "change_image": _IMAGE,
     "list_images": {"images": [_IMAGE], "after": "42"},
+    "list_merchandise": {
+        "merchandise": [
+            {"product_id": "p42", "place": 1, "query": "red shoe", "category": None, "tenant": "acme"},
+            {"product_id": "p13", "place": None, "query": None, "category": None, "tenant": "acme"},
+        ]
+    },
     "list_products": {
         "products": [_PRODUCT],
         "after": None,

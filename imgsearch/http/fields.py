@@ -95,6 +95,14 @@ def _rising(value: list[float]) -> list[float]:
     return value
 
 
+def _on_earth(value: list[float]) -> list[float]:
+    """Return latitude, longitude and kilometres. Raises ValueError."""
+    latitude, longitude, km = value
+    if abs(latitude) > 90 or abs(longitude) > 180 or not 0 < km <= caps.KILOMETRES:
+        raise ValueError(f"is no latitude, longitude (degrees) and distance up to {caps.KILOMETRES} km")
+    return value
+
+
 class OneOrMany:
     """Marks a list of which one value may also be sent alone."""
 
@@ -117,6 +125,7 @@ Skip = Annotated[int, Field(ge=0, le=caps.SKIP), BeforeValidator(_whole)]
 Position = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(_whole)]
 Price = Annotated[float, Field(ge=0, le=caps.PRICE)]
 Distance = Annotated[float, Field(ge=0, le=2)]
+Place = Annotated[list[float], Field(min_length=3, max_length=3), AfterValidator(_on_earth)]
 # Named, so that what a page answers and what the next search takes are one type in the document.
 Cursor = TypeAliasType(
     "Cursor", Annotated[str, Field(max_length=caps.CURSOR, description="Where a page ended; opaque. Send it as it is.")]
@@ -151,6 +160,15 @@ Cutoff = TypeAliasType("Cutoff", Annotated[Literal["auto"], Field(description="W
 Names = Annotated[list[Text], Field(min_length=1, max_length=caps.ATTRIBUTES)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=caps.NUMBERS)]
 ExampleWeight = Annotated[float, Field(ge=1 / caps.HEAVIEST_EXAMPLE, le=caps.HEAVIEST_EXAMPLE)]
+Region = Annotated[
+    list[float],
+    Field(
+        min_length=4,
+        max_length=4,
+        description="Only this part of the picture as it is shown: x, y, w, h from its upper left corner; four numbers "
+        "of which none is above 1 are shares of its sides, others are pixels.",
+    ),
+]
 Examples = Annotated[list[Id], Field(max_length=caps.EXAMPLES)]
 Ids = Annotated[list[Id], Field(max_length=caps.IDS)]
 ProductIds = Annotated[list[Text], Field(max_length=caps.IDS)]
@@ -202,3 +220,6 @@ Condition = TypeAliasType(
         AfterValidator(within(caps.FILTER_BYTES)),
     ],
 )
+Margin = Annotated[
+    int | None, Field(description="How far off the count is at most, in 95 of 100 cases; 0: not at all; null: unknown.")
+]

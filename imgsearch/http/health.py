@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Blueprint, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from imgsearch import schema
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError, SchemaAhead, SchemaBehind
-from imgsearch.http import access, responses
+from imgsearch.http import access, reader, responses
 from imgsearch.http.api import sent
 from imgsearch.http.state import AppState, app_state
-from imgsearch.ops.metrics import queue_exposition
+from imgsearch.ops.exposition import CONTENT_TYPE
+from imgsearch.ops.gauges import gauges_exposition
+
+PARTS = ("database", "schema", "model", "query_worker", "store")
+
+
+class Needs(BaseModel):
+    """What must be there for an answer of 200."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    need: Annotated[
+        str | None,
+        Field(
+            pattern=rf"^({'|'.join(PARTS)})(,({'|'.join(PARTS)})){{0,4}}$",
+            description="What must be there, with commas between; by default all of it. A load balancer that "
+            "is to send searches for known words also while no query worker runs asks for database,schema.",
+        ),
+    ] = None
 
 
 def mount(blueprint: Blueprint) -> None:
@@ -30,10 +49,10 @@ def alive() -> Response:
 
 def ready() -> Response:
     """Return whether searches can be served: 200, or 503 and what is missing. All who ask cost one look a second."""
-    state = app_state()
+    state, asked = app_state(), reader.query(Needs)
     access.count_address(state, "readyz")
     found = state.readiness.get(lambda: checks(state))
-    good = all(found.values())
+    good = all(found[part] for part in (asked.need.split(",") if asked.need else PARTS))
     return sent(responses.Ready(ready=good, **found), 200 if good else 503)
 
 
@@ -46,9 +65,9 @@ def metrics() -> Response:
     """Return the same for Prometheus; no tenant is named, so that a graph never says who is a customer."""
     state, tenant = app_state(), access.me().tenant
     with state.session(tenant) as connection:
-        queue = queue_exposition(connection, tenant)
+        gauges = gauges_exposition(connection, tenant, state.settings.storage_url)
     own = state.metrics.exposition() if tenant is None else b""  # how busy the process is tells of all tenants
-    return Response(queue + own, content_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(gauges + own, content_type=CONTENT_TYPE)
 
 
 def read(state: AppState) -> dict[str, Any]:
@@ -60,7 +79,7 @@ def read(state: AppState) -> dict[str, Any]:
 
 def checks(state: AppState) -> dict[str, bool]:
     """Return what a search needs, and whether it is there."""
-    found = dict.fromkeys(("database", "schema", "model", "query_worker", "store"), False)
+    found = dict.fromkeys(PARTS, False)
     try:
         with state.sessions.session(None, writes=False, patience=1) as connection:
             found["database"] = True

@@ -24,7 +24,7 @@ from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.search_request import SearchRequest, Weighted
 from imgsearch.http.state import app_state
 from imgsearch.http.values import whole
-from imgsearch.query import ImageId
+from imgsearch.query import Crop, ImageId
 from imgsearch.retrieval.hits import place_of
 
 ROUNDS = 8
@@ -59,23 +59,33 @@ def key_of(secret: bytes, tenant: str) -> bytes:
 
 def shown(image_id: int) -> int:
     """Return an id of the table as whoever asks sees it."""
-    return _turned(scramble, image_id)
+    return showing()(image_id)
+
+
+def showing() -> Callable[[int], int]:
+    """Return what makes of ids of the table those that whoever asks sees: for a page of them."""
+    return _turning(scramble)
 
 
 def taken(given: int) -> int:
     """Return the id of the table that whoever asks means."""
-    return _turned(unscramble, given)
+    return _turning(unscramble)(given)
 
 
 def shown_after(after: str | None) -> str | None:
     """Return where a page goes on, as whoever asks sees it."""
-    return _turned_after(shown, after)
+    return turned_after(showing(), after)
+
+
+def turned_after(turn: Callable[[int], int], after: str | None) -> str | None:
+    """Return where a page goes on with its ids turned by `showing()`."""
+    return after if turn is _as_it_is else _turned_after(turn, after)
 
 
 def taken_after(after: str | None) -> str | None:
     """Return where a page goes on, with ids of the table. Raises Problem."""
     try:
-        return _turned_after(taken, after)
+        return _turned_after(_turning(unscramble), after)
     except FilterError as error:
         raise bad_request(str(error), "filter_error") from error
 
@@ -96,6 +106,8 @@ def taken_request(asked: SearchRequest) -> SearchRequest:
 
 def _taken_example(example: Weighted) -> Weighted:
     thing, weight = example
+    if isinstance(thing, Crop) and isinstance(thing.picture, ImageId):
+        return replace(thing, picture=ImageId(taken(thing.picture.image_id))), weight
     return (ImageId(taken(thing.image_id)) if isinstance(thing, ImageId) else thing), weight
 
 
@@ -117,10 +129,17 @@ def unknown(image_id: int) -> UnknownImage:
     return UnknownImage(f"Image {shown(image_id)} does not exist or has no vector yet; GET /v1/images/ID says which.")
 
 
-def _turned(turn: Callable[[bytes, int], int], number: int) -> int:
+def _turning(turn: Callable[[bytes, int], int]) -> Callable[[int], int]:
     tenant = access.me().tenant
+    if tenant is None:
+        return _as_it_is
+    key = key_of(app_state().secret, tenant)
     # What lies outside is nobody's either way: it stays what it is, and is not found.
-    return number if tenant is None or not 1 <= number <= LARGEST else turn(key_of(app_state().secret, tenant), number)
+    return lambda number: turn(key, number) if 1 <= number <= LARGEST else number
+
+
+def _as_it_is(number: int) -> int:
+    return number
 
 
 def _turned_after(turn: Callable[[int], int], after: str | None) -> str | None:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from flask import url_for
+from flask import g, url_for
 
 from imgsearch.http import access
 from imgsearch.http.state import AppState
@@ -36,10 +37,17 @@ class Thumbnail:
 
 def thumbnail(state: AppState, tenant: str, digest: bytes | None) -> str | None:
     """Return the address of the thumbnail of a tenant's picture with this digest, from the root of the host."""
-    if digest is None:
-        return None
-    words = expiry(state).to_bytes(5) + digest + tenant.encode()
-    return url_for("imgsearch.thumbnail", name=seal(state.secret, "thumbnail", words))
+    return thumbnails(state)(tenant, digest)
+
+
+def thumbnails(state: AppState) -> Callable[[str, bytes | None], str | None]:
+    """Return what makes addresses of thumbnails: of dozens on a page, where they begin and end is worked out once."""
+    (begin, end), secret, until = _around("thumbnail"), state.secret, expiry(state).to_bytes(5)
+
+    def address(tenant: str, digest: bytes | None) -> str | None:
+        return None if digest is None else begin + seal(secret, "thumbnail", until + digest + tenant.encode()) + end
+
+    return address
 
 
 def larger(state: AppState, tenant: str, digest: bytes | None) -> str | None:
@@ -47,7 +55,17 @@ def larger(state: AppState, tenant: str, digest: bytes | None) -> str | None:
     if digest is None or state.settings.page_larger == "off":
         return thumbnail(state, tenant, digest)
     words = expiry(state).to_bytes(5) + digest + tenant.encode()
-    return url_for("imgsearch.larger", name=seal(state.secret, "larger", words))
+    begin, end = _around("larger")
+    return begin + seal(state.secret, "larger", words) + end
+
+
+def _around(purpose: str) -> tuple[str, str]:
+    """Return what stands before and behind the name in addresses of pictures in this request."""
+    known: dict[str, tuple[str, str]] = g.setdefault("imgsearch_addresses", {})
+    if purpose not in known:
+        begin, _, end = url_for(f"imgsearch.{purpose}", name="-").rpartition("-")
+        known[purpose] = begin, end
+    return known[purpose]
 
 
 def larger_in(state: AppState, name: str) -> Thumbnail | None:

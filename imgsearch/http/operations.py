@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from imgsearch.http import changes, products, requests, responses, suggestions
+from imgsearch.http import changes, duplicates, health, merchandise, products, requests, responses, suggestions
 from imgsearch.ops.api_keys import Scope
 
 
@@ -104,7 +104,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         summary="The vector of a file.",
         tag="search",
         scope="search",
-        body=Form(name="EmbedForm"),
+        body=Form(name="EmbedForm", request=requests.EmbedFields),
         response=responses.Vector,
         problems=(*_SENT, *_EMBEDDED),
     ),
@@ -182,12 +182,46 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         status=204,
         problems=(404, 409),
     ),
+    (merchandise.PATH, "get"): Operation(
+        name="list_merchandise",
+        summary="What is pinned to the top of answers, and what is hidden.",
+        tag="images",
+        scope="write",
+        query=merchandise.OfTenant,
+        response=merchandise.Merchandised,
+    ),
+    (merchandise.PATH, "post"): Operation(
+        name="set_merchandise",
+        summary="Pin a product to the top of answers, or hide it: for a text, a category, or always.",
+        tag="images",
+        scope="write",
+        body=merchandise.Merchandise,
+        status=204,
+        problems=_SENT,
+    ),
+    (merchandise.PATH, "delete"): Operation(
+        name="clear_merchandise",
+        summary="Take back what was pinned or hidden.",
+        tag="images",
+        scope="write",
+        query=merchandise.TakenBack,
+        status=204,
+    ),
     ("/v1/images/{image_id}", "get"): Operation(
         name="get_image",
         summary="One image: its fields, its state, and why it failed if it did.",
         tag="images",
         scope="search",
         response=responses.Image,
+        problems=(404,),
+    ),
+    ("/v1/images/{image_id}/duplicates", "get"): Operation(
+        name="list_duplicates",
+        summary="The images that show what an image shows, certain ones first.",
+        tag="images",
+        scope="search",
+        query=duplicates.OfImage,
+        response=duplicates.Duplicates,
         problems=(404,),
     ),
     ("/v1/images/{image_id}", "delete"): Operation(
@@ -207,8 +241,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         name="get_readiness",
         summary="Whether searches can be served.",
         tag="operation",
+        query=health.Needs,
         response=responses.Ready,
-        problems=(429,),
+        problems=(400, 429),
     ),
     ("/metrics", "get"): Operation(
         name="get_metrics", summary="The same as status, for Prometheus.", tag="operation", scope="admin"

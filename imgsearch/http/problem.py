@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 
 from imgsearch.db.sqlstate import translate
 from imgsearch.errors import Busy, ImgsearchError, NoSpace, PictureError, QueryTimeout
+from imgsearch.http import metrics
 from imgsearch.http.identity import Identity
 
 log = logging.getLogger("imgsearch.http")
@@ -68,7 +69,18 @@ def bad_request(detail: str, code: str = "bad_request") -> Problem:
 
 
 def from_exception(error: BaseException) -> Problem:
-    """Return the problem document of an error; an unforeseen one goes to the log, whole."""
+    """Return the problem document of an error, and count it; an unforeseen one goes to the log, whole."""
+    found = _understood(error)
+    metrics.refused(found.code)
+    return found
+
+
+def code_of(error: ImgsearchError) -> str:
+    """Return what programs call an error of ours."""
+    return error.code if isinstance(error, PictureError) else _snake(type(error).__name__)
+
+
+def _understood(error: BaseException) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, psycopg.Error):
@@ -125,7 +137,7 @@ def _of_database(error: psycopg.Error) -> BaseException:
 
 
 def _typed(error: ImgsearchError) -> Problem:
-    code = error.code if isinstance(error, PictureError) else _snake(type(error).__name__)
+    code = code_of(error)
     number, advice = g.get("imgsearch_request", "?"), getattr(error, "advice", "")
     if error.http_status < 500 or isinstance(error, _SPEAKS_TO_STRANGERS):
         if advice:

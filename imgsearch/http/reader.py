@@ -13,9 +13,12 @@ from imgsearch.http import caps, ids, requests
 from imgsearch.http.changes import LINES, BulkAdd, BulkChange, BulkDelete, Changes
 from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import ImageFields, Model, NewImage
+from imgsearch.http.rerank import asked_of
 from imgsearch.http.search_request import SearchRequest, Weighted
-from imgsearch.query import ImageId, ProductId
+from imgsearch.picture.region import Region
+from imgsearch.query import Crop, ImageId, ProductId
 
+_NO_PICTURE = "A region is of one picture: of the file, of picture_url or of image_id; send exactly one of them."
 _FORM = "multipart/form-data"
 NDJSON = "application/x-ndjson"
 Query = TypeVar("Query", bound=BaseModel)
@@ -59,12 +62,15 @@ def embed() -> SearchRequest:
     given = _json(requests.Embed)
     if (given.text is None) == (given.picture_url is None):
         raise bad_request("Send either text or picture_url.", "query_error")
-    return SearchRequest(text=given.text, picture_url=given.picture_url)
+    if given.text is not None and given.region is not None:
+        raise bad_request(_NO_PICTURE, "region_error")
+    return SearchRequest(text=given.text, picture_url=given.picture_url, region=_region(given.region))
 
 
 def embed_upload() -> SearchRequest:
     """Read `POST /v1/embed/upload`: a form with the file `picture`."""
-    return SearchRequest(picture=_one_file(_files("picture")))
+    given, files = _form(requests.EmbedFields)
+    return SearchRequest(picture=_one_file(files), region=_region(given.region))
 
 
 def images() -> list[NewPicture]:
@@ -88,6 +94,11 @@ def changes(model: type[Changing]) -> dict[str, Any]:
     if any(name in given and given[name] is None for name in ("in_stock", "attributes", "vector", "space")):
         raise bad_request("in_stock is true or false, attributes an object, vector a list; leave out what is to stay.")
     return given
+
+
+def body(model: type[Model]) -> Model:
+    """Read a JSON object as it stands."""
+    return _json(model)
 
 
 def query(model: type[Query]) -> Query:
@@ -121,16 +132,22 @@ def _line(line: bytes) -> BulkAdd | BulkChange | BulkDelete | Problem:
 
 
 def _asked(given: requests.SearchFields, picture: bytes | None = None) -> SearchRequest:
-    first = () if given.image_id is None else (given.image_id,)
+    first, region, parts = given.image_id, _region(given.region), list[Weighted]()
+    if region is not None:
+        if sum(one is not None for one in (picture, given.picture_url, first)) != 1:
+            raise bad_request(_NO_PICTURE, "region_error")
+        if first is not None:
+            parts, first, region = [(Crop(ImageId(first), region), 1.0)], None, None
     product = () if given.product_id is None else ((ProductId(given.product_id), 1.0),)
     asked = SearchRequest(
         text=given.text,
-        more=tuple(dict.fromkeys((*first, *given.more_like))),
+        more=tuple(dict.fromkeys((*(() if first is None else (first,)), *given.more_like))),
         less=tuple(dict.fromkeys(given.less_like)),
         picture=picture,
         picture_url=given.picture_url,
+        region=region,
         vector=None if given.vector is None else tuple(given.vector),
-        like=(*product, *map(_weighted, given.like)),
+        like=(*parts, *product, *map(_weighted, given.like)),
         unlike=tuple(map(_weighted, given.unlike)),
         best=given.strategy == "best",
         filters=given.filters,
@@ -140,17 +157,21 @@ def _asked(given: requests.SearchFields, picture: bytes | None = None) -> Search
         after=given.after,
         max_distance=given.max_distance,
         facets=given.facets,
+        rerank=asked_of(given.rerank),
     )
     return ids.taken_request(asked)
 
 
 def _weighted(example: requests.Example) -> Weighted:
     """Return an example with its weight. Raises Problem unless it is exactly one thing."""
-    things: list[str | ImageId | ProductId | tuple[float, ...]] = []
+    things: list[str | Crop | ImageId | ProductId | tuple[float, ...]] = []
     if example.text is not None:
         things.append(example.text)
     if example.image_id is not None:
-        things.append(ImageId(example.image_id))
+        image, region = ImageId(example.image_id), _region(example.region)
+        things.append(image if region is None else Crop(image, region))
+    elif example.region is not None:
+        raise bad_request("The region of an example is of its image_id; name one.", "region_error")
     if example.product_id is not None:
         things.append(ProductId(example.product_id))
     if example.vector is not None:
@@ -158,6 +179,10 @@ def _weighted(example: requests.Example) -> Weighted:
     if len(things) != 1:
         raise bad_request("An example is exactly one of text, image_id, product_id and vector.", "query_error")
     return things[0], example.weight
+
+
+def _region(given: list[float] | None) -> Region | None:
+    return None if given is None else Region.of(given)
 
 
 def _json(model: type[Model]) -> Model:

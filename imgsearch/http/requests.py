@@ -12,6 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from imgsearch.http import caps, fields
 from imgsearch.http.problem import Problem, bad_request
+from imgsearch.http.rerank import Steps
 from imgsearch.retrieval import filters, ranking
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.ranking import Ranking
@@ -35,6 +36,7 @@ _TYPES: dict[Any, Any] = {
     datetime: AwareDatetime,
     Sequence[str]: fields.ProductIds,
     Sequence[int]: fields.Ids,
+    Sequence[float]: fields.Place,
 }
 _OWN_TYPES: dict[str, Any] = {
     "category": fields.Categories,
@@ -48,6 +50,7 @@ _OWN_TYPES: dict[str, Any] = {
     "min_match": fields.Fraction,
     "boost": fields.Boosts,
     "diversity": fields.Fraction,
+    "regions": fields.Fraction,
 }
 
 
@@ -74,6 +77,7 @@ class WantedFacets(Body):
     in_stock: bool = False
     price: Annotated[bool | fields.Bands, Field(description="true, or where your own bands begin.")] = False
     attributes: Annotated[bool | fields.Names, Field(description="true: those worth choosing from; or these.")] = False
+    exact: Annotated[bool, Field(description="Count all, also where very many match: slower, no `error`.")] = False
 
     @property
     def bands(self) -> list[float] | None:
@@ -89,10 +93,14 @@ class WantedFacets(Body):
 
 
 class Example(Body):
-    """Something liked or not: one of text, image_id, product_id (by all its pictures) and vector; its weight."""
+    """Something liked or not: one of text, image_id, product_id (by all its pictures) and vector; its weight.
+
+    region: only this part of the image.
+    """
 
     text: fields.Words | None = None
     image_id: fields.Id | None = None
+    region: fields.Region | None = None
     product_id: fields.Text | None = None
     vector: fields.Vector | None = None
     weight: fields.ExampleWeight = 1.0
@@ -123,11 +131,13 @@ class SearchFields(FilterFields, RankingFields):  # type: ignore[valid-type,misc
     ] = None
     vector: fields.Vector | None = None
     picture_url: fields.Url | None = None
+    region: Annotated[fields.Region | None, Field(description="Of the file, of picture_url or of image_id.")] = None
     k: fields.K = 10
     skip: fields.Skip = 0
     after: fields.Cursor | None = None
     max_distance: fields.Distance | None = None
     facets: WantedFacets | None = None
+    rerank: Steps | None = None
 
     @property
     def filters(self) -> Filters:
@@ -169,10 +179,16 @@ class Choices(FilterFields):  # type: ignore[valid-type,misc]
     per: fields.Per = "product"
 
 
-class Embed(Body):
-    """One text, or the address of one picture."""
+class EmbedFields(Body):
+    """What of a file is embedded, where that is not all of it."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    region: fields.Region | SkipJsonSchema[None] = None
+
+
+class Embed(EmbedFields):
+    """One text, or the address of one picture, and perhaps a region of it."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 2})
 
     text: fields.Words | SkipJsonSchema[None] = None
     picture_url: fields.Url | SkipJsonSchema[None] = None

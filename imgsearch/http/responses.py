@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imgsearch.http.fields import Cursor
+from imgsearch.http.fields import Cursor, Margin
+from imgsearch.http.rerank import RerankSaid
 
 ImageId = Annotated[
     int, Field(description="Identity of the image for this API key; what joins with SQL is product_id and position.")
@@ -23,8 +24,6 @@ class Sent(BaseModel):
 Thumbnail = Annotated[
     str | None, Field(description="Address of a WebP of at most 320 pixels; it works for an hour or two.")
 ]
-
-
 Categories = Annotated[list[str], Field(description="Where it has several: `category` finds it by each of them.")]
 
 
@@ -55,6 +54,9 @@ class Match(Sent):
     ]
     others: Annotated[list[OtherPicture], Field(description="The next best of them, whatever the filters are.")]
     after: Annotated[Cursor | None, Field(description="Send it as `after` to go on behind this row.")]
+    look: Annotated[dict[str, Any] | None, Field(description="What the steps of `rerank` say of it, by their names.")]
+    box: Annotated[list[float] | None, Field(description="With `regions`: the part that lies nearer, in shares.")]
+    label: Annotated[str | None, Field(description="What that part is called, where it has a name.")]
 
 
 class Took(Sent):
@@ -71,6 +73,7 @@ class Count(Sent):
     value: str
     count: int
     approximate: Annotated[bool, Field(description="Whether the count is scaled up from a part of what matches.")]
+    error: Margin = None
 
 
 class Band(Sent):
@@ -80,6 +83,7 @@ class Band(Sent):
     high: float | None
     count: int
     approximate: bool
+    error: Margin
 
 
 class Facets(Sent):
@@ -118,6 +122,7 @@ class Question(Sent):
     kind: Literal["text", "picture", "image", "vector"]
     source: Literal["memory", "database", "worker", "image", "given"]
     truncated: Annotated[str | None, Field(description="What to tell people where not the whole text was read.")]
+    boxes: Annotated[list[list[float]], Field(description="Of a picture: parts that may be meant, each as a region.")]
 
 
 class Page(Sent):
@@ -145,6 +150,7 @@ class Page(Sent):
     ]
     rows: list[Match]
     facets: Annotated[Facets | None, Field(description="What `facets` asked for.")]
+    reranked: Annotated[RerankSaid | None, Field(description="What came of `rerank`; null where it was not asked.")]
 
 
 class Product(Sent):

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from imgsearch.http.requests import WantedFacets
-from imgsearch.query import ImageId, ProductId
+from imgsearch.picture.region import Region
+from imgsearch.query import Crop, ImageId, ProductId
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.ranking import Ranking
+from imgsearch.retrieval.rerank import Rerank
 
-Weighted = tuple[str | ImageId | ProductId | tuple[float, ...], float]
+Weighted = tuple[str | Crop | ImageId | ProductId | tuple[float, ...], float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRequest:
     """One search. `photo` is the digest of a picture asked before; `picture` its bytes, `vector` numbers.
 
-    like, unlike: examples with weights above 0. best: near to any of the examples, not near to their middle.
+    region: of the photo, or of the picture. like, unlike: examples with weights above 0. best: near to any of the
+    examples, not near to their middle.
     """
 
     text: str | None = None
@@ -25,6 +28,7 @@ class SearchRequest:
     photo: bytes | None = None
     picture: bytes | None = None
     picture_url: str | None = None
+    region: Region | None = None
     vector: tuple[float, ...] | None = None
     like: tuple[Weighted, ...] = ()
     unlike: tuple[Weighted, ...] = ()
@@ -36,6 +40,7 @@ class SearchRequest:
     after: str | None = None
     max_distance: float | None = None
     facets: WantedFacets | None = None
+    rerank: Rerank | None = None
 
     @property
     def likes(self) -> bool:

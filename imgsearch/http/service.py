@@ -10,30 +10,36 @@ from typing import Any
 
 from psycopg import Connection
 
-from imgsearch import storage
 from imgsearch.db import sql
-from imgsearch.errors import FetchFailed, FetchRefused, QueryError, StoreError, UnknownImage
-from imgsearch.http import access, caps, ids, links, responses, visible
+from imgsearch.errors import QueryError, UnknownImage
+from imgsearch.http import access, ids, links, pictures, responses, visible, watched
+from imgsearch.http.rerank import said_of
 from imgsearch.http.search_request import SearchRequest, Weighted
 from imgsearch.http.state import AppState
-from imgsearch.http.waiting import asker
-from imgsearch.picture import DEFAULT_LIMITS
-from imgsearch.query import ImageId, Query, Resolved, cache, resolve
-from imgsearch.query.cache import Entry
+from imgsearch.query import Crop, ImageId, Query, Resolved, cache, resolve
 from imgsearch.query.combine import checked_weights, combine
 from imgsearch.query.question import Thing
-from imgsearch.query.resolution import look_up, words_alone
-from imgsearch.retrieval import Filters, Hits
+from imgsearch.query.resolution import words_alone
+from imgsearch.retrieval import Hits
 from imgsearch.retrieval import search as nearest_images
-from imgsearch.retrieval.by_filters import spaces_of, together
+from imgsearch.retrieval.by_filters import spaces_of, together, without_twins
 from imgsearch.retrieval.listing import Listed, browse_products
-from imgsearch.retrieval.ranking import Per
 from imgsearch.retrieval.recommendation import products_of, ranked_by_best
 from imgsearch.spaces import space
-from imgsearch.storage import FetchPolicy
 
 Weighed = tuple[Resolved, float]
-FORGOTTEN = "This photo is no longer cached; choose it again."
+WAITING = str | Crop  # examples that a worker may have to embed first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a search asks: its vector, and the page that is wanted. near, far: of a search for the best of several."""
+
+    resolved: Resolved
+    page: Mapping[str, Any]
+    resolve_ms: float
+    near: Sequence[Weighed] = ()
+    far: Sequence[Weighed] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +54,23 @@ class Found:
 
 @contextmanager
 def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[Any], list[Resolved]]]:
-    """Lend a connection, and the vectors of a search's text and picture, and of texts among its examples.
+    """Lend a connection, and the vectors of a search's text and picture, and of texts and regions among its examples.
 
     While a host or a worker is waited for, no connection is held: it is given back, and another one lent.
     Raises FetchRefused, FetchFailed, Busy, NoQueryWorker, and what `imgsearch.resolve` raises.
     """
     queries: list[Thing] = []
     if asked.ranking.look_weight != 0:  # words alone need nobody
-        queries = [query for query in (asked.text, picture_of(state, asked)) if query is not None]
-        queries += [thing for thing, _ in (*asked.like, *asked.unlike) if isinstance(thing, str)]
+        queries = [query for query in (asked.text, pictures.part_of(state, asked)) if query is not None]
+        queries += [thing for thing, _ in (*asked.like, *asked.unlike) if isinstance(thing, WAITING)]
     asks: list[tuple[Thing, int | None]] | None = None
     while True:
         with state.session(access.me().tenant) as connection:
             tenant = asked.filters.tenant
             if asks is None:
+                visible.require_examples(connection, asked)  # before anybody reads their pictures
                 asks = [(query, space) for space in spaces_asked(connection, asked) for query in queries]
-            found = [look_up(connection, query, tenant=tenant, space=space) for query, space in asks]
+            found = [pictures.looked_up(connection, query, tenant, space) for query, space in asks]
             known = [one for one in found if isinstance(one, Resolved)]
             # The answer of a model that has been followed since: it is asked anew, of the new one.
             stands = asked.ranking.space or len({one.space_id for one in known} | _searched(connection, known)) < 2
@@ -89,27 +96,23 @@ def _searched(connection: Connection[Any], known: Sequence[Resolved]) -> set[int
     return {found.space_id for found in (space.active(connection),) if found is not None}
 
 
-def picture_of(state: AppState, asked: SearchRequest) -> bytes | None:
-    """Return the query's picture: its bytes, or what its address holds. Raises FetchRefused, FetchFailed, Busy."""
-    if asked.picture_url is None:
-        return asked.picture
-    policy = FetchPolicy(allow_hosts=state.settings.fetch_allow)
-    with state.waiting.fetches.turn(asker()):
-        try:
-            found = storage.read(asked.picture_url, state.store, policy, DEFAULT_LIMITS.max_bytes)
-        except FetchRefused:
-            raise
-        except StoreError as error:  # an address of theirs, not our store
-            raise FetchFailed(str(error), retry_after=error.retry_after) from error
-    return found.data or b""
-
-
 def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Found:
     """Run a search in its `session`, within what may be seen. Raises what `resolve`, `combine` and `search` raise."""
+    question = question_of(connection, asked, given)
+    if question.near:
+        hits = ranked_by_best(connection, question.near, question.far, **question.page)
+    else:
+        hits = nearest_images(connection, question.resolved, **question.page)
+    return found_of(connection, asked, question, hits)
+
+
+def question_of(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Question:
+    """Return what a search asks, within what may be seen. Raises what `resolve` and `combine` raise."""
     began = time.perf_counter()
     visible.require_examples(connection, asked)
     liked = [thing for thing, _ in (*asked.like, *asked.unlike) if isinstance(thing, ImageId)]
     filters = asked.filters.without_products(products_of(connection, liked, asked.filters.tenant))
+    filters = without_twins(connection, filters, [one.image_id for one in liked])
     page: dict[str, Any] = {name: getattr(asked, name) for name in ("ranking", "k", "skip", "after", "max_distance")}
     page["filters"] = access.within(filters)
     best = asked.best and asked.ranking.look_weight != 0
@@ -118,10 +121,21 @@ def search(connection: Connection[Any], asked: SearchRequest, given: Sequence[Re
     near, far = examples_of(connection, asked, given) if best else ([], [])
     resolved = replace(near[0][0], kind="vector") if best else in_spaces(connection, asked, given)
     resolve_ms = (time.perf_counter() - began) * 1000 + sum(one.took_ms for one in given)
-    hits = ranked_by_best(connection, near, far, **page) if best else nearest_images(connection, resolved, **page)
+    return Question(resolved=resolved, page=page, resolve_ms=resolve_ms, near=near, far=far)
+
+
+def found_of(connection: Connection[Any], asked: SearchRequest, question: Question, hits: Hits) -> Found:
+    """Return hits with what else a page shows of them, and note the search."""
     visible.hide_others(connection, hits)
     others = details(connection, [one for hit in hits for one in hit.others], asked.filters.tenant)
+    return noted(asked, question, hits, others)
+
+
+def noted(asked: SearchRequest, question: Question, hits: Hits, others: Mapping[int, tuple[str, bytes]]) -> Found:
+    """Return hits with how their question became a vector, and note the search."""
+    resolved, resolve_ms = question.resolved, question.resolve_ms
     access.leave(asked, hits)
+    watched.note(asked, hits, resolved, resolve_ms, question.page)
     return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms, others=others)
 
 
@@ -141,10 +155,13 @@ def vector_of(
     if asked.ranking.look_weight == 0:
         return words_alone(asked.text, asked.ranking.words, asked.less)
     near, far = examples_of(connection, asked, given, space)
-    made = combine(connection, [*near, *((one, -weight) for one, weight in far)])
-    # A process remembers so and so many vectors for all tenants: what it still knows tells how much others ask.
-    forgetful = made.source == "memory" and access.me().tenant is not None
-    return replace(made, source="database") if forgetful else made
+    return unforgetful(combine(connection, [*near, *((one, -weight) for one, weight in far)]))
+
+
+def unforgetful(made: Resolved) -> Resolved:
+    """Return a question without a word of what this process remembers: that tells a tenant how much others ask."""
+    hidden = made.source == "memory" and access.me().tenant is not None
+    return replace(made, source="database") if hidden else made
 
 
 def examples_of(
@@ -152,10 +169,10 @@ def examples_of(
 ) -> tuple[list[Weighed], list[Weighed]]:
     """Return what a search is to be near to and far from, each with a weight above 0.
 
-    `given`: vectors of its text and picture, then of the texts among its examples. Raises QueryError without anything
-    to be near to, and for too many.
+    `given`: vectors of its text and picture, then of the texts and regions among its examples. Raises QueryError
+    without anything to be near to, and for too many.
     """
-    texts = sum(isinstance(thing, str) for thing, _ in (*asked.like, *asked.unlike))
+    texts = sum(isinstance(thing, WAITING) for thing, _ in (*asked.like, *asked.unlike))
     rest = iter(given[len(given) - texts :])
 
     def ask(query: Query) -> Resolved:
@@ -167,13 +184,13 @@ def examples_of(
             raise
 
     def weighed(examples: Sequence[Weighted]) -> list[Weighed]:
-        return [(next(rest) if isinstance(thing, str) else ask(thing), weight) for thing, weight in examples]
+        return [(next(rest) if isinstance(thing, WAITING) else ask(thing), weight) for thing, weight in examples]
 
     near: list[Weighed] = [(one, 1.0) for one in given[: len(given) - texts]]
     near += [(ask(query), 1.0) for query in (asked.vector,) if query is not None]
     near += [(ask(ImageId(image_id)), 1.0) for image_id in asked.more]
     if asked.photo is not None:
-        near.append((remembered(connection, asked.photo, space), 1.0))
+        near.append((pictures.remembered(connection, cache.key_of(asked.photo, asked.region), space), 1.0))
     near += weighed(asked.like)
     far = [*((ask(ImageId(image_id)), 1.0) for image_id in asked.less), *weighed(asked.unlike)]
     checked_weights([weight for _, weight in (*near, *far)])
@@ -182,20 +199,10 @@ def examples_of(
     return near, far
 
 
-def remembered(connection: Connection[Any], photo: bytes, space: int | None = None) -> Resolved:
-    """Return the vector of a photo that was asked before, by its digest. Raises QueryError when it is forgotten."""
-    found = cache.look_up(connection, Entry(kind="picture", key=photo), space=space)
-    if found is None or found.embedding is None:
-        raise QueryError(FORGOTTEN)
-    return Resolved(vector=found.embedding, space_id=found.space_id, source="database", took_ms=0.0, kind="picture")
-
-
 def details(connection: Connection[Any], images: list[int], tenant: str | None) -> dict[int, tuple[str, bytes]]:
     """Return the tenant of each image and the digest of its picture's bytes, where it is known."""
-    images = visible.of(connection, images)
-    if not images:
-        return {}
-    rows = sql.rows(connection, "http", "details", {"images": images, "tenant": tenant})
+    seen = visible.of(connection, images)
+    rows = sql.rows(connection, "http", "details", {"images": seen, "tenant": tenant}) if seen else []
     return {row["image_id"]: (row["tenant_id"], bytes(row["sha256"])) for row in rows if row["sha256"] is not None}
 
 
@@ -213,10 +220,11 @@ def page(
     state: AppState, found: Found, facets: responses.Facets | None = None, facets_ms: float = 0.0
 ) -> responses.Page:
     """Return a page as the API sends it."""
-    hits, resolved = found.hits, found.resolved
+    hits, resolved, shown = found.hits, found.resolved, ids.showing()
+    thumbnail = links.thumbnails(state)
     rows = [
         responses.Match(
-            image_id=ids.shown(hit.image_id),
+            image_id=shown(hit.image_id),
             product_id=hit.product_id,
             tenant_id=hit.tenant_id,
             distance=hit.distance,
@@ -226,37 +234,38 @@ def page(
             price=hit.price,
             in_stock=hit.in_stock,
             attributes=dict(hit.attributes),
-            thumbnail=links.thumbnail(state, hit.tenant_id, hit.sha256),
+            thumbnail=thumbnail(hit.tenant_id, hit.sha256),
             match=hit.match,
             pictures=hit.pictures,
-            others=[_other(state, one, found.others) for one in hit.others],
-            after=ids.shown_after(hit.after),
+            others=[
+                responses.OtherPicture(image_id=shown(one), thumbnail=thumbnail(*found.others.get(one, ("", None))))
+                for one in hit.others
+            ],
+            after=ids.turned_after(shown, hit.after),
+            look=None if hit.look is None else dict(hit.look),
+            box=None if hit.box is None else list(hit.box),
+            label=hit.label,
         )
         for hit in hits
     ]
     # How far a search looked follows from how many images there are of all tenants: a floor would measure that.
     hidden = hits.more and access.me().tenant is not None
+    took = responses.Took(resolve=round(found.resolve_ms, 3), sql=round(hits.took_ms, 3), facets=round(facets_ms, 3))
     return responses.Page(
         strategy=hits.strategy,
         complete=hits.complete,
         matches=len(rows) if hidden else hits.matches,
         matching_images=len(rows) if hidden else hits.matching_images,
         more=hits.more,
-        took_ms=responses.Took(
-            resolve=round(found.resolve_ms, 3), sql=round(hits.took_ms, 3), facets=round(facets_ms, 3)
-        ),
-        resolved=responses.Question(kind=resolved.kind, source=resolved.source, truncated=resolved.truncated),
+        took_ms=took,
+        resolved=responses.Question.model_validate(resolved, from_attributes=True),
         doubtful=hits.doubtful,
         after=ids.shown_after(hits.after),
         thumbnails_expire_at=links.expires_at(state),
         rows=rows,
         facets=facets,
+        reranked=said_of(hits.reranked),
     )
-
-
-def _other(state: AppState, image_id: int, known: Mapping[int, tuple[str, bytes]]) -> responses.OtherPicture:
-    thumbnail = links.thumbnail(state, *known[image_id]) if image_id in known else None
-    return responses.OtherPicture(image_id=ids.shown(image_id), thumbnail=thumbnail)
 
 
 def image(state: AppState, row: Mapping[str, Any]) -> responses.Image:
@@ -288,9 +297,3 @@ def browse(connection: Connection[Any], asked: SearchRequest) -> list[Listed]:
         for row in rows
         for here in (seen.get(row.product_id, {row.image_id}),)
     ]
-
-
-def bound(filters: Filters, per: Per = "product") -> dict[str, Any]:
-    """Return the values that the statements `facets` and `choices` bind, within what may be seen."""
-    asked = {"filters": access.within(filters).as_json(), "tenant": filters.tenant, "per": per}
-    return {**asked, "prices": None, "names": None, "k": caps.CHOICE_VALUES}

@@ -2,13 +2,13 @@
 
 A session costs two round trips beside its own statements: BEGIN travels together with the statement that sets tenant,
 role and read-only, and COMMIT. A connection is not tried before it is lent; where that first trip shows that it is
-dead, another one is taken.
+dead, another one is taken. What is known beforehand goes as one trip: `together`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,12 +17,14 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from imgsearch.db import sql
+from imgsearch.db.pooler import Prepared, is_pooled, suit
 from imgsearch.db.sqlstate import translated
-from imgsearch.errors import DatabaseError, DatabaseUnreachable
+from imgsearch.errors import DatabaseError, DatabaseUnreachable, ReadOnlyDatabase
 from imgsearch.extras import needed
+from imgsearch.query.memory import database_of
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from psycopg import Connection, Cursor
     from psycopg_pool import ConnectionPool
 
 T = TypeVar("T")
@@ -34,12 +36,13 @@ PATIENCE = 5.0  # seconds to wait for a free connection before the answer is 503
 class Sessions:
     """Connections are opened with the first request, again after a fork, never at import."""
 
-    def __init__(self, url: Callable[[], str]) -> None:
-        self._url = url
+    def __init__(self, url: Callable[[], str], prepared: Prepared = "auto") -> None:
+        self._url, self._prepared = url, prepared
         self._pool: ConnectionPool[Any] | None = None
         self._pid = 0
         self._lock = Lock()
         self._can_set_role: bool | None = None
+        self.address = ""  # where connections lead, as libpq tells it; "" before the first one
 
     @contextmanager
     def session(self, tenant: str | None, *, writes: bool, patience: float = PATIENCE) -> Iterator[Connection[Any]]:
@@ -50,10 +53,7 @@ class Sessions:
         """
 
         def begin(connection: Connection[Any]) -> None:
-            role = "none"
-            if tenant is not None and self.can_set_role(connection):
-                role = "imgsearch_writer" if writes else "imgsearch_reader"
-            values = {"tenant": tenant or "", "read_only": "off" if writes else "on", "role": role}
+            values = self._settings(connection, tenant, writes=writes)
             # psycopg's own BEGIN is a trip of its own; reading, ours travels with what follows. Whoever writes keeps
             # psycopg's way, where a statement after commit() begins a transaction again.
             connection.autocommit = not writes
@@ -67,15 +67,56 @@ class Sessions:
             try:
                 with connection:
                     yield connection
+            except (ReadOnlyDatabase, psycopg.errors.ReadOnlySqlTransaction):
+                if writes:
+                    connection.close()  # what it leads to may have been the primary once; the next looks anew
+                raise
             finally:
                 _give_back(pool, connection)
+
+    def together(
+        self,
+        tenant: str | None,
+        send: Callable[[Connection[Any]], Sequence[Cursor[Any]]],
+        *,
+        patience: float = PATIENCE,
+    ) -> list[Sequence[Any]]:
+        """Return the rows of statements that only read, sent at once: a transaction walled to `tenant`, in one trip.
+
+        send: executes them, each without a look at what another found.
+        Raises DatabaseUnreachable, DatabaseError, and what the statements raise.
+        """
+
+        def at_once(connection: Connection[Any]) -> list[Sequence[Any]]:
+            values = self._settings(connection, tenant, writes=False)
+            connection.autocommit = True
+            with connection.pipeline():  # what is sent until the end of it is one transaction, also without BEGIN
+                sql.run(connection, "http", "begin", values)
+                cursors = send(connection)
+            return [cursor.fetchall() for cursor in cursors]
+
+        with translated():
+            pool, connection, found = self._lend(at_once, patience)
+            _give_back(pool, connection)
+            return found
+
+    def _settings(self, connection: Connection[Any], tenant: str | None, *, writes: bool) -> dict[str, str]:
+        """Return what a transaction begins with."""
+        role = "none"
+        if tenant is not None and self.can_set_role(connection):
+            role = "imgsearch_writer" if writes else "imgsearch_reader"
+        return {"tenant": tenant or "", "read_only": "off" if writes else "on", "role": role}
 
     def ask(self, question: Callable[[Connection[Any]], T], *, patience: float = PATIENCE) -> T:
         """Return what one statement outside any transaction finds. Raises DatabaseUnreachable, DatabaseError."""
 
         def alone(connection: Connection[Any]) -> T:
             connection.autocommit = True
-            return question(connection)
+            if not is_pooled(connection):  # `_configure` has set its bound
+                return question(connection)
+            with connection.transaction():
+                sql.run(connection, "http", "bound")
+                return question(connection)
 
         with translated():
             pool, connection, found = self._lend(alone, patience)
@@ -134,11 +175,19 @@ class Sessions:
             return pool
         with self._lock:
             if self._pool is None or self._pid != os.getpid():
-                self._pool, self._pid = _open(self._url()), os.getpid()
+                self._pool, self._pid = _open(self._url(), self._configure), os.getpid()
             return self._pool
 
+    def _configure(self, connection: Connection[Any]) -> None:
+        """Bound what stands alone. The session is ours only where no pooler lends it to the next client."""
+        self.address = self.address or database_of(connection)
+        suit(connection, self._prepared)
+        if not is_pooled(connection):
+            sql.run(connection, "http", "configure")
+            connection.commit()
 
-def _open(url: str) -> ConnectionPool[Any]:
+
+def _open(url: str, configure: Callable[[Connection[Any]], None]) -> ConnectionPool[Any]:
     with needed("flask", "The page and the HTTP API"):
         from psycopg_pool import ConnectionPool
 
@@ -149,7 +198,7 @@ def _open(url: str) -> ConnectionPool[Any]:
         max_idle=120,
         reconnect_timeout=30,
         kwargs={"application_name": "imgsearch http"},
-        configure=_configure,
+        configure=configure,
         open=True,
         name="imgsearch",
     )
@@ -163,8 +212,3 @@ def _give_back(pool: ConnectionPool[Any], connection: Connection[Any]) -> None:
             connection.autocommit = False
     finally:
         pool.putconn(connection)
-
-
-def _configure(connection: Connection[Any]) -> None:
-    sql.run(connection, "http", "configure")
-    connection.commit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,19 +14,20 @@ from imgsearch.errors import SettingsError
 from imgsearch.http.identity import Identity
 from imgsearch.http.last_use import LastUse
 from imgsearch.http.limiter import Limiter
-from imgsearch.http.metrics import RequestMetrics
+from imgsearch.http.metrics import WebMetrics
 from imgsearch.http.questions import Questions
 from imgsearch.http.recent import Recent
 from imgsearch.http.sessions import CONNECTIONS, PATIENCE, Sessions
 from imgsearch.http.shares import Shares
+from imgsearch.http.slow_searches import SlowSearches
 from imgsearch.http.waiting import ASSUMED, Waiting, asker
 from imgsearch.ingest import upload, wakeup
-from imgsearch.servers import database_url, redis_url
+from imgsearch.servers import database_url, primary_url, redis_url
 from imgsearch.settings import Settings
 from imgsearch.storage import Store
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from psycopg import Connection, Cursor
 
 EXTENSION = "imgsearch"
 READINESS_SECONDS = 1.0  # how long an answer of /readyz is repeated
@@ -42,28 +43,35 @@ class AppState:
     allow_anonymous: bool = False
     limiter: Limiter = field(init=False)
     by_address: Limiter = field(init=False)
-    metrics: RequestMetrics = field(default_factory=RequestMetrics)
+    metrics: WebMetrics = field(default_factory=WebMetrics)
     sessions: Sessions = field(init=False)
+    primary: Sessions = field(init=False)  # for writes; the same but beside a replica
     shares: Shares = field(default_factory=lambda: Shares(CONNECTIONS))
     last_use: LastUse = field(init=False)
     questions: Questions = field(init=False)
     readiness: Recent[dict[str, bool]] = field(init=False)
     waiting: Waiting = field(init=False)
+    slow_searches: SlowSearches = field(init=False)
     _secret: bytes = field(default=b"", init=False)
 
     def __post_init__(self) -> None:
         shared = self.settings.http_rate_store == "redis"
         self.limiter = Limiter(self.settings.http_rate, lambda: redis_url(self.settings) if shared else "")
         self.by_address = Limiter(self.settings.http_rate)  # strangers cost Redis nothing either
-        self.sessions = Sessions(lambda: database_url(self.settings))
-        self.last_use = LastUse(self.sessions.ask)
-        self.questions = Questions(self.sessions)
+        prepared, elsewhere = self.settings.prepared_statements, bool(self.settings.primary_url)
+        self.sessions = Sessions(lambda: database_url(self.settings), prepared)
+        self.primary = Sessions(lambda: primary_url(self.settings), prepared) if elsewhere else self.sessions
+        self.last_use = LastUse(self.primary.ask)
+        self.questions = Questions(self.primary)
         self.readiness = Recent(READINESS_SECONDS)
+        self.slow_searches = SlowSearches(self.settings.slow_search_ms)
         self.waiting = Waiting(
             self.settings.http_threads or ASSUMED,
-            self.sessions,
+            self.primary,
             self.settings.query_timeout,
             lambda: self.notify_workers("queries"),
+            self.metrics.waited,
+            self.settings.primary_url,
         )
 
     @property
@@ -83,13 +91,24 @@ class AppState:
     ) -> Iterator[Connection[Any]]:
         """Lend a connection in a transaction that is walled to `tenant`, of the asker's share; see `Sessions.session`.
 
+        Beside a replica, whoever writes does it at the primary.
         Raises Busy as well.
         """
         with (
             self.shares.of(asker(), patience),
-            self.sessions.session(tenant, writes=writes, patience=patience) as connection,
+            (self.primary if writes else self.sessions).session(tenant, writes=writes, patience=patience) as connection,
         ):
             yield connection
+
+    def together(
+        self, tenant: str | None, send: Callable[[Connection[Any]], Sequence[Cursor[Any]]]
+    ) -> list[Sequence[Any]]:
+        """Return the rows of statements that only read, in one trip, of the asker's share; see `Sessions.together`.
+
+        Raises Busy as well.
+        """
+        with self.shares.of(asker(), PATIENCE):
+            return self.sessions.together(tenant, send)
 
     def notify_workers(self, queue: wakeup.Queue) -> None:
         """Wake the workers of a queue; they look by themselves every few seconds anyway."""
@@ -98,6 +117,7 @@ class AppState:
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
         self.sessions.close()
+        self.primary.close()
 
 
 def app_state() -> AppState:

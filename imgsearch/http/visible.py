@@ -11,7 +11,7 @@ from psycopg import Connection
 from imgsearch.db import sql
 from imgsearch.http import access, ids
 from imgsearch.http.search_request import SearchRequest
-from imgsearch.query import ImageId, ProductId
+from imgsearch.query import Crop, ImageId, ProductId
 from imgsearch.query.resolution import unknown_product
 from imgsearch.retrieval import Filters, Hits
 
@@ -31,7 +31,8 @@ def require_examples(connection: Connection[Any], asked: SearchRequest) -> None:
     if access.me().limits is None:
         return
     examples = [thing for thing, _ in (*asked.like, *asked.unlike)]
-    images = [*asked.more, *asked.less, *(one.image_id for one in examples if isinstance(one, ImageId))]
+    shown = [one.picture if isinstance(one, Crop) else one for one in examples]
+    images = [*asked.more, *asked.less, *(one.image_id for one in shown if isinstance(one, ImageId))]
     seen = set(of(connection, images))
     for one in images:
         if one not in seen:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import g, has_app_context, has_request_context, request
 
 from imgsearch.db import sql
-from imgsearch.errors import Busy, NoQueryWorker, PictureError, QueryError, QueryTimeout
+from imgsearch.errors import Busy, ImgsearchError, NoQueryWorker, PictureError, QueryError, QueryTimeout
 from imgsearch.http.identity import EVERYBODY, Identity
+from imgsearch.http.problem import code_of
 from imgsearch.http.sessions import Sessions
 from imgsearch.query import Resolved
+from imgsearch.query.looking import Asker, Looked, look
 from imgsearch.query.resolution import Question, ask
 
 if TYPE_CHECKING:
@@ -114,21 +117,54 @@ class Breaker:
 
 
 class Waiting:
-    """The waits of one app. `threads`: of its server; `timeout` in seconds for a worker; `notify` wakes one."""
+    """The waits of one app. `threads`: of its server; `timeout` in seconds for a worker; `notify` wakes one.
 
-    def __init__(self, threads: int, sessions: Sessions, timeout: float, notify: Callable[[], object]) -> None:
+    `waited` is told how each wait ended, and after how many seconds. `primary`: where questions go beside a replica.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        sessions: Sessions,
+        timeout: float,
+        notify: Callable[[], object],
+        waited: Callable[[str, float], object] = lambda outcome, seconds: None,
+        primary: str = "",
+    ) -> None:
         self.fetches = Turns(threads // 4)
         self.questions = Turns(threads // 2)
         self._breaker = Breaker()
-        self._sessions, self._timeout, self._notify = sessions, timeout, notify
+        self._primary = primary
+        self._sessions, self._timeout, self._notify, self._waited = sessions, timeout, notify, waited
 
     def ask(self, question: Question, timeout: float | None = None) -> Resolved:
         """Have a query worker answer a question. Raises Busy, NoQueryWorker, QueryTimeout, QueryError, PictureError."""
-        with self.questions.turn(asker()):
+        with self._timed(), self.questions.turn(asker()):
             if not self._sessions.ask(_is_anybody_there):
                 raise NoQueryWorker
             with self._breaker.trying(_tenant() or asker()):
-                return ask(question, self._timeout if timeout is None else timeout, self._notify)
+                return ask(question, self._timeout if timeout is None else timeout, self._notify, self._primary)
+
+    def look(self, asker_: Asker, asked: Mapping[str, Any], picture: bytes | None, seconds: float) -> Looked:
+        """Have a worker look again at the first of an answer. Raises Busy."""
+        with self.questions.turn(asker()):
+            return look(self.beside(asker_), asked, picture, seconds)
+
+    def beside(self, asker_: Asker) -> Asker:
+        """Return the same asker, who asks where questions go."""
+        return replace(asker_, primary=self._primary)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began, outcome = time.perf_counter(), "error"
+        try:
+            yield
+            outcome = "answered"
+        except ImgsearchError as error:
+            outcome = code_of(error)
+            raise
+        finally:
+            self._waited(outcome, time.perf_counter() - began)
 
 
 def asker() -> str:

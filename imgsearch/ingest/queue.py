@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg.errors import UndefinedColumn
 
 from imgsearch.db import sql
 from imgsearch.db.vector_array import vector_array
@@ -64,6 +65,8 @@ class Delivery:
     embedding: Sequence[float] | Array | str
     phash: str | None = None  # 64 characters 0 or 1
     incomplete: bool = False  # the file lacks its last bytes
+    pdq: str | None = None  # 2,048 of them: `Pdq.text`
+    quality: int | None = None  # of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,8 @@ class Known:
     embedding: str
     phash: str | None
     incomplete: bool = False
+    pdq: str | None = None
+    quality: int | None = None
 
 
 def claim(
@@ -133,12 +138,7 @@ def known(
         "sha256s": [digest for _, digest in wanted],
     }
     found = sql.rows(connection, "queue", "known", values, space_id=space_id)
-    return {
-        (row["tenant_id"], row["sha256"]): Known(
-            embedding=row["embedding"], phash=row["phash"], incomplete=row["incomplete"]
-        )
-        for row in found
-    }
+    return {(row.pop("tenant_id"), row.pop("sha256")): Known(**row) for row in found}
 
 
 def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Delivery]) -> set[Key]:
@@ -154,11 +154,13 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
         **vector_array(connection, [d.embedding for d in deliveries]),
         "phashes": [d.phash for d in deliveries],
         "incomplete": [d.incomplete for d in deliveries],
+        "pdqs": [d.pdq for d in deliveries],
+        "qualities": [d.quality for d in deliveries],
         "space_id": space_id,
     }
     try:
         return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))
-    except SchemaBehind as error:  # its table is not there
+    except (SchemaBehind, UndefinedColumn) as error:  # its table and its bits are not there
         if space.is_there(connection, space_id):
             raise
         raise SpaceGone from error
@@ -186,6 +188,19 @@ def release(connection: Connection[Any], claims: Iterable[Claim], *, delay: floa
 def rescue(connection: Connection[Any], *, max_attempts: int) -> int:
     """Take back the images of workers that went silent; return how many."""
     return len(sql.rows(connection, "queue", "rescue", {"max_attempts": max_attempts, "lost": LOST}))
+
+
+def tails(connection: Connection[Any]) -> list[int]:
+    """Return the spaces some of whose vectors wait outside their graph."""
+    return [row["space_id"] for row in sql.rows(connection, "queue", "tails")]
+
+
+def merge_tail(connection: Connection[Any], space_id: int) -> int:
+    """Move a few vectors of a space into its graph, in a transaction of 20 to 100 ms; return how many were moved.
+
+    0: none is left, somebody else moves them, or all that were looked at are being written.
+    """
+    return int(sql.value(connection, "queue", "merge_tail", {"space_id": space_id}))
 
 
 def enqueue_missing(connection: Connection[Any]) -> int:

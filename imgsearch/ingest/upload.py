@@ -208,6 +208,7 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
             objects += 1
     tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
     others = {table: _forget_rows(lent, table, tenant) for table in tables}
+    sql.run(lent, "upload", "forget_changes", {"tenant_id": tenant})
     return Forgotten(images=images, objects=objects, rows={name: count for name, count in others.items() if count})
 
 

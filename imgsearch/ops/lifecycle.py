@@ -16,6 +16,7 @@ from psycopg.sql import Identifier
 
 from imgsearch import db
 from imgsearch.db import sql
+from imgsearch.db.held import held
 from imgsearch.errors import SpaceBusy, SpaceNotFull, UsageError
 from imgsearch.ingest import queue, vectors
 from imgsearch.ops import maintenance
@@ -110,24 +111,40 @@ def fill(
     """
     if not 0 <= share <= 1:
         raise UsageError(f"share is {share}; it is a part of the workers' time, from 0 (idle time only) to 1.")
-    with db.connect(settings, autocommit=True) as connection:
+    with db.connect_direct(settings, autocommit=True) as connection:
         found = space.named(connection, name)
         values = {"space_id": found.space_id, "share": share}
-        if not sql.value(connection, "space", "alone", values):
+
+        def refuse(_: object) -> None:
             raise SpaceBusy(f"Space {found.name} is being filled by another session; wait for it, or end it.")
-        sql.run(connection, "space", "share", values)
-        sql.run(connection, "space", "begin_again", values)
-        state = _embed(connection, found.space_id, tick, say)
-        if found.kind == "given":
-            _centre(connection, found.space_id, state["embedded"], tick)
-        built = maintenance.index_space(settings, found.space_id, memory=memory, tick=tick)
-        sql.run(connection, "space", "say_full", values)
-        sql.run(connection, "space", "open", values)
-        sql.run(connection, "space", "refresh_sample")
-        for table in (f"embedding_{found.space_id}", "image"):
-            sql.run(connection, "maintenance", "vacuum", names={"table": Identifier("imgsearch", table)})
+
+        with held(settings, "space", "alone", values, refuse=refuse):
+            state, built = _fill(settings, connection, found, values, memory, tick, say)
     searched = found.state == "active"
     return Filled(embedded=state["embedded"], failed=state["failed"], built=built, searched=searched)
+
+
+def _fill(
+    settings: Settings,
+    connection: Connection[Any],
+    found: space.Space,
+    values: Mapping[str, Any],
+    memory: str | None,
+    tick: Tick | None,
+    say: Callable[[str], None] | None,
+) -> tuple[Mapping[str, Any], list[str]]:
+    sql.run(connection, "space", "share", values)
+    sql.run(connection, "space", "begin_again", values)
+    state = _embed(connection, found.space_id, tick, say)
+    if found.kind == "given":
+        _centre(connection, found.space_id, state["embedded"], tick)
+    built = maintenance.index_space(settings, found.space_id, memory=memory, tick=tick)
+    sql.run(connection, "space", "say_full", values)
+    sql.run(connection, "space", "open", values)
+    sql.run(connection, "space", "refresh_sample")
+    for table in (f"embedding_{found.space_id}", "image"):
+        sql.run(connection, "maintenance", "vacuum", names={"table": Identifier("imgsearch", table)})
+    return state, built
 
 
 def _embed(
@@ -189,6 +206,12 @@ def activate(connection: Connection[Any], name: str, *, force: bool = False, wai
 def rollback(connection: Connection[Any], *, force: bool = False) -> str:
     """Search the space before again; return its name. Raises UnknownSpace where none stands by, SpaceNotFull."""
     return str(sql.value(connection, "space", "rollback", {"force": force}))
+
+
+def one(connection: Connection[Any], name: str) -> dict[str, Any]:
+    """Return what `listed` says of one space, by its name or number. Raises UnknownSpace."""
+    space_id = space.named(connection, name).space_id
+    return next(dict(row) for row in listed(connection) if row["space_id"] == space_id)
 
 
 def drop(connection: Connection[Any], name: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,7 +14,10 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from imgsearch import db
 from imgsearch.db import sql
+from imgsearch.db.held import held
+from imgsearch.db.pooler import is_pooled
 from imgsearch.errors import UsageError
+from imgsearch.schema import extension
 from imgsearch.settings import Settings
 from imgsearch.spaces import space
 
@@ -26,12 +31,14 @@ def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = 
     """Build the indexes that the searched space lacks, the HNSW among them; return whether any was built.
 
     `memory` is a maintenance_work_mem for it (a build that outgrows it becomes many times slower). Raises NoSpace,
-    UsageError while another session builds or drops one.
+    UsageError while another session builds or drops one, ExtensionMissing where this pgvector may have no HNSW.
     """
-    with db.connect(settings, autocommit=True) as connection:
-        _alone(connection, memory)
+    with _alone(settings, memory) as connection:
         clean(connection)
-        return bool(_complete(settings, connection, space.require(connection).space_id, tick))
+        built = _complete(settings, connection, space.require(connection).space_id, tick)
+        if not built:
+            extension.require_graph(connection)
+        return bool(built)
 
 
 def index_space(settings: Settings, space_id: int, *, memory: str | None = None, tick: Tick | None = None) -> list[str]:
@@ -39,8 +46,7 @@ def index_space(settings: Settings, space_id: int, *, memory: str | None = None,
 
     What an interrupted build left is dropped first. Raises UsageError while another session builds, DiskFull.
     """
-    with db.connect(settings, autocommit=True) as connection:
-        _alone(connection, memory)
+    with _alone(settings, memory) as connection:
         return _complete(settings, connection, space_id, tick)
 
 
@@ -67,8 +73,7 @@ def drop(settings: Settings) -> bool:
 
     Searches stay correct: they compare bits or everything, and say so. Raises NoSpace, UsageError.
     """
-    with db.connect(settings, autocommit=True) as connection:
-        _alone(connection, None)
+    with _alone(settings, None) as connection:
         space_id = space.require(connection).space_id
         had = sql.value(connection, "maintenance", "state", {"space_id": space_id}) != "none"
         _drop(connection, f"embedding_{space_id}_hnsw")
@@ -82,13 +87,13 @@ def reindex(
 
     everything: rebuild the HNSW though it is valid, as after many deletions. Raises NoSpace, UsageError.
     """
-    with db.connect(settings, autocommit=True) as connection:
-        _alone(connection, memory)
+    with _alone(settings, memory) as connection:
         done = [f"dropped {index}, left over by an interrupted build" for index in clean(connection)]
         hnsw = f"embedding_{space.require(connection).space_id}_hnsw"
         built = _complete(settings, connection, space.require(connection).space_id, tick)
         done += [f"built {name}" for name in built]
-        if everything and hnsw not in built:
+        had = sql.value(connection, "maintenance", "state", {"space_id": space.require(connection).space_id})
+        if everything and hnsw not in built and had != "none":
             done.append(_rebuild(settings, connection, hnsw, tick))
         others = sql.rows(connection, "maintenance", "invalid")
         done += [_rebuild(settings, connection, row["index"], tick) for row in others]
@@ -106,9 +111,9 @@ def clean(connection: psycopg.Connection[Any]) -> list[str]:
 def vacuum(settings: Settings, *, tick: Tick | None = None) -> list[str]:
     """Vacuum and analyse the tables of a search; return their names."""
     tables = ["image", "job", "query_vector"]
-    with db.connect(settings, autocommit=True) as connection:
+    with db.connect_direct(settings, autocommit=True) as connection:
         if active := space.active(connection):
-            tables.append(f"embedding_{active.space_id}")
+            tables += [f"embedding_{active.space_id}", f"region_{active.space_id}"]
         for table in tables:
             _watched(settings, connection, "vacuum", "vacuuming", tick, {"table": Identifier("imgsearch", table)})
     return tables
@@ -157,27 +162,38 @@ def demote(connection: psycopg.Connection[Any], name: str) -> bool:
     return bool(sql.value(connection, "maintenance", "demote", {"name": name}))
 
 
-def _alone(connection: psycopg.Connection[Any], memory: str | None) -> None:
-    """Take the lock of index work, for as long as this connection lives.
+@contextmanager
+def _alone(settings: Settings, memory: str | None) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a connection for index work, of which nobody else does any meanwhile."""
+    refuse = partial(_refuse, until=time.monotonic() + LOCK_SECONDS)
+    with (
+        db.connect_direct(settings, autocommit=True) as connection,
+        held(settings, "maintenance", "alone", refuse=refuse),
+    ):
+        if memory:
+            _give(connection, memory)
+        yield connection
 
-    Asked for again and again rather than waited for: a waiting statement holds a snapshot, and a concurrent build
-    waits for those. The server needs a moment to notice that a cancelled build's client has gone.
-    """
-    deadline = time.monotonic() + LOCK_SECONDS
-    while not sql.value(connection, "maintenance", "alone"):
-        if time.monotonic() > deadline:
-            holders = sql.rows(connection, "maintenance", "holder")
-            who = holders[0]["who"] if holders else "a session that has just ended"
-            raise UsageError(
-                f"Another index is being built or dropped here, by {who}. Wait until it is done, or end it with "
-                "SELECT pg_terminate_backend(process)."
-            )
-        time.sleep(LOCK_SECONDS / 50)
-    if memory:
-        try:
-            sql.run(connection, "maintenance", "memory", {"memory": memory})
-        except psycopg.errors.InvalidParameterValue as error:
-            raise UsageError(f"{memory!r} is not an amount of memory; write for example 2GB.") from error
+
+def _refuse(keeper: psycopg.Connection[Any], until: float) -> None:
+    """Wait a little for who is at it, until a moment; the server must first notice that a cancelled client has gone."""
+    if time.monotonic() > until:
+        holders = sql.rows(keeper, "maintenance", "holder")
+        who = holders[0]["who"] if holders else "a session that has just ended"
+        raise UsageError(
+            f"Another index is being built or dropped here, by {who}. Wait until it is done, or end it with "
+            "SELECT pg_terminate_backend(process)."
+        )
+    time.sleep(LOCK_SECONDS / 50)
+
+
+def _give(connection: psycopg.Connection[Any], memory: str) -> None:
+    if is_pooled(connection):  # a build runs outside of transactions, and the session is the next client's
+        raise UsageError("Memory cannot be set through a pooler; set IMGSEARCH_DIRECT_URL, or leave --memory out.")
+    try:
+        sql.run(connection, "maintenance", "memory", {"memory": memory})
+    except psycopg.errors.InvalidParameterValue as error:
+        raise UsageError(f"{memory!r} is not an amount of memory; write for example 2GB.") from error
 
 
 def _drop(connection: psycopg.Connection[Any], index: str) -> None:
@@ -211,12 +227,13 @@ def _watched(
         except BaseException as error:  # noqa: BLE001  # raised again below, in the caller's thread
             failure.append(error)
 
+    pid = None if is_pooled(connection) else connection.info.backend_pid
     thread = threading.Thread(target=work, name=f"imgsearch {name}")
     thread.start()
     try:
-        with db.connect(settings, autocommit=True) as watch:
+        with db.connect_direct(settings, autocommit=True) as watch:
             while thread.is_alive():
-                for row in sql.rows(watch, "maintenance", progress, {"pid": connection.info.backend_pid}):
+                for row in sql.rows(watch, "maintenance", progress, {"pid": pid}):
                     if tick:
                         tick(row["phase"], row["done"], row["total"])
                 thread.join(LOOK_SECONDS)

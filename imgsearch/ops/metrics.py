@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from imgsearch.db import sql
 from imgsearch.extras import needed
+from imgsearch.ops.exposition import text_of
+from imgsearch.ops.gauges import gauges_exposition
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -31,7 +32,7 @@ _EVENTS: dict[Event, tuple[str, str]] = {
     "oom": ("imgsearch_oom_backoff", "Batches halved because the device ran out of memory"),
     "woken": ("imgsearch_wakeups_received", "Celery messages received"),
 }
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -55,7 +56,7 @@ class Metrics:
             "imgsearch_stage_duration_seconds",
             "Duration of a step: fetch and decode of one picture, forward and deliver of a batch",
             ["stage"],
-            buckets=_SECONDS,
+            buckets=SECONDS,
             **own,
         )
         self.batch = Histogram("imgsearch_batch_next_size", "Images in one forward pass", buckets=_SIZES, **own)
@@ -107,50 +108,12 @@ def forward(size: int) -> Iterator[None]:
         yield
 
 
-def exposition(connection: Connection[Any] | None = None, *, ready: bool | None = None) -> bytes:
-    """Return the text that Prometheus reads: this process's numbers, and the queue's where a connection is lent.
+def exposition(connection: Connection[Any] | None = None, *, ready: bool | None = None, store: str = "") -> bytes:
+    """Return the text that Prometheus reads: this process's numbers, and the gauges where a connection is lent.
 
     Raises SettingsError where prometheus-client is not installed, and the database's typed errors.
     """
     if ready is not None and _enabled is not None:
         _enabled.ready.set(ready)
-    registry = _enabled.registry if _enabled is not None else Metrics().registry
-    from prometheus_client import generate_latest
-
-    text: bytes = generate_latest(registry)
-    return text + (queue_exposition(connection) if connection is not None else b"")
-
-
-def queue_exposition(connection: Connection[Any], tenant: str | None = None) -> bytes:
-    """Return the gauges of the queue, the same from workers and web processes: take their maximum, not their sum.
-
-    Of one tenant: its own images; how many questions wait is then left out, since it tells of the others.
-    """
-    with needed("metrics", "Metrics"):
-        from prometheus_client import CollectorRegistry, Gauge, generate_latest
-
-    registry = CollectorRegistry()
-    depth = Gauge(
-        "imgsearch_queue_size", "Images that wait, are in work, or were set aside", ["state"], registry=registry
-    )
-    oldest = Gauge("imgsearch_oldest_pending_seconds", "How long the oldest image has waited", registry=registry)
-    workers = Gauge("imgsearch_workers", "Workers seen within 30 seconds", registry=registry)
-    found = sql.rows(connection, "queue", "depth", {"tenant": tenant})[0]
-    for state in ("pending", "leased", "failed"):
-        depth.labels(state).set(found[state])
-    waiting = Gauge(
-        "imgsearch_space_images",
-        "Images that wait, are in work, or were set aside, in each space",
-        ["space", "state"],
-        registry=registry,
-    )
-    for row in sql.rows(connection, "queue", "depth_of_spaces", {"tenant": tenant}):
-        for state in ("pending", "leased", "failed"):
-            waiting.labels(row["space"], state).set(row[state])
-    oldest.set(found["oldest"])
-    workers.set(found["workers"])
-    if tenant is None:
-        questions = Gauge("imgsearch_queries_waiting", "Questions nobody has answered yet", registry=registry)
-        questions.set(found["questions"])
-    text: bytes = generate_latest(registry)
-    return text
+    own = text_of(_enabled.registry if _enabled is not None else Metrics().registry)
+    return own + (gauges_exposition(connection, store=store) if connection is not None else b"")

@@ -1,8 +1,10 @@
-"""What a shop says of itself (the language of its words, whether questions are kept), and what it suggests."""
+"""What a shop says of itself (the language of its words, what is kept for it, duplicates), and what it suggests."""
 
 from __future__ import annotations
 
 from typing import Literal, TypedDict, cast
+
+from psycopg.pq import TransactionStatus
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
@@ -16,12 +18,68 @@ class Suggestion(TypedDict):
     product_id: str | None
 
 
+class Shop(TypedDict):
+    """What a shop says of itself; how far workers have come with its `pictures`: captures, regions."""
+
+    tenant: str
+    language: str
+    keep_questions: bool
+    duplicates: Literal["keep", "link", "refuse"]
+    describe_pictures: bool
+    keep_captures: bool
+    regions: str
+    regions_per_picture: int
+    pictures: int
+    described: int
+    captures_read: int
+    with_time: int
+    with_place: int
+    with_regions: int
+    regions_wait: int
+    regions_failed: int
+
+
 def set_shop(
-    connection: Connectable, *, tenant: str, language: str | None = None, keep_questions: bool | None = None
+    connection: Connectable,
+    *,
+    tenant: str,
+    language: str | None = None,
+    keep_questions: bool | None = None,
+    duplicates: Literal["keep", "link", "refuse"] | None = None,
+    describe_pictures: bool | None = None,
+    keep_captures: bool | None = None,
+    regions: str | None = None,
+    regions_per_picture: int | None = None,
 ) -> None:
-    """Set the language of a tenant's titles, and whether what is asked is kept; None leaves it. Raises FilterError."""
-    values = {"tenant": tenant, "language": language, "keep_questions": keep_questions}
-    sql.run(driver(connection), "shop", "set", values)
+    """Set the language of a tenant's titles and what is kept; None leaves it. What is turned off is removed.
+
+    keep_questions: what is asked, to be suggested. duplicates: keep (nobody looks for them), link (they are marked) or
+    refuse (the same bytes are refused when they are added; what only looks the same fails with the code duplicate).
+    describe_pictures: colours and composition of pictures, as their attributes `picture_…`. keep_captures: when and
+    where they were taken. regions: by which parts its pictures are found, too: salient, grid, detector:NAME or off;
+    regions_per_picture: at most so many, 1 to 9. Turned off on a connection in autocommit what is there goes in small
+    parts beside those who search; else workers remove it. Raises FilterError.
+    """
+    values = {
+        "tenant": tenant,
+        "language": language,
+        "keep_questions": keep_questions,
+        "duplicates": duplicates,
+        "describe_pictures": describe_pictures,
+        "keep_captures": keep_captures,
+        "regions": regions,
+        "regions_per_picture": regions_per_picture,
+    }
+    lent = driver(connection)
+    sql.run(lent, "shop", "set", values)
+    if regions == "off" and lent.autocommit and lent.info.transaction_status == TransactionStatus.IDLE:
+        while sql.value(lent, "shop", "forget_regions", {"tenant": tenant}):
+            pass
+
+
+def show(connection: Connectable, tenant: str) -> Shop:
+    """Return what a shop says of itself, and how far workers have come with what it asks for."""
+    return cast("Shop", sql.rows(driver(connection), "shop", "show", {"tenant": tenant})[0])
 
 
 def suggest(connection: Connectable, typed: str, *, tenant: str | None = None, k: int = 8) -> list[Suggestion]:

@@ -11,12 +11,13 @@ from typing import Any
 from psycopg import Connection
 
 from imgsearch.db import sql
+from imgsearch.http.counts import bound
 from imgsearch.http.search_request import SearchRequest
-from imgsearch.http.service import bound
 from imgsearch.http.state import AppState
 from imgsearch.page import urls
 from imgsearch.page.slider import Slider, slider
 from imgsearch.page.wording import Wording, wording
+from imgsearch.retrieval.counting import rows_of
 
 # Colours that CSS and people call the same.
 _COLOURS = """black white grey gray red maroon crimson orange gold yellow olive lime green teal turquoise cyan aqua blue
@@ -36,7 +37,12 @@ class Choice:
     count: int
     chosen: bool
     address: str = ""
-    approximate: bool = False
+    error: int | None = 0  # how far off the count may be; None: nobody knows
+
+    @property
+    def approximate(self) -> bool:
+        """Whether it is scaled up from a part of what matches."""
+        return self.error != 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +79,7 @@ class Facets:
 
 def facets(state: AppState, connection: Connection[Any], asked: SearchRequest, *, tenants: bool) -> Facets:
     """Count the choices of a search, under the same conditions as the search itself."""
-    rows = sql.rows(connection, "http", "facets", bound(asked.matching if asked.likes else asked.filters))
+    rows = rows_of(connection, bound(asked.matching if asked.likes else asked.filters))
     found = _Panel(state, asked, rows)
     groups = [group for group in (found.categories(), found.stock(), *found.attributes()) if group.choices]
     before = 1 if len(groups) > 1 or not groups else 0
@@ -121,6 +127,10 @@ def matches(connection: Connection[Any], asked: SearchRequest, seconds: float) -
     return int(sql.value(connection, "http", "matches", bound(asked.filters)))
 
 
+def _counted(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"count": row["count"], "error": row.get("error") if row["approximate"] else 0}
+
+
 @dataclass(frozen=True)
 class _Panel:
     state: AppState
@@ -149,7 +159,7 @@ class _Panel:
         for row in self._of("in_stock"):
             value, label = labels[row["value"]]
             chosen = taken is not None and taken == (row["value"] == "true")
-            made.append(Choice(name="in_stock", value=value, label=label, count=row["count"], chosen=chosen))
+            made.append(Choice(name="in_stock", value=value, label=label, chosen=chosen, **_counted(row)))
         return Group(
             name="in_stock",
             title=say("Stock"),
@@ -168,7 +178,7 @@ class _Panel:
             label = self._band(low, high)
             found = urls.with_prices(self.asked, *((None, None) if chosen else (low, last)))
             where = urls.url_of(self.state, found)
-            made.append(Choice(name="", value="", label=label, count=row["count"], chosen=chosen, address=where))
+            made.append(Choice(name="", value="", label=label, chosen=chosen, address=where, **_counted(row)))
         return made if len(made) > 1 or taken[0] is not None else []
 
     def _band(self, low: float, high: float | None) -> str:
@@ -202,15 +212,7 @@ class _Panel:
         shown = [*taken, *(value for value in counted if value not in taken)][: max(self.shown, len(taken))]
         found = ((value, counted.get(value, {"count": 0, "approximate": False})) for value in shown)
         return [
-            Choice(
-                name=name,
-                value=value,
-                label=value,
-                count=row["count"],
-                chosen=value in taken,
-                approximate=row["approximate"],
-            )
-            for value, row in found
+            Choice(name=name, value=value, label=value, chosen=value in taken, **_counted(row)) for value, row in found
         ]
 
     def _of(self, facet: str) -> Iterable[Mapping[str, Any]]:

@@ -20,7 +20,7 @@ from imgsearch.page.wording import wording
 from imgsearch.picture.formats import ACCEPT, ACCEPTED
 
 _log = logging.getLogger(__name__)
-SCRIPTS = ("morph", "travel", "choices", "photo", "larger", "slider", "suggest", "keys", "page")
+SCRIPTS = ("morph", "travel", "choices", "photo", "part", "larger", "slider", "suggest", "keys", "page")
 
 
 def frame(state: AppState) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from werkzeug.datastructures import MultiDict
 
-from imgsearch.errors import FilterError
+from imgsearch.errors import FilterError, RegionError
 from imgsearch.http import caps, ids, links, values
 from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import checked_filters
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.page import size, urls
+from imgsearch.picture.region import Region
 from imgsearch.query import ProductId
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import place_of
@@ -64,6 +65,16 @@ class _Reader:
             self.wrong.append(Wrong("photo", "", bad_request(detail, "unknown_photo")))
         return digest
 
+    def region(self) -> Region | None:
+        """What of the photo is meant."""
+        written = self.args.get("region", "").strip()
+        try:
+            return Region.of([float(number) for number in written.split(",")]) if written else None
+        except (ValueError, RegionError):
+            detail = "This part of the photo cannot be read; mark it again."
+            self.wrong.append(Wrong("region", "", bad_request(detail, "region_error")))
+            return None
+
     def ids(self, name: str) -> tuple[int, ...]:
         written = [value for value in self.args.getlist(name) if value]
         if len(written) > caps.EXAMPLES:
@@ -97,7 +108,13 @@ class _Reader:
             written = ""
         # Words alone, where a list began that way because nobody embedded them: see `views.View.continued`.
         alone = self.args.get("look_weight") == "0" and bool(self.args.get("q", "").strip())
-        return Ranking(sort=written or None, look_weight=0.0 if alone else None)
+        parts = self.args.get("regions", "").strip()
+        weight = self.part("regions", parts, lambda: values.number("regions", parts, 0, 1), None) if parts else None
+        return Ranking(
+            sort=written or None,
+            look_weight=0.0 if alone else None,
+            regions=weight if weight and not alone else None,
+        )
 
     def pages(self) -> int:
         written = self.args.get("pages", "")
@@ -151,6 +168,7 @@ def understood(state: AppState, args: MultiDict[str, str]) -> tuple[SearchReques
         less=reader.ids("unlike"),
         like=reader.products(),
         photo=reader.photo(state),
+        region=reader.region(),
         filters=reader.filters(),
         ranking=reader.ranking(),
         k=urls.PAGE * reader.pages(),

@@ -29,7 +29,7 @@ def enter() -> Any:
     try:
         grant = access.grant_of(state, key)
         access.count(state, access.identity_of(grant))
-        token = state.sessions.ask(lambda connection: page_sessions.begin(connection, key))
+        token = state.primary.ask(lambda connection: page_sessions.begin(connection, key))
         if token is None:  # it ended just now
             raise Unauthorized(access.INVALID_KEY)
     except Unauthorized as refused:
@@ -58,7 +58,7 @@ def _end_session(state: AppState) -> None:
             access.signed_in(state, token)
         except Problem:
             return
-        state.sessions.ask(lambda connection: page_sessions.end(connection, token))
+        state.primary.ask(lambda connection: page_sessions.end(connection, token))
 
 
 def _inside(state: AppState, wanted: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from psycopg.sql import Literal
@@ -14,6 +15,7 @@ from psycopg.sql import Literal
 from imgsearch.http import access, ids
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.page.urls import attributes, categories
+from imgsearch.query import cache
 from imgsearch.retrieval.filters import Filters
 
 
@@ -26,7 +28,8 @@ def statement_of(asked: SearchRequest) -> str:
     if asked.products:
         named = ", ".join(_literal(one.product_id) for one in asked.products)
         arguments.append(f"exclude_product_ids => ARRAY[{named}]")
-    arguments += [f"{name} => {_literal(value)}" for name, value in asked.ranking.given().items()]
+    ranking = asked.ranking if asked.likes else replace(asked.ranking, regions=None)
+    arguments += [f"{name} => {_literal(value)}" for name, value in ranking.given().items()]
     arguments.append(f"k => {asked.k}")
     if asked.after is not None:
         arguments.append(f"after => {_literal(asked.after) if _sees_table() else ':after'}")
@@ -51,7 +54,7 @@ def _query(asked: SearchRequest) -> str:
         near.append(
             "(SELECT embedding FROM imgsearch.query_vector WHERE tenant_id = coalesce(imgsearch.current_tenant(), '')"
             " AND space_id = imgsearch_internal.active_space()"
-            f" AND kind = 'picture' AND key = '\\x{asked.photo.hex()}')"
+            f" AND kind = 'picture' AND key = '\\x{cache.key_of(asked.photo, asked.region).hex()}')"
         )
     far = [f"imgsearch.vec_of({_id(image_id)})" for image_id in asked.less]
     if len(near) == 1 and not far:

@@ -13,6 +13,7 @@ from imgsearch.http import ids, links, values
 from imgsearch.http.problem import Problem
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
+from imgsearch.picture.region import Region
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.template import LARGEST_PAGE
 
@@ -34,6 +35,7 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = [("q", asked.text)] if asked.text else []
     if asked.photo is not None:
         found.append(("photo", links.photo(state, asked.photo)))
+        found += [("region", written_region(asked.region))] if asked.region else []
     found += [("product", one.product_id) for one in asked.products]
     found += [("like", str(ids.shown(image_id))) for image_id in asked.more]
     found += [("unlike", str(ids.shown(image_id))) for image_id in asked.less]
@@ -43,6 +45,8 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
         found += [(f"a.{name}", value) for value in chosen(filters, name)]
     if asked.ranking.sort:
         found.append(("sort", asked.ranking.sort))
+    if asked.ranking.regions:
+        found.append(("regions", _written(asked.ranking.regions)))
     if asked.ranking.look_weight == 0:
         found.append(("look_weight", "0"))
     return found
@@ -119,6 +123,11 @@ def spellings(chosen: Iterable[str]) -> list[Any]:
             except Problem:
                 continue
     return spelled
+
+
+def written_region(region: Region) -> str:
+    """Return a region as an address has it."""
+    return ",".join(f"{number:.15g}" for number in region.numbers)
 
 
 def _written(value: Any) -> str:

@@ -53,6 +53,8 @@ class Card:
     fits: bool | None = None
     distance: float | None = None
     near: int = 0
+    part: tuple[float, ...] | None = None  # left, top, width and height of what matched, in percent
+    part_name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,8 @@ def found(state: AppState, asked: SearchRequest, results: Found) -> list[Card]:
             fits=None if hit.match is None else hit.match >= FITS,
             distance=hit.distance,
             near=round(100 * min(1.0, max(0.0, 1.0 - hit.distance))),
+            part=hit.box and tuple(round(100 * share, 2) for share in hit.box),
+            part_name=hit.label,
         )
         for hit in results.hits
     ]
@@ -142,8 +146,8 @@ def examples(
         chips.append(
             Chip(
                 kind="photo",
-                label="Your photo",
-                without=urls.url_of(state, replace(asked, photo=None, after=None)),
+                label="Part of your photo" if asked.region else "Your photo",
+                without=urls.url_of(state, replace(asked, photo=None, region=None, after=None)),
                 photo=token,
             )
         )
@@ -153,6 +157,9 @@ def examples(
             without = replace(asked, after=None, **{kind: rest})  # type: ignore[arg-type]
             thumbnail = links.thumbnail(state, *digests[image_id]) if image_id in digests else None
             chips.append(Chip(kind=kind, label=label, without=urls.url_of(state, without), thumbnail=thumbnail))
+    if asked.ranking.regions and asked.likes:
+        wholes = replace(asked, ranking=replace(asked.ranking, regions=None), after=None)
+        chips.append(Chip(kind="parts", label="Parts of pictures", without=urls.url_of(state, wholes)))
     return chips
 
 

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from imgsearch import picture
 from imgsearch.db import sql
 from imgsearch.errors import Busy, ImgsearchError, NoQueryWorker, NoSpace, QueryError, QueryTimeout, UnknownImage
-from imgsearch.http import access, service
+from imgsearch.http import access, pictures, service
 from imgsearch.http.problem import Problem, bad_request, from_exception
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
@@ -48,12 +48,13 @@ class View:
     panel: Facets = field(default_factory=Facets)
     facets_ms: float = 0.0
     empty_site: bool = False
+    parts: tuple[tuple[float, ...], ...] = ()  # of the photo: what may be meant
     words_alone: bool = False  # nobody embedded the text, so looks were left out
 
     @property
     def continued(self) -> SearchRequest:
         """The search as it goes on behind this page: whoever comes back finds the same list."""
-        words = replace(self.asked.ranking, look_weight=0.0)
+        words = replace(self.asked.ranking, look_weight=0.0, regions=None)
         return replace(self.asked, ranking=words) if self.words_alone else self.asked
 
     @property
@@ -93,13 +94,14 @@ def show() -> Response:
     try:
         asked, wrong = reading.understood(state, request.args)
         asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
+        asked = asked if asked.photo else replace(asked, region=None)
     except Problem as problem:
         return _page(state, View(asked=SearchRequest(filters=Filters(tenant=access.me().tenant)), problem=problem))
     return _page(state, _look(state, View(asked=asked, wrong=wrong)))
 
 
 def photo() -> Any:
-    """Take a photo to search by: answer the address of the search near to it, or the search without it."""
+    """Take a photo, or a part of it, to search by: answer the address of that search, or the search without it."""
     state = app_state()
     asked, wrong = reading.understood(state, request.form)
     asked = asked.of_tenant(access.tenant_of(asked.filters.tenant))
@@ -108,9 +110,11 @@ def photo() -> Any:
         if not data:
             raise bad_request("No photo was sent; choose one first.", "no_photo")
         picture.inspect(data)
-        with service.session(state, SearchRequest(filters=asked.filters, picture=data)):
-            pass  # it is remembered from now on
+        for region in (None, asked.region) if asked.region else (None,):
+            with service.session(state, SearchRequest(filters=asked.filters, picture=data, region=region)):
+                pass  # it is remembered from now on
     except _FAILURES as error:
+        asked = replace(asked, region=None)
         unusable = Wrong("photo", "", from_exception(error))
         return _page(state, _look(state, View(asked=asked, wrong=(unusable, *wrong))))
     asked = replace(asked, photo=cache.of_picture(data).key, after=None)
@@ -169,7 +173,7 @@ def _by_words_alone(state: AppState, view: View, error: Exception) -> View | Non
     asked = view.asked
     if not isinstance(error, QueryTimeout | NoQueryWorker | Busy) or not asked.text or asked.examples or asked.like:
         return None
-    words = replace(asked, ranking=replace(asked.ranking, look_weight=0.0))
+    words = replace(asked, ranking=replace(asked.ranking, look_weight=0.0, regions=None))
     try:
         with service.session(state, words) as (connection, given):
             found = service.search(connection, words, given)
@@ -193,8 +197,8 @@ def _without_lost_examples(state: AppState, asked: SearchRequest, error: Excepti
         if not rest.likes:
             rest = replace(rest, less=())
     else:
-        forgotten = isinstance(error, QueryError) and str(error) == service.FORGOTTEN
-        rest = replace(asked, photo=None, after=None) if forgotten else asked
+        forgotten = isinstance(error, QueryError) and str(error) == pictures.FORGOTTEN
+        rest = replace(asked, photo=None, region=None, after=None) if forgotten else asked
     return rest if rest != asked else None
 
 
@@ -210,11 +214,12 @@ def _count(state: AppState, view: View) -> View:
             panel = facets.facets(state, connection, asked, tenants=access.me().tenant is None)
             digests = service.details(connection, [*asked.more, *asked.less], asked.filters.tenant)
             products = service.products(connection, asked)
+            parts = pictures.parts_of(connection, asked.photo) if asked.photo else ()
     except _FAILURES as error:
         return replace(view, problem=view.problem or from_exception(error))
     took = (time.perf_counter() - began) * 1000
     chips = view_models.examples(state, asked, digests, products)
-    return replace(view, panel=panel, facets_ms=took, examples=tuple(chips))
+    return replace(view, panel=panel, facets_ms=took, examples=tuple(chips), parts=parts)
 
 
 def _page(state: AppState, view: View) -> Response:
@@ -239,6 +244,8 @@ def _page(state: AppState, view: View) -> Response:
         is_behind=bool(asked.after),
         most_pages=urls.MOST_PAGES,
         all_of=choices.address(state, asked),
+        region=urls.written_region(asked.region) if asked.region else "",
+        whole=urls.url_of(state, replace(asked, region=None, after=None)),
         suggest=suggestions.address(asked.filters.tenant if access.me().tenant is None else None),
     )
     said = [one for one in (view.problem, *(wrong.problem for wrong in view.wrong)) if one is not None]

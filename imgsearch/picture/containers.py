@@ -59,14 +59,15 @@ def webp(data: bytes, most_frames: int) -> Container:
     if end > len(data):
         raise refusal("truncated", "WebP")
     width, height = _webp_canvas(data)
-    frames, turn, turn_of_xmp, at = 0, 0, 0, 12
+    frames, turn, turn_of_xmp, at, block = 0, 0, 0, 12, b""
     for _ in range(_MOST_CHUNKS):
         if at + 8 > end or frames > most_frames:
-            return Container(width, height, max(frames, 1), turn or turn_of_xmp or 1)
+            return Container(width, height, max(frames, 1), turn or turn_of_xmp or 1, exif=block)
         kind, length = unpack_from("<4sI", data, at)
         frames += kind == b"ANMF"
         if kind == b"EXIF":
-            turn = exif.stated(data[at + 8 : at + 8 + min(length, exif.LONGEST)])
+            block = data[at + 8 : at + 8 + min(length, exif.LONGEST)]
+            turn = exif.stated(block)
         elif kind == b"XMP ":
             turn_of_xmp = xmp.turn(data[at + 8 : at + 8 + min(length, xmp.LONGEST)])
         at += 8 + length + (length & 1)

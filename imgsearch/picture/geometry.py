@@ -117,3 +117,11 @@ def _by_patches(size: Size, patch: int, most: int) -> Size:
 
 def _whole(side: float, patch: int) -> int:
     return max(patch, math.ceil(side / patch) * patch)
+
+
+def fitted(size: Size, side: int) -> Size:
+    """Return the size within side x side; never larger than it was."""
+    longest = max(size)
+    if longest <= side:
+        return size
+    return max(1, round(size[0] * side / longest)), max(1, round(size[1] * side / longest))

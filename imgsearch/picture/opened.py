@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from imgsearch.picture.capture import NOTHING, Capture
 from imgsearch.picture.geometry import Geometry, Size
 
 Box = tuple[float, float, float, float]
@@ -30,13 +31,14 @@ _REACH = 8  # pixels of the result
 @dataclass(frozen=True)
 class Opened:
     """RGB as stored, perhaps reduced; `box` is its exact extent (reduced edges cover less than a pixel), `size` what
-    it was before, `turn` the turn still to do; not `whole` where the file lacks its end."""
+    it was before, `turn` the turn still to do; not `whole` where the file lacks its end; `capture` as its Exif says."""
 
     picture: Image.Image
     box: Box
     size: Size
     turn: int
     whole: bool
+    capture: Capture = NOTHING
 
     def resized(self, size: Size, filter_: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
         """Return the upright picture, resized to `size` as it is stored."""
@@ -45,6 +47,22 @@ class Opened:
     def holds(self, size: Size) -> bool:
         """Return whether it has at least as many pixels, each way."""
         return self.picture.width >= size[0] and self.picture.height >= size[1]
+
+    def plane(self) -> bytes:
+        """Return what PDQ is made of: 64 x 64 grey levels of the upright picture squashed, row by row.
+
+        Each is the mean under a tent as wide as a 64th of the side, around the middle of its cell. Meta's windows are
+        as wide, but lie up to a pixel beside it, by a size that is even or odd: here a picture of half the size differs
+        by 2 bits where theirs differs by 17, and a mirrored one by none (docs/decisions/0030-duplicates.md).
+        """
+        left, top, right, low = self.box
+        x, y = (right - left) / 256, (low - top) / 256
+        steps = self.picture.convert("L").resize(
+            (127, 127), Image.Resampling.BILINEAR, (left + x, top + y, right - x, low - y)
+        )
+        # Every second one: of two neighbours NEAREST takes the right one.
+        cells = steps.crop((-1, -1, 127, 127)).resize((64, 64), Image.Resampling.NEAREST)
+        return turned(cells, self.turn).tobytes()
 
     def shaped(self, geometry: Geometry) -> Image.Image:
         """Return the upright picture as a model wants to see it."""

@@ -8,6 +8,7 @@ ICC → BICUBIC to the wanted size → EXIF turn. Nothing global is changed in P
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -31,14 +32,16 @@ from PIL import (
 )
 
 from imgsearch.picture import colour, exif, openers, xmp
+from imgsearch.picture.capture import NOTHING, Capture, read
 from imgsearch.picture.codes import refusal
 from imgsearch.picture.container import Container
 from imgsearch.picture.ending import missing
-from imgsearch.picture.geometry import Geometry, Size, of
+from imgsearch.picture.geometry import Geometry, Size, fitted, of
 from imgsearch.picture.header import walk
 from imgsearch.picture.lean import LeanAvif, LeanWebp
 from imgsearch.picture.limits import DEFAULT_LIMITS, Limits, check
 from imgsearch.picture.opened import Box, Opened, turned
+from imgsearch.picture.region import Cells, Region, as_stored, with_room
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,15 +72,16 @@ _BAND = 1_000_000  # pixels flattened at a time
 _MOST_MISSING = 0.1  # of a JPEG that lacks its end; more is a picture that was cut
 
 THUMBNAIL_SIDE = 320
+_PLANE = 64  # samples per side of what PDQ is made of
 _HASHED = 256  # pixels per side of the square that is hashed, where the model sees another
 
 
 @dataclass(frozen=True)
 class Square:
     """`pixels`: RGB bytes of what the geometry makes of the picture (size x size, as a rule), row by row; the hash of
-    the picture squashed; its upright size; a WebP.
+    the picture squashed; its upright size; a WebP; 64 x 64 grey levels of it, of which `hashes.of_plane` makes PDQ.
 
-    Not `whole`: the file lacks its last bytes, which hardly show.
+    Not `whole`: the file lacks its last bytes, which hardly show. sketch: RGB bytes of the picture squashed to 64 x 64.
     """
 
     pixels: bytes
@@ -86,6 +90,9 @@ class Square:
     height: int
     thumbnail: bytes | None = None
     whole: bool = True
+    plane: bytes = bytes(4096)
+    sketch: bytes = b""
+    capture: Capture = NOTHING
 
 
 def decode(data: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
@@ -96,20 +103,35 @@ def decode(data: bytes, size: int, limits: Limits = DEFAULT_LIMITS) -> NDArray[n
 
 
 def square(
-    data: bytes, size: int | Geometry, limits: Limits = DEFAULT_LIMITS, *, with_thumbnail: bool = False
+    data: bytes,
+    size: int | Geometry,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    with_thumbnail: bool = False,
+    region: Region | None = None,
+    with_sketch: bool = False,
 ) -> Square:
-    """Return all that a worker wants of a picture; the pixels do not depend on whether a thumbnail is asked for."""
+    """Return all that a worker wants of a picture, or of a region of it; a thumbnail changes no pixel."""
     geometry = of(size)
     with _refusing():
-        opened = _open(data, limits, geometry.resized)
+        part = None if region is None else lambda shown: with_room(region.box(shown), shown, geometry)
+        opened = _open(data, limits, lambda size: _at_least(geometry.resized(size)), part)
         small = opened.shaped(geometry)
         shown = None
-        if with_thumbnail:
-            fits = _fit(opened.size, THUMBNAIL_SIDE)
+        if with_thumbnail and region is None:
+            fits = fitted(opened.size, THUMBNAIL_SIDE)
             shown = _webp(opened if opened.holds(fits) else _open(data, limits, lambda _: _enough(fits)), fits)
         wide, high = opened.size if opened.turn < 5 else opened.size[::-1]
         hashed = small if geometry.mode == "squash" else opened.resized((_HASHED, _HASHED))
-        return Square(small.tobytes(), perceptual_hash(hashed), wide, high, shown, opened.whole)
+        sketch = hashed.resize((_PLANE, _PLANE), Image.Resampling.BOX).tobytes() if with_sketch else b""
+        seen = small.tobytes(), perceptual_hash(hashed), wide, high, shown, opened.whole
+        return Square(*seen, opened.plane(), sketch, opened.capture)
+
+
+def plane(data: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Return the grey levels that PDQ is made of, and nothing else; as `Square.plane` but for a few bits."""
+    with _refusing():
+        return _open(data, limits, lambda _: (2 * _PLANE, 2 * _PLANE)).plane()
 
 
 def upright(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -122,8 +144,8 @@ def upright(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
 def thumbnail(data: bytes, side: int = THUMBNAIL_SIDE, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """Return a WebP that fits within side x side (never enlarged), without metadata."""
     with _refusing():
-        opened = _open(data, limits, lambda size: _enough(_fit(size, side)))
-        return _webp(opened, _fit(opened.size, side))
+        opened = _open(data, limits, lambda size: _enough(fitted(size, side)))
+        return _webp(opened, fitted(opened.size, side))
 
 
 def perceptual_hash(picture: Image.Image | NDArray[np.uint8]) -> int:
@@ -141,21 +163,34 @@ def perceptual_hash(picture: Image.Image | NDArray[np.uint8]) -> int:
     return bits
 
 
-def _open(data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None) -> Opened:
-    """Decode to about `_GAP` times what `wanted` makes of the size as stored, or to the whole."""
+def _open(
+    data: bytes, limits: Limits, wanted: Callable[[Size], Size] | None, part: Callable[[Size], Cells] | None = None
+) -> Opened:
+    """Decode to about `_GAP` times what `wanted` makes of the size as stored, or to the whole; cut a region out."""
     name, found = walk(data, limits)
     with _picture(found.inner or name, found.cleaned or data, found) as picture:
         check(name, *picture.size, limits, need=found.need)  # Pillow may read another size than we did
-        size = picture.size  # of a TIFF: already turned, as Pillow does while loading
+        whole = picture.size  # of a TIFF: already turned, as Pillow does while loading
+        turn = _turn_of_avif(picture) if name == "AVIF" else found.turn
+        cut = (0, 0, *whole)
+        if part is not None:
+            cut = as_stored(part(whole if turn < 5 else whole[::-1]), whole, turn)
+        size = cut[2] - cut[0], cut[3] - cut[1]
         goal = wanted(size) if wanted else size
-        drafted = picture.draft(None, (int(_DRAFT * goal[0]), int(_DRAFT * goal[1]))) if wanted else None
+        fine = (int(_DRAFT * goal[0] * whole[0] / size[0]), int(_DRAFT * goal[1] * whole[1] / size[1]))
+        drafted = picture.draft(None, fine) if wanted else None
+        if part is not None and drafted:  # a small part is decoded finer than the header's reckoning has it
+            check(name, *whole, limits, need=found.need + 4 * picture.width * picture.height)
         picture.load()
+        capture = read(found.exif or picture.info.get("exif") or (data if name == "TIFF" else b""))
         if name == "JPEG" and not found.whole and missing(picture) > _MOST_MISSING:
             raise refusal("truncated", "much of the picture is missing")
-        turn = _turn_of_avif(picture) if name == "AVIF" else found.turn
-        reduced, box = _reduced(picture, drafted[1] if drafted else (0, 0, *picture.size), goal)
+        extent = drafted[1] if drafted else (0, 0, *picture.size)
+        across, down = extent[2] / whole[0], extent[3] / whole[1]
+        box = (cut[0] * across, cut[1] * down, cut[2] * across, cut[3] * down) if part else extent
+        reduced, box = _reduced(picture, box, goal)
         seen = colour.srgb(reduced, picture.info.get("icc_profile") or found.profile, found.colours)
-        return Opened(seen, box, size, turn, found.whole)
+        return Opened(seen, box, size, turn, found.whole, capture)
 
 
 def _turn_of_avif(picture: Image.Image) -> int:
@@ -168,37 +203,42 @@ def _picture(name: str, data: bytes, found: Container) -> Image.Image:
 
 
 def _reduced(picture: Image.Image, box: Box, goal: Size) -> tuple[Image.Image, Box]:
-    """Flatten and average band by band: what `resize(reducing_gap=2)` does, without a second full-size copy."""
-    factor = max(1, int(box[2] / goal[0] / _GAP)), max(1, int(box[3] / goal[1] / _GAP))
-    bands = _bands(picture, factor)
+    """Flatten and average band by band: what `resize(reducing_gap=2)` does, without a second full-size copy.
+
+    Of the pixels that the box covers; it is returned as it lies in them.
+    """
+    left, top = math.floor(box[0]), math.floor(box[1])
+    window = left, top, min(picture.width, math.ceil(box[2])), min(picture.height, math.ceil(box[3]))
+    factor = max(1, int((box[2] - box[0]) / goal[0] / _GAP)), max(1, int((box[3] - box[1]) / goal[1] / _GAP))
+    bands = _bands(picture, factor, window)
     _, first = next(bands)
-    if first.height * factor[1] >= picture.height:
+    high = -(-(window[3] - top) // factor[1])
+    if first.height >= high:
         target = first
     else:
-        target = Image.new(first.mode, (first.width, -(-picture.height // factor[1])))
+        target = Image.new(first.mode, (first.width, high))
         target.paste(first)
-        for top, band in bands:
-            target.paste(band, (0, top))
-    return target, (0, 0, box[2] / factor[0], box[3] / factor[1])
+        for at, band in bands:
+            target.paste(band, (0, at))
+    x, y = factor
+    return target, ((box[0] - left) / x, (box[1] - top) / y, (box[2] - left) / x, (box[3] - top) / y)
 
 
-def _bands(picture: Image.Image, factor: Size) -> Iterator[tuple[int, Image.Image]]:
-    """Yield (row in the reduced picture, flat and reduced band) from top to bottom."""
+def _bands(picture: Image.Image, factor: Size, window: tuple[int, int, int, int]) -> Iterator[tuple[int, Image.Image]]:
+    """Yield (row in the reduced picture, flat and reduced band of the window) from top to bottom."""
     scale = colour.deep_scale(picture)
-    rows = max(1, _BAND // (picture.width * factor[1])) * factor[1]
-    for top in range(0, picture.height, rows):
-        band = picture
-        if rows < picture.height:
-            band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+    left, top, right, low = window
+    rows = max(1, _BAND // ((right - left) * factor[1])) * factor[1]
+    for at in range(top, low, rows):
+        part = left, at, right, min(at + rows, low)
+        band = picture if part == (0, 0, *picture.size) else picture.crop(part)
         band = colour.flat(band, scale)
-        yield top // factor[1], band if factor == (1, 1) else band.reduce(factor)
+        yield (at - top) // factor[1], band if factor == (1, 1) else band.reduce(factor)
 
 
-def _fit(size: Size, side: int) -> Size:
-    longest = max(size)
-    if longest <= side:
-        return size
-    return max(1, round(size[0] * side / longest)), max(1, round(size[1] * side / longest))
+def _at_least(size: Size) -> Size:
+    """Return a goal that leaves PDQ enough to see, whatever a very small model wants."""
+    return max(size[0], _PLANE), max(size[1], _PLANE)
 
 
 def _enough(size: Size) -> Size:

@@ -1,6 +1,6 @@
 """Anything → vector: resolve a question, and remember what was asked."""
 
-from imgsearch.query.question import ImageId, ProductId, Query, Resolved, Thing
+from imgsearch.query.question import Crop, ImageId, ProductId, Query, Resolved, Thing
 from imgsearch.query.resolution import resolve, words_alone
 
-__all__ = ["ImageId", "ProductId", "Query", "Resolved", "Thing", "resolve", "words_alone"]
+__all__ = ["Crop", "ImageId", "ProductId", "Query", "Resolved", "Thing", "resolve", "words_alone"]

@@ -7,7 +7,7 @@ they are is a setting of the connection (imgsearch.tenant), as it is for the wal
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from typing import Any, Literal
 from psycopg import Connection
 
 from imgsearch.db import sql
+from imgsearch.picture.region import Region
 from imgsearch.spaces.space import Array, vector_literal
 
 Kind = Literal["text", "picture"]
@@ -22,12 +23,27 @@ Kind = Literal["text", "picture"]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One question: a text or the bytes of a picture."""
+    """One question: a text, the bytes of a picture, or a region of an image here (`query` is its id then).
+
+    A picture's key is the digest of its bytes, and behind it its region, if only that is meant. tenant_id: who asked,
+    of what a worker has claimed.
+    """
 
     kind: Kind
     key: bytes
     query: str | None = None
     picture: bytes | None = None
+    tenant_id: str = ""
+
+    @property
+    def region(self) -> Region | None:
+        """What of the picture is meant; None: all of it."""
+        return Region.read(self.key[DIGEST:].decode("ascii")) if len(self.key) > DIGEST else None
+
+    @property
+    def image_id(self) -> int | None:
+        """The image here whose region is meant."""
+        return int(self.query) if self.kind == "picture" and self.query else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +65,12 @@ class Cached:
     error: str | None
     tokens: int | None = None
     tokens_read: int | None = None
+    boxes: list[list[float]] | None = None  # of a picture: parts that may be meant
+
+    @property
+    def parts(self) -> tuple[tuple[float, ...], ...]:
+        """The boxes, as they are given on."""
+        return tuple(tuple(round(number, 4) for number in box) for box in self.boxes or ())
 
     @property
     def truncated(self) -> str | None:
@@ -58,6 +80,7 @@ class Cached:
         return f"Only the first {self.tokens_read} of {self.tokens} tokens of the text were read."
 
 
+DIGEST = 32  # bytes
 PUNCTUATION = str.maketrans("", "", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
@@ -79,9 +102,19 @@ def of_text(query: str) -> Entry:
     return Entry(kind="text", key=sha256(wanted.encode()).digest(), query=wanted)
 
 
-def of_picture(picture: bytes) -> Entry:
-    """Return the question for the bytes of a picture; its key is their digest."""
-    return Entry(kind="picture", key=sha256(picture).digest(), picture=picture)
+def of_picture(picture: bytes, region: Region | None = None) -> Entry:
+    """Return the question for the bytes of a picture, or for a region of it."""
+    return Entry(kind="picture", key=key_of(sha256(picture).digest(), region), picture=picture)
+
+
+def of_image(image_id: int, digest: bytes, region: Region) -> Entry:
+    """Return the question for a region of an image here, whose bytes have this digest."""
+    return Entry(kind="picture", key=key_of(digest, region), query=str(image_id))
+
+
+def key_of(digest: bytes, region: Region | None) -> bytes:
+    """Return the key of a picture's question: the same for the same bytes, whoever has them."""
+    return digest + (str(region).encode() if region else b"")
 
 
 def look_up(
@@ -98,7 +131,7 @@ def look_up(
 
 
 def speak_for(connection: Connection[Any], tenant: str) -> None:
-    """Ask as `tenant` on this connection from now on; "" means above tenants."""
+    """Ask as `tenant` until the transaction ends; "" means above tenants."""
     sql.run(connection, "query_cache", "speak_for", {"tenant": tenant})
 
 
@@ -108,14 +141,31 @@ def ask(connection: Connection[Any], entry: Entry, space: int | None = None) -> 
     Return it under the key that the database gave it: its Unicode may know letters that Python's does not.
     Raises DatabaseRights where the role is limited to one tenant and none is set.
     """
-    values = {"query": entry.query, "picture": entry.picture, "space": space}
+    stored = entry.image_id
+    values = {
+        "query": None if stored is not None else entry.query,
+        "picture": entry.picture,
+        "space": space,
+        "region": str(entry.region) if entry.region and stored is None else None,
+        "key": entry.key if stored is not None else None,
+        "image_id": stored,
+    }
     return replace(entry, key=sql.rows(connection, "query_cache", "ask", values)[0]["key"])
 
 
 def claim(connection: Connection[Any], space_id: int, limit: int) -> list[Entry]:
     """Take up to `limit` waiting questions of a space; what several tenants ask is one question."""
     rows = sql.rows(connection, "query_cache", "claim", {"space_id": space_id, "limit": limit})
-    return list({(row["kind"], row["key"]): Entry(**row) for row in rows}.values())
+    entries = (Entry(**row) for row in rows)
+    # An image here is read as its tenant's: what is wrong with the one's is nothing to the other.
+    return list({(one.kind, one.key, one.image_id and one.tenant_id): one for one in entries}.values())
+
+
+def place(connection: Connection[Any], entry: Entry) -> str | None:
+    """Return the address of the image that a question is about, None where whoever asked has it no more."""
+    values = {"image_id": entry.image_id, "digest": entry.key[:DIGEST], "tenant": entry.tenant_id}
+    rows = sql.rows(connection, "query_cache", "place", values)
+    return str(rows[0]["uri"]) if rows else None
 
 
 def answer(
@@ -127,10 +177,13 @@ def answer(
     error_code: str | None = None,
     error: str | None = None,
     tokens: tuple[int, int] | None = None,
+    tenant: str | None = None,
+    boxes: Sequence[Sequence[float]] | None = None,
 ) -> None:
     """Write the vector of a question, or why there is none, for every tenant that waits for it, and wake them.
 
-    `tokens`: how many the text has, and how many of them the model read.
+    tenant: for this one alone. boxes: parts of the picture that may be meant, in shares. `tokens`: how many the text
+    has, and how many of them the model read.
     """
     cut = tokens is not None and tokens[1] < tokens[0]
     values = {
@@ -140,6 +193,8 @@ def answer(
         "embedding": None if embedding is None else vector_literal(embedding),
         "error_code": error_code,
         "error": error,
+        "tenant": tenant,
+        "boxes": None if boxes is None else [[float(number) for number in box] for box in boxes],
         "tokens": tokens[0] if tokens and cut else None,
         "tokens_read": tokens[1] if tokens and cut else None,
     }

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from imgsearch.errors import RegionError
+from imgsearch.picture.region import Region
+
 Source = Literal["memory", "database", "worker", "image", "given"]
 
 
@@ -28,6 +31,18 @@ class ProductId:
     tenant: str | None = None
 
 
+@dataclass(frozen=True)
+class Crop:
+    """Means "like this part of the picture" where a query is expected.
+
+    picture: its bytes, its file, or an image here. region: (x, y, w, h) of the picture as it is shown, from its upper
+    left corner; four numbers of which none is above 1 are shares of its sides, others are pixels.
+    """
+
+    picture: bytes | Path | ImageId
+    region: Sequence[float] | Region
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
     """A query that is a vector now: `vector` in pgvector's text form, comparable within `space_id` only.
@@ -37,6 +52,7 @@ class Resolved:
     was asked by; a search leaves both out. words: the text it was made of. key: what tells the question from others,
     where its vector alone may differ in the last bits from one time to the next. truncated: what to tell people where
     the model did not read the whole text. elsewhere: the same question in further spaces that are searched with it.
+    boxes: of a picture, parts that stand out and may be meant, (x, y, w, h) in shares of its sides.
     """
 
     vector: str
@@ -51,7 +67,19 @@ class Resolved:
     key: str | None = None
     truncated: str | None = None
     elsewhere: tuple[str, ...] = ()
+    boxes: tuple[tuple[float, ...], ...] = ()
 
 
-Thing = str | bytes | Path | ImageId | ProductId | Sequence[float] | Resolved
+Thing = str | bytes | Path | Crop | ImageId | ProductId | Sequence[float] | Resolved
 Query = Thing | Sequence[tuple[Thing, float]]
+
+
+def cropped(query: Query, region: Sequence[float] | Region | None) -> Query:
+    """Return a query of which only a region is meant. Raises RegionError where it is no single picture."""
+    if region is None:
+        return query
+    if not isinstance(query, bytes | Path | ImageId):
+        raise RegionError(
+            "A region is of one picture (bytes, a Path, ImageId); among several things, write Crop(picture, region)."
+        )
+    return Crop(query, region)

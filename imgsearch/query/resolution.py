@@ -9,11 +9,9 @@ asking tenant's own, so neither `source` nor time tells what another tenant aske
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal, cast
 
 import psycopg
@@ -23,19 +21,19 @@ from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.run_blocking import run_blocking
 from imgsearch.errors import (
-    ImgsearchError,
     NoSpace,
-    PictureError,
     QueryError,
-    QueryTimeout,
+    RegionError,
     SpaceMismatch,
     TextsNotUnderstood,
     UnknownImage,
 )
-from imgsearch.query import cache
+from imgsearch.picture.region import Region
+from imgsearch.query import asking, cache, memory
 from imgsearch.query.cache import Entry
 from imgsearch.query.combine import combine
-from imgsearch.query.question import ImageId, ProductId, Query, Resolved, Source, Thing
+from imgsearch.query.memory import Kept, Key
+from imgsearch.query.question import Crop, ImageId, ProductId, Query, Resolved, Source, Thing, cropped
 from imgsearch.query.vector import checked
 from imgsearch.spaces import space as spaces
 
@@ -44,9 +42,6 @@ NOBODY = (
     "The vectors of this space are brought along, so nobody makes one of a question; ask with a vector, "
     "an image or a product that is here, or by words alone (look_weight 0)."
 )
-REMEMBERED = 1024  # vectors kept in this process: 768 dimensions as text are 8 kB each
-
-Key = tuple[str, str, bytes, int | None, str]  # database, kind, digest, space if one was named, tenant
 
 
 @dataclass(frozen=True)
@@ -57,11 +52,8 @@ class Question:
     key: Key
     password: str = field(repr=False)
     began: float  # time.perf_counter()
+    searched: int  # the space that is searched where it came up
     words: str | None = None  # of a text, as it was asked
-
-
-_memory: OrderedDict[Key, tuple[int, str, str | None]] = OrderedDict()
-_memory_lock = Lock()
 
 
 def resolve(
@@ -72,6 +64,8 @@ def resolve(
     tenant: str | None = None,
     notify: Callable[[], Any] | None = None,
     space: int | None = None,
+    primary: str | None = None,
+    region: Sequence[float] | Region | None = None,
 ) -> Resolved:
     """Return the vector of a query.
 
@@ -80,15 +74,21 @@ def resolve(
     Several are a list of (thing, weight): above 0 to be near to, below 0 "not this" (see `imgsearch.query.combine`).
     `timeout` in seconds bounds the wait for a query worker; `notify` wakes one. Reads on the caller's connection, as
     the tenant that is set there (imgsearch.tenant; none: above tenants); a question is asked on a connection of its
-    own, which commits at once. `space`: a text or a picture in this space, not the searched one.
+    own, which commits at once: at `primary` (None: where this process's settings say) or here. `space`: a text or a
+    picture in this space, not the searched one. `region`: only this part of the picture is meant, (x, y, w, h) in
+    shares of its sides or in pixels; among several, write `Crop`.
 
-    Raises QueryError, VectorError, UnknownImage, TextsNotUnderstood, PictureError, NoSpace, QueryTimeout.
+    Raises QueryError, RegionError, VectorError, UnknownImage, TextsNotUnderstood, PictureError, NoSpace, QueryTimeout,
+    SpaceChanged, ReadOnlyDatabase.
     """
+    query = cropped(query, region)
     if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
         several = cast("Sequence[tuple[Thing, float]]", query)
-        asked = [(_one(connection, thing, timeout, tenant, notify, space), weight) for thing, weight in several]
+        asked = [
+            (_one(connection, thing, timeout, tenant, notify, space, primary), weight) for thing, weight in several
+        ]
         return combine(connection, asked)
-    return _one(connection, cast("Thing", query), timeout, tenant, notify, space)
+    return _one(connection, cast("Thing", query), timeout, tenant, notify, space, primary)
 
 
 def _one(
@@ -98,12 +98,13 @@ def _one(
     tenant: str | None,
     notify: Callable[[], Any] | None,
     space: int | None,
+    primary: str | None,
 ) -> Resolved:
     found = look_up(connection, query, tenant=tenant, space=space)
     if isinstance(found, Resolved):
         return found
     # The caller's transaction must not be committed, nor its event loop be held up.
-    return run_blocking(driver(connection), lambda lent: ask(found, timeout, notify))
+    return run_blocking(driver(connection), lambda lent: ask(found, timeout, notify, primary))
 
 
 def look_up(
@@ -128,14 +129,31 @@ def look_up(
         return replace(found_as, image_id=query.image_id)
     if isinstance(query, ProductId):
         return _of_product(lent, query, query.tenant or tenant, space, began)
-    if isinstance(query, str | bytes | Path):
-        known = _known(lent, _entry(query), tenant or "", space, began)
+    if isinstance(query, str | bytes | Path | Crop):
+        entry = _entry(query) if not isinstance(query, Crop) else _entry_of_crop(lent, query, tenant)
+        known = _known(lent, entry, tenant or "", space, began)
         words = query if isinstance(query, str) else None
         if isinstance(known, Question):
             return replace(known, words=words)
-        return replace(known, words=words, key=_key(query))
+        return replace(known, words=words, key=entry.key.hex() if words is None else cache.canonical(words))
     meant = spaces.require(lent) if space is None else spaces.named(lent, space)
     return _resolved(meant.space_id, checked(query, meant.dimension), "given", "vector", began)
+
+
+def remembered(database: str, text: str, tenant: str | None) -> Resolved | None:
+    """Return the vector of a text out of this process's memory alone; None where that does not hold it.
+
+    database: as `database_of` a connection names it. For whoever asks as `tenant` (imgsearch.tenant; None: above
+    tenants) and searches with it at once: a search refuses a vector of a space that is searched no more
+    (SpaceChanged). Raises QueryError for a text that is none.
+    """
+    began = time.perf_counter()
+    entry = _entry(text)
+    kept = memory.kept((database, entry.kind, entry.key, None, tenant or ""))
+    if kept is None:
+        return None
+    found = _resolved(kept.space_id, kept.vector, "memory", "text", began)
+    return replace(found, words=text, key=entry.query, truncated=kept.truncated)
 
 
 def words_alone(query: Query | None, words: str | None = None, rejected: tuple[int, ...] = ()) -> Resolved:
@@ -154,15 +172,30 @@ def words_alone(query: Query | None, words: str | None = None, rejected: tuple[i
     )
 
 
-def ask(question: Question, timeout: float = 10, notify: Callable[[], Any] | None = None) -> Resolved:
-    """Have a query worker answer a question. Raises QueryTimeout, QueryError, PictureError, NoSpace."""
-    found = _wait(question, timeout, notify)
-    if found.embedding is None:
-        raise _refusal(question.entry, found)
-    _remember(question.key, found.space_id, found.embedding, found.truncated)
-    resolved = _resolved(found.space_id, found.embedding, "worker", question.entry.kind, question.began)
+def ask(
+    question: Question, timeout: float = 10, notify: Callable[[], Any] | None = None, primary: str | None = None
+) -> Resolved:
+    """Have a query worker answer a question, which is asked at `primary` (None: where this process's settings say).
+
+    Raises QueryTimeout, QueryError, PictureError, NoSpace, SpaceChanged, ReadOnlyDatabase.
+    """
+    dsn, _, _, space, tenant = question.key
+    found = asking.answer(
+        question.entry,
+        dsn,
+        question.password,
+        tenant=tenant,
+        space=space,
+        searched=question.searched,
+        timeout=timeout,
+        notify=notify,
+        primary=primary,
+    )
+    vector = found.embedding or ""
+    memory.keep(question.key, Kept(found.space_id, vector, found.truncated))
+    resolved = _resolved(found.space_id, vector, "worker", question.entry.kind, question.began)
     key = cache.canonical(question.words) if question.words is not None else question.entry.key.hex()
-    return replace(resolved, words=question.words, key=key, truncated=found.truncated)
+    return replace(resolved, words=question.words, key=key, truncated=found.truncated, boxes=found.parts)
 
 
 def unknown_product(product_id: str) -> UnknownImage:
@@ -185,11 +218,6 @@ def _of_product(
     return replace(resolved, products=(query.product_id,), key=key)
 
 
-def _key(query: str | bytes | Path) -> str:
-    """Return what tells a text or a picture from another: the same as imgsearch.search(text) says of a text."""
-    return cache.canonical(query) if isinstance(query, str) else _entry(query).key.hex()
-
-
 def _entry(query: str | bytes | Path) -> Entry:
     if isinstance(query, str):
         if len(query) > MAX_TEXT:
@@ -202,6 +230,19 @@ def _entry(query: str | bytes | Path) -> Entry:
     return cache.of_picture(data)
 
 
+def _entry_of_crop(lent: psycopg.Connection[Any], query: Crop, tenant: str | None) -> Entry:
+    region = Region.of(query.region)
+    if not isinstance(query.picture, bytes | Path | ImageId):
+        raise RegionError("A region is of a picture (bytes, a Path) or of an ImageId, nothing else; leave it out.")
+    if not isinstance(query.picture, ImageId):
+        return replace(whole := _entry(query.picture), key=cache.key_of(whole.key, region))
+    image_id = query.picture.image_id
+    found = sql.rows(lent, "query", "digest_of", {"image_id": image_id, "tenant": tenant})
+    if not found:
+        raise UnknownImage(f"Image {image_id} does not exist or was not read yet; look at imgsearch.status.")
+    return cache.of_image(image_id, bytes(found[0]["sha256"]), region)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -212,11 +253,10 @@ def _read(path: Path) -> bytes:
 def _known(
     lent: psycopg.Connection[Any], asked: Entry, tenant: str, space: int | None, began: float
 ) -> Resolved | Question:
-    about = (lent.info.dsn, asked.kind, asked.key, space)
+    about = (memory.database_of(lent), asked.kind, asked.key, space)
     # Only the database knows as whom this connection asks; with the answer it says so. It is `tenant`, or nobody.
-    with _memory_lock:
-        remembered = {one: kept for one in (tenant, "") if (kept := _memory.get((*about, one)))}
-    found = cache.look_up(lent, asked, {one: kept[0] for one, kept in remembered.items()}, space)
+    remembered = {one: kept for one in (tenant, "") if (kept := memory.kept((*about, one)))}
+    found = cache.look_up(lent, asked, {one: kept.space_id for one, kept in remembered.items()}, space)
     if found is None:
         raise NoSpace
     if found.given:
@@ -225,71 +265,14 @@ def _known(
         raise TextsNotUnderstood
     key: Key = (*about, found.tenant)
     kept = remembered.get(found.tenant)
-    if kept and kept[0] == found.space_id:
-        _remember(key, *kept)
-        return replace(_resolved(found.space_id, kept[1], "memory", asked.kind, began), truncated=kept[2])
+    if kept and kept.space_id == found.space_id:
+        known = _resolved(found.space_id, kept.vector, "memory", asked.kind, began)
+        return replace(known, truncated=kept.truncated, boxes=found.parts)
     if found.embedding is None:
-        return Question(asked, key, lent.info.password, began)
-    _remember(key, found.space_id, found.embedding, found.truncated)
+        return Question(asked, key, lent.info.password, began, found.space_id)
+    memory.keep(key, Kept(found.space_id, found.embedding, found.truncated))
     here = _resolved(found.space_id, found.embedding, "database", asked.kind, began)
-    return replace(here, truncated=found.truncated)
-
-
-def _remember(key: Key, space_id: int, vector: str, truncated: str | None) -> None:
-    with _memory_lock:
-        _memory[key] = (space_id, vector, truncated)
-        _memory.move_to_end(key)
-        while len(_memory) > REMEMBERED:
-            _memory.popitem(last=False)
-
-
-def forget_answers() -> None:
-    """Forget the vectors kept in this process: for tests that give a text another one."""
-    with _memory_lock:
-        _memory.clear()
-
-
-def _wait(question: Question, timeout: float, notify: Callable[[], Any] | None) -> cache.Cached:
-    deadline = time.monotonic() + timeout
-    asked, (dsn, _, _, space, tenant) = question.entry, question.key
-    options: dict[str, Any] = {"password": question.password} if question.password else {}
-    with psycopg.connect(dsn, autocommit=True, application_name="imgsearch query", **options) as side:
-        side.execute("LISTEN imgsearch_answer")
-        cache.speak_for(side, tenant)
-        asked = _put(side, asked, notify, space)
-        while True:
-            found = cache.look_up(side, asked, space=space)
-            if found is None:
-                raise NoSpace
-            if found.answered:
-                return found
-            if found.ticket is None:  # forgotten with an image of these bytes, or another space is searched now
-                asked = _put(side, asked, notify, space)
-            left = deadline - time.monotonic()
-            if left <= 0:
-                here = "" if space is None else f" --space {spaces.named(side, space).name}"
-                raise QueryTimeout(
-                    f"No worker embedded the query within {timeout:g} s. Is a query worker running? "
-                    f"See `imgsearch status`; start one with `imgsearch worker --queue queries{here}`."
-                )
-            # NOTIFY wakes us at once; the half second is the net for one that was lost.
-            for heard in side.notifies(timeout=min(left, 0.5), stop_after=1):
-                if heard.payload == found.ticket:
-                    break
-
-
-def _put(side: psycopg.Connection[Any], asked: Entry, notify: Callable[[], Any] | None, space: int | None) -> Entry:
-    asked = cache.ask(side, asked, space)
-    if notify is not None:
-        notify()
-    return asked
-
-
-def _refusal(asked: Entry, found: cache.Cached) -> ImgsearchError:
-    message = found.error or "The query could not be embedded; try again in a minute."
-    if asked.kind == "picture" and found.error_code:
-        return PictureError(found.error_code, message)
-    return QueryError(message)
+    return replace(here, truncated=found.truncated, boxes=found.parts)
 
 
 def _resolved(

@@ -12,16 +12,18 @@ from imgsearch import query as questions
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import SpaceChanged
-from imgsearch.query import Query, Resolved
+from imgsearch.query import ImageId, Query, Resolved
+from imgsearch.query.question import cropped
 from imgsearch.retrieval import filters as filtering
 from imgsearch.retrieval import ranking as ranked
 from imgsearch.retrieval.filters import FilterArguments, Filters
 from imgsearch.retrieval.hits import Hit, Hits, place_of
 from imgsearch.retrieval.ranking import Ranking, RankingArguments
+from imgsearch.retrieval.rerank import Given, Rerank, rerank_of
 
 _HIT = (
     "image_id", "product_id", "tenant_id", "category", "categories", "price", "in_stock", "attributes", "distance",
-    "sha256", "match", "pictures", "after", "product_title",
+    "sha256", "match", "pictures", "after", "product_title", "label",
 )  # fmt: skip
 
 
@@ -43,30 +45,56 @@ def search(
     after: str | None = None,
     max_distance: float | None = None,
     timeout: float = 10,
+    region: Sequence[float] | None = None,
+    rerank: Rerank | Given | Sequence[Given] | None = None,
+    rerank_timeout: float | None = None,
     **named: Unpack[SearchArguments],
 ) -> Hits:
     """Return the `k` (1 to 1000) best products that match, each by its nearest picture; `per="image"`: images.
 
     connection: psycopg, SQLAlchemy or Django; the search joins its transaction. query: see `imgsearch.resolve`; an
     image whose weight is below zero does not come back. `timeout` in seconds bounds the wait for a query worker.
+    `region`: only this part of the picture is meant, (x, y, w, h), shares of its sides or pixels.
     Filters come as one value (`filters`), by name (`max_price=50`), or both: see `Filters`; so does how what matches
     is ranked and cut: see `Ranking`.
     Pages: `after=hits.after` continues behind a page and never repeats a row, also while others write; `skip` skips.
+    `rerank`: steps by which workers rank the first rows anew, within `rerank_timeout` seconds (docs/rerank.md).
 
-    Raises QueryError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout, SpaceChanged.
+    Raises QueryError, RegionError, VectorError, UnknownImage, PictureError, FilterError, NoSpace, QueryTimeout,
+    SpaceChanged.
     """
+    query = cropped(query, region)
     wanted, order = split(filters, ranking, named)
     page: dict[str, Any] = {"k": k, "skip": skip, "after": after, "max_distance": max_distance}
+    chain = rerank_of(rerank)
 
     def once() -> Hits:
         resolved = asked(connection, query, wanted, order, timeout)
-        values = values_of(resolved, wanted, order, **page)
+        values = values_of(resolved, without_twins(connection, wanted, images_in(query)), order, **page)
+        if chain is not None:
+            from imgsearch.retrieval.asked_again import searched  # only who reranks loads it
+
+            return searched(connection, query, resolved, values, chain, wanted.tenant, rerank_timeout)
         began = time.perf_counter()
         rows = sql.rows(driver(connection), "search", "search", values)
         took_ms = (time.perf_counter() - began) * 1000
         return hits_of(rows, took_ms=took_ms, statement="search", truncated=resolved.truncated)
 
     return asked_anew(connection, once)
+
+
+def images_in(query: Query) -> list[int]:
+    """Return the images that a question names as examples."""
+    things = [one[0] if isinstance(one, tuple) else one for one in (query if isinstance(query, list) else [query])]
+    return [one.image_id for one in things if isinstance(one, ImageId)]
+
+
+def without_twins(connection: Connectable, filters: Filters, images: Sequence[int]) -> Filters:
+    """Return filters that leave out these images and what is certainly the same, where duplicates are left out."""
+    if filters.duplicates is not False or not images:
+        return filters
+    values = {"images": list(images), "tenant": filters.tenant}
+    return filters.without_images(sql.value(driver(connection), "duplicates", "twins", values))
 
 
 def asked_anew(connection: Connectable, search_once: Callable[[], Answer]) -> Answer:
@@ -88,7 +116,7 @@ def hits_of(rows: Sequence[dict[str, Any]], *, took_ms: float, statement: str, t
     first = rows[0]
     found = (row for row in rows if row["image_id"] is not None)
     return Hits(
-        (Hit(**{name: row[name] for name in _HIT}, others=tuple(row["others"] or ())) for row in found),
+        (_hit(row) for row in found),
         strategy=first["strategy"],
         complete=first["complete"],
         matches=first["matches"],
@@ -97,6 +125,15 @@ def hits_of(rows: Sequence[dict[str, Any]], *, took_ms: float, statement: str, t
         took_ms=took_ms,
         sql=sql.statements("search")[statement],
         truncated=truncated,
+    )
+
+
+def _hit(row: dict[str, Any]) -> Hit:
+    box = row["box"]
+    return Hit(
+        **{name: row[name] for name in _HIT},
+        others=tuple(row["others"] or ()),
+        box=None if box is None else (box[0], box[1], box[2], box[3]),
     )
 
 
@@ -161,4 +198,5 @@ def values_of(
         "after": after,
         "max_distance": max_distance,
         "space": resolved.space_id or None,
+        "digests": False,
     }

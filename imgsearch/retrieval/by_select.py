@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import Boolean, ColumnElement, FromClause, Select, and_, bindparam, cast, func, literal, select
+from sqlalchemy import ARRAY, Boolean, ColumnElement, Double, FromClause, Select, and_, bindparam, func, literal, select
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Query
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.types import NullType
 
 from imgsearch.errors import FilterError, QueryError, UsageError, VectorError
-from imgsearch.query import ImageId, ProductId, Resolved
+from imgsearch.picture.region import Region
+from imgsearch.query import Crop, ImageId, ProductId, Resolved
 from imgsearch.retrieval.cte import BitsOf, found
 from imgsearch.retrieval.groups import distinct_on, grouped, label
 from imgsearch.retrieval.sample import is_image, plain, sampled
@@ -21,10 +23,12 @@ from imgsearch.retrieval.template import LARGEST_OFFSET, LARGEST_PAGE, checked_d
 from imgsearch.spaces.space import vector_literal
 from imgsearch.sqlalchemy.models import Image
 
+_DIALECT = DefaultDialect()
+
 
 def nearest(
     statement: Select[Any],
-    query: str | ImageId | ProductId | Sequence[float] | Resolved,
+    query: str | Crop | ImageId | ProductId | Sequence[float] | Resolved,
     *,
     limit: int = 10,
     offset: int = 0,
@@ -43,7 +47,7 @@ def nearest(
     per: what a row stands for: a mapped class or alias of the SELECT (`per=Product`), a column of it, or several. Then
     each is there once, with its nearest picture among the rows, and limit, offset and order are those of groups. Keys
     are compared as text; rows without one (an outer join) are a group. Of several rows of one group and picture, any.
-    query: a vector of the active space, a resolved query, an image here, or a text asked before
+    query: a vector of the active space, a resolved query, an image here, or a text or a Crop of an image asked before
     (`imgsearch.query.resolve` asks for a new one). explained: adds `strategy` (hnsw, bits, exact) and `complete`.
 
     Raises FilterError when the statement does not reach `Image` or `per`, or is limited, ordered, grouped or distinct
@@ -109,13 +113,18 @@ def _refuse(statement: Any) -> None:
 
 
 def _froms(statement: Select[Any]) -> Sequence[FromClause]:
-    """Return what a SELECT selects from. SQLAlchemy compiles half of it to know: not one of pictures alone."""
+    """Return what a SELECT selects from: its get_final_froms(), at a fifth of the price.
+
+    That method compiles the whole statement for the compiler alone, and throws away what it compiled. An empty compiler
+    serves as well. Of pictures alone, not even that.
+    """
     if not (statement._from_obj or statement._setup_joins):  # noqa: SLF001
         parts = (*statement._raw_columns, *statement._where_criteria)  # noqa: SLF001
         sources = {plain(source) for part in parts for source in part._from_objects}  # noqa: SLF001
         if len(sources) == 1 and all(map(is_image, sources)):
             return list(sources)
-    return statement.get_final_froms()
+    state = statement._compile_state_factory(statement, SQLCompiler(_DIALECT, None))  # noqa: SLF001
+    return state._get_display_froms()  # noqa: SLF001
 
 
 def _keys(froms: Sequence[FromClause]) -> tuple[ColumnElement[str], ColumnElement[int]]:
@@ -178,9 +187,12 @@ def _without_asked(statement: Select[Any], image_id: ColumnElement[int], query: 
 
 def _vector(query: Any) -> ColumnElement[Any]:
     if isinstance(query, Resolved):
-        return cast(bindparam(None, query.vector), HALFVEC)
+        return func.imgsearch_internal.as_vector(bindparam(None, query.vector))
     if isinstance(query, ImageId):
         return select(func.imgsearch.vec_of(literal(query.image_id))).scalar_subquery()
+    if isinstance(query, Crop) and isinstance(query.picture, ImageId):
+        region = literal(list(Region.of(query.region).numbers), ARRAY(Double))
+        return select(func.imgsearch.vec_of(literal(query.picture.image_id), region)).scalar_subquery()
     if isinstance(query, ProductId):
         asked = func.imgsearch.vec_of_product(literal(query.product_id), literal(query.tenant))
         return select(asked).scalar_subquery()
@@ -194,4 +206,4 @@ def _vector(query: Any) -> ColumnElement[Any]:
         ) from error
     if "n" in written:  # nan, inf
         raise VectorError("The query vector holds a number that is not finite; embed it again.")
-    return cast(bindparam(None, written), HALFVEC)
+    return func.imgsearch_internal.as_vector(bindparam(None, written))

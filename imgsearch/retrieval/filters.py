@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from operator import index
 from typing import Any, TypedDict
@@ -19,7 +19,8 @@ class Filters:
 
     attributes: {name: value}, {name: [one, of]} or {name: {operator: value}} with the operators is, not, in, not_in,
     has, min, max, above, below, exists. condition: a tree of {"any": […]}, {"all": […]}, {"not": …} over columns and
-    attributes, for example {"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}.
+    attributes, for example {"any": [{"category": "shoes"}, {"attributes.colour": ["red", "blue"]}]}. taken_after,
+    taken_before and near: of tenants whose pictures' captures are kept (`set_shop(keep_captures=True)`).
     """
 
     tenant: str | None = field(default=None, metadata={"help": "Only this tenant's images."})
@@ -43,6 +44,14 @@ class Filters:
     )
     condition: Mapping[str, Any] | None = field(
         default=None, metadata={"help": "A tree of conditions on columns and attributes."}
+    )
+    taken_after: datetime | None = field(default=None, metadata={"help": "Only images taken at this time or later."})
+    taken_before: datetime | None = field(default=None, metadata={"help": "Only images taken before this time."})
+    near: Sequence[float] | None = field(
+        default=None, metadata={"help": "Only images taken here: latitude, longitude, and within how many kilometres."}
+    )
+    duplicates: bool | None = field(
+        default=None, metadata={"help": "Only images that are (not) marked as a duplicate of another one."}
     )
 
     @classmethod
@@ -74,7 +83,7 @@ class Filters:
 
     def as_json(self) -> str:
         """Return them as the JSON of which `imgsearch.filters_of(jsonb)` makes the composite."""
-        found = {name: value for name, value in asdict(self).items() if value is not None}
+        found = self.given()
         if isinstance(found.get("category"), str):
             found["category"] = [found["category"]]
         try:
@@ -98,6 +107,10 @@ class FilterArguments(TypedDict, total=False):
     created_after: datetime | None
     created_before: datetime | None
     condition: Mapping[str, Any] | None
+    taken_after: datetime | None
+    taken_before: datetime | None
+    near: Sequence[float] | None
+    duplicates: bool | None
 
 
 HELP: Mapping[str, str] = {one.name: one.metadata["help"] for one in fields(Filters)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from imgsearch.errors import FilterError
+from imgsearch.retrieval.rerank import Reranked
 
 Strategy = Literal["hnsw", "bits", "exact", "words", "fused"]
 
@@ -36,6 +37,9 @@ class Hit:
     after: str | None = None  # what continues behind this row
     product_title: str | None = None  # as it was given beside its pictures
     categories: Sequence[str] | None = None  # where it has several: `category` finds it by each of them
+    look: Mapping[str, Any] | None = None  # what the steps of a second look say of it, by their names
+    box: tuple[float, float, float, float] | None = None  # searched by parts: the one that lies nearer than the whole
+    label: str | None = None  # what that part is called, where whoever proposed it said so
 
     @property
     def title(self) -> str | None:
@@ -52,7 +56,7 @@ class Hits(list[Hit]):
     within it. `matches` products (or images) match the filters, `matching_images` images; where `more` is True there
     are more than that.
     `took_ms` is the statement alone, `sql` its text. `truncated` tells people where the model did not read the whole
-    text.
+    text. `reranked`: what the second look did that was asked for, or why the first ranking stands.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Hits(list[Hit]):
         took_ms: float = 0.0,
         sql: str = "",
         truncated: str | None = None,
+        reranked: Reranked | None = None,
     ) -> None:
         super().__init__(hits)
         self.strategy: Strategy = strategy
@@ -77,6 +82,7 @@ class Hits(list[Hit]):
         self.took_ms = took_ms
         self.sql = sql
         self.truncated = truncated
+        self.reranked = reranked
 
     @property
     def doubtful(self) -> bool:

@@ -13,7 +13,7 @@ from imgsearch.retrieval.filters import Filters
 VALUES = 100  # in a list of a limit: it is asked as a part of `condition`
 CONDITIONS = 20  # of a limit; those of a request have room beside them
 LEVELS = 4  # of groups in its `condition`
-_NO_LIMITS = ("tenant", "exclude_image_ids")
+_NO_LIMITS = ("tenant", "exclude_image_ids", "duplicates")
 _COLUMNS = ("category", "min_price", "max_price", "in_stock")
 
 
@@ -43,6 +43,9 @@ _AS_CONDITION = {
     "exclude_product_ids": ("product_id", "not_in"),
     "created_after": ("created_at", "min"),
     "created_before": ("created_at", "below"),
+    "taken_after": ("taken_at", "min"),
+    "taken_before": ("taken_at", "below"),
+    "near": ("near", "in"),
 }
 
 

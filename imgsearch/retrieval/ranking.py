@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict
 
 from imgsearch.errors import FilterError
@@ -49,6 +49,10 @@ class Ranking:
         default=None,
         metadata={"help": "Search this space, not the active one; of several (siglip,dino) the ranks are fused."},
     )
+    regions: float | None = field(
+        default=None,
+        metadata={"help": "Search by parts of pictures: from 0 (the whole alone) to 1 (the best of whole and parts)."},
+    )
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Ranking:
@@ -63,7 +67,7 @@ class Ranking:
 
     def as_json(self) -> str:
         """Return it as the JSON of which `imgsearch.ranking_of(jsonb)` makes the composite."""
-        found = {name: value for name, value in asdict(self).items() if value is not None}
+        found = self.given()
         for name, value in found.items():
             numbers = value.values() if isinstance(value, Mapping) else [value]
             if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
@@ -88,11 +92,15 @@ class RankingArguments(TypedDict, total=False):
     boost: Mapping[str, float] | None
     diversity: float | None
     space: str | None
+    regions: float | None
 
 
 HELP: Mapping[str, str] = {one.name: one.metadata["help"] for one in fields(Ranking)}
 NAMES = tuple(HELP)
-_FOR_EXAMPLE = {"word_weight": 2, "look_weight": 2, "min_match": 0.5, "diversity": 0.3, "boost": '{"in_stock": 0.05}'}
+_FOR_EXAMPLE = {
+    "word_weight": 2, "look_weight": 2, "min_match": 0.5, "diversity": 0.3, "regions": 1,
+    "boost": '{"in_stock": 0.05}',
+}  # fmt: skip
 
 
 def merged(ranking: Ranking | None, named: Mapping[str, Any]) -> Ranking:

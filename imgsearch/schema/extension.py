@@ -1,6 +1,11 @@
-"""Check the server and pgvector: what is too old is refused, because it would lose rows without a word."""
+"""Check the server and pgvector: what is too old is refused, because it would lose rows without a word.
+
+With pgvector 0.8.0 to 0.8.3 there is no HNSW, which vacuum could corrupt there: searches compare bits and exactly.
+"""
 
 from __future__ import annotations
+
+import re
 
 import psycopg
 from packaging.version import Version
@@ -11,13 +16,19 @@ from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, ExtensionMissing
 
 OLDEST_POSTGRES = 150000
-OLDEST_PGVECTOR = Version("0.8.4")  # 0.8.3 and 0.8.4 repair index corruption after vacuum
+OLDEST_PGVECTOR = Version("0.8.0")  # the first with iterative scans, which plain SQL needs for whole pages
+OLDEST_WITH_GRAPH = Version("0.8.4")  # 0.8.3 and 0.8.4 repair index corruption after vacuum
+_NUMBERS = re.compile(r"\d+(\.\d+)*")  # of 0.8.0.google-3 the first part
+_MISSING = (
+    "pgvector is not installed in this database, and its owner may not install it: pgvector is no trusted extension. "
+    "An administrator (a superuser, or what a rented server has for one) types in this database: "
+)
 
 Connection = psycopg.Connection[TupleRow]
 
 
 def require(connection: Connection) -> None:
-    """Raise DatabaseError below PostgreSQL 15, ExtensionMissing without pgvector 0.8.4 or newer."""
+    """Raise DatabaseError below PostgreSQL 15, ExtensionMissing without pgvector 0.8.0 or newer."""
     if connection.info.server_version < OLDEST_POSTGRES:
         raise DatabaseError(
             f"This is PostgreSQL {connection.info.server_version // 10000}; imgsearch needs 15 or newer "
@@ -25,12 +36,28 @@ def require(connection: Connection) -> None:
         )
     found = sql.value(connection, "schema", "extension")
     if found is None:
-        raise ExtensionMissing("pgvector is not installed in this database. As its owner run: CREATE EXTENSION vector")
-    if Version(found) < OLDEST_PGVECTOR:
+        raise ExtensionMissing(_MISSING + "CREATE EXTENSION vector")
+    if _version(found) < OLDEST_PGVECTOR:
         raise ExtensionMissing(
-            f"pgvector here is {found}; versions before {OLDEST_PGVECTOR} can corrupt an index on vacuum. "
-            "Update the server's package, then run: ALTER EXTENSION vector UPDATE"
+            f"pgvector here is {found}; versions before {OLDEST_PGVECTOR} give short pages where plain SQL filters. "
+            "Update the server's package, then an administrator types: ALTER EXTENSION vector UPDATE"
         )
+
+
+def require_graph(connection: Connection) -> None:
+    """Raise ExtensionMissing where no HNSW is made, because this pgvector would not keep it whole."""
+    found = sql.value(connection, "schema", "extension")
+    if found and _version(found) < OLDEST_WITH_GRAPH:
+        raise ExtensionMissing(
+            f"pgvector here is {found}; versions before {OLDEST_WITH_GRAPH} can corrupt an HNSW on vacuum, so none is "
+            "built, and searches compare bits. Update the server's package; an administrator types: "
+            "ALTER EXTENSION vector UPDATE; then run `imgsearch index build`."
+        )
+
+
+def _version(found: str) -> Version:
+    numbers = _NUMBERS.match(found)
+    return Version(numbers[0] if numbers else "0")
 
 
 def create(connection: Connection) -> None:
@@ -45,8 +72,5 @@ def create(connection: Connection) -> None:
             with translated(), connection.transaction():
                 sql.run(connection, "schema", "create_extension")
         except DatabaseError as error:
-            raise ExtensionMissing(
-                "pgvector is not installed in this database and this role may not install it. "
-                "As the database's owner run: CREATE EXTENSION vector"
-            ) from error
+            raise ExtensionMissing(_MISSING + "CREATE EXTENSION vector") from error
     require(connection)

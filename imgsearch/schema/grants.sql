@@ -12,12 +12,14 @@ FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'merchandise', 'calibration', 'job', 'attachment_failure', 'space', 'worker', 'promoted_attribute', 'schema_version']),
     ('reader', 'SELECT', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'vote']),
-    ('reader', 'SELECT', 'table', ARRAY['picture_source']),
+    ('reader', 'SELECT', 'table', ARRAY['picture_source', 'capture', 'fingerprint', 'duplicate', 'region_<n>', 'region_state', 'image_change']),
     -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
-    ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read)', 'table', ARRAY['query_vector']),
-    ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'jobs', 'failures', 'violations', 'spaces']),
+    ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read, boxes)', 'table', ARRAY['query_vector']),
+    ('reader', 'SELECT (tenant_id, ticket, space_id, steps, images, pool, belongs_to, asked_at, until, claimed, answered_at, answer)', 'table', ARRAY['second_look']),
+    ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates']),
     ('reader', 'SELECT', 'view', ARRAY['tuning', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning']),  -- read by explain_search()
-    ('reader', 'EXECUTE', 'function', ARRAY['check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'link_secret', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here']),
+    ('reader', 'SELECT', 'view', ARRAY['rights']),  -- read by `imgsearch db check`, with which every process begins
+    ('reader', 'EXECUTE', 'function', ARRAY['check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'link_secret', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here']),
 
     -- imgsearch_writer is a member of imgsearch_reader.
     ('writer', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
@@ -29,13 +31,14 @@ FROM (VALUES
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['picture_source']),
 
     ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
-    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'calibration', 'job', 'query_vector', 'space', 'worker']),
-    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'calibration', 'job', 'query_vector', 'second_look', 'space', 'worker']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'fingerprint', 'duplicate']),
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'table', ARRAY['picture_source']),
-    ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'status', 'jobs', 'failures', 'violations', 'spaces', 'attachments', 'tuning']),
-    ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_work']),
-    ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'image_change']),
+    ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'attachments', 'tuning']),
+    ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_rights', 'doctor_work', 'rights']),
+    ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'forget_regions']),
 
     ('admin', 'ALL', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('admin', 'ALL', 'table', ARRAY['*']),
@@ -43,10 +46,10 @@ FROM (VALUES
     -- A function that stands anywhere in this table is nobody's unless it is granted; all others are everybody's.
     ('admin', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'drop_space', 'requeue', 'refetch', 'retry_attached', 'repair_violations', 'promote_attribute', 'demote_attribute',
                                            'check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'sweep_sessions', 'link_secret',
-                                           'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'set_shop', 'enable_rls', 'grant_rights', 'rebuild_generated',
+                                           'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'set_shop', 'forget_regions', 'enable_rls', 'grant_rights', 'rebuild_generated',
                                            'write_image_triggers', 'write_vectors', 'set_aside', 'store_given_here'])
 ) r (role, rights, kind, objects), unnest(r.objects) o (object);
-COMMENT ON VIEW imgsearch_internal.rights IS 'What each role of imgsearch may do; embedding_<n> is the table of every space, * every object of its kind.';
+COMMENT ON VIEW imgsearch_internal.rights IS 'What each role of imgsearch may do; embedding_<n> and region_<n> are the tables of every space, * every object of its kind.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.grant_rights(one regclass DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -55,7 +58,7 @@ DECLARE
     given    record;
 BEGIN
     FOR subject IN
-        SELECT CASE WHEN c.relkind = 'v' THEN 'view' ELSE 'table' END AS kind, 'TABLE ' || c.oid::regclass AS called, regexp_replace(c.relname, '^embedding_\d+$', 'embedding_<n>') AS name
+        SELECT CASE WHEN c.relkind = 'v' THEN 'view' ELSE 'table' END AS kind, 'TABLE ' || c.oid::regclass AS called, regexp_replace(regexp_replace(c.relname, '^embedding_\d+(_tail)?$', 'embedding_<n>'), '^region_\d+$', 'region_<n>') AS name
         FROM pg_class c
         WHERE c.relnamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND c.oid = coalesce(one, c.oid)
         UNION ALL

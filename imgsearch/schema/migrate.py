@@ -1,63 +1,39 @@
-"""Bring the schema up to date, on the caller's connection and in one transaction: all of it, or nothing.
+"""Bring the schema up to date, on the caller's connection.
 
 Table steps (`tables/`) run once, forward only, and are noted with their digest. Functions, views, triggers and rights
-are applied whole whenever their text is not the one that was applied last; what is generated for each space and each
-attached table is written anew then. A second upgrade finds nothing to do.
+follow whenever their text is not the one that was applied last; what is generated for each space and each attached
+table is written anew then. A second upgrade finds nothing to do.
+
+On a connection in autocommit that serves a database set up before it goes part by part, each its own short transaction,
+beside searches and writers (`online.py`). Inside a transaction of the caller's, and where a step says that nobody may
+work meanwhile, it is one transaction: all of it, or nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-
 import psycopg
-from packaging.version import Version
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
-from imgsearch.errors import DatabaseError, SchemaAhead, SchemaBehind
-from imgsearch.schema import extension, source
-from imgsearch.schema.window import OLDEST_CODE, OLDEST_SCHEMA, RELEASE
+from imgsearch.errors import SchemaAhead, SchemaBehind
+from imgsearch.schema import applied as noted
+from imgsearch.schema import extension, objects, online, source, step
+from imgsearch.schema.applied import Applied, applied
+from imgsearch.schema.brief import PATIENCE, Say
+from imgsearch.schema.window import OLDEST_SCHEMA, RELEASE
+
+__all__ = ["Applied", "applied", "check", "current", "goes_online", "head", "refresh", "remove", "upgrade"]
 
 Connection = psycopg.Connection[TupleRow]
-_REPLACEABLE = "functions"  # the row of schema_version that stands for everything applied whole
-_PATIENCE = "4s"  # a shop's queries queue up behind whoever waits for a strong lock
-
-
-@dataclass(frozen=True)
-class Applied:
-    """What stands in a database: the digest of each step, and the release and digest of what is applied whole."""
-
-    steps: Mapping[str, str]
-    release: Version
-    oldest_code: Version
-    digest: str
-
-    @property
-    def step(self) -> str | None:
-        """The newest step that was applied."""
-        return max(self.steps, default=None)
+_LOCK_TIMEOUT = "4s"  # a shop's queries queue up behind whoever waits for a strong lock
 
 
 def head() -> str:
     """Return the newest table step this code knows."""
     return source.steps()[-1].name
-
-
-def applied(connection: Connectable) -> Applied | None:
-    """Return what was applied here, or None when imgsearch was never set up (or not to the end)."""
-    lent = driver(connection)
-    if not sql.value(lent, "schema", "exists"):
-        return None
-    rows = {row["step"]: row for row in sql.rows(lent, "schema", "applied")}
-    last = rows.pop(_REPLACEABLE, None)
-    if last is None:
-        return None
-    digests = {step: row["digest"] for step, row in rows.items()}
-    return Applied(digests, Version(last["release"]), Version(last["oldest_code"]), last["digest"])
 
 
 def current(connection: Connectable) -> str | None:
@@ -72,37 +48,41 @@ def check(connection: Connectable) -> None:
     A schema of a newer release is good until that release says otherwise, and one of an older release as long as this
     code says so: processes and schema are upgraded one after the other.
     """
-    extension.require(driver(connection))
+    lent = driver(connection)
+    extension.require(lent)
     found = applied(connection)
     if found is None:
-        raise SchemaBehind("imgsearch is not set up in this database. Run `imgsearch db upgrade`.")
+        raise SchemaBehind(f"imgsearch is not set up in this database. {_cure(lent)}")
     if found.release > RELEASE:
         _refuse_ahead(found)
-    elif found.release < OLDEST_SCHEMA or (found.release == RELEASE and not _is_complete(found)):
+    elif found.release < OLDEST_SCHEMA or (found.release == RELEASE and not found.is_complete):
         raise SchemaBehind(
             f"The schema is at {found.step} of imgsearch {found.release}, "
-            f"but not as this version ({RELEASE}) needs it. Run `imgsearch db upgrade`."
+            f"but not as this version ({RELEASE}) needs it. {_cure(lent)}"
         )
 
 
-def upgrade(connection: Connectable) -> str:
+def upgrade(connection: Connectable, *, patience: float = PATIENCE, say: Say | None = None) -> str:
     """Bring the schema to this code's version; return its newest step. A schema that is ahead is left as it is.
 
     connection: a psycopg connection, or a SQLAlchemy or Django one; joins the transaction that is open there.
-    Raises DatabaseRights, ExtensionMissing, SchemaAhead, DatabaseError.
+    patience: for how many seconds a moment is looked for in which strong locks are free.
+    Raises DatabaseRights, ExtensionMissing, SchemaAhead, SchemaBusy, DiskFull, DatabaseError.
     """
     lent = driver(connection)
-    with translated(), lent.transaction():
-        sql.run(lent, "schema", "lock")
+    with translated():
         found = applied(lent)
-        if found is not None and found.release > RELEASE:
-            _refuse_ahead(found)
-            return found.step or head()
-        extension.create(lent)
-        if found is None or not _is_complete(found):
-            with _settings(lent):
-                _apply(lent, found)
-    return head()
+        if found is not None and found.release <= RELEASE and _alone(lent) and _is_online(found):
+            extension.create(lent)
+            online.upgrade(lent, patience=patience, say=say)
+            return head()
+        return _upgrade_at_once(lent)
+
+
+def goes_online(connection: Connectable) -> bool:
+    """Whether something is to be done here that is done beside others, where the connection may commit."""
+    found = applied(connection)
+    return found is not None and found.release <= RELEASE and not found.is_complete and _is_online(found)
 
 
 def refresh(connection: Connectable) -> None:
@@ -119,8 +99,19 @@ def remove(connection: Connectable) -> None:
         lent.execute(source.text("remove").encode())
 
 
-def _is_complete(found: Applied) -> bool:
-    return found.digest == source.digest() and {s.name: s.digest for s in source.steps()}.items() <= found.steps.items()
+def _is_online(found: Applied) -> bool:
+    return all(step.online for step in found.missing)
+
+
+def _alone(lent: Connection) -> bool:
+    """Whether each statement is a transaction of its own, so that an upgrade may commit where it wants to."""
+    return lent.autocommit and lent.info.transaction_status == TransactionStatus.IDLE
+
+
+def _cure(lent: Connection) -> str:
+    if sql.value(lent, "schema", "is_replica"):
+        return "Run `imgsearch db upgrade` on the primary, which this replica follows; if that was done, wait for it."
+    return "Run `imgsearch db upgrade`."
 
 
 def _refuse_ahead(found: Applied) -> None:
@@ -131,57 +122,40 @@ def _refuse_ahead(found: Applied) -> None:
         )
 
 
+def _upgrade_at_once(lent: Connection) -> str:
+    with lent.transaction():
+        sql.run(lent, "schema", "lock")
+        found = applied(lent)
+        if found is not None and found.release > RELEASE:
+            _refuse_ahead(found)
+            return found.step or head()
+        extension.create(lent)
+        if found is None or not found.is_complete:
+            with noted.settings(lent, lock_timeout=_LOCK_TIMEOUT):
+                _apply(lent, found)
+    return head()
+
+
 def _apply(lent: Connection, found: Applied | None) -> None:
     sql.run(lent, "schema", "create_schemas")
     sql.run(lent, "schema", "create_internal")
     sql.run(lent, "schema", "create_version")
-    there = found.steps if found else {}
-    for step in source.steps():
-        if step.name not in there:
-            _run(lent, step.text)
-            _stamp(lent, step.name, step.digest)
-        elif there[step.name] != step.digest:
-            raise DatabaseError(
-                f"The table step {step.name} was applied here with another text than this version has. "
-                "Steps never change after a release: write a new one; before a release, start again: "
-                "`imgsearch db remove`."
-            )
-    _replace(lent)
-    _stamp(lent, _REPLACEABLE, source.digest())
+    for one in source.steps() if found is None else found.missing:
+        done = 0 if found is None else found.parts.get(one.name, 0)
+        for text, part in list(zip(one.texts, one.parts, strict=True))[done:]:
+            _run_part(lent, text, part)
+        noted.stamp(lent, one.name, one.digest)
+    objects.replace(lent, first=found is None)
+    if found is not None:
+        sql.run(lent, "schema", "mend_vocabulary")
+        sql.run(lent, "schema", "sweep_engines")
+        objects.drop(lent)
+    noted.stamp(lent, noted.REPLACEABLE, source.digest())
 
 
-def _replace(lent: Connection) -> None:
-    """Apply everything that is applied whole, and give others back what they had been granted on it."""
-    others = sql.rows(lent, "schema", "rights_of_others")
-    _run(lent, source.text("clear"))
-    for text in source.functions():
-        _run(lent, text)
-    _run(lent, "SELECT imgsearch_internal.rebuild_generated()")
-    for text in (*source.views(), source.text("grants")):
-        _run(lent, text)
-    for right in others:
-        if sql.value(lent, "schema", "is_there", {"kind": right["kind"], "object": right["object"]}):
-            _run(lent, right["statement"])
-
-
-def _run(lent: Connection, text: str) -> None:
-    """Run a whole file; `@extschema:vector@` is where pgvector is, as in the scripts of extensions."""
-    # Straight to the driver: no parameters, so that the file may hold many statements and percent signs.
-    lent.execute(text.replace("@extschema:vector@", sql.value(lent, "schema", "extension_schema")).encode())
-
-
-def _stamp(lent: Connection, step: str, digest: str) -> None:
-    values = {"step": step, "digest": digest, "release": str(RELEASE), "oldest_code": str(OLDEST_CODE)}
-    sql.run(lent, "schema", "stamp", values)
-
-
-@contextmanager
-def _settings(lent: Connection) -> Iterator[None]:
-    """Set what an upgrade needs, and set it back: the transaction may be the caller's."""
-    before = sql.rows(lent, "schema", "settings")
-    path = f"pg_catalog, {sql.value(lent, 'schema', 'extension_schema')}, pg_temp"
-    for name, value in {"search_path": path, "lock_timeout": _PATIENCE, "check_function_bodies": "off"}.items():
-        sql.run(lent, "schema", "set", {"name": name, "value": value})
-    yield  # after an error the transaction, or the savepoint, goes back and the settings with it
-    for row in before:
-        sql.run(lent, "schema", "set", {"name": row["name"], "value": row["setting"]})
+def _run_part(lent: Connection, text: str, part: step.Part) -> None:
+    if part.how == "batches":
+        while online.run_batch(lent, text):
+            pass
+    else:
+        objects.run(lent, step.in_transaction(text))

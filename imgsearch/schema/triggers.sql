@@ -13,9 +13,28 @@ CREATE OR REPLACE TRIGGER image_replaced BEFORE UPDATE OF uri, sha256 ON imgsear
     WHEN (OLD.uri IS DISTINCT FROM NEW.uri OR (OLD.sha256 IS NOT NULL AND OLD.sha256 IS DISTINCT FROM NEW.sha256))
     EXECUTE FUNCTION imgsearch_internal.image_replaced();
 COMMENT ON TRIGGER image_replaced ON imgsearch.image IS 'New bytes → the old vectors go, the picture waits again.';
+CREATE OR REPLACE TRIGGER image_described BEFORE UPDATE OF attributes, uri, sha256 ON imgsearch.image FOR EACH ROW
+    WHEN (OLD.attributes ?| ARRAY['picture_shape', 'picture_things'] AND (OLD.attributes ? 'picture_shape' AND NOT NEW.attributes ? 'picture_shape'
+          OR OLD.attributes ? 'picture_things' AND NOT NEW.attributes ? 'picture_things' OR OLD.uri IS DISTINCT FROM NEW.uri OR OLD.sha256 IS DISTINCT FROM NEW.sha256))
+    EXECUTE FUNCTION imgsearch_internal.image_described();
+COMMENT ON TRIGGER image_described ON imgsearch.image IS 'What was read from a picture stays while others write its attributes, and goes with the picture.';
 CREATE OR REPLACE TRIGGER image_moved BEFORE UPDATE OF tenant_id ON imgsearch.image FOR EACH ROW
     WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id) EXECUTE FUNCTION imgsearch_internal.image_moved();
 COMMENT ON TRIGGER image_moved ON imgsearch.image IS 'Refuses to move a picture to another tenant.';
+
+-- Always: also for who loads with session_replication_role = replica.
+CREATE OR REPLACE TRIGGER image_counted_inserted AFTER INSERT ON imgsearch.image
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.images_changed();
+ALTER TABLE imgsearch.image ENABLE ALWAYS TRIGGER image_counted_inserted;
+COMMENT ON TRIGGER image_counted_inserted ON imgsearch.image IS 'Counts that were kept are right no longer.';
+CREATE OR REPLACE TRIGGER image_counted_updated AFTER UPDATE ON imgsearch.image
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.images_changed();
+ALTER TABLE imgsearch.image ENABLE ALWAYS TRIGGER image_counted_updated;
+COMMENT ON TRIGGER image_counted_updated ON imgsearch.image IS 'Counts that were kept are right no longer.';
+CREATE OR REPLACE TRIGGER image_counted_removed AFTER DELETE ON imgsearch.image
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.images_changed();
+ALTER TABLE imgsearch.image ENABLE ALWAYS TRIGGER image_counted_removed;
+COMMENT ON TRIGGER image_counted_removed ON imgsearch.image IS 'Counts that were kept are right no longer.';
 
 CREATE OR REPLACE TRIGGER product_written BEFORE INSERT OR UPDATE ON imgsearch.product
     FOR EACH ROW EXECUTE FUNCTION imgsearch_internal.product_written();

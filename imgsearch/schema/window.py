@@ -1,4 +1,8 @@
-"""Which releases of code and schema go together, so that processes can be upgraded one after the other."""
+"""Which releases of code and schema go together, so that processes can be upgraded one after the other.
+
+The schema goes first: processes of the release before work on it, and only then new ones are started. New code on an
+older schema refuses and says so: its statements call functions that are not there yet.
+"""
 
 from __future__ import annotations
 
@@ -6,4 +10,9 @@ from packaging.version import Version
 
 RELEASE = Version("0.1.0")  # of this code: imgsearch.__version__, which lies in a higher layer
 OLDEST_SCHEMA = Version("0.1.0")  # this code works on tables and functions from this release on
-OLDEST_CODE = Version("0.1.0")  # code from this release on works on the tables and functions of this one
+OLDEST_CODE = Version("0.0.9")  # code from this release on works on the tables and functions of this one
+
+# The release before, which tests/test_rolling.py and `python -m bench.rolling` run beside this one while the schema
+# goes forward: its commit, and the release that it stands for. Nothing is released yet; then it will be a tag.
+PREVIOUS_COMMIT = "908695fa8a29a5eb28428700931ae0f5d109f879"
+PREVIOUS = Version("0.0.9")

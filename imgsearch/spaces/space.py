@@ -119,6 +119,11 @@ def is_there(connection: Connection[Any], space_id: int) -> bool:
     return bool(sql.value(connection, "space", "is_there", {"space_id": space_id}))
 
 
+def is_indexed(connection: Connection[Any], space_id: int) -> bool:
+    """Return whether a space has the indexes it is searched with, or is having them built."""
+    return sql.value(connection, "space", "index_health", {"space_id": space_id}) in ("valid", "being built")
+
+
 def ensure(connection: Connection[Any], description: Description, *, space_id: int | None = None) -> Space:
     """Return the space a worker writes to: the one it was started for, else the searched one, made where there is none.
 
@@ -182,8 +187,7 @@ def check(space: Space, description: Description) -> None:
     cure = f"Set IMGSEARCH_MODEL={space.model} for this worker, or give it another space (--space)."
     if description.fingerprint != space.fingerprint:
         raise SpaceMismatch(
-            f"This worker's model is {description.model} ({description.fingerprint[:12]}), the space {space.name} was "
-            f"made by {space.model} ({space.fingerprint[:12]}). {cure}"
+            f"This worker's model is {_named(description)}, the space {space.name} was made by {_named(space)}. {cure}"
         )
     for name in ("probe_picture", "probe_text"):
         ours, theirs = getattr(description, name), getattr(space, name)
@@ -192,6 +196,11 @@ def check(space: Space, description: Description) -> None:
                 f"The weights are the same, but this machine computes another {name.replace('_', ' ')} "
                 f"(cosine {similarity:.4f} < {SAME_MODEL}): its results cannot be trusted. Check torch and its device."
             )
+
+
+def _named(model: Description | Space) -> str:
+    """Return a model's name, its commit on the hub where it has one, and what its weights are known by."""
+    return f"{model.model}{f' at {model.revision[:12]}' if model.revision else ''} ({model.fingerprint[:12]})"
 
 
 def cosine(a: Sequence[float], b: Sequence[float]) -> float:

@@ -9,6 +9,10 @@ env.py:
     from imgsearch.sqlalchemy.alembic import include_object
     context.configure(..., include_object=include_object())
 
+With `transaction_per_migration=True` in `context.configure()` a step beside which others may work is applied part by
+part, each its own transaction; without it the host's one transaction holds its locks to the end: then run
+`imgsearch db upgrade` before `alembic upgrade`, which finds the work done.
+
 `alembic upgrade heads` (or `imgsearch@head` alone) and `imgsearch db upgrade` then bring the database to the same
 schema; whichever runs second finds the work done. Functions have no revision of their own: after a new release without
 one, `imgsearch db upgrade` brings them up to date, or in env.py, after `context.run_migrations()`:
@@ -26,11 +30,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from alembic.migration import MigrationContext
 from alembic.operations import MigrateOperation, Operations
 
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.ingest import attachment
+from imgsearch.schema import migrate
 
 SCHEMA = "imgsearch"
 IncludeObject = Callable[[Any, str | None, str, bool, Any], bool]
@@ -46,6 +52,17 @@ def include_object(yours: IncludeObject | None = None) -> IncludeObject:
         return yours is None or yours(item, name, kind, reflected, compare_to)
 
     return include
+
+
+def upgrade_schema(context: MigrationContext) -> None:
+    """Bring our schema up to date in a migration: beside others, where each migration is a transaction of its own."""
+    bind = context.bind
+    assert bind is not None, "our steps need a database: alembic upgrade --sql cannot write them down"
+    if context.opts.get("transaction_per_migration") and migrate.goes_online(bind):
+        with context.autocommit_block():
+            migrate.upgrade(bind)
+    else:
+        migrate.upgrade(bind)
 
 
 @Operations.register_operation("attach_imgsearch")

@@ -1,7 +1,8 @@
 """Where picture bytes live: a content-addressed store in a folder, a bucket or memory.
 
 A picture's address is `store:<aa>/<sha256>`; it names no place, so that the store can be moved by changing one setting.
-The same bytes are stored once. Thumbnails stand under `thumb/<aa>/<sha256>.webp`.
+The same bytes are stored once. Thumbnails stand under `thumb/<aa>/<sha256>.webp`, what second looks made
+of a picture under `look/<aa>/<sha256>.<kind>`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ GRACE = timedelta(hours=1)
 _URI = re.compile(r"store:(([0-9a-f]{2})/(\2[0-9a-f]{62}))")
 _PICTURE = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})")
 _THUMBNAIL = re.compile(r"thumb/([0-9a-f]{2})/(\1[0-9a-f]{62})\.webp")
+KEPT = ("sift", "own")  # what may be kept of a picture: local features, and what a step of the shop makes of it
+_KEPT = re.compile(r"look/([0-9a-f]{2})/(\1[0-9a-f]{62})\.(?:sift|own)")
 _T = TypeVar("_T")
 
 
@@ -111,14 +114,24 @@ class Store:
         """Return the thumbnail (WebP) of the picture with this digest."""
         return self.objects.read(_thumbnail_key(sha256), MAX_THUMBNAIL_BYTES)
 
+    def put_kept(self, sha256: bytes, kind: str, data: bytes) -> None:
+        """Keep something small that was made of the picture with this digest: it goes when the picture goes."""
+        self.objects.write(f"look/{_key(sha256)}.{kind}", data, durable=False)
+
+    def get_kept(self, sha256: bytes, kind: str, max_bytes: int) -> bytes:
+        """Return what was kept of the picture with this digest."""
+        return self.objects.read(f"look/{_key(sha256)}.{kind}", max_bytes)
+
     def exists(self, uri: str) -> bool:
         """Return whether the picture is here."""
         return self.objects.stat(_key(sha256_of(uri))) is not None
 
     def delete(self, uri: str) -> None:
-        """Delete a picture and its thumbnail; deleting nothing is fine. Others may use the same bytes: see `sweep`."""
+        """Delete a picture and what was made of it, if they are here. Others may use the same bytes: see `sweep`."""
         sha256 = sha256_of(uri)
         self.objects.delete(_thumbnail_key(sha256))
+        for kind in KEPT:
+            self.objects.delete(f"look/{_key(sha256)}.{kind}")
         self.objects.delete(_key(sha256))
 
     def keys(self) -> Iterator[Stored]:
@@ -141,7 +154,7 @@ class Store:
 
         seen = size = written = 0
         damaged: list[str] = []
-        ours = (entry for entry in self.objects.entries() if _digest(entry.key))
+        ours = (entry for entry in self.objects.entries() if _digest(entry.key) and not _KEPT.fullmatch(entry.key))
         with ThreadPoolExecutor(workers, thread_name_prefix="copy") as pool:
             for batch in _batches(ours, 16 * workers):
                 for entry, (copied, whole) in zip(batch, pool.map(copy, [entry.key for entry in batch]), strict=True):
@@ -243,7 +256,7 @@ def _thumbnail_key(sha256: bytes) -> str:
 
 
 def _digest(key: str) -> bytes | None:
-    match = _PICTURE.fullmatch(key) or _THUMBNAIL.fullmatch(key)
+    match = _PICTURE.fullmatch(key) or _THUMBNAIL.fullmatch(key) or _KEPT.fullmatch(key)
     return bytes.fromhex(match[2]) if match else None
 
 

@@ -6,6 +6,9 @@ Each case runs with tables found through the search path and with tables of a sc
 
 from __future__ import annotations
 
+import threading
+import time
+
 import psycopg
 import pytest
 
@@ -172,3 +175,61 @@ def test_a_missing_right_and_a_trigger_of_the_shops_own(connection: Connection, 
     assert connection.execute("SELECT imgsearch.refresh(%s, '{2}')", (found,)).fetchone() == (1,)
     assert failures(connection) == []
     connection.execute("DROP OWNED BY seller; DROP ROLE seller")
+
+
+def test_a_lock_that_others_hold_is_not_waited_for_long(connection: Connection, at: str, settings: Settings) -> None:
+    attach(connection, at)
+    connection.execute(f"INSERT INTO {at}.thing (id, store, photo, price) VALUES (1, 'a', 'p', 6)".encode())
+    with db.connect(settings) as other:
+        other.execute("SELECT 1 FROM imgsearch.image FOR UPDATE")
+        connection.execute(f"UPDATE {at}.thing SET price = 7 WHERE id = 1".encode())
+    [(key, error)] = failures(connection)
+    assert key == "1"
+    assert "lock timeout" in error
+    connection.execute("UPDATE imgsearch.attachment_failure SET failed_at = now() - interval '1 day'")
+    assert connection.execute("SELECT imgsearch.retry_attached()").fetchone() == (1,)
+    assert connection.execute("SELECT price FROM imgsearch.image").fetchone() == (7,)
+
+
+def test_transactions_in_each_others_way_both_succeed(connection: Connection, at: str, settings: Settings) -> None:
+    """One holds thing 1 and gives thing 2 another picture; the other holds thing 2 and wants thing 1."""
+    home = "" if at == "public" else f"{at}."
+    connection.execute(
+        f"SELECT imgsearch.attach('{home}thing', key => 'id', image => 'file', pictures => '{home}shot',"
+        " picture_of => 'thing_id', ordinal => 'id', price => 'price', base => 'https://x.example')".encode()
+    )
+    connection.execute(f"INSERT INTO {at}.thing (id, price) VALUES (1, 6), (2, 6)".encode())
+    connection.execute(f"INSERT INTO {at}.shot (id, thing_id, file) VALUES (1, 1, 'a'), (2, 2, 'b')".encode())
+    failed: list[Exception] = []
+
+    def wants_the_first(other: Connection) -> None:
+        try:
+            other.execute(f"UPDATE {at}.thing SET price = 8 WHERE id = 1".encode())
+            other.commit()
+        except psycopg.Error as error:
+            failed.append(error)
+
+    with db.connect(settings) as one, db.connect(settings) as other:
+        one.execute(f"UPDATE {at}.thing SET price = 7 WHERE id = 1".encode())
+        other.execute(f"UPDATE {at}.thing SET price = 7 WHERE id = 2".encode())
+        thread = threading.Thread(target=wants_the_first, args=(other,))
+        thread.start()
+        until_waits(connection, other)
+        one.execute(f"UPDATE {at}.shot SET file = 'c' WHERE id = 2".encode())
+        one.commit()
+        thread.join(20)
+    assert failed == []
+    connection.execute("UPDATE imgsearch.attachment_failure SET failed_at = now() - interval '1 day'")
+    connection.execute("SELECT imgsearch.retry_attached()")
+    assert failures(connection) == []
+    rows = connection.execute("SELECT product_id, price, uri FROM imgsearch.image ORDER BY 1").fetchall()
+    assert rows == [("1", 8, "https://x.example/a"), ("2", 7, "https://x.example/c")]
+
+
+def until_waits(connection: Connection, other: Connection) -> None:
+    waits = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+    for _ in range(500):
+        if connection.execute(waits, (other.info.backend_pid,)).fetchone() == (True,):
+            return
+        time.sleep(0.01)
+    raise TimeoutError("it never waited")

@@ -19,8 +19,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
 from imgsearch.dev import embedded
+from tests.own_server import named
 
-DATABASE = "django_shop"
+DATABASE = named("django_shop")
 POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": DATABASE}
 
 project_settings.configure(
@@ -29,7 +30,7 @@ project_settings.configure(
     DATABASES={
         "default": dict(POSTGRES),
         "replica": {**POSTGRES, "TEST": {"MIRROR": "default"}},
-        "empty": {**POSTGRES, "NAME": "django_empty"},
+        "empty": {**POSTGRES, "NAME": named("django_empty")},
         "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
     },
     DATABASE_ROUTERS=["tests.django.routers.Reading"],

@@ -51,7 +51,11 @@ def embed_waiting(vector_of: Callable[[int, int], Sequence[float]], alias: str =
     ]
     djangos, lent.cursor_factory = lent.cursor_factory, psycopg.Cursor  # Django's writes values into the text
     try:
-        return len(queue.deliver(lent, space(alias).space_id, made))
+        number = space(alias).space_id
+        done = len(queue.deliver(lent, number, made))
+        while queue.merge_tail(lent, number):  # many at once wait outside the graph, until workers move them
+            pass
+        return done
     finally:
         lent.cursor_factory = djangos
 

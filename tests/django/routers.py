@@ -10,3 +10,13 @@ class Reading:
 
     def db_for_read(self, model: Any, **_: Any) -> str | None:
         return type(self).alias
+
+
+class ReadHere:
+    """The router of docs/replicas.md."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"

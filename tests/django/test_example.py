@@ -16,8 +16,8 @@ from psycopg.sql import SQL, Identifier
 
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FAKE
-from tests.conftest import with_database
 from tests.django.filling import photo
+from tests.own_server import named, with_database
 from tests.processes import eventually
 
 SHOP = Path(__file__).parents[2] / "examples/django_shop"
@@ -32,7 +32,7 @@ def free_port() -> int:
 @pytest.fixture
 def shop(servers: embedded.Servers, tmp_path: Path) -> Iterator[httpx.Client]:
     """The running shop on a fresh database."""
-    name = Identifier("django_example")
+    name = Identifier(named("django_example"))
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE {} STRATEGY file_copy").format(name))
     environment = {

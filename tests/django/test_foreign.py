@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.db.migrations.state import ProjectState
 from django.db.models import Count
 from django.test import TestCase, TransactionTestCase, override_settings
 
+from imgsearch import search
 from imgsearch.django import AttachImgsearch, DetachImgsearch, image_search, refilter, searchable
 from imgsearch.django.mapping import mapping_for
 from imgsearch.django.models import Image, images_of
@@ -49,6 +51,12 @@ class Keys(TestCase):
         assert {row.code for row in rows.similar_to(made[1])[:2]} == {"a/b", "plain"}
         assert rows.filter(price__gt=1).similar_to(point(0, 0)).count() == 2
         assert rows.similar_to(point(0, 0)).last() == made[3]
+        hits = search(connection, point(0, 0), k=4)
+        assert [hit.product_id for hit in hits] == [images_of(row).get().product_id for row in made]
+        assert list(rows.in_order_of(hits)) == [row for row in made if row.price < 10]
+        assert list(rows.filter(price__gt=1).in_order_of(reversed(hits))) == [made[3], made[2]]
+        strange = [replace(hits[0], product_id=f"stall:{one}") for one in ("1", "x/y", "1/2/3")]
+        assert list(rows.in_order_of(strange)) == [], "no keys of these"
         made[2].price = 50
         made[2].save()
         assert images_of(made[2]).get().price == 50

@@ -13,13 +13,17 @@ from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
+from psycopg.sql import SQL, Identifier
 
 from imgsearch import db, schema
 from imgsearch.dev import embedded
 from imgsearch.schema import source
 from imgsearch.settings import Settings, load_settings
-from tests.conftest import behind, with_database
+from tests.conftest import behind
+from tests.own_server import named, with_database
 from tests.schema.catalogue import catalogue
+
+EMPTY = Identifier(named("django_empty"))
 
 
 @pytest.fixture
@@ -27,11 +31,11 @@ def empty(servers: embedded.Servers) -> Iterator[Settings]:
     """An empty database, which this project takes for imgsearch's."""
     address = with_database(servers.database_url, "django_empty")
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute("CREATE DATABASE django_empty")
+        admin.execute(SQL("CREATE DATABASE {}").format(EMPTY))
         with override_settings(IMGSEARCH={**project_settings.IMGSEARCH, "DATABASE": "empty"}):
             yield load_settings({"DATABASE_URL": address}, environ={})
         connections["empty"].close()
-        admin.execute("DROP DATABASE django_empty WITH (FORCE)")
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(EMPTY))
 
 
 def test_django_makes_what_an_upgrade_makes(empty: Settings) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -23,6 +26,7 @@ from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
 from tests.answering import seen
 from tests.shop import Row, fill
+from tests.speaking import speak_for
 
 Connection = psycopg.Connection[Any]
 Address = tuple[str, int]
@@ -57,6 +61,14 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 
 @pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no window of time end in which requests are counted in memory, however slow the machine is."""
+    stopped = SimpleNamespace(time=partial(float, time.time()))
+    monkeypatch.setattr("limits.storage.memory.time", stopped)
+    monkeypatch.setattr("limits.strategies.time", stopped)
+
+
+@pytest.fixture
 def anyone(open_app: Flask) -> FlaskClient:
     """Somebody at this machine."""
     return open_app.test_client()
@@ -86,7 +98,7 @@ def teach(connection: Connection, space: Space) -> Teach:
         asked = cache.of_text(text)
         [vector] = FakeEncoder().embed_texts([text])
         for tenant in ("acme", "bolt", "corner", ""):
-            cache.speak_for(connection, tenant)
+            speak_for(connection, tenant)
             cache.ask(connection, asked)
         cache.answer(connection, space.space_id, asked, vector)
         return [float(number) for number in vector]

@@ -83,6 +83,8 @@ def at_most() -> dict[str, Json]:
     }
     columns: Json = {"min_price": 0.5, "max_price": 1e6, "in_stock": True}
     times: Json = {"created_after": "2020-01-01T00:00:00Z", "created_before": "2090-01-01T00:00:00Z"}
+    times |= {"taken_after": "2020-01-01T00:00:00Z", "taken_before": "2090-01-01T00:00:00Z"}
+    times |= {"near": [48.14, 11.58, caps.KILOMETRES]}
     most = {**columns, **times, "attributes": every_operator(), "condition": tree(caps.CONDITIONS)}
     found["everything"] = {**lists(caps.IDS), **most}
     matching = {**columns, **times, "attributes": attributes(caps.ATTRIBUTES), "condition": tree(caps.CONDITIONS)}
@@ -105,6 +107,7 @@ def above() -> dict[str, list[Json]]:
             {"attributes": {"a1": [*COLOURS, "one more"]}},
             {"condition": {"attributes.a1": [*COLOURS, "one more"]}},
         ],
+        "near": [{"near": [0, 0, caps.KILOMETRES + 1]}, {"near": [0, 0]}, {"near": [0, 181, 1]}],
         "filter bytes": [{"attributes": sized(caps.FILTER_BYTES + 1, "a1")}],
         "conditions": [{"condition": {"all": [tree(caps.CONDITIONS), {"price": 1}]}}],
         "groups": [{"condition": grouped(caps.GROUPS + 1)}],

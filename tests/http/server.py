@@ -22,9 +22,9 @@ class Served:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], **more: str) -> Iterator[Served]:
-    """Serve on a free port of loopback, with `more` in the environment."""
-    command = [sys.executable, "-m", "imgsearch.flask", "--bind", "127.0.0.1:0"]
+def serving(environment: Mapping[str, str], *options: str, **more: str) -> Iterator[Served]:
+    """Serve on a free port of loopback, with further `options`, and `more` in the environment."""
+    command = [sys.executable, "-m", "imgsearch.flask", "--bind", "127.0.0.1:0", *options]
     served = {**environment, **more, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=served, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None

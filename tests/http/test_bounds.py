@@ -21,6 +21,7 @@ from tests.http.conftest import with_key
 from tests.http.wire import through_proxy
 
 KeyOf = Callable[..., str]
+pytestmark = pytest.mark.usefixtures("still_clock")
 
 
 def test_the_document_says_where_the_app_is_mounted(anyone: FlaskClient) -> None:
@@ -68,11 +69,11 @@ def test_searches_of_one_key_leave_connections_to_others(app: Flask) -> None:
         began = time.monotonic()
         with pytest.raises(Busy):
             lend(held, "greedy")
-        assert time.monotonic() - began < SLOW + 0.5, "once all of them are slow"
+        assert time.monotonic() - began < SLOW + 5, "once all of them are slow"
         began = time.monotonic()
         with pytest.raises(Busy):
             lend(held, "greedy")
-        assert time.monotonic() - began < 0.2, "at once"
+        assert time.monotonic() - began < SLOW / 2, "at once"
         with ExitStack() as others:
             assert lend(others, "modest").execute("SELECT 1").fetchone() == (1,)
     with app.test_request_context(), ExitStack() as held:

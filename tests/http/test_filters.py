@@ -27,8 +27,13 @@ ASKED: list[dict[str, Any]] = [
     {"exclude_image_ids": [1, 2, 3]},
     {"created_after": "2020-01-01T00:00:00+01:00"},
     {"created_before": "2020-01-01T00:00:00Z"},
+    {"duplicates": False},
     {"condition": {"any": [{"category": "shoes"}, {"attributes.colour": ["blue"]}]}},
+    {"taken_after": "2020-01-01T00:00:00Z", "taken_before": "2025-01-01T00:00:00Z"},
+    {"near": [48.14, 11.58, 20.5]},
 ]
+TAKEN = """INSERT INTO imgsearch.capture
+    SELECT tenant_id, image_id, sha256, '2024-06-30Z', true, 48, 11.5 + image_id * 0.05 FROM imgsearch.image"""
 
 
 def test_each_filter_is_among_these() -> None:
@@ -39,12 +44,17 @@ def test_each_filter_is_among_these() -> None:
 def test_a_filter_means_what_it_means_in_python(
     asked: dict[str, Any], anyone: FlaskClient, connection: Connection, shop: list[int]
 ) -> None:
+    connection.execute("UPDATE imgsearch.image SET sha256 = coalesce(sha256, sha256('x'))")
+    connection.execute(TAKEN)
     answer = anyone.post("/v1/search", json={"text": "red shoe", "k": 30, **asked})
     assert answer.status_code == 200, answer.get_json()
-    python = {name: datetime.fromisoformat(value) if "created" in name else value for name, value in asked.items()}
+    python = {
+        name: datetime.fromisoformat(value) if name.endswith(("_after", "_before")) else value
+        for name, value in asked.items()
+    }
     hits = search(connection, "red shoe", k=30, filters=Filters.from_mapping(python))
     assert [row["image_id"] for row in answer.get_json()["rows"]] == [hit.image_id for hit in hits]
-    assert 0 < len(hits) < len(shop) or set(asked) & {"created_after", "created_before"}
+    assert 0 < len(hits) < len(shop) or set(asked) & {"created_after", "created_before", "taken_after", "duplicates"}
 
 
 LARGEST: list[dict[str, Any]] = [

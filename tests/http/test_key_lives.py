@@ -24,6 +24,7 @@ from tests.terminal import Run
 
 Connection = psycopg.Connection[Any]
 KeyOf = Callable[..., str]
+pytestmark = pytest.mark.usefixtures("still_clock")
 ASKED = {"text": "red shoe"}
 
 

@@ -20,6 +20,7 @@ from tests.http.conftest import problem, with_key
 from tests.http.wire import through_proxy
 
 KeyOf = Callable[..., str]
+pytestmark = pytest.mark.usefixtures("still_clock")
 
 
 def test_a_key_that_asks_too_often_must_wait(settings: Settings, first: int, key_of: KeyOf) -> None:
@@ -80,12 +81,8 @@ def test_what_could_not_be_a_key_is_not_looked_up_and_counts_all_the_same(settin
     with through_proxy(settings.database_url) as wire:
         app = create_app(with_settings(settings, DATABASE_URL=wire.url, HTTP_RATE="3").environment())
         client = app.test_client()
-        for address in ("10.1.0.1", "10.1.0.2", "10.1.0.3"):  # a window of time may end between two of them
-            away = {"environ_base": {"REMOTE_ADDR": address}}
-            keys_ = (with_key(f"nonsense{n}") for n in range(GUESSES + 5))
-            codes = [client.get("/v1/status", headers=key, **away).status_code for key in keys_]  # type: ignore[arg-type]
-            if codes[GUESSES:] == [429] * 5:
-                break
+        keys_ = (with_key(f"nonsense{n}") for n in range(GUESSES + 5))
+        codes = [client.get("/v1/status", headers=key).status_code for key in keys_]
         assert codes == [401] * GUESSES + [429] * 5
         codes = [client.get("/v1/status", environ_base={"REMOTE_ADDR": "10.0.0.1"}).status_code for _ in range(9)]
         assert codes == [401] * 6 + [429] * 3, "no key at all: twice the rate of a key in one go"
@@ -189,7 +186,7 @@ def test_a_limit_is_shared_through_redis_and_outlives_its_failure(settings: Sett
     alone = Limiter(1, lambda: "redis://127.0.0.1:1/0")
     began = time.monotonic()
     assert [alone.take(who) > 0 for _ in range(3)] == [False, False, True]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     with pytest.raises(SettingsError, match="IMGSEARCH_HTTP_RATE_STORE=memory"):
         Limiter(1, lambda: "amqp://broker.example").take(who)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
+
+import pytest
+from waitress.channel import HTTPChannel
 
 from imgsearch.flask.channel import AT_ONCE, Patience
 from tests.http.conftest import on_a_socket
@@ -24,6 +28,20 @@ def test_a_few_are_answered_and_the_rest_refused() -> None:
     assert said.count(b"HTTP/1.1 200 OK") == AT_ONCE
     assert said.count(b"HTTP/1.1 400") == 1
     assert b"Too many requests at once" in said
+
+
+def test_none_is_answered_while_they_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = HTTPChannel.received
+
+    def interrupted(channel: HTTPChannel, data: bytes) -> bool:
+        result: bool = taken(channel, data)
+        time.sleep(0.2)  # as on a busy machine: other threads run
+        return result
+
+    monkeypatch.setattr(HTTPChannel, "received", interrupted)
+    with on_a_socket(short) as place, socket.create_connection(place, timeout=30) as connection:
+        connection.sendall(ONE * 200)
+        assert all_of(connection).count(b"HTTP/1.1 200 OK") == AT_ONCE
 
 
 def test_whoever_reads_none_of_them_holds_no_thread() -> None:

@@ -103,6 +103,7 @@ def test_a_rotated_key_keeps_its_filters(client: FlaskClient, connection: Connec
     assert [one.filters for one in keys.listed(connection)] == [json.loads(WITHIN.as_json())] * 2
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_two_addresses_do_not_share_what_a_browsers_key_may_ask(
     app: Flask, connection: Connection, shop: list[int]
 ) -> None:

@@ -19,11 +19,11 @@ from psycopg.sql import SQL, Identifier
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FAKE
 from imgsearch.settings import load_settings
-from tests.conftest import with_database
+from tests.own_server import named, with_database
 from tests.processes import WorkerProcess
 
 SHOP = Path(__file__).parents[2] / "examples/oscar_shop"
-DATABASE = "oscar_shop"
+DATABASE = named("oscar_shop")
 PRODUCTS = 120
 TIMES: list[tuple[str, float]] = []
 

@@ -22,9 +22,10 @@ from imgsearch.dev.demo import catalogue
 from imgsearch.dev.demo.catalogue import Item
 from imgsearch.ingest import upload
 from imgsearch.settings import Settings, load_settings
-from tests.conftest import with_database
+from tests.own_server import named, with_database
 from tests.processes import WorkerProcess, eventually
 
+PAGE = Identifier(named("page"))
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LARGEST = 2_000_000
@@ -70,7 +71,9 @@ class Site:
 def opened(servers: embedded.Servers, template: str, folder: Path, count: int = 200) -> Iterator[Site]:
     """Open a shop of `count` drawn pictures."""
     with psycopg.connect(servers.database_url, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE page TEMPLATE {} STRATEGY file_copy").format(Identifier(template)))
+        admin.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(PAGE, Identifier(named(template)))
+        )
     given = {
         "DATABASE_URL": with_database(servers.database_url, "page"),
         "REDIS_URL": servers.redis_url,
@@ -95,7 +98,7 @@ def opened(servers: embedded.Servers, template: str, folder: Path, count: int = 
     finally:
         worker.end()
         with psycopg.connect(servers.database_url, autocommit=True) as admin:
-            admin.execute("DROP DATABASE page WITH (FORCE)")
+            admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(PAGE))
 
 
 def _fill(settings: Settings, items: list[Item]) -> None:

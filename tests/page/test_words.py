@@ -94,13 +94,14 @@ def test_what_cannot_be_read_in_an_address_is_left_out_alone(anyone: FlaskClient
 
 # Counting takes for ever where no price is asked for.
 SLOW = """
-ALTER FUNCTION imgsearch_internal.column_facets RENAME TO quick_facets;
-CREATE FUNCTION imgsearch_internal.column_facets(f imgsearch.filters, per text, prices float8[] DEFAULT NULL)
+ALTER FUNCTION imgsearch_internal.column_counts RENAME TO quick_counts;
+CREATE FUNCTION imgsearch_internal.column_counts(
+    f imgsearch.filters, per text, prices float8[] DEFAULT NULL, exact boolean DEFAULT false)
 RETURNS TABLE (facet text, name text, value text, low double precision, high double precision, count bigint,
-    approximate boolean) LANGUAGE plpgsql STABLE AS $$
+    approximate boolean, error bigint) LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF f.max_price IS NULL THEN PERFORM pg_sleep(600); END IF;
-    RETURN QUERY SELECT * FROM imgsearch_internal.quick_facets(f, per, prices);
+    RETURN QUERY SELECT * FROM imgsearch_internal.quick_counts(f, per, prices, exact);
 END $$"""
 
 

@@ -21,17 +21,25 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "image": (READ, READ | WRITE, WORK),
     "image_sample": (READ, READ, WORK),
     "embedding_1": (READ, READ, WORK),
+    "embedding_1_tail": (READ, READ, WORK),
+    "region_1": (READ, READ, WORK),
+    "region_state": (READ, READ, WORK),
     "job": (READ, READ, WORK),
     "space": (READ, READ, WORK),
     "worker": (READ, READ, WORK),
     "query_vector": (set(), set(), WORK),
+    "second_look": (set(), set(), WORK),
     "product": (READ, READ | WRITE, WORK),
     "merchandise": (READ, READ | WRITE, READ),
     "picture_source": (READ, READ | WRITE, READ),
     "calibration": (READ, READ, WORK),
+    "capture": (READ, READ, WORK),
+    "image_change": (READ, READ, WORK),
     "shop": (READ, READ, WORK),
     "vocabulary": (READ, READ, WORK),
     "past_question": (READ, READ, WORK),
+    "fingerprint": (READ, READ, WORK),
+    "duplicate": (READ, READ, WORK),
     "vote": (READ, READ | {"INSERT"}, set()),
     "promoted_attribute": (READ, READ, READ),
     "schema_version": (READ, READ, READ),
@@ -40,6 +48,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "api_key": (set(), set(), set()),
     "page_session": (set(), set(), set()),
     "http_secret": (set(), set(), set()),
+    "applied_object": (set(), set(), set()),
 }
 PRIVILEGED: dict[str, set[str]] = {
     "add_space": {"imgsearch_worker"},
@@ -61,9 +70,11 @@ PRIVILEGED: dict[str, set[str]] = {
     "asked_words_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "suggest_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "keep_question_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
+    "alike_here": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "set_aside": {"imgsearch_writer"},
     "store_given_here": {"imgsearch_writer"},
     "set_shop": set(),
+    "forget_regions": {"imgsearch_worker"},
     "repair_violations": set(),
     "promote_attribute": set(),
     "demote_attribute": set(),
@@ -138,4 +149,4 @@ def test_what_reaches_beyond_the_callers_rights_writes_nothing_but_what_it_is_fo
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace::regnamespace::text ~ '^imgsearch' AND p.prosecdef"
         " AND p.prorettype <> 'trigger'::regtype"
     )
-    assert {row[0] for row in rows} - set(PRIVILEGED) == {"enqueue_query"}
+    assert {row[0] for row in rows} - set(PRIVILEGED) == {"enqueue_question", "enqueue_look"}

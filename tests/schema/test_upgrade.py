@@ -88,10 +88,16 @@ def test_what_others_built_on_it_and_were_granted_stays(
     ).fetchone() == (True, True, False, True)
 
 
-def test_a_type_that_somebody_uses_is_named(settings: Settings, connection: Connection) -> None:
+def test_a_type_that_somebody_uses_is_named_where_it_must_be_another(
+    settings: Settings, connection: Connection
+) -> None:
     connection.execute(
-        "CREATE FUNCTION public.mine(f imgsearch.filters) RETURNS text LANGUAGE sql AS $$ SELECT (f).tenant $$"
+        "CREATE FUNCTION public.mine(f imgsearch.filters) RETURNS text LANGUAGE plpgsql"
+        " AS $$ BEGIN RETURN f::text; END $$"
     )
+    behind(settings)
+    migrate.upgrade(connection)  # it is as it was: nobody minds
+    connection.execute("ALTER TYPE imgsearch.filters RENAME ATTRIBUTE tenant TO shop")
     behind(settings)
     with pytest.raises(UsageError, match=r"used by function mine\(imgsearch.filters\)"):
         migrate.upgrade(connection)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -9,6 +11,8 @@ import pytest
 from packaging.version import Version
 
 import imgsearch
+from imgsearch import db
+from imgsearch.db import sql
 from imgsearch.errors import SchemaAhead, SchemaBehind
 from imgsearch.flask import create_app
 from imgsearch.schema import migrate, window
@@ -62,6 +66,37 @@ def test_a_web_process_stays_ready_while_the_schema_is_ahead(settings: Settings,
         eventually(lambda: app.test_client().get("/readyz").get_json()["schema"] is False)  # seen within a second
     finally:
         app.extensions["imgsearch"].close()
+
+
+def answered(statement: str) -> list[str]:
+    """What stands between SELECT and FROM, or behind RETURNING, outside of all parentheses."""
+    text = re.sub(r"--[^\n]*|'[^']*'", "", statement)
+    while (flat := re.sub(r"\([^()]*\)", "", text)) != text:
+        text = flat
+    return re.findall(r"\bSELECT\b(.*?)(?:\bFROM\b|$)|\bRETURNING\b(.*)", text, re.DOTALL)
+
+
+def test_what_a_statement_answers_is_named_so_that_a_column_more_breaks_no_process_of_before(
+    settings: Settings, connection: Connection
+) -> None:
+    """A statement that a process has prepared fails for ever once `*` means something else."""
+    files = [path.name.removesuffix(".sql") for path in Path(sql.__file__).parent.glob("*.sql")]
+    assert "space" in files
+    stars = [
+        f"{file}: {name}"
+        for file in files
+        for name, statement in sql.statements(file).items()
+        if not re.search(r"^INSERT", statement, re.MULTILINE)
+        and any(re.search(r"(^|,|\.)\s*\*", part) for found in answered(statement) for part in found)
+    ]
+    assert stars == []
+    with db.connect(settings, autocommit=True) as process:
+        for _ in range(8):
+            sql.rows(process, "space", "listed")
+        [(text,)] = connection.execute("SELECT pg_get_viewdef('imgsearch.spaces'::regclass)").fetchall()
+        wider = f"SELECT s.*, 1 AS more FROM ({text.strip().removesuffix(';')}) s"  # noqa: S608 - what the catalogue has
+        connection.execute(f"CREATE OR REPLACE VIEW imgsearch.spaces AS {wider}".encode())
+        sql.rows(process, "space", "listed")
 
 
 def test_this_release_is_inside_its_own_window() -> None:

@@ -13,6 +13,7 @@ from types import FrameType
 
 import psycopg
 
+from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, ImgsearchError
 from imgsearch.settings import Settings, process_settings
 from imgsearch_workers.process import logs
@@ -88,7 +89,8 @@ def _load(worker: Worker, settings: Settings) -> None:
     for left in range(TRIES, -1, -1):
         try:
             database_is_up(settings)
-            worker.load()
+            with translated():
+                worker.load()
         except (DatabaseUnreachable, psycopg.OperationalError):
             if not left:
                 raise

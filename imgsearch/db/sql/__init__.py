@@ -36,7 +36,10 @@ def statements(file: str) -> Mapping[str, str]:
 def statement(
     file: str, name: str, space_id: int | None = None, names: Mapping[str, Composable] | None = None
 ) -> Composed:
-    """Return a named statement; `{embedding}`, `{bits}` and `{hnsw}` become the names of the space, others `names`."""
+    """Return a named statement.
+
+    `{embedding}`, `{tail}`, `{region}`, `{bits}` and `{hnsw}` become the names of the space, others those of `names`.
+    """
     # The files are part of the package: as trustworthy as a literal in the code.
     template = SQL(statements(file)[name])
     if space_id is None:
@@ -45,9 +48,17 @@ def statement(
     return template.format(
         embedding=Identifier("imgsearch", f"embedding_{number}"),
         bits=Identifier(f"bits_{number}"),
+        tail=Identifier("imgsearch", f"embedding_{number}_tail"),
+        region=Identifier("imgsearch", f"region_{number}"),
         hnsw=Identifier("imgsearch", f"embedding_{number}_hnsw"),
         **(names or {}),
     )
+
+
+@cache
+def _fixed(file: str, name: str) -> str:
+    """Return a statement in which no name varies: psycopg knows the text again that it has read once."""
+    return statement(file, name).as_string(None)
 
 
 def other_space(space_id: int) -> Mapping[str, Identifier]:
@@ -72,8 +83,9 @@ def run(
     from imgsearch.db.sqlstate import translated
 
     cursor = connection.cursor(row_factory=row_factory)
+    query = _fixed(file, name) if space_id is None and not names else statement(file, name, space_id, names)
     with translated():
-        cursor.execute(statement(file, name, space_id, names), values)
+        cursor.execute(query, values)
     return cursor
 
 

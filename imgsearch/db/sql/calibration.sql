@@ -1,6 +1,6 @@
 -- name: distances
 -- How far from a question the judged lie: an image, a picture of a product by its place, or a product by its nearest.
-SELECT g.place, min(v.embedding <=> %(vector)s::halfvec) AS distance
+SELECT g.place, min(imgsearch_internal.apart(v.embedding, %(vector)s)) AS distance
 FROM unnest(%(image_ids)s::bigint[], %(product_ids)s::text[], %(positions)s::integer[]) WITH ORDINALITY AS g (image_id, product_id, position, place)
 LEFT JOIN imgsearch.image i ON (i.image_id = g.image_id OR i.product_id = g.product_id AND i.position = coalesce(g.position, i.position))
     AND i.tenant_id = coalesce(%(tenant)s::text, i.tenant_id)

@@ -1,7 +1,7 @@
 -- name: product_places
 -- Where the judged products stand in the exact order of one space, and the best of it: product, place from 1, distance.
 WITH nearest AS (
-    SELECT i.product_id, min(e.embedding <=> %(vector)s::halfvec) AS distance
+    SELECT i.product_id, min(imgsearch_internal.apart(e.embedding, %(vector)s)) AS distance
     FROM {embedding} e JOIN imgsearch.image i ON i.tenant_id = e.tenant_id AND i.image_id = e.image_id AND i.sha256 = e.sha256
     WHERE i.tenant_id = coalesce(%(tenant)s::text, i.tenant_id) AND i.product_id <> ALL (%(left_out)s::text[])
     GROUP BY i.tenant_id, i.product_id
@@ -14,7 +14,7 @@ WHERE r.place <= %(depth)s OR r.product_id = ANY (%(judged)s::text[]) ORDER BY r
 -- name: image_places
 -- The same of images.
 WITH nearest AS (
-    SELECT i.image_id, e.embedding <=> %(vector)s::halfvec AS distance
+    SELECT i.image_id, imgsearch_internal.apart(e.embedding, %(vector)s) AS distance
     FROM {embedding} e JOIN imgsearch.image i ON i.tenant_id = e.tenant_id AND i.image_id = e.image_id AND i.sha256 = e.sha256
     WHERE i.tenant_id = coalesce(%(tenant)s::text, i.tenant_id) AND i.image_id::text <> ALL (%(left_out)s::text[])
 ), ranked AS (

@@ -1,12 +1,19 @@
 -- name: configure
--- Once per connection of a web process: plans follow the filters and never an average of them; nothing runs for ever.
-SELECT set_config('plan_cache_mode', 'force_custom_plan', false), set_config('statement_timeout', '15s', false),
-       set_config('idle_in_transaction_session_timeout', '60s', false)
+-- Once per connection that is ours alone: a statement outside of a transaction of ours does not run for ever.
+SELECT set_config('statement_timeout', '15s', false)
+
+-- name: bound
+-- The same for one transaction, where a pooler lends the session to the next client.
+SELECT set_config('statement_timeout', '15s', true)
 
 -- name: begin
 -- At the start of each request's transaction: whose it is, the role it steps down to ("none": it stays what it is), and
--- whether it may write. All of it ends with the transaction.
-SELECT set_config('imgsearch.tenant', %(tenant)s, true), set_config('transaction_read_only', %(read_only)s, true),
+-- whether it may write; plans follow the filters and never an average of them; nothing runs for ever. All of it ends with
+-- the transaction: behind a pooler the session is the next client's.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('statement_timeout', '15s', true),
+       set_config('idle_in_transaction_session_timeout', '60s', true),
+       set_config('imgsearch.tenant', %(tenant)s, true),
+       set_config('transaction_read_only', CASE WHEN %(read_only)s = 'on' THEN 'on' ELSE current_setting('transaction_read_only') END, true),
        set_config('role', %(role)s, true)
 
 -- name: is_tenant_restricted
@@ -63,18 +70,13 @@ SELECT count(*) FILTER (WHERE queue IN ('images', 'both')) AS images, count(*) F
        EXISTS (SELECT 1 FROM imgsearch.space WHERE state = 'active' AND kind = 'given') AS given  -- nobody is asked there
 FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds'
 
--- name: facets
--- How many products (or images) each further filter would leave.
-SELECT facet, name, value, low, high, count, approximate
-FROM imgsearch.facets(imgsearch.filters_of(%(filters)s::jsonb), per => %(per)s, prices => %(prices)s::float8[], attributes => %(names)s::text[])
-
 -- name: hurry
 -- How long each further statement of this transaction may take.
 SELECT set_config('statement_timeout', %(milliseconds)s, true)
 
 -- name: matches
 -- How many products (or images) match: of the facets, the one row that is asked for, without the pass over attributes.
-SELECT count FROM imgsearch_internal.column_facets(imgsearch.filters_of(%(filters)s::jsonb), %(per)s) WHERE facet = 'matches'
+SELECT count FROM imgsearch_internal.column_counts(imgsearch.filters_of(%(filters)s::jsonb), %(per)s) WHERE facet = 'matches'
 
 -- name: choices
 -- The values of one facet that contain a text.
@@ -85,7 +87,7 @@ FROM imgsearch.choices(%(facet)s, %(name)s, imgsearch.filters_of(%(filters)s::js
 -- What a search weighed before it chose its way.
 SELECT (s.answer).strategy, (s.answer).complete, (s.answer).matches, (s.answer).more, (s.plan).share, (s.plan).nearby,
        (s.plan).ef, (s.answer).ranked, (s.plan).reason
-FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb),
+FROM imgsearch_internal.find(%(vector)s, imgsearch.filters_of(%(filters)s::jsonb),
          imgsearch_internal.page_of(%(k)s, %(skip)s, %(after)s, %(max_distance)s)) s
 
 -- name: list

@@ -1,6 +1,10 @@
 -- name: alone
--- One of these at a time; held until the connection ends.
-SELECT pg_try_advisory_lock(hashtext('imgsearch.upkeep'))
+-- One of these at a time; held until the transaction ends, so that it passes through any pooler.
+SELECT pg_try_advisory_xact_lock(hashtext('imgsearch.upkeep'))
+
+-- name: keep
+-- Before a lock is held for a long time: nobody ends this transaction because it rests.
+SELECT set_config('idle_in_transaction_session_timeout', '0', true), set_config('transaction_read_only', 'on', true)
 
 -- name: holder
 -- Who holds it, in words.
@@ -12,7 +16,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND (l.classid::bigint << 32 | l.objid::bigint) = hashtext('imgsearch.upkeep')::bigint
 
 -- name: memory
--- How much memory this session may build an index in.
+-- How much memory this session may build an index in; the session ends with the build.
 SELECT set_config('maintenance_work_mem', %(memory)s, false)
 
 -- name: state
@@ -51,7 +55,8 @@ ORDER BY left_over DESC, c.relname
 -- How far a build is: its phase, and whichever of tuples and blocks it counts.
 SELECT p.phase, greatest(p.tuples_done, p.blocks_done) AS done,
        CASE WHEN p.tuples_total > 0 THEN p.tuples_total WHEN p.blocks_total > 0 THEN p.blocks_total ELSE greatest(c.reltuples, 0)::bigint END AS total
-FROM pg_stat_progress_create_index p JOIN pg_class c ON c.oid = p.relid WHERE p.pid = %(pid)s
+FROM pg_stat_progress_create_index p JOIN pg_class c ON c.oid = p.relid
+WHERE p.datname = current_database() AND (p.pid = %(pid)s OR %(pid)s::integer IS NULL)
 
 -- name: vacuum
 -- Remove dead rows, mark pages all-visible, analyse.
@@ -59,14 +64,15 @@ VACUUM (ANALYZE) {table}
 
 -- name: vacuuming
 -- How far a vacuum is.
-SELECT p.phase, p.heap_blks_scanned AS done, p.heap_blks_total AS total FROM pg_stat_progress_vacuum p WHERE p.pid = %(pid)s
+SELECT p.phase, p.heap_blks_scanned AS done, p.heap_blks_total AS total FROM pg_stat_progress_vacuum p
+WHERE p.datname = current_database() AND (p.pid = %(pid)s OR %(pid)s::integer IS NULL)
 
 -- name: relations
 -- What a search reads, hottest first.
 SELECT c.oid::regclass::text AS name, pg_relation_size(c.oid) AS size
 FROM pg_class c LEFT JOIN pg_index x ON x.indexrelid = c.oid
-WHERE c.oid = to_regclass('imgsearch.embedding_' || %(space_id)s) OR c.oid = 'imgsearch.image'::regclass
-   OR x.indisvalid AND x.indrelid IN (to_regclass('imgsearch.embedding_' || %(space_id)s), 'imgsearch.image'::regclass)
+WHERE c.oid IN (to_regclass('imgsearch.embedding_' || %(space_id)s), to_regclass('imgsearch.region_' || %(space_id)s)) OR c.oid = 'imgsearch.image'::regclass
+   OR x.indisvalid AND x.indrelid IN (to_regclass('imgsearch.embedding_' || %(space_id)s), to_regclass('imgsearch.region_' || %(space_id)s), 'imgsearch.image'::regclass)
 ORDER BY c.relkind = 'r', c.relname
 
 -- name: has_prewarm
@@ -91,8 +97,8 @@ SELECT set_config('hnsw.ef_search', '1000', true), set_config('hnsw.iterative_sc
 
 -- name: walk
 -- Read the part of the graph around a picture.
-SELECT count(*) FROM (SELECT 1 FROM {embedding} e ORDER BY e.embedding <=> (
-    SELECT v.embedding FROM imgsearch.vectors v WHERE v.tenant_id = %(tenant_id)s AND v.image_id = %(image_id)s) LIMIT 1000) w
+SELECT count(*) FROM (SELECT 1 FROM {embedding} e ORDER BY imgsearch_internal.apart(e.embedding, (
+    SELECT v.embedding FROM imgsearch.vectors v WHERE v.tenant_id = %(tenant_id)s AND v.image_id = %(image_id)s)) LIMIT 1000) w
 
 -- name: promote
 -- Give an attribute a column.
@@ -105,6 +111,10 @@ SELECT imgsearch.demote_attribute(%(name)s)
 -- name: refresh_sample
 -- Draw the sample anew when it is old; the sweep calls this.
 SELECT imgsearch.refresh_sample('10 minutes')
+
+-- name: fold_changes
+-- Add up what writers of images left behind; the sweep calls this.
+SELECT imgsearch_internal.fold_changes()
 
 -- name: refresh_vocabulary
 -- Count the words of tenants whose words changed; the sweep calls this.

@@ -7,7 +7,7 @@ imgsearch_asked AS MATERIALIZED (
          generate_series(%(last)s::integer, %(last)s::integer) y, generate_series(%(last)s::integer, %(last)s::integer) z
 ), imgsearch_plan AS MATERIALIZED (
     SELECT g.* FROM imgsearch_asked a, LATERAL imgsearch_internal.nearest_plan(a,
-        ARRAY(SELECT s.bits <~> a.bits FROM (SELECT {distinct} s.image_id, s.bits FROM ({sampled}) s) s), {access}) g
+        ARRAY(SELECT imgsearch_internal.differ(s.bits, a.bits) FROM (SELECT {distinct} s.image_id, s.bits FROM ({sampled}) s) s), {access}) g
 )
 
 -- name: nearest
@@ -21,7 +21,9 @@ imgsearch_asked AS MATERIALIZED (
 WITH RECURSIVE {asked}, imgsearch_walk (round, ef, tenants, images, distances, trusted) AS (
     SELECT 0, NULL::integer, NULL::text[], NULL::bigint[], NULL::double precision[], false FROM imgsearch_plan g WHERE g.ef IS NOT NULL
     UNION ALL
-    SELECT w.round + 1, e.ef, x.tenants, x.images, x.distances, imgsearch_internal.is_trusted(x.distances, %(last)s::integer, %(max_distance)s::double precision)
+    SELECT w.round + 1, e.ef, x.tenants, x.images, x.distances,
+           imgsearch_internal.is_trusted(x.distances[1:imgsearch_internal.sure(a, g.share, g.restricted, e.ef, cardinality(x.images))],
+                                         %(last)s::integer, %(max_distance)s::double precision)
     FROM imgsearch_walk w, imgsearch_asked a, imgsearch_plan g,
          -- Too few matched: once more and wider, where that still costs less than bits.
          LATERAL (SELECT CASE WHEN w.round = 0 THEN g.ef ELSE imgsearch_internal.widen_ef(a, w.ef, coalesce(cardinality(w.images), 0), g.bits_ms) END AS ef) e,
@@ -33,12 +35,12 @@ WITH RECURSIVE {asked}, imgsearch_walk (round, ef, tenants, images, distances, t
 ), imgsearch_trusted AS MATERIALIZED (
     SELECT w.tenants, w.images, w.distances FROM imgsearch_walk w WHERE w.trusted
 ), imgsearch_pool AS MATERIALIZED (
-    SELECT {distinct} imgsearch_internal.pack_key(c.bits <~> (SELECT a.bits FROM imgsearch_asked a), c.image_id) AS key
+    SELECT {distinct} imgsearch_internal.pack_key(imgsearch_internal.differ(c.bits, (SELECT a.bits FROM imgsearch_asked a)), c.image_id) AS key
     FROM ({candidates}) c
     WHERE c.bits IS NOT NULL AND NOT EXISTS (SELECT 1 FROM imgsearch_trusted)
     ORDER BY 1 LIMIT (SELECT a.pool + 1 FROM imgsearch_asked a)
 )
-SELECT f.* FROM imgsearch_asked a LEFT JOIN imgsearch_trusted x ON true,
+SELECT f.tenant_id, f.image_id, f.distance, f.strategy, f.complete FROM imgsearch_asked a LEFT JOIN imgsearch_trusted x ON true,
     LATERAL imgsearch_internal.nearest_page(a, x.tenants, x.images, x.distances, ARRAY(SELECT p.key FROM imgsearch_pool p), %(max_distance)s::double precision) f
 
 -- name: nearest_groups
@@ -69,11 +71,11 @@ WITH RECURSIVE {asked}, imgsearch_walk (round, ef, tenants, images, distances, g
     SELECT p.round + 1, n.size, x.keys, x.groups, imgsearch_internal.groups_within(a, x.keys, x.groups, n.size)
     FROM imgsearch_pool p, imgsearch_asked a, LATERAL (SELECT imgsearch_internal.pool_of_groups(a, p.round) AS size) n,
          LATERAL (SELECT array_agg(c.key) AS keys, array_agg({group}) AS groups FROM (
-             SELECT imgsearch_internal.pack_key(c.bits <~> a.bits, c.image_id) AS key, {columns} FROM ({candidates}) c
+             SELECT imgsearch_internal.pack_key(imgsearch_internal.differ(c.bits, a.bits), c.image_id) AS key, {columns} FROM ({candidates}) c
              WHERE c.bits IS NOT NULL ORDER BY 1 LIMIT n.size + 1) c) x
     WHERE p.enough IS NULL
 )
-SELECT f.* FROM imgsearch_asked a,
+SELECT f.tenant_id, f.image_id, f.distance, f.strategy, f.complete, f.label FROM imgsearch_asked a,
     -- LIMIT: of many rows, as the planner takes it for, it would join the caller's tables by reading them whole.
     (SELECT w.tenants, w.images, w.distances, w.groups, NULL::bigint[] AS keys, NULL::integer AS enough FROM imgsearch_trusted w
      UNION ALL SELECT NULL, NULL, NULL, p.groups, p.keys, p.enough FROM imgsearch_pool p WHERE p.enough IS NOT NULL LIMIT 1) x,
@@ -84,7 +86,7 @@ SELECT f.* FROM imgsearch_asked a,
 WITH imgsearch_asked AS MATERIALIZED (
     SELECT a.* FROM imgsearch_internal.search_context({query}, %(last)s::integer, %(space)s::integer) a
 ), imgsearch_ranked AS MATERIALIZED (
-    SELECT {distinct} v.tenant_id, v.image_id, v.embedding <=> (SELECT a.query FROM imgsearch_asked a) AS d
+    SELECT {distinct} v.tenant_id, v.image_id, imgsearch_internal.apart(v.embedding, (SELECT a.query FROM imgsearch_asked a)) AS d
     FROM ({candidates}) c JOIN imgsearch.vectors v ON v.tenant_id = c.tenant_id AND v.image_id = c.image_id
 )
 SELECT r.tenant_id, r.image_id, r.d AS distance, 'exact' AS strategy, true AS complete
@@ -97,7 +99,7 @@ WITH imgsearch_asked AS MATERIALIZED (
     SELECT a.* FROM imgsearch_internal.search_context({query}, %(last)s::integer, %(space)s::integer) a
 ), imgsearch_ranked AS MATERIALIZED (
     SELECT DISTINCT ON (y.label) y.* FROM (
-        SELECT v.tenant_id, v.image_id, v.embedding <=> (SELECT a.query FROM imgsearch_asked a) AS d, {group} AS label
+        SELECT v.tenant_id, v.image_id, imgsearch_internal.apart(v.embedding, (SELECT a.query FROM imgsearch_asked a)) AS d, {group} AS label
         FROM ({candidates}) c JOIN imgsearch.vectors v ON v.tenant_id = c.tenant_id AND v.image_id = c.image_id) y
     ORDER BY y.label, y.d, y.image_id
 )

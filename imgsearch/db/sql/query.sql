@@ -6,6 +6,10 @@ JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_i
 JOIN imgsearch.space s ON s.state = 'active'
 WHERE i.image_id = %(image_id)s AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
 
+-- name: digest_of
+-- The digest of a stored picture's bytes.
+SELECT i.sha256 FROM imgsearch.image i WHERE i.image_id = %(image_id)s AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AND i.sha256 IS NOT NULL
+
 -- name: vectors_of_product
 -- The mean of a product's pictures in the searched space, for each tenant that has a product of this id.
 SELECT s.space_id, p.tenant_id, p.embedding::text AS embedding
@@ -27,6 +31,6 @@ SELECT imgsearch_internal.spaces_of(%(said)s) AS spaces
 
 -- name: combine
 -- The vector of weighted examples in their space; null where those to be near to cancel out, no row where it is gone.
-SELECT s.space_id, imgsearch_internal.combined(%(vectors)s::halfvec[], %(weights)s::double precision[])::text AS vector
+SELECT s.space_id, imgsearch_internal.combined(imgsearch_internal.as_vectors(%(vectors)s), %(weights)s::double precision[])::text AS vector
 FROM imgsearch.space s
 WHERE s.space_id = %(space)s

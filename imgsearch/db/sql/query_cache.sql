@@ -1,7 +1,7 @@
 -- name: look_up
 -- The searched space (or `space`), who asks, and the vector of a question already answered in it. `known` names the spaces
 -- of vectors the caller still has in memory, by tenant: then only the space is worth sending.
-SELECT s.space_id, s.dimension, s.reads_texts, s.kind = 'given' AS given, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket, q.tokens, q.tokens_read,
+SELECT s.space_id, s.dimension, s.reads_texts, s.kind = 'given' AS given, a.tenant, q.answered_at IS NOT NULL AS answered, q.error_code, q.error, q.ticket::text AS ticket, q.tokens, q.tokens_read, q.boxes,
        CASE WHEN s.space_id = (%(known)s::jsonb ->> a.tenant)::integer THEN NULL ELSE q.embedding::text END AS embedding
 FROM imgsearch.space s
 LEFT JOIN (SELECT 1 FROM imgsearch.vectors WHERE false) v (locked) ON true  -- until this transaction ends no other space is searched
@@ -10,12 +10,12 @@ LEFT JOIN imgsearch.query_vector q ON q.tenant_id = a.tenant AND q.space_id = s.
 WHERE CASE WHEN %(space)s::integer IS NULL THEN s.state = 'active' ELSE s.space_id = %(space)s END
 
 -- name: speak_for
--- Whose questions this connection asks from now on; empty: those of somebody above tenants.
-SELECT set_config('imgsearch.tenant', %(tenant)s, false)
+-- Whose questions this transaction asks; empty: those of somebody above tenants.
+SELECT set_config('imgsearch.tenant', %(tenant)s, true)
 
 -- name: ask
 -- Queue a question of the tenant that is set; visible to workers at commit.
-SELECT imgsearch_internal.require_asker(), imgsearch_internal.enqueue_query(%(query)s, %(picture)s, %(space)s) AS key
+SELECT imgsearch_internal.require_asker(), imgsearch_internal.enqueue_question(%(query)s, %(picture)s, %(space)s, %(region)s, %(key)s, %(image_id)s) AS key
 
 -- name: claim
 -- Take waiting questions of a space, of all tenants; another worker may take them again after ten seconds.
@@ -26,15 +26,22 @@ FROM (
     ORDER BY asked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) w
 WHERE q.tenant_id = w.tenant_id AND q.space_id = w.space_id AND q.kind = w.kind AND q.key = w.key
-RETURNING q.kind, q.key, q.query, q.picture
+RETURNING q.kind, q.key, q.query, q.tenant_id,
+    CASE WHEN octet_length(q.key) > 32 THEN substr(q.picture, 8) ELSE q.picture END AS picture  -- behind region:
+
+-- name: place
+-- Where the bytes of a stored picture lie, for whoever asks by it.
+SELECT i.uri FROM imgsearch.image i
+WHERE i.image_id = %(image_id)s AND i.sha256 = %(digest)s AND (%(tenant)s = '' OR i.tenant_id = %(tenant)s)
 
 -- name: answer
--- Write the vector and wake whoever waits, of any tenant; the question itself is not kept.
+-- Write the vector and wake whoever waits, of any tenant unless one is named; the question itself is not kept.
 WITH answered AS (
     UPDATE imgsearch.query_vector
-    SET embedding = %(embedding)s::halfvec, error_code = %(error_code)s, error = %(error)s, answered_at = now(),
-        query = NULL, picture = NULL, claimed = NULL, tokens = %(tokens)s, tokens_read = %(tokens_read)s
+    SET embedding = %(embedding)s, error_code = %(error_code)s, error = %(error)s, answered_at = now(),
+        query = NULL, picture = NULL, claimed = NULL, tokens = %(tokens)s, tokens_read = %(tokens_read)s, boxes = %(boxes)s::real[]
     WHERE space_id = %(space_id)s AND kind = %(kind)s AND key = %(key)s AND answered_at IS NULL
+      AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)
     RETURNING ticket
 )
 SELECT pg_notify('imgsearch_answer', ticket::text) FROM answered

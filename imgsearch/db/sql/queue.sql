@@ -55,41 +55,60 @@ WHERE j.state = 'leased'
 
 -- name: known
 -- Vectors this tenant already has for the same bytes in a space: the same picture is embedded once.
-SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash, i.incomplete
+SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash, i.incomplete,
+    f.pdq::text || f.turned::text AS pdq, f.quality
 FROM unnest(%(tenants)s::text[], %(sha256s)s::bytea[]) AS wanted (tenant_id, sha256)
 JOIN imgsearch.image i ON i.tenant_id = wanted.tenant_id AND i.sha256 = wanted.sha256
 JOIN {embedding} e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND e.sha256 = i.sha256
+LEFT JOIN imgsearch.fingerprint f ON f.tenant_id = i.tenant_id AND f.image_id = i.image_id AND f.sha256 = i.sha256
+ORDER BY i.tenant_id, i.sha256, f.quality
 
 -- name: deliver
 -- Store the vectors of one space and close their jobs in one fenced statement: only where the token is ours and of this
 -- space, and the bytes are what we embedded. A replaced picture stays pending; a late worker writes nothing. The space's
 -- row is locked first, so that it is neither dropped meanwhile nor succeeded by another that lacks these. The image row is
 -- locked before its job, the order a replacement takes them in; a row somebody else holds is skipped here and delivered
--- alone afterwards, so a batch never waits for, or deadlocks with, a long transaction of the shop.
+-- alone afterwards, so a batch never waits for, or deadlocks with, a long transaction of the shop. The last in: many new
+-- vectors at once go into the tail, not into the graph; one that replaces another goes where merge_tail() cannot move it.
 WITH input AS MATERIALIZED (
     -- All vectors come as one array of numbers, of which each row takes its slice.
-    SELECT t.*, (%(reals)s::real[])[((n - 1) * %(dimension)s + 1)::int:(n * %(dimension)s)::int]::halfvec AS embedding
+    SELECT t.*, imgsearch_internal.vector_from((%(reals)s::real[])[((n - 1) * %(dimension)s + 1)::int:(n * %(dimension)s)::int]) AS embedding
     FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
-                %(phashes)s::text[], %(incomplete)s::boolean[]) WITH ORDINALITY
-        AS t (tenant_id, image_id, token, sha256, phash, incomplete, n)
+                %(phashes)s::text[], %(incomplete)s::boolean[], %(pdqs)s::text[], %(qualities)s::smallint[]) WITH ORDINALITY
+        AS t (tenant_id, image_id, token, sha256, phash, incomplete, pdq, quality, n)
 ), ours AS MATERIALIZED (
-    SELECT mean FROM imgsearch.space WHERE space_id = %(space_id)s FOR KEY SHARE
+    SELECT mean, imgsearch_internal.takes_tail(space_id, cardinality(%(images)s::bigint[])) AS many
+    FROM imgsearch.space WHERE space_id = %(space_id)s FOR KEY SHARE
 ), locked AS MATERIALIZED (
-    SELECT n.*, s.mean FROM ours s CROSS JOIN input n
+    SELECT n.*, s.mean, s.many AND i.{bits} IS NULL AS last
+    FROM ours s CROSS JOIN input n
     JOIN imgsearch.image i ON i.tenant_id = n.tenant_id AND i.image_id = n.image_id
     WHERE i.sha256 IS NULL OR i.sha256 = n.sha256
     FOR NO KEY UPDATE OF i SKIP LOCKED
 ), done AS (
     DELETE FROM imgsearch.job j USING locked l
     WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.space_id = %(space_id)s AND j.state = 'leased' AND j.token = l.token
-    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.incomplete, l.mean
+    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.incomplete, l.mean, l.last, l.pdq, l.quality
 ), stored AS (
     INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
-    SELECT tenant_id, image_id, sha256, embedding FROM done
+    SELECT tenant_id, image_id, sha256, embedding FROM done WHERE NOT last
     ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
+), stored_last AS (
+    INSERT INTO {tail} (tenant_id, image_id, sha256, embedding)
+    SELECT tenant_id, image_id, sha256, embedding FROM done WHERE last
+    ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
+), superseded AS (
+    DELETE FROM {tail} t USING done d WHERE NOT d.last AND t.tenant_id = d.tenant_id AND t.image_id = d.image_id
+), fingerprinted AS (  -- of the same bytes it stays: another model's pixels would change a few bits
+    INSERT INTO imgsearch.fingerprint AS f (tenant_id, image_id, sha256, quality, pdq, turned, bands)
+    SELECT tenant_id, image_id, sha256, quality, left(pdq, 256)::bit(256), substr(pdq, 257)::bit(1792), imgsearch_internal.bands(left(pdq, 256)::bit(256))
+    FROM done WHERE pdq IS NOT NULL AND quality IS NOT NULL
+    ON CONFLICT (tenant_id, image_id) DO UPDATE
+        SET sha256 = EXCLUDED.sha256, quality = EXCLUDED.quality, pdq = EXCLUDED.pdq, turned = EXCLUDED.turned, bands = EXCLUDED.bands
+        WHERE f.sha256 <> EXCLUDED.sha256
 ), marked AS (
     UPDATE imgsearch.image i
-    SET {bits} = binary_quantize(d.embedding - d.mean), sha256 = d.sha256, phash = d.phash::bit(64),
+    SET {bits} = imgsearch_internal.quantized(d.embedding, d.mean), sha256 = d.sha256, phash = d.phash::bit(64),
         incomplete = d.incomplete
     FROM done d
     WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id
@@ -153,7 +172,8 @@ SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WH
        count(*) FILTER (WHERE state = 'failed') AS failed,
        coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE state IN ('pending', 'leased'))), 0)::float8 AS oldest,
        (SELECT count(*) FROM imgsearch.query_vector WHERE answered_at IS NULL) AS questions,
-       (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds') AS workers
+       (SELECT count(*) FROM imgsearch.worker WHERE seen_at > now() - interval '30 seconds') AS workers,
+       (SELECT count(*) FROM imgsearch.worker WHERE queue IN ('queries', 'both') AND seen_at > now() - interval '30 seconds') AS query_workers
 FROM imgsearch.job WHERE %(tenant)s::text IS NULL OR tenant_id = %(tenant)s
 
 -- name: depth_of_spaces
@@ -188,3 +208,11 @@ DELETE FROM imgsearch.worker WHERE name = ANY (%(names)s::text[]) OR seen_at < n
 SELECT EXISTS (SELECT 1 FROM imgsearch.job j JOIN imgsearch.space s ON s.space_id = j.space_id AND s.state = 'active'
                WHERE j.state = 'pending' AND j.due <= now())
     OR EXISTS (SELECT 1 FROM imgsearch.query_vector q WHERE q.answered_at IS NULL AND q.asked_at > now() - interval '1 minute')
+
+-- name: tails
+-- The spaces some of whose vectors wait outside their graph.
+SELECT s.space_id FROM imgsearch.space s WHERE imgsearch_internal.tail_rows(s.space_id) > 0 ORDER BY s.state <> 'active', s.space_id
+
+-- name: merge_tail
+-- Move some of them into it.
+SELECT imgsearch_internal.merge_tail(%(space_id)s)

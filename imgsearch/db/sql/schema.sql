@@ -87,3 +87,161 @@ WHERE g.grantee <> g.owner AND r.rolname !~ '^imgsearch_(reader|writer|worker|ad
 -- name: is_there
 -- Whether a view or a function is (still) there.
 SELECT CASE %(kind)s WHEN 'relation' THEN to_regclass(%(object)s) IS NOT NULL ELSE to_regprocedure(%(object)s) IS NOT NULL END
+
+-- name: state
+-- Each object that an upgrade makes: its number, how the catalogue tells of it, and what was noted when it was made.
+-- A function that its comment calls by its name alone is the newest of that name: one of before may still be there.
+SELECT w.kind, w.name, o.oid::bigint AS oid, CASE w.kind
+    WHEN 'FUNCTION' THEN (SELECT md5(pg_get_functiondef(o.oid) || coalesce(obj_description(o.oid, 'pg_proc'), '')))
+    WHEN 'FUNCTIONS' THEN (SELECT md5(string_agg(pg_get_functiondef(p.oid) || coalesce(obj_description(p.oid, 'pg_proc'), ''), '' ORDER BY p.oid::regprocedure::text))
+                           FROM pg_proc p WHERE p.pronamespace = to_regnamespace(split_part(w.name, '.', 1)) AND p.proname = split_part(w.name, '.', 2))
+    WHEN 'VIEW' THEN (SELECT md5(pg_get_viewdef(c.oid) || coalesce(c.reloptions::text, '') || coalesce(obj_description(c.oid, 'pg_class'), '')) FROM pg_class c WHERE c.oid = o.oid)
+    WHEN 'TYPE' THEN (SELECT md5(string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) || coalesce(obj_description(o.oid, 'pg_type'), ''))
+                      FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 WHERE t.oid = o.oid)
+    WHEN 'TRIGGER' THEN (SELECT md5(pg_get_triggerdef(t.oid) || t.tgenabled::text || coalesce(obj_description(t.oid, 'pg_trigger'), '')) FROM pg_trigger t WHERE t.oid = o.oid)
+    END AS looks, a.digest, a.found
+FROM unnest(%(kinds)s::text[], %(names)s::text[]) w (kind, name)
+CROSS JOIN LATERAL (SELECT CASE w.kind
+    WHEN 'FUNCTION' THEN CASE WHEN strpos(w.name, '(') > 0 THEN to_regprocedure(w.name)::oid
+        ELSE (SELECT max(p.oid) FROM pg_proc p WHERE p.pronamespace = to_regnamespace(split_part(w.name, '.', 1)) AND p.proname = split_part(w.name, '.', 2)) END
+    WHEN 'FUNCTIONS' THEN (SELECT min(p.oid) FROM pg_proc p WHERE p.pronamespace = to_regnamespace(split_part(w.name, '.', 1)) AND p.proname = split_part(w.name, '.', 2))
+    WHEN 'VIEW' THEN to_regclass(w.name)::oid
+    WHEN 'TYPE' THEN to_regtype(w.name)::oid
+    WHEN 'TRIGGER' THEN (SELECT t.oid FROM pg_trigger t WHERE t.tgname = split_part(w.name, ' ON ', 1) AND t.tgrelid = to_regclass(split_part(w.name, ' ON ', 2)))
+    END AS oid) o
+LEFT JOIN imgsearch.applied_object a ON a.object = w.kind || ' ' || w.name
+
+-- name: attributes
+-- The attributes of a type, in order.
+SELECT quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) AS attribute
+FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE t.oid = to_regtype(%(type)s) ORDER BY a.attnum
+
+-- name: note_objects
+-- Note what objects were made from, and how they look.
+INSERT INTO imgsearch.applied_object (object, digest, found)
+SELECT * FROM unnest(%(objects)s::text[], %(digests)s::text[], %(found)s::text[])
+ON CONFLICT (object) DO UPDATE SET digest = EXCLUDED.digest, found = EXCLUDED.found
+
+-- name: forget_objects
+-- What is made no longer is noted no longer.
+DELETE FROM imgsearch.applied_object WHERE object <> ALL (%(objects)s)
+
+-- name: of_name
+-- The functions of a name, each with what writes to it change.
+SELECT p.oid::regprocedure::text AS called, p.oid::bigint AS oid, p.xmin::text AS version FROM pg_proc p
+WHERE p.pronamespace = to_regnamespace(split_part(%(name)s, '.', 1)) AND p.proname = split_part(%(name)s, '.', 2)
+ORDER BY p.oid DESC
+
+-- name: leftovers
+-- What stands in our schemas and is made no longer. `at_once`: whoever calls the function of its name could not say which
+-- of the two is meant, as an argument that may be left out is left out.
+WITH wanted AS (SELECT unnest(%(oids)s::bigint[])::oid AS oid), ours AS (SELECT unnest(ARRAY['imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace])::oid AS oid),
+routines AS (
+    SELECT p.* FROM pg_proc p JOIN ours ON ours.oid = p.pronamespace
+    WHERE p.proname !~ '^attached_\d+(_write)?$' AND NOT (p.pronamespace::regnamespace || '.' || p.proname = ANY (%(written)s))
+)
+SELECT 'VIEW ' || c.oid::regclass AS called, false AS at_once FROM pg_class c JOIN ours ON ours.oid = c.relnamespace
+WHERE c.relkind = 'v' AND c.oid NOT IN (SELECT oid FROM wanted) AND NOT (c.relnamespace::regnamespace || '.' || c.relname = ANY (%(written)s))
+UNION ALL
+SELECT 'ROUTINE ' || p.oid::regprocedure, EXISTS (SELECT 1 FROM pg_proc w JOIN wanted ON wanted.oid = w.oid
+    WHERE w.pronamespace = p.pronamespace AND w.proname = p.proname AND (p.pronargdefaults > 0 OR w.pronargdefaults > 0))
+FROM routines p WHERE p.oid NOT IN (SELECT oid FROM wanted)
+UNION ALL
+SELECT 'TYPE ' || t.oid::regtype, false FROM pg_type t JOIN ours ON ours.oid = t.typnamespace JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+WHERE t.oid NOT IN (SELECT oid FROM wanted)
+
+-- name: running
+-- Transactions of others that are running now: whoever is in one may still call what it began with.
+SELECT l.virtualtransaction AS one FROM pg_locks l
+WHERE l.locktype = 'virtualxid' AND l.granted AND l.pid <> pg_backend_pid()
+  AND EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = l.pid AND a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+
+-- name: in_the_way
+-- Who holds locks on tables and views of ours, or on tables that are attached, for longest.
+SELECT a.pid, coalesce(a.usename, '?') AS role, coalesce(a.state, '?') AS state, a.application_name AS application,
+       coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8 AS seconds,
+       coalesce(nullif(left(regexp_replace(a.query, '\s+', ' ', 'g'), 120), ''), 'what it runs is not shown to this role') AS query,
+       a.backend_type AS kind
+FROM pg_stat_activity a
+WHERE a.pid <> pg_backend_pid() AND EXISTS (
+    SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+    WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+      AND (c.relnamespace::regnamespace::text ~ '^imgsearch' OR EXISTS (
+          SELECT 1 FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = c.oid AND p.pronamespace = 'imgsearch_internal'::regnamespace)))
+ORDER BY a.xact_start NULLS LAST LIMIT 1
+
+-- name: calm_lock
+-- A lock for which nobody waits but upkeep: an autovacuum gives way to it.
+LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE
+
+-- name: index_state
+-- How an index is: none, valid, invalid (its build was interrupted); building: some session is at an index of its table.
+SELECT CASE WHEN x.indisvalid THEN 'valid'
+            WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.relid = to_regclass(%(table)s)) THEN 'building'
+            WHEN x.indexrelid IS NULL THEN 'none' ELSE 'invalid' END
+FROM (SELECT to_regclass(%(index)s) AS oid) i LEFT JOIN pg_index x ON x.indexrelid = i.oid
+
+-- name: drop_index
+-- Take away what an interrupted build left.
+DROP INDEX CONCURRENTLY IF EXISTS {index}
+
+-- name: patience_begins
+-- What a build may wait for others, and that nothing else ends it. For this session, which is set back after it.
+SELECT set_config('lock_timeout', %(patience)s, false), set_config('statement_timeout', '0', false)
+
+-- name: patience_ends
+-- Back to what this session had.
+SELECT set_config('lock_timeout', %(lock)s, false), set_config('statement_timeout', %(statement)s, false)
+
+-- name: patience
+-- What this session has.
+SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement
+
+-- name: grant_one
+-- Rights of one table or view.
+SELECT imgsearch_internal.grant_rights(%(relation)s::regclass)
+
+-- name: make_tables
+-- Tables that functions make for each space, behind the walls at once: who reads a table reads those that inherit from it.
+SELECT imgsearch_internal.make_tables(), imgsearch_internal.make_all_regions(), imgsearch.enable_rls()
+
+-- name: view_reads
+-- What a view reads, and its options.
+SELECT md5(pg_get_viewdef(c.oid) || coalesce(c.reloptions::text, '')) FROM pg_class c WHERE c.oid = to_regclass(%(view)s)
+
+-- name: rebuild_generated
+-- What is written for each space and each attached table.
+SELECT imgsearch_internal.rebuild_generated()
+
+-- name: rebuild_spaces
+-- What is written for each space.
+SELECT imgsearch_internal.make_tables(), imgsearch_internal.write_image_triggers(), imgsearch_internal.write_vectors()
+
+-- name: rebuild_attached
+-- What is written for each attached table.
+SELECT imgsearch_internal.rebuild_attached()
+
+-- name: mend_vocabulary
+-- What finds each word, where another version wrote something else.
+SELECT imgsearch_internal.mend_vocabulary()
+
+-- name: sweep_engines
+-- What spaces were searched with before, and are no longer.
+SELECT imgsearch_internal.sweep_engines()
+
+-- name: rows
+-- About how many rows a table has.
+SELECT greatest(c.reltuples, 0)::bigint FROM pg_class c WHERE c.oid = to_regclass(%(table)s)
+
+-- name: missing_roles
+-- Which roles of imgsearch this server lacks.
+SELECT imgsearch_internal.missing_roles() AS missing
+
+-- name: missing_rights
+-- How many rights are not as they must be.
+SELECT count(*) FROM imgsearch_internal.missing_rights()
+
+-- name: is_replica
+-- Whether this server follows another one.
+SELECT pg_is_in_recovery()

@@ -22,10 +22,14 @@ SELECT pg_advisory_xact_lock(hashtext('imgsearch.space'))
 -- Whether the images there are can be indexed at once, for nobody would notice.
 SELECT pg_table_size('imgsearch.image') < 4 * 1024 * 1024
 
+-- name: index_health
+-- How the indexes of a space are.
+SELECT imgsearch_internal.index_health(%(space_id)s)
+
 -- name: add
 -- Make the table and the column of a new space; its indexes too where they are wanted at once.
 SELECT imgsearch.add_space(%(model)s, %(revision)s, %(fingerprint)s, %(dimension)s, %(preprocessing)s,
-    %(mean)s::halfvec, %(probe_picture)s::halfvec, %(probe_text)s::halfvec, %(name)s, %(kind)s, %(indexes)s)
+    %(mean)s, %(probe_picture)s, %(probe_text)s, %(name)s, %(kind)s, %(indexes)s)
 
 -- name: say_what_it_reads
 -- Note whether the model of a space understands texts.
@@ -38,8 +42,8 @@ SELECT imgsearch.activate_space(%(space)s, %(force)s)
 -- name: add_probes
 -- A worker with the other tower fills in the probe its predecessor could not make.
 UPDATE imgsearch.space
-SET probe_picture = coalesce(probe_picture, %(probe_picture)s::halfvec),
-    probe_text = coalesce(probe_text, %(probe_text)s::halfvec)
+SET probe_picture = coalesce(probe_picture, %(probe_picture)s),
+    probe_text = coalesce(probe_text, %(probe_text)s)
 WHERE space_id = %(space_id)s AND (probe_picture IS NULL OR probe_text IS NULL)
 
 -- name: add_calibration
@@ -53,7 +57,9 @@ SELECT imgsearch_internal.adopt_jobs()
 
 -- name: listed
 -- Every space.
-SELECT * FROM imgsearch.spaces
+SELECT space_id, name, state, kind, model, revision, dimension, pictures, embedded, waiting, failed, missing, index, disk, rate, eta,
+       share, workers, created_at, filled_at, activated_at, searchable
+FROM imgsearch.spaces
 
 -- name: progress
 -- How full one space is.
@@ -62,8 +68,8 @@ SELECT s.name, s.kind, s.filled_at IS NOT NULL AS queued, c.embedded, c.waiting,
 FROM imgsearch.space s, LATERAL imgsearch_internal.count_space(s.space_id) c WHERE s.space_id = %(space_id)s
 
 -- name: alone
--- One fill of a space at a time; held until the connection ends.
-SELECT pg_try_advisory_lock(hashtext('imgsearch.fill'), %(space_id)s)
+-- One fill of a space at a time; held until the transaction ends. fill_space() has a lock of its own for each step.
+SELECT pg_try_advisory_xact_lock(hashtext('imgsearch.filling'), %(space_id)s)
 
 -- name: share
 -- Which part of their time its workers give to filling it.

@@ -21,7 +21,7 @@ SELECT set_config('transaction_read_only', 'on', true), set_config('max_parallel
 
 -- name: truth
 -- The distances of the k nearest that match, by comparing every one of them.
-SELECT imgsearch_internal.exact_distances(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb), %(k)s)
+SELECT imgsearch_internal.exact_distances(%(vector)s, imgsearch.filters_of(%(filters)s::jsonb), %(k)s, %(per_product)s)
 
 -- name: use
 -- Search with these parameters for the rest of this transaction.
@@ -30,14 +30,33 @@ SELECT set_config('imgsearch.search', %(parameters)s, true)
 -- name: ask
 -- What the search answers, and by which way.
 SELECT (s.answer).distances, (s.answer).strategy
-FROM imgsearch_internal.find(%(vector)s::halfvec, imgsearch.filters_of(%(filters)s::jsonb), imgsearch_internal.page_of(%(k)s)) s
+FROM imgsearch_internal.find(%(vector)s, imgsearch.filters_of(%(filters)s::jsonb), 
+    jsonb_populate_record(imgsearch_internal.page_of(%(k)s), jsonb_build_object('per_product', %(per_product)s::boolean))) s
 
 -- name: parameters
 -- The parameters in use (null: the defaults), and why they are stale, if they are.
-SELECT t.ef, t.pool, t.target, t.tuned_at, t.stale FROM imgsearch.tuning t
+SELECT t.ef, t.pool, t.target, t.tuned_at, t.tuned_by, t.walks, t.stale FROM imgsearch.tuning t
 
 -- name: keep
 -- Store what was chosen, with what the pictures looked like.
 UPDATE imgsearch.space s SET parameters = s.parameters || jsonb_build_object('search', %(search)s::jsonb
     || jsonb_build_object('at', now(), 'fingerprint', imgsearch_internal.fingerprint()))
 WHERE s.state = 'active'
+
+-- name: measured
+-- Note today's recall, so that metrics tell it.
+UPDATE imgsearch.space s SET parameters = s.parameters || jsonb_build_object('measured', jsonb_build_object('recall', %(recall)s::float8, 'k', %(k)s::integer, 'at', now()))
+WHERE s.state = 'active'
+
+-- name: due
+-- The searched space where it should be tuned now: never was, or its pictures changed; its graph stands and holds all but
+-- a few, and nobody waits for a worker. Parameters written by hand are left alone.
+SELECT t.space_id FROM imgsearch.tuning t JOIN imgsearch.space s ON s.space_id = t.space_id
+WHERE (s.parameters -> 'search' IS NULL OR t.stale IS NOT NULL) AND (t.now ->> 'pictures')::bigint >= %(fewest)s
+  AND imgsearch_internal.tail_rows(t.space_id) < 0.01 * (t.now ->> 'pictures')::bigint
+  AND EXISTS (SELECT 1 FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || t.space_id || '_hnsw') AND x.indisvalid)
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.space_id = t.space_id AND j.state <> 'failed')
+
+-- name: begin
+-- Whether nobody else tunes this space now; held until the connection ends.
+SELECT pg_try_advisory_lock(hashtext('imgsearch.tune'), %(space_id)s)

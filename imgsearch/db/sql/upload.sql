@@ -5,6 +5,8 @@ WITH given AS (
            %(uri)s::text AS uri, %(sha256)s::bytea AS sha256, %(category)s::text AS category, %(categories)s::text[] AS categories,
            %(price)s::double precision AS price, %(in_stock)s::boolean AS in_stock, %(attributes)s::jsonb AS attributes,
            %(title)s::text AS title, %(words)s::text AS words, %(codes)s::text[] AS codes
+), once AS MATERIALIZED (
+    SELECT imgsearch_internal.refuse_twin(%(tenant_id)s::text, %(product_id)s::text, %(position)s::integer, %(sha256)s::bytea) AS checked
 ), called AS (
     -- The product's words, where some are given: what is not given stays as it is.
     INSERT INTO imgsearch.product AS p (tenant_id, product_id, title, words, codes)
@@ -34,7 +36,7 @@ WITH given AS (
     SELECT coalesce(w.image_id, b.image_id) AS image_id,
            CASE WHEN b.image_id IS NULL THEN 'added' WHEN w.image_id IS NULL AND NOT EXISTS (SELECT 1 FROM called) THEN 'unchanged'
                 WHEN w.uri <> b.uri THEN 'replaced' ELSE 'changed' END AS outcome
-    FROM (SELECT 1) one (row) LEFT JOIN written w ON true LEFT JOIN before b ON true
+    FROM once one LEFT JOIN written w ON true LEFT JOIN before b ON true
 ), given_vector AS MATERIALIZED (
     -- A vector that came along: the function sees the row that has just been written, and where it refuses nothing is.
     SELECT f.*, CASE WHEN %(vector)s::real[] IS NULL THEN false
@@ -82,9 +84,15 @@ RETURNING i.sha256
 -- name: tables_of_tenants
 -- Every table that holds rows of a tenant, so that one added by a later version is not forgotten to forget.
 SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'image_change'
 -- What a trigger writes when another table's rows go comes behind that one.
 ORDER BY c.relname = 'image', c.relname = 'vocabulary', c.relname
+
+-- name: forget_changes
+-- Delete a tenant's marks, and leave one of nobody's: without it their sum could be again what it was before the tenant came,
+-- and counts of then would be kept.
+WITH gone AS (DELETE FROM imgsearch.image_change WHERE tenant_id = %(tenant_id)s)
+INSERT INTO imgsearch.image_change (tenant_id, mark) VALUES ('', hashtextextended(gen_random_uuid()::text, 0))
 
 -- name: forget_rows
 -- Delete a tenant's rows of one table.

@@ -45,6 +45,20 @@ def picture(look: Look, seed: int, view: int = 0, side: int = SIDE) -> Image.Ima
     return canvas
 
 
+def place(
+    canvas: Image.Image, look: Look, seed: int, view: int, side: int, corner: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Draw a product into a square of a scene, with its shadow; return left, top, right, bottom of what it covers."""
+    product, photograph = Random(f"product {seed}"), Random(f"photograph {seed} {view}")
+    tile, mask = _product(look, product, _pose(product, photograph), side)
+    left = corner[0] + round((side - tile.width) / 2 + _spread(photograph, max(0, side - tile.width) * 0.3))
+    top = corner[1] + round((side - tile.height) / 2 + _spread(photograph, max(0, side - tile.height) * 0.3))
+    _shadow(canvas, mask, left, top, photograph)
+    canvas.paste(tile, (left, top), mask)
+    covered = mask.getbbox() or (0, 0, *mask.size)
+    return left + covered[0], top + covered[1], left + covered[2], top + covered[3]
+
+
 @dataclass(frozen=True, slots=True)
 class _Pose:
     """A 2 × 2 matrix that takes the unit frame to the picture; 1 is half the short side."""

@@ -16,7 +16,7 @@ from imgsearch.errors import UnknownImage
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Delivery
 from imgsearch.query import cache
-from imgsearch.query.resolution import forget_answers
+from imgsearch.query.memory import forget_answers
 from imgsearch.spaces.space import Space, ensure
 
 _STEP = 500

@@ -21,9 +21,11 @@ from imgsearch.retrieval.filters import Filters
 
 NOISE = 0.2  # how far a question lies from the picture it was drawn from, as a part of its length
 SAME = 1e-6  # a picture as far away as the k-th is as right as that one
-PER_SHAPE = 40  # questions
+PER_SHAPE = 100  # questions
+KINDS = ("picture", "text")
 
 Tick = Callable[[str, int, int], None]
+Rest = Callable[[float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +33,22 @@ class Question:
     """A query with filters of one shape, and the distances of its true answer."""
 
     shape: str
+    kind: str  # of KINDS
     values: Mapping[str, Any] = field(repr=False)
     truth: Sequence[float] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Recall of one shape of filter: mean and worst of its questions, the median time, and which ways answered."""
+    """Recall of one shape of filter: mean and worst of its questions, the median time, and which ways answered.
+
+    rows: the true answers of all its questions; missed: those that were not found.
+    """
 
     shape: str
     questions: int
+    rows: int
+    missed: int
     recall: float
     worst: float
     p50_ms: float
@@ -61,7 +69,13 @@ def measure(
 
 
 def draw(
-    connection: psycopg.Connection[Any], *, k: int, deadline: float, seed: int, tick: Tick | None = None
+    connection: psycopg.Connection[Any],
+    *,
+    k: int,
+    deadline: float,
+    seed: int,
+    tick: Tick | None = None,
+    rest: Rest | None = None,
 ) -> list[Question]:
     """Return questions of every shape in turn with their exact answers, as many as the time allows."""
     _gentle(connection, deadline)
@@ -80,10 +94,17 @@ def draw(
             filters = shape(picture, numbers)
             if filters is None:
                 continue
-            # Texts, where some were asked, are every third question: they lie apart from the images.
-            vector = numbers.choice(texts) if texts and turn % 3 == 2 else _near(picture, numbers)
-            values = {"filters": Filters(**filters).as_json(), "vector": vector, "k": k}
+            # Texts, where some were asked, are every second question: they lie apart from the images.
+            text = bool(texts) and turn % 2 == 1
+            vector = numbers.choice(texts) if text else _like(picture, pictures, numbers)
+            values = {
+                "filters": Filters(**filters).as_json(),
+                "vector": vector,
+                "k": k,
+                "per_product": turn % 4 >= 2,  # a walk for a row per product meets other difficulties
+            }
             _gentle(connection, deadline)
+            began = time.perf_counter()
             try:
                 with connection.transaction():
                     truth = sql.value(connection, "tuning", "truth", values)
@@ -92,7 +113,9 @@ def draw(
                     return questions
                 raise UsageError("No exact answer was computed in time; allow more with --seconds.") from None
             if truth:
-                questions.append(Question(shape=name, values=values, truth=truth))
+                questions.append(Question(shape=name, kind=KINDS[text], values=values, truth=truth))
+            if rest:
+                rest(time.perf_counter() - began)
             if tick:
                 tick("exact answers", turn * len(known) + list(known).index(name), PER_SHAPE * len(known))
     return questions
@@ -101,17 +124,18 @@ def draw(
 def answer(
     connection: psycopg.Connection[Any],
     questions: Sequence[Question],
-    parameters: Mapping[str, int] | None,
+    parameters: Mapping[str, Any] | None,
     *,
     deadline: float,
     tick: Tick | None = None,
+    rest: Rest | None = None,
 ) -> list[Measured]:
     """Ask the questions with these parameters (None: those in use); return the recall per shape.
 
     Stops early at the deadline, with what was answered until then.
     """
     sql.run(connection, "tuning", "use", {"parameters": json.dumps(parameters) if parameters else ""})
-    found: dict[str, list[tuple[float, float, str]]] = {}
+    found: dict[str, list[tuple[int, int, float, str]]] = {}
     for number, question in enumerate(questions):
         if found and time.monotonic() > deadline:
             break
@@ -120,26 +144,35 @@ def answer(
         row = sql.rows(connection, "tuning", "ask", question.values)[0]
         took_ms = (time.perf_counter() - began) * 1000
         right = sum(distance <= question.truth[-1] + SAME for distance in row["distances"])
-        found.setdefault(question.shape, []).append((right / len(question.truth), took_ms, row["strategy"]))
+        found.setdefault(question.shape, []).append((right, len(question.truth), took_ms, row["strategy"]))
         if tick:
             tick("searches", number + 1, len(questions))
+        if rest:
+            rest(took_ms / 1000)
     return [_summary(shape, answers) for shape, answers in found.items()]
 
 
-def _summary(shape: str, answers: Sequence[tuple[float, float, str]]) -> Measured:
+def _summary(shape: str, answers: Sequence[tuple[int, int, float, str]]) -> Measured:
+    rows = sum(true for _, true, _, _ in answers)
     return Measured(
         shape=shape,
         questions=len(answers),
-        recall=statistics.fmean(recall for recall, _, _ in answers),
-        worst=min(recall for recall, _, _ in answers),
-        p50_ms=statistics.median(took for _, took, _ in answers),
-        ways=dict(Counter(way for _, _, way in answers)),
+        rows=rows,
+        missed=rows - sum(right for right, _, _, _ in answers),
+        recall=statistics.fmean(right / true for right, true, _, _ in answers),
+        worst=min(right / true for right, true, _, _ in answers),
+        p50_ms=statistics.median(took for _, _, took, _ in answers),
+        ways=dict(Counter(way for _, _, _, way in answers)),
     )
 
 
-def _near(picture: Picture, numbers: Random) -> str:
-    """Return a vector near the picture's: a query is like something here, and never the same."""
+def _like(picture: Picture, pictures: Sequence[Picture], numbers: Random) -> str:
+    """Return a vector near the picture's, or between it and another of its category, which is harder to find."""
     vector = json.loads(picture["vector"])
+    others = [one for one in pictures if one["category"] == picture["category"] and one is not picture]
+    if others and numbers.random() < 0.5:
+        other = json.loads(numbers.choice(others)["vector"])
+        vector = [(one + two) / 2 for one, two in zip(vector, other, strict=True)]
     step = NOISE / len(vector) ** 0.5
     return "[" + ",".join(f"{number + numbers.gauss(0, step):.6f}" for number in vector) + "]"
 

@@ -30,6 +30,11 @@ def shapes(pictures: Sequence[Picture]) -> dict[str, Shape]:
         found["another category"] = lambda picture, numbers: {
             "category": [numbers.choice([c for c in categories if c != picture["category"]])]
         }
+        # Against the neighbourhood and yet wide: there a walk meets what matches late, and may be believed too early.
+        found["not its category"] = lambda picture, numbers: {
+            "category": [c for c in categories if c != picture["category"]]
+        }
+        found["other categories, 30%"] = lambda picture, numbers: _others(pictures, picture, numbers)
     prices = sorted(p["price"] for p in pictures if p["price"] is not None)
     if len(set(prices)) > 20:
         for part in (0.5, 0.1, 0.02):
@@ -47,6 +52,17 @@ def shapes(pictures: Sequence[Picture]) -> dict[str, Shape]:
 
 def _own(picture: Picture) -> FilterArguments | None:
     return None if picture["category"] is None else {"category": [picture["category"]]}
+
+
+def _others(pictures: Sequence[Picture], picture: Picture, numbers: Random) -> FilterArguments | None:
+    """Categories that hold about 30 % of the images, without the picture's own."""
+    sizes = Counter(p["category"] for p in pictures if p["category"] not in (None, picture["category"]))
+    chosen: list[str] = []
+    for name in numbers.sample(sorted(sizes), len(sizes)):
+        chosen.append(name)
+        if sum(sizes[one] for one in chosen) >= 0.3 * len(pictures):
+            return {"category": chosen}
+    return None
 
 
 def _band(prices: Sequence[float], part: float) -> Shape:

@@ -4,36 +4,59 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 import psycopg
 
 from imgsearch.db import sql
 from imgsearch.errors import UsageError
-from imgsearch.ops.tuning.recall import Measured, Question, Tick, answer, draw
+from imgsearch.ops.tuning.recall import KINDS, Measured, Question, Rest, Tick, answer, draw
 
 TARGET = 0.99
-# How far to walk the graph at least, and how many to compare exactly per √k: cheap first.
-EF = (40, 60, 80, 100, 150, 200, 250, 300, 400, 600, 800, 1000)
-POOL = (10, 20, 40, 80, 160, 320, 640, 1280, 2560)
+Rung = TypeVar("Rung")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """How wide the graph is walked at least, and 1 / the part of a walk that is believed. ef 0: it is not walked."""
+
+    ef: int
+    spread: int
+
+
+# Cheap first. Bolder than what a space begins with, and as cautious as that or more; the last of all: every question
+# goes to bits.
+BOLD = tuple(Walk(ef=ef, spread=4) for ef in (80, 100, 150, 200))
+CAUTIOUS = tuple(Walk(ef=ef, spread=6) for ef in (300, 400, 600, 1000))
+NONE = Walk(ef=0, spread=6)
+USUAL = 320  # what a space begins with
+POOL = (10, 20, 40, 80, 160, 320, 640, 1280, 2560)  # how many to compare exactly, per √k
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """What was chosen, and the recall per shape of filter before and after. `recall` is that of the worst shape."""
+    """What was chosen, and the recall per shape of filter before and after. `recall` is that of the worst shape.
 
-    ef: int
-    pool: int
+    walks: per kind of question (picture, text) whose walk does not stay as it comes; ef: that of pictures.
+    """
+
+    walks: Mapping[str, Walk]
+    pool: int | None
     target: float
     recall: float
     before: Sequence[Measured] = field(repr=False)
     after: Sequence[Measured] = field(repr=False)
 
     @property
+    def ef(self) -> int | None:
+        return self.walks["picture"].ef if "picture" in self.walks else None
+
+    @property
     def reached(self) -> bool:
-        return self.recall >= self.target
+        return reaches(self.after, self.target)
 
 
 def tune(
@@ -44,32 +67,67 @@ def tune(
     seconds: float = 60,
     seed: int = 1,
     keep: bool = True,
+    by: str = "command",
     tick: Tick | None = None,
+    rest: Rest | None = None,
 ) -> Tuned:
     """Measure, choose, and store the choice with the space unless `keep` is False.
 
     Reads in one read-only transaction of about `seconds` at most; `connection` is in autocommit. Where no parameters
-    reach the target the most thorough are chosen. Raises UsageError for a target out of range or nothing to measure
-    with, NoSpace, DatabaseRights when the choice may not be stored.
+    reach the target the most thorough are chosen; where time is up, what is not known to miss stays as it comes. by:
+    who asked for it. rest: is told after each question how many seconds it took, and may wait. Raises UsageError for a
+    target out of range or nothing to measure with, NoSpace, DatabaseRights when the choice may not be stored.
     """
     if not 0.5 <= target < 1:
         raise UsageError(f"The target is {target:g}; set it to a recall from 0.5 to 0.999.")
     deadline = time.monotonic() + seconds
     with connection.transaction():
-        questions = draw(connection, k=k, deadline=time.monotonic() + 0.4 * seconds, seed=seed, tick=tick)
-        before = answer(connection, questions, None, deadline=deadline, tick=tick)
+        questions = draw(connection, k=k, deadline=time.monotonic() + 0.4 * seconds, seed=seed, tick=tick, rest=rest)
+        before = answer(connection, questions, None, deadline=deadline, tick=tick, rest=rest)
 
-        def reaches(ef: int, pool: int) -> bool | None:
-            return _reaches(connection, questions, ef, pool, target, deadline, tick)
+        def tried(asked: Sequence[Question], walks: Mapping[str, Walk], pool: int) -> Sequence[Measured] | None:
+            if time.monotonic() > deadline:
+                return None
+            return answer(connection, asked, parameters_of(walks, pool), deadline=deadline, tick=tick, rest=rest)
 
-        ef = _cheapest(EF, lambda ef: reaches(ef, POOL[-1]))
-        pool = _cheapest(POOL, lambda pool: reaches(ef, pool))
-        after = answer(connection, questions, {"ef": ef, "pool": pool}, deadline=deadline + seconds / 4, tick=tick)
-    chosen = Tuned(ef=ef, pool=pool, target=target, recall=worst(after), before=before, after=after)
+        def tried_with(kind: str, walk: Walk | None) -> Sequence[Measured] | None:
+            own = [one for one in questions if one.kind == kind]
+            return tried(own, {kind: walk} if walk else {}, POOL[-1])
+
+        asked = {one.kind for one in questions}
+        found = {kind: _walk_of(partial(tried_with, kind), target) for kind in KINDS if kind in asked}
+        walks = {kind: walk for kind, walk in found.items() if walk is not None}
+        # Fewer than a space begins with must be sure, too.
+        pool = _cheapest(
+            POOL, lambda pool: _test(tried(questions, walks, pool), target, surely if pool < USUAL else reaches)
+        )
+        if pool is None and not set(walks.values()) <= set(BOLD):
+            pool = POOL[-1]  # what wide walks were tried with: beside them more questions go to bits
+        chosen = parameters_of(walks, pool)
+        after = answer(connection, questions, chosen, deadline=deadline + seconds / 4, tick=tick, rest=rest)
+        if not reaches(after, target):  # then at least no worse than what a space begins with
+            usual = parameters_of({}, None)
+            plain = answer(connection, questions, usual, deadline=deadline + seconds / 2, tick=tick, rest=rest)
+            if _missed(plain) < _missed(after):
+                walks, pool, chosen, after = {}, None, usual, plain
+    tuned = Tuned(walks=walks, pool=pool, target=target, recall=worst(after), before=before, after=after)
     if keep:
-        stored = {"ef": ef, "pool": pool, "target": target, "recall": round(chosen.recall, 4), "k": k}
+        stored = {**chosen, "target": target, "recall": round(tuned.recall, 4), "reached": tuned.reached}
+        stored |= {"k": k, "by": by}
         sql.run(connection, "tuning", "keep", {"search": json.dumps(stored)})
-    return chosen
+    return tuned
+
+
+def parameters_of(walks: Mapping[str, Walk], pool: int | None) -> dict[str, Any]:
+    """Return the parameters as a space holds them; a kind that is not named is walked as it comes."""
+    picture, text = (asdict(walks[kind]) if kind in walks else {} for kind in KINDS)
+    return {**picture, "text": text} | ({"pool": pool} if pool else {})
+
+
+def note(connection: psycopg.Connection[Any], measured: Sequence[Measured], k: int) -> None:
+    """Note the recall of the worst shape, so that metrics tell it. Raises DatabaseRights."""
+    if measured:
+        sql.run(connection, "tuning", "measured", {"recall": round(worst(measured), 4), "k": k})
 
 
 def worst(measured: Sequence[Measured]) -> float:
@@ -77,31 +135,68 @@ def worst(measured: Sequence[Measured]) -> float:
     return min(shape.recall for shape in measured)
 
 
-def _reaches(
-    connection: psycopg.Connection[Any],
-    questions: Sequence[Question],
-    ef: int,
-    pool: int,
-    target: float,
-    deadline: float,
-    tick: Tick | None,
-) -> bool | None:
-    """Return whether every shape reaches the target; None when the time is up."""
-    if time.monotonic() > deadline:
+def _missed(measured: Sequence[Measured]) -> float:
+    return sum(shape.missed for shape in measured) / sum(shape.rows for shape in measured)
+
+
+def reaches(measured: Sequence[Measured], target: float) -> bool:
+    """Return whether every shape reaches the target, and all together miss half as much as they may.
+
+    Three rows that were missed condemn no shape: of few questions they say little.
+    """
+    each = all(shape.missed <= max(3, (1 - target) * shape.rows) for shape in measured)
+    return each and sum(m.missed for m in measured) <= (1 - target) / 2 * sum(m.rows for m in measured)
+
+
+def surely(measured: Sequence[Measured], target: float) -> bool:
+    """Return whether the target is reached and three questions more that found nothing would not change that.
+
+    A part of the images that the graph does not reach is met by one question in hundreds: none of n failed, so fewer
+    than 3 in n do (the rule of three, at 95 %).
+    """
+    rows, missed = sum(m.rows for m in measured), sum(m.missed for m in measured)
+    more = 3 * rows / sum(m.questions for m in measured)
+    return reaches(measured, target) and missed + more <= (1 - target) * rows
+
+
+Tried = Callable[[Walk | None], Sequence[Measured] | None]
+
+
+def _walk_of(tried: Tried, target: float) -> Walk | None:
+    """Return the cheapest walk that reaches the target; where none does, the widest, or none where bits miss less.
+
+    Null: as it comes, because nothing cheaper is sure to reach it, or nothing is known. Where what comes is known to
+    miss and time is up, the widest. tried: null where time is up.
+    """
+    usual = _test(tried(None), target, reaches)
+    if usual is None:
         return None
-    return worst(answer(connection, questions, {"ef": ef, "pool": pool}, deadline=deadline, tick=tick)) >= target
+    if usual:
+        return _cheapest(BOLD, lambda walk: _test(tried(walk), target, surely))
+    *wide, widest = CAUTIOUS
+    found = tried(widest)
+    if found is None or reaches(found, target):
+        return _cheapest(wide, lambda walk: _test(tried(walk), target, reaches)) or widest
+    bits = tried(NONE)
+    return NONE if bits and sum(m.missed for m in bits) < sum(m.missed for m in found) else widest
 
 
-def _cheapest(ladder: Sequence[int], reaches: Callable[[int], bool | None]) -> int:
-    """Return the lowest rung that reaches the target, by halving; the highest known to, or the top, when time is up."""
-    low, high = 0, len(ladder) - 1
+def _test(
+    measured: Sequence[Measured] | None, target: float, test: Callable[[Sequence[Measured], float], bool]
+) -> bool | None:
+    return None if measured is None else test(measured, target)
+
+
+def _cheapest(ladder: Sequence[Rung], reached: Callable[[Rung], bool | None]) -> Rung | None:
+    """Return the lowest rung that reaches the target, by halving; null where none does, or none is known to in time."""
+    low, high = 0, len(ladder)
     while low < high:
         middle = (low + high) // 2
-        enough = reaches(ladder[middle])
+        enough = reached(ladder[middle])
         if enough is None:
             break
         if enough:
             high = middle
         else:
             low = middle + 1
-    return ladder[high]
+    return ladder[high] if high < len(ladder) else None

@@ -2,7 +2,10 @@
 "use strict";
 (() => {
   const page = window.imgsearch;
-  let preview = null; // a small copy of the photo just chosen; the server keeps none
+  const SIDE = 1024; // px of the copy that stays in this browser, to be shown and marked; the server keeps none
+  const KEPT = 8; // files and copies at most
+  let pending = null; // the photo just sent: its file, its copy
+  const files = new Map(); // token → file, while this page stays open
   const megabytes = (bytes) => `${(bytes / 1048576).toFixed(1)} MB`;
   const largest = () => Number(document.body.dataset.largest);
   const small = (files) => {
@@ -10,40 +13,90 @@
     return size <= largest() ? null : page.t("This is {size}; at most {most} fit into one go. Choose a smaller picture.").replace("{size}", megabytes(size)).replace("{most}", megabytes(largest()));
   };
 
-  page.arrangePhoto = () => {
+  const name = (token) => "imgsearch " + token;
+  function keep(token, copy) {
+    for (const most of [KEPT - 1, 0])
+      try {
+        const older = Object.keys(sessionStorage).filter((key) => key.startsWith("imgsearch ") && key !== name(token));
+        for (const key of older.slice(0, Math.max(0, older.length - most))) sessionStorage.removeItem(key);
+        sessionStorage.setItem(name(token), copy);
+        return;
+      } catch { /* full, or none: with fewer, else the stand-in stays */ }
+  }
+  const copyOf = (token) => { try { return sessionStorage.getItem(name(token)); } catch { return null; } };
+
+  page.arrangePhoto = async () => {
     const chip = document.querySelector("img[data-photo]");
-    if (!chip) return;
+    const token = chip?.dataset.photo;
+    if (token && pending) {
+      files.delete(token);
+      files.set(token, pending.file);
+      if (files.size > KEPT) files.delete(files.keys().next().value);
+      if (pending.copy) keep(token, pending.copy);
+    }
+    pending = null;
+    const copy = token && copyOf(token);
+    if (copy) {
+      chip.src = (chip.dataset.region && await page.cut(copy, chip.dataset.region.split(",").map(Number), 96)) || copy;
+      chip.hidden = false;
+    }
+    page.arrangeParts?.(token, copy);
+  };
+
+  function drawn(source, [x, y, w, h], most) {
+    const scale = Math.min(1, most / Math.max(w, h));
+    const canvas = Object.assign(document.createElement("canvas"), { width: Math.max(1, Math.round(w * scale)), height: Math.max(1, Math.round(h * scale)) });
+    canvas.getContext("2d").drawImage(source, x, y, w, h, 0, 0, canvas.width, canvas.height);
+    return canvas.toDataURL("image/jpeg", 0.85);
+  }
+
+  // A part of a copy (x, y, w, h; shares of its sides, or pixels of the photo it is a copy of) as a picture.
+  page.cut = async (copy, [x, y, w, h], most) => {
     try {
-      if (preview) sessionStorage.setItem("imgsearch " + chip.dataset.photo, preview);
-      preview = null;
-      const kept = sessionStorage.getItem("imgsearch " + chip.dataset.photo);
-      if (kept) { chip.src = kept; chip.hidden = false; }
-    } catch { /* no storage: the stand-in stays */ }
+      const image = Object.assign(new Image(), { src: copy });
+      await image.decode();
+      if (Math.max(x, y, w, h) > 1) return null;
+      return drawn(image, [x * image.naturalWidth, y * image.naturalHeight, w * image.naturalWidth, h * image.naturalHeight], most);
+    } catch { return null; }
   };
 
   async function shrink(file) {
     try {
       const bitmap = await createImageBitmap(file);
-      const side = Math.min(bitmap.width, bitmap.height);
-      const canvas = Object.assign(document.createElement("canvas"), { width: 96, height: 96 });
-      canvas.getContext("2d").drawImage(bitmap, (bitmap.width - side) / 2, (bitmap.height - side) / 2, side, side, 0, 0, 96, 96);
-      return canvas.toDataURL("image/jpeg", 0.8);
-    } catch { return null; } // not a picture: the server says why
+      return drawn(bitmap, [0, 0, bitmap.width, bitmap.height], SIDE);
+    } catch { return null; } // not a picture, or one that this browser cannot show: the server says why
   }
 
-  async function ask(files) {
+  // Search by a part of the photo: of its file while the page stays open, later of its copy.
+  page.askPart = async (token, region) => {
+    const form = document.getElementById("by-photo");
+    const copy = copyOf(token);
+    let file = files.get(token);
+    if (!file) {
+      const bytes = Uint8Array.from(atob(copy.split(",")[1]), (one) => one.charCodeAt(0));
+      file = new File([bytes], "photo.jpg", { type: "image/jpeg" });
+    }
+    pending = { file, copy };
+    page.busy(true);
+    const given = new FormData(form);
+    given.set("photo", file);
+    given.set("region", region.map((number) => number.toFixed(4)).join(","));
+    await page.go(form.action, { body: given, to: 0 });
+  };
+
+  async function ask(chosen) {
     const form = document.getElementById("by-photo");
     const input = document.getElementById("photo");
-    if (!form || !files.length) return;
-    const wrong = small(files);
+    if (!form || !chosen.length) return;
+    const wrong = small(chosen);
     if (wrong) { input.value = ""; page.complain(wrong); return; }
-    if (input.files !== files) {
+    if (input.files !== chosen) {
       const one = new DataTransfer();
-      one.items.add(files[0]);
+      one.items.add(chosen[0]);
       input.files = one.files;
     }
     page.busy(true);
-    preview = await shrink(files[0]);
+    pending = { file: chosen[0], copy: await shrink(chosen[0]) };
     const sent = page.submit(form, 0);
     input.value = ""; // the same photo may be chosen again
     await sent;

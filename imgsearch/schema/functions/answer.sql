@@ -25,6 +25,9 @@ BEGIN
     PERFORM imgsearch_internal.check_ranking(r);
     PERFORM imgsearch_internal.require_same_question(p, check_);
     p.per_product := coalesce(r.per, 'product') = 'product';
+    IF r.regions > 0 THEN
+        p.regions := imgsearch_internal.regions_weight(r, f);
+    END IF;
     IF p.place LIKE 'p%' OR imgsearch_internal.has_merchandise(f.tenant) THEN
         shelf := imgsearch_internal.shelf_of(query, f, p, coalesce(q.words, r.words)); f := shelf.f; p := shelf.p;
     END IF;
@@ -49,6 +52,9 @@ BEGIN
     END IF;
     answer := imgsearch_internal.with_matches(imgsearch_internal.with_pins(answer, shelf, check_), f, q);
     answer := imgsearch_internal.with_expanding(answer, near);
+    IF p.regions IS NOT NULL THEN
+        answer := imgsearch_internal.with_parts(answer, query);
+    END IF;
     plan := page.plan;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.answer IS 'One page of an answer as arrays, and how it was found; unfold() makes rows of it.';
@@ -110,26 +116,30 @@ CREATE OR REPLACE FUNCTION imgsearch.search(
     skip integer DEFAULT 0, after text DEFAULT NULL,
     per text DEFAULT NULL, words text DEFAULT NULL, word_weight double precision DEFAULT NULL, look_weight double precision DEFAULT NULL, expand boolean DEFAULT NULL,
     cutoff text DEFAULT NULL, min_match double precision DEFAULT NULL, sort text DEFAULT NULL, boost jsonb DEFAULT NULL, diversity double precision DEFAULT NULL,
-    space text DEFAULT NULL
+    space text DEFAULT NULL, taken_after timestamptz DEFAULT NULL, taken_before timestamptz DEFAULT NULL, near double precision[] DEFAULT NULL, duplicates boolean DEFAULT NULL,
+    regions double precision DEFAULT NULL
 ) RETURNS TABLE (image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[],
-                 strategy text, complete boolean, matches bigint, more boolean, after_this text)
+                 strategy text, complete boolean, matches bigint, more boolean, after_this text, box real[], label text)
 LANGUAGE plpgsql STABLE ROWS 10 AS $$
 #variable_conflict use_variable
 DECLARE
     f imgsearch.filters := ROW(tenant, CASE WHEN category IS NOT NULL THEN array_append(categories, category) ELSE categories END, min_price, max_price,
-        in_stock, attributes, product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before, condition);
+        in_stock, attributes, product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before, condition,
+        taken_after, taken_before, near, duplicates);
     p imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
-    r imgsearch.ranking := ROW(per, words, word_weight, look_weight, expand, cutoff, min_match, sort, boost, diversity, space);
+    r imgsearch.ranking := ROW(per, words, word_weight, look_weight, expand, cutoff, min_match, sort, boost, diversity, space, regions);
     q imgsearch_internal.question := %3$s;
     page imgsearch_internal.page;
     asked @extschema:vector@.halfvec := %2$s;
 BEGIN
     page := (imgsearch_internal.answer(asked, f, p, r, q)).answer;
-    RETURN QUERY SELECT u.image_id, u.product_id, u.distance, u.match, u.pictures, u.others, page.strategy, page.complete, page.matches, page.more, u.after
-    FROM imgsearch_internal.unfold(page, asked, q) u;
+    RETURN QUERY SELECT u.image_id, u.product_id, u.distance, u.match, u.pictures, u.others, page.strategy, page.complete, page.matches, page.more, u.after,
+           imgsearch_internal.box_of(page.parts[u.place]), page.parts[u.place] ->> 'label'
+    FROM imgsearch_internal.unfold(page, asked, q) WITH ORDINALITY
+        AS u (tenant_id, image_id, product_id, distance, match, pictures, others, after, place);
 END $$;
 COMMENT ON FUNCTION imgsearch.search(%1$s, text, text, double precision, double precision, boolean, jsonb, integer, double precision, text[], text[], text[], bigint[],
-    timestamptz, timestamptz, jsonb, integer, text, text, text, double precision, double precision, boolean, text, double precision, text, jsonb, double precision, text) IS %4$L;
+    timestamptz, timestamptz, jsonb, integer, text, text, text, double precision, double precision, boolean, text, double precision, text, jsonb, double precision, text, timestamptz, timestamptz, double precision[], boolean, double precision) IS %4$L;
         $create$, spelling[1], spelling[2], spelling[3], spelling[4]);
     END LOOP;
 END $do$;

@@ -56,7 +56,7 @@ BEGIN
             gone := true;
         END;
     END IF;
-    IF keys IS NULL OR gone THEN
+    IF keys IS NULL OR gone OR code = '55P03' THEN  -- who holds the lock holds it still; a worker tries again
         PERFORM imgsearch_internal.note_failure(which, keys, code, error);
     ELSE
         PERFORM imgsearch_internal.try_keys(which, keys, deep);

@@ -18,14 +18,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_functions(imgsearch.attachment) IS 'Writes the functions of an attachment, with the names its tables and columns have now.';
 
--- Written anew only where the text is another one: a trigger on your table takes a lock that its writers wait for.
+-- Written anew only where the text is another one: a trigger on your table takes a lock that its readers wait for, functions
+-- are replaced without any. `generated` is the digest of the functions and that of the triggers; before, of both in one.
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_attached(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    triggers text := coalesce((SELECT string_agg(t.definition, ';' ORDER BY t.name, t.relation) FROM imgsearch_internal.attached_triggers(at) t), '');
-    digest   text := md5(imgsearch_internal.attached_function(at) || imgsearch_internal.attached_write_function(at) || triggers);
-    made     record;
+    functions text := imgsearch_internal.attached_function(at) || imgsearch_internal.attached_write_function(at);
+    triggers  text := coalesce((SELECT string_agg(t.definition, ';' ORDER BY t.name, t.relation) FROM imgsearch_internal.attached_triggers(at) t), '');
+    digest    text := md5(functions) || '/' || md5(triggers);
+    is_there  boolean := to_regprocedure(format('imgsearch_internal.attached_%s()', at.attachment_id)) IS NOT NULL;
+    made      record;
 BEGIN
-    IF at.generated = digest AND to_regprocedure(format('imgsearch_internal.attached_%s()', at.attachment_id)) IS NOT NULL THEN
+    IF is_there AND at.generated IN (digest, md5(functions || triggers)) THEN
+        RETURN;
+    ELSIF is_there AND split_part(at.generated, '/', 2) = md5(triggers) THEN
+        PERFORM imgsearch_internal.write_functions(at);
+        UPDATE imgsearch.attachment a SET generated = digest WHERE a.attachment_id = at.attachment_id;
         RETURN;
     END IF;
     PERFORM imgsearch_internal.drop_attached(at), imgsearch_internal.write_functions(at);

@@ -159,6 +159,9 @@ BEGIN
     PERFORM set_config('search_path', 'pg_catalog', true);
     said := '(' || regexp_replace(pg_get_viewdef('imgsearch_internal.attached_probe'::regclass), '^\s*SELECT (.*) AS imgsearch_value\s+FROM imgsearch_internal\.attached_probe_\w+.*$', '\1') || ')';
     PERFORM set_config('search_path', path, true);
+    IF said !~ '\mSELECT\M' THEN  -- PostgreSQL 15 names the table before each column of a view, later ones only beside another
+        said := regexp_replace(said, format('(\m|")%s"?\.(?=imgsearch_(row|picture)_\d+_)', imgsearch_internal.alias_of(at, side)), '', 'g');
+    END IF;
     DROP VIEW imgsearch_internal.attached_probe;
     FOR n IN 1..cardinality(names) LOOP
         EXECUTE format('ALTER TABLE %s RENAME %I TO %I', probe, other[n], names[n]);

@@ -103,10 +103,11 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_rescue(imgsearch.attachment) IS 'The statements that tell the keys of an UPDATE without comparing rows.';
 
 -- It runs with the rights of the schema's owner, so that whoever may write your table needs no right on ours. What fails
--- in it is its own: your statement goes on, the keys are kept in attachment_failure.
+-- in it is its own: your statement goes on, the keys are kept in attachment_failure. That goes for a lock as well: it
+-- waits for one shorter than deadlock_timeout (1 s), so that of two transactions in each other's way yours are not ended.
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_function(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT format($f$CREATE OR REPLACE FUNCTION imgsearch_internal.attached_%1$s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off AS $body$
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off SET lock_timeout = '300ms' AS $body$
 #variable_conflict use_column
 DECLARE
     told text[];

@@ -45,24 +45,26 @@ DECLARE
     asked imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);
     said  record := imgsearch_internal.browse_order(sort, coalesce(class, 0));
     most  integer := k + 20;
-    here  record;
+    those record;
+    again boolean[];
     many  integer;
 BEGIN
     at_class := coalesce(class, 0);
     LOOP
-        many := 0;
-        FOR here IN EXECUTE format('
-            WITH o AS MATERIALIZED (
+        EXECUTE format('SELECT array_agg(o.image_id) AS images, array_agg(o.tenant_id) AS tenants, array_agg(o.product_id) AS products, array_agg(o.price) AS prices FROM (
                 SELECT i.image_id, i.tenant_id, i.product_id, i.price FROM imgsearch.image i
-                WHERE imgsearch_internal.bits_of(i) IS NOT NULL%1$s%2$s%3$s ORDER BY %4$s LIMIT $3)
-            SELECT o.image_id, o.price, EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = o.tenant_id AND i.product_id = o.product_id
-                AND %5$s AND imgsearch_internal.bits_of(i) IS NOT NULL%1$s) AS again
-            FROM o ORDER BY %6$s',
-            made.condition, said.those, CASE WHEN image IS NULL THEN '' ELSE said.behind END, said.ordered, said.earlier, replace(said.ordered, 'i.', 'o.'))
-            USING asked, made.f, most, image, price
-        LOOP
-            many := many + 1; image := here.image_id; price := here.price;
-            IF NOT here.again THEN
+                WHERE imgsearch_internal.bits_of(i) IS NOT NULL%s%s%s ORDER BY %s LIMIT $3) o',
+            made.condition, said.those, CASE WHEN image IS NULL THEN '' ELSE said.behind END, said.ordered)
+        INTO those USING asked, made.f, most, image, price;
+        many := coalesce(cardinality(those.images), 0);
+        -- A statement of its own: the largest filters take 100 MB to plan, each time they stand in one.
+        EXECUTE format('SELECT ARRAY(SELECT EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = o.tenant_id AND i.product_id = o.product_id
+                AND %s AND imgsearch_internal.bits_of(i) IS NOT NULL%s)
+            FROM unnest($3, $4, $5, $6) WITH ORDINALITY o (image_id, tenant_id, product_id, price, n) ORDER BY o.n)', said.earlier, made.condition)
+        INTO again USING asked, made.f, those.images, those.tenants, those.products, those.prices;
+        FOR n IN 1..many LOOP
+            image := those.images[n]; price := those.prices[n];
+            IF NOT again[n] THEN
                 at_image := image; at_price := price; k := k - 1;
                 RETURN NEXT;
                 EXIT WHEN k = 0;

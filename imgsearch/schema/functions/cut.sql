@@ -80,7 +80,7 @@ BEGIN
     IF query IS NULL THEN
         RETURN NULL;  -- words alone
     END IF;
-    first.per_product := p.per_product;
+    first.per_product := p.per_product; first.regions := p.regions;
     y := ((imgsearch_internal.find(query, f, first)).answer).distances;
     RETURN (SELECT min((y[n] + y[n + 1]) / 2) FROM generate_series(1, cardinality(y) - 1) n
             WHERE y[n + 1] - y[n] >= (y[cardinality(y)] - y[1]) / 2 AND y[n + 1] > y[n]);

@@ -22,8 +22,12 @@ DECLARE
     broken record;
     count  bigint := 0;
 BEGIN
-    FOR broken IN SELECT DISTINCT s.space_id, s.kind, v.tenant_id, v.image_id FROM imgsearch.violations v JOIN imgsearch.space s ON s.name = v.space
+    FOR broken IN SELECT s.space_id, s.kind, v.tenant_id, v.image_id, bool_or(v.violation <> 'region of other bytes') AS whole FROM imgsearch.violations v JOIN imgsearch.space s ON s.name = v.space
+                  GROUP BY s.space_id, s.kind, v.tenant_id, v.image_id
                   ORDER BY v.tenant_id, v.image_id, s.space_id LOOP
+        EXECUTE format('DELETE FROM imgsearch.region_%s WHERE tenant_id = $1 AND image_id = $2', broken.space_id) USING broken.tenant_id, broken.image_id;
+        DELETE FROM imgsearch.region_state r WHERE r.tenant_id = broken.tenant_id AND r.image_id = broken.image_id AND r.space_id = broken.space_id;
+        CONTINUE WHEN NOT broken.whole;
         EXECUTE format('DELETE FROM imgsearch.embedding_%s WHERE tenant_id = $1 AND image_id = $2', broken.space_id) USING broken.tenant_id, broken.image_id;
         EXECUTE format('UPDATE imgsearch.image SET bits_%s = NULL WHERE tenant_id = $1 AND image_id = $2', broken.space_id) USING broken.tenant_id, broken.image_id;
         INSERT INTO imgsearch.job (tenant_id, image_id, space_id, due) SELECT broken.tenant_id, broken.image_id, broken.space_id, moment WHERE broken.kind = 'model'

@@ -9,6 +9,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.reason_words(reason text, plan img
         WHEN 'deep' THEN 'so many are asked for, or so few match, that a walk would pass 1,000 images, and that is the most.'
         WHEN 'dear' THEN 'comparing the bits of what matches costs less than a walk.'
         WHEN 'absent' THEN 'there is no valid index.'
+        WHEN 'vain' THEN 'no walk reached the target when this space was tuned.'
         WHEN 'tried' THEN format('it was walked to %s images, but too few that match lay near the query.', (plan).ef)
         ELSE reason END
 $$;
@@ -21,7 +22,7 @@ DECLARE
     rows_ integer := coalesce(cardinality(answer.images), 0);
     per   CONSTANT text := CASE WHEN answer.products IS NULL THEN 'image' ELSE 'product' END;
 BEGIN
-    SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, (s.parameters #>> '{search,ef}')::integer AS ef, (s.parameters #>> '{search,pool}')::integer AS pool,
+    SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, (s.parameters #>> '{search,ef}')::integer AS ef, (s.parameters #>> '{search,text,ef}')::integer AS text_ef, (s.parameters #>> '{search,pool}')::integer AS pool,
            (s.parameters #>> '{search,target}')::double precision AS target, (s.parameters #>> '{search,at}')::timestamptz AS tuned_at,
            coalesce((s.parameters #>> '{sample,pictures}')::numeric, 0) AS images
     INTO here FROM imgsearch.space s WHERE s.state = 'active';
@@ -47,9 +48,9 @@ BEGIN
     IF answer.strategy <> 'hnsw' AND plan.reason IS NOT NULL THEN
         RETURN QUERY VALUES ('reason', jsonb_build_object('reason', plan.reason, 'ef', plan.ef), imgsearch_internal.reason_words(plan.reason, plan, here.sampled));
     END IF;
-    RETURN QUERY VALUES ('parameters', jsonb_build_object('ef', here.ef, 'pool', here.pool, 'target', here.target, 'tuned_at', here.tuned_at),
+    RETURN QUERY VALUES ('parameters', jsonb_build_object('ef', here.ef, 'text_ef', here.text_ef, 'pool', here.pool, 'target', here.target, 'tuned_at', here.tuned_at),
         CASE WHEN here.tuned_at IS NULL THEN 'Parameters: the defaults; imgsearch index tune measures on your own images.'
-             ELSE format('Parameters: ef %s, pool %s, tuned on %s for a recall of %s.', here.ef, here.pool, to_char(here.tuned_at, 'YYYY-MM-DD'), here.target) END);
+             ELSE format('Parameters: ef %s (texts %s), pool %s, tuned on %s for a recall of %s.', coalesce(here.ef::text, 'by default'), coalesce(here.text_ef::text, 'by default'), coalesce(here.pool::text, 'by default'), to_char(here.tuned_at, 'YYYY-MM-DD'), here.target) END);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.explain_way IS 'What a page and its plan tell, line by line.';
 
@@ -113,7 +114,9 @@ BEGIN
         again := 1000 * extract(epoch FROM clock_timestamp() - began);
         first := coalesce(first, again);
     END LOOP;
+    p.regions := CASE WHEN (f.answer).parts IS NOT NULL THEN ranking.regions END;
     RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_way(f.answer, f.plan, first, again) e;
+    RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_regions(f.answer, f.plan, ranking) e;
     RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_cut(query, filters, p, ranking, q) e;
     RETURN QUERY SELECT e.* FROM imgsearch_internal.explain_order(query, filters, ranking, q) e;
     RETURN QUERY

@@ -31,3 +31,22 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.explain_order(halfvec, imgsearch.filters, imgsearch.ranking, imgsearch_internal.question) IS 'What words, sort, boost, diversity and merchandise did to a page.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.explain_regions(answer imgsearch_internal.page, plan imgsearch_internal.walk_plan, r imgsearch.ranking)
+RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    many    CONSTANT bigint := (SELECT count(p.part) FROM unnest(answer.parts) p (part));
+    regions CONSTANT bigint := greatest(0, (SELECT c.reltuples FROM pg_catalog.pg_class c JOIN imgsearch.space s ON c.oid = to_regclass('imgsearch.region_' || s.space_id) WHERE s.state = 'active'));
+BEGIN
+    IF (r.regions > 0) IS NOT TRUE THEN
+        RETURN;
+    ELSIF answer.parts IS NULL THEN
+        RETURN QUERY VALUES ('regions', jsonb_build_object('weight', r.regions, 'regions', 0), 'Regions: no picture here has any, so whole pictures were ranked.');
+        RETURN;
+    END IF;
+    RETURN QUERY VALUES ('regions', jsonb_strip_nulls(jsonb_build_object('weight', r.regions, 'regions', regions, 'rows', many, 'ef', CASE answer.strategy WHEN 'hnsw' THEN plan.ef END)),
+        format('Regions: each picture by %s * its whole + %s * the nearer of its whole and its best region; a region was the nearer in %s of %s rows. %s', round(1 - r.regions::numeric, 3), round(r.regions::numeric, 3), many, cardinality(answer.images),
+               CASE answer.strategy WHEN 'hnsw' THEN format('Both graphs were walked, that of about %s regions to the nearest %s, and what they met was compared exactly.', to_char(regions, 'FM999,999,999,999'), plan.ef)
+                                    ELSE 'Every picture that matches was compared with all its regions.' END));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.explain_regions(imgsearch_internal.page, imgsearch_internal.walk_plan, imgsearch.ranking) IS 'What regions did to a page.';

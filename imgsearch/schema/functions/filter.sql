@@ -27,8 +27,8 @@ BEGIN
     IF octet_length(given::text) > 2097152 THEN
         RAISE EXCEPTION 'imgsearch: these filters take more than 2097152 bytes' USING HINT = 'For longer lists join a table of your own: nearest().', ERRCODE = 'IM008';
     END IF;
-    IF (given ->> 'created_after' ~ zoned AND given ->> 'created_before' ~ zoned) IS FALSE THEN
-        RAISE EXCEPTION 'imgsearch: created_after and created_before need a time zone' USING HINT = 'For example 2026-01-31T00:00:00Z.', ERRCODE = 'IM008';
+    IF (given ->> 'created_after' ~ zoned AND given ->> 'created_before' ~ zoned AND given ->> 'taken_after' ~ zoned AND given ->> 'taken_before' ~ zoned) IS FALSE THEN
+        RAISE EXCEPTION 'imgsearch: times of filters need a time zone' USING HINT = 'For example 2026-01-31T00:00:00Z.', ERRCODE = 'IM008';
     END IF;
     f := jsonb_populate_record(NULL::imgsearch.filters, given);
     PERFORM imgsearch_internal.require_known(given, row_to_json(f), 'there is no filter', 'Filters are: ');
@@ -59,6 +59,7 @@ BEGIN
     ELSIF (CASE WHEN f.attributes IS NOT NULL THEN (SELECT count(*) FROM jsonb_object_keys(f.attributes)) > 20 END) THEN
         RAISE EXCEPTION 'imgsearch: attributes names more than 20' USING HINT = 'Ask for fewer at once.', ERRCODE = 'IM008';
     END IF;
+    PERFORM imgsearch_internal.check_near(f.near) WHERE f.near IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.check_filters(imgsearch.filters) IS 'Raises which filter is longer than a search takes.';
 
@@ -166,19 +167,26 @@ BEGIN
     made.indexed := made.condition;
     made.names := '{}'; made.vals := '{}';
     made.columns := ROW(f.tenant, f.category, f.min_price, f.max_price, f.in_stock);
-    made.plain := coalesce(f.attributes, f.condition) IS NULL AND coalesce(f.product_ids, f.exclude_product_ids, f.exclude_image_ids::text[]) IS NULL
-                  AND coalesce(f.created_after, f.created_before) IS NULL;
+    made.plain := coalesce(f.attributes, f.condition) IS NULL AND f.duplicates IS NULL AND coalesce(f.product_ids, f.exclude_product_ids, f.exclude_image_ids::text[]) IS NULL
+                  AND coalesce(f.created_after, f.created_before, f.taken_after, f.taken_before) IS NULL AND f.near IS NULL;
     made.unpacked := many;  -- a list in a row is in no index that carries the bits
     IF made.plain AND (cardinality(f.category) > 1000) IS NOT TRUE THEN
         made.f := f;
         RETURN made;
     END IF;
     PERFORM imgsearch_internal.check_filters(f);
-    made.unpacked := many OR coalesce(f.product_ids, f.exclude_product_ids) IS NOT NULL OR coalesce(f.created_after, f.created_before) IS NOT NULL;
+    made.unpacked := many OR coalesce(f.product_ids, f.exclude_product_ids) IS NOT NULL OR f.near IS NOT NULL
+                     OR coalesce(f.created_after, f.created_before, f.taken_after, f.taken_before) IS NOT NULL;
     made.condition := concat(made.condition,
         CASE WHEN f.exclude_product_ids IS NOT NULL THEN ' AND i.product_id <> ALL (($2).exclude_product_ids)' END,
+        CASE f.duplicates WHEN false THEN ' AND NOT' WHEN true THEN ' AND' END || CASE WHEN f.duplicates IS NOT NULL
+            THEN ' EXISTS (SELECT 1 FROM imgsearch.duplicate d WHERE d.tenant_id = i.tenant_id AND d.image_id = i.image_id AND d.tier = ''certain'')' END,
         CASE WHEN f.created_after IS NOT NULL THEN ' AND i.created_at >= ($2).created_after' END,
-        CASE WHEN f.created_before IS NOT NULL THEN ' AND i.created_at < ($2).created_before' END);
+        CASE WHEN f.created_before IS NOT NULL THEN ' AND i.created_at < ($2).created_before' END,
+        CASE WHEN f.near IS NOT NULL OR coalesce(f.taken_after, f.taken_before) IS NOT NULL THEN ' AND ' || imgsearch_internal.captured_sql(concat_ws(' AND ',
+            CASE WHEN f.taken_after IS NOT NULL THEN 'c.taken_at >= ($2).taken_after' END,
+            CASE WHEN f.taken_before IS NOT NULL THEN 'c.taken_at < ($2).taken_before' END,
+            CASE WHEN f.near IS NOT NULL THEN imgsearch_internal.near_sql('($2).near') END)) END);
     IF f.attributes IS NOT NULL THEN
         made := imgsearch_internal.with_attributes(made, f.attributes);
     END IF;

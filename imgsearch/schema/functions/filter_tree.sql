@@ -1,24 +1,52 @@
 -- Trees of conditions: {"any": […]}, {"all": […]}, {"not": …} over columns and attributes, as SQL.
 
+-- {"taken_at": {"min": …}} and {"near": [latitude, longitude, kilometres]}: what was read of a picture's capture c.
+CREATE OR REPLACE FUNCTION imgsearch_internal.capture_sql(name text, operator text, value jsonb, n integer) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF operator = 'exists' THEN
+        RETURN format('(%s) = ($1).vals[%s]::boolean', imgsearch_internal.captured_sql(CASE name WHEN 'near' THEN 'c.latitude' ELSE 'c.taken_at' END || ' IS NOT NULL'), n);
+    ELSIF name = 'near' THEN
+        PERFORM imgsearch_internal.check_near(CASE WHEN operator = 'in' THEN ARRAY(SELECT jsonb_array_elements_text(value))::double precision[] ELSE '{}' END);
+        RETURN imgsearch_internal.captured_sql(imgsearch_internal.near_sql(format('ARRAY(SELECT jsonb_array_elements_text(($1).vals[%s]))::double precision[]', n)));
+    ELSIF operator NOT IN ('min', 'max', 'above', 'below') OR jsonb_typeof(value) <> 'string' THEN
+        RAISE EXCEPTION 'imgsearch: taken_at % %: it takes min, max, above, below and exists', operator, left(value::text, 100)
+            USING HINT = 'For example {"taken_at": {"min": "2026-01-31T00:00:00Z"}}.', ERRCODE = 'IM008';
+    END IF;
+    PERFORM imgsearch_internal.check_time(name, operator, value);
+    RETURN imgsearch_internal.captured_sql(format('c.taken_at %s (($1).vals[%s] #>> ''{}'')::timestamptz', CASE operator WHEN 'min' THEN '>=' WHEN 'max' THEN '<=' WHEN 'above' THEN '>' ELSE '<' END, n));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.capture_sql(text, text, jsonb, integer) IS 'The condition on when or where a picture was taken inside a tree of conditions.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.check_time(name text, operator text, value jsonb) RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    given text[] := ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END));
+BEGIN
+    IF EXISTS (SELECT 1 FROM unnest(given) e WHERE e !~ '[0-9]:[0-9]{2}[0-9:.]* *([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN
+        RAISE EXCEPTION 'imgsearch: % % % has no time zone', name, operator, left(value::text, 100) USING HINT = 'For example 2026-01-31T00:00:00Z.', ERRCODE = 'IM008';
+    END IF;
+    PERFORM given::timestamptz[];
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.check_time(text, text, jsonb) IS 'Raises which time of a condition is none, or names no time zone.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.column_sql(name text, operator text, value jsonb, n integer) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     kind text := CASE name WHEN 'category' THEN 'text' WHEN 'product_id' THEN 'text' WHEN 'price' THEN 'double precision'
                            WHEN 'position' THEN 'integer' WHEN 'image_id' THEN 'bigint' WHEN 'in_stock' THEN 'boolean' WHEN 'created_at' THEN 'timestamptz' END;
     wanted text := CASE kind WHEN 'text' THEN 'string' WHEN 'timestamptz' THEN 'string' WHEN 'boolean' THEN 'boolean' ELSE 'number' END;
 BEGIN
-    IF kind IS NULL THEN
+    IF name IN ('taken_at', 'near') THEN
+        RETURN imgsearch_internal.capture_sql(name, operator, value, n);
+    ELSIF kind IS NULL THEN
         RAISE EXCEPTION 'imgsearch: a condition cannot speak of "%"', left(name, 100)
-            USING HINT = 'Use any, all, not, category, price, in_stock, product_id, position, image_id, created_at, or attributes.<name>.', ERRCODE = 'IM008';
+            USING HINT = 'Use any, all, not, category, price, in_stock, product_id, position, image_id, created_at, taken_at, near, or attributes.<name>.', ERRCODE = 'IM008';
     ELSIF operator = 'has' OR EXISTS (
         SELECT 1 FROM jsonb_array_elements(CASE WHEN operator IN ('in', 'not_in') THEN value WHEN operator = 'exists' THEN '[]' ELSE jsonb_build_array(value) END) e
         WHERE jsonb_typeof(e) <> wanted AND NOT (jsonb_typeof(e) = 'null' AND operator IN ('is', 'not'))) THEN
         RAISE EXCEPTION 'imgsearch: % % %: it is of type %', name, operator, left(value::text, 100), wanted
             USING HINT = 'For example {"category": ["shoes", "boots"], "price": {"max": 50}}.', ERRCODE = 'IM008';
     END IF;
-    IF kind = 'timestamptz' AND operator <> 'exists' AND EXISTS (
-        SELECT 1 FROM jsonb_array_elements_text(CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END) e
-        WHERE e !~ '[0-9]:[0-9]{2}[0-9:.]* *([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN
-        RAISE EXCEPTION 'imgsearch: % % % has no time zone', name, operator, left(value::text, 100) USING HINT = 'For example 2026-01-31T00:00:00Z.', ERRCODE = 'IM008';
+    IF kind = 'timestamptz' AND operator <> 'exists' THEN
+        PERFORM imgsearch_internal.check_time(name, operator, value);
     END IF;
     IF kind IN ('timestamptz', 'bigint', 'integer', 'double precision') AND operator <> 'exists' THEN
         -- Refuses here, by name, what is no time or no whole number.

@@ -18,6 +18,11 @@ DECLARE
     walked record;
 BEGIN
     PERFORM imgsearch_internal.check_page(p);
+    IF p.regions IS NOT NULL THEN
+        walked := imgsearch_internal.find_by_regions(query, f, p);
+        answer := walked.answer; plan := walked.plan;
+        RETURN;
+    END IF;
     made := imgsearch_internal.filter_sql(f);
     IF f.tenant IS NOT NULL AND made.plain THEN
         answer := imgsearch_internal.small_tenant_page(query, made.columns, p);
@@ -28,7 +33,7 @@ BEGIN
     END IF;
     ctx := imgsearch_internal.search_context(query, p.k + p.skip + CASE WHEN p.per_product THEN coalesce(p.passed, 0) ELSE 0 END, p.space);
     IF p.after_image IS NOT NULL AND (p.passed IS NULL OR NOT p.per_product) THEN
-        ctx.ef := 1000;  -- the rows of earlier pages are walked past
+        ctx.ef := least(1000, 1000 * ctx.ef);  -- the rows of earlier pages are walked past
     END IF;
     asked := ROW(made.names, made.vals, ctx.bits, p.after_distance, p.after_image);
     plan.reason := 'few';
@@ -47,27 +52,25 @@ BEGIN
             plan := walked.plan; answer := walked.answer;
         END IF;
         IF answer.strategy IS NULL THEN
-            IF p.per_product THEN
-                answer := imgsearch_internal.bits_products(ctx, made, asked, p, est);
-            ELSE
-                answer := imgsearch_internal.bits_page(ctx, made, asked, p);
-            END IF;
+            answer := CASE WHEN p.per_product THEN imgsearch_internal.bits_products(ctx, made, asked, p, est) ELSE imgsearch_internal.bits_page(ctx, made, asked, p) END;
         END IF;
     END IF;
-    IF answer.strategy IS NULL AND p.per_product THEN
-        answer := imgsearch_internal.exact_products(ctx, made, asked, p);
-    ELSIF answer.strategy IS NULL THEN
-        answer := imgsearch_internal.exact_page(ctx, made, asked, p);
+    IF answer.strategy IS NULL THEN
+        answer := CASE WHEN p.per_product THEN imgsearch_internal.exact_products(ctx, made, asked, p) ELSE imgsearch_internal.exact_page(ctx, made, asked, p) END;
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.find(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'One page of nearest images as arrays, and how it was found, in one row.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.exact_distances(query halfvec, f imgsearch.filters, k integer) RETURNS double precision[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.exact_distances(query halfvec, f imgsearch.filters, k integer, per_product boolean DEFAULT false) RETURNS double precision[] LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 DECLARE
     ctx   imgsearch_internal.search_context := imgsearch_internal.search_context(query, k);
     made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(f);
     asked imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);
 BEGIN
+    IF per_product THEN
+        RETURN (imgsearch_internal.exact_products(ctx, made, asked, imgsearch_internal.page_of(k))).distances;
+    END IF;
     RETURN (imgsearch_internal.exact_page(ctx, made, asked, imgsearch_internal.page_of(k))).distances;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.exact_distances(halfvec, imgsearch.filters, integer) IS 'The distances of the k nearest that match, by comparing every one of them: what recall is measured against.';
+COMMENT ON FUNCTION imgsearch_internal.exact_distances(halfvec, imgsearch.filters, integer, boolean) IS 'The distances of the k nearest that match, images or one of each product, by comparing every one of them: what recall is measured against.';

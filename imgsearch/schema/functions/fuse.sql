@@ -34,7 +34,7 @@ BEGIN
                (SELECT max(w.score) FROM w WHERE w.more), (SELECT max(w.lacks) FROM w WHERE w.more)
         FROM (SELECT w.tenant_id, CASE WHEN $3 THEN w.product_id ELSE w.product_id || E''\x01'' || i.position END AS key, i.image_id, i.d, w.exact, w.score
               FROM w, LATERAL (
-                  SELECT i.image_id, i.position, coalesce(v.embedding <=> $8, 2) AS d
+                  SELECT i.image_id, i.position, coalesce(' || imgsearch_internal.distance_sql(p) || ', 2) AS d
                   FROM (SELECT i.tenant_id, i.image_id, i.position FROM imgsearch.image i WHERE i.tenant_id = w.tenant_id AND i.product_id = w.product_id' || made.condition || '
                         ORDER BY i.position LIMIT 100) i
                   LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
@@ -42,7 +42,7 @@ BEGIN
               WHERE ($9 IS NULL OR i.d <= $9) AND ($10 IS NULL OR i.d <= $10 OR w.whole OR w.exact)
               ORDER BY w.exact DESC, w.score DESC, i.d, i.image_id LIMIT $7) x'
     INTO pool.tenants, pool.keys, pool.images, pool.distances, pool.scores, pool.firsts, pool.marks, pool.tied, pool.lacks
-    USING asked, made.f, p.per_product, weight, made, words, most, query, farthest, p.max_distance;
+    USING asked, made.f, p.per_product, weight, made, words, most, query, farthest, p.max_distance, p.regions;
     RETURN pool;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.words_pool IS 'What words find, as rows to be ordered.';

@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.write_image_triggers() RETURNS voi
 DECLARE
     filled integer[] := ARRAY(SELECT s.space_id FROM imgsearch.space s WHERE s.kind = 'model' ORDER BY 1);
     forget text := (SELECT string_agg(format(
-        '    NEW.bits_%1$s := NULL; DELETE FROM imgsearch.embedding_%1$s e WHERE e.tenant_id = NEW.tenant_id AND e.image_id = NEW.image_id;',
+        '    NEW.bits_%1$s := NULL; DELETE FROM imgsearch.embedding_%1$s e WHERE e.tenant_id = NEW.tenant_id AND e.image_id = NEW.image_id; DELETE FROM imgsearch.region_%1$s r WHERE r.tenant_id = NEW.tenant_id AND r.image_id = NEW.image_id;',
         s.space_id), E'\n' ORDER BY s.space_id) FROM imgsearch.space s);
 BEGIN
     IF forget IS NULL THEN
@@ -22,11 +22,14 @@ BEGIN
     NEW.updated_at := now();
     NEW.incomplete := false;
 %s
+    DELETE FROM imgsearch.region_state r WHERE r.tenant_id = NEW.tenant_id AND r.image_id = NEW.image_id;
+    DELETE FROM imgsearch.fingerprint f WHERE f.tenant_id = NEW.tenant_id AND f.image_id = NEW.image_id;
     INSERT INTO imgsearch.job AS j (tenant_id, image_id, space_id) SELECT NEW.tenant_id, NEW.image_id, s FROM unnest(%L::integer[]) s
     ON CONFLICT (tenant_id, image_id, space_id) DO UPDATE
         SET state = 'pending', due = EXCLUDED.due, lease = NULL, token = NULL, attempts = 0,
             error_code = NULL, error = NULL, created_at = EXCLUDED.created_at;
-    DELETE FROM imgsearch.query_vector q WHERE q.tenant_id IN (NEW.tenant_id, '') AND q.kind = 'picture' AND q.key = OLD.sha256;
+    DELETE FROM imgsearch.query_vector q WHERE q.tenant_id IN (NEW.tenant_id, '') AND q.kind = 'picture'
+        AND q.key >= OLD.sha256 AND q.key < OLD.sha256 || '\x80'::bytea;
     PERFORM pg_notify('imgsearch_image', '');
     RETURN NEW;
 END $body$ $f$, coalesce(forget, ''), filled);
@@ -46,6 +49,18 @@ END $body$ $f$, filled);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_image_triggers() IS 'Writes the trigger functions that queue pictures and forget the vectors of replaced ones; they name every space.';
 
+-- Whoever searches waits while a view is replaced: so only one that reads otherwise is.
+CREATE OR REPLACE FUNCTION imgsearch_internal.write_view(name text, query text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+BEGIN
+    EXECUTE format('CREATE VIEW imgsearch_internal.written_view AS %s', query);
+    IF pg_get_viewdef(to_regclass(name)) IS DISTINCT FROM pg_get_viewdef('imgsearch_internal.written_view'::regclass) THEN
+        EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS %s', name, query);
+    END IF;
+    DROP VIEW imgsearch_internal.written_view;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.write_view(text, text) IS 'Writes a view, unless it reads like this already.';
+
 -- The searched space behind stable names: its number, the view vectors, and the bits of a picture. The view is typmod-less
 -- on purpose, so that a model of another dimension can take over without dropping the views that people built on top.
 -- The functions are inlined by the planner, so that the indexes which hold the bits answer. They follow the catalogue:
@@ -55,11 +70,18 @@ LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 DECLARE
     id integer := (SELECT s.space_id FROM imgsearch.space s WHERE s.state = 'active');
 BEGIN
-    EXECUTE 'CREATE OR REPLACE VIEW imgsearch.vectors WITH (security_invoker = true) AS '
-        || CASE WHEN id IS NULL
+    PERFORM imgsearch_internal.write_view('imgsearch.vectors', CASE WHEN id IS NULL
            THEN 'SELECT NULL::text AS tenant_id, NULL::bigint AS image_id, NULL::bytea AS sha256, NULL::halfvec AS embedding, NULL::integer AS space_id WHERE false'
-           ELSE format('SELECT tenant_id, image_id, sha256, embedding::halfvec AS embedding, %1$s AS space_id FROM imgsearch.embedding_%1$s', id) END;
+           ELSE format('SELECT tenant_id, image_id, sha256, embedding::halfvec AS embedding, %1$s AS space_id FROM imgsearch.embedding_%1$s', id) END);
     COMMENT ON VIEW imgsearch.vectors IS 'Vectors of the active space; replaced when another space becomes active.';
+    PERFORM imgsearch_internal.write_view('imgsearch.graph_vectors', CASE WHEN id IS NULL THEN 'SELECT * FROM imgsearch.vectors'
+           ELSE format('SELECT tenant_id, image_id, sha256, embedding::halfvec AS embedding, %1$s AS space_id FROM ONLY imgsearch.embedding_%1$s', id) END);
+    COMMENT ON VIEW imgsearch.graph_vectors IS 'Of imgsearch.vectors those that are in the graph, where there is one.';
+    PERFORM imgsearch_internal.write_view('imgsearch.tail_vectors', CASE WHEN id IS NULL THEN 'SELECT * FROM imgsearch.vectors'
+           ELSE format('SELECT tenant_id, image_id, sha256, embedding::halfvec AS embedding, %1$s AS space_id FROM imgsearch.embedding_%1$s_tail', id) END);
+    COMMENT ON VIEW imgsearch.tail_vectors IS 'Of imgsearch.vectors those that are not in the graph yet.';
+    PERFORM imgsearch_internal.write_view('imgsearch.regions', imgsearch_internal.regions_view(id));
+    COMMENT ON VIEW imgsearch.regions IS 'Parts of pictures in the active space, of shops that ask for them, with their vectors; replaced when another space becomes active.';
     EXECUTE format('CREATE OR REPLACE FUNCTION imgsearch_internal.bits_of(picture imgsearch.image) RETURNS bit varying LANGUAGE sql STABLE AS %L',
                    CASE WHEN id IS NULL THEN 'SELECT NULL::bit varying' ELSE format('SELECT ($1).bits_%s::bit varying', id) END);
     COMMENT ON FUNCTION imgsearch_internal.bits_of(imgsearch.image) IS 'The bits of a picture in the active space; null until it is embedded.';
@@ -68,13 +90,27 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_vectors() IS 'Writes the view vectors and the functions bits_of() and searched_space() for the active space.';
 
+-- Tables beside those of the steps. An upgrade makes them before functions change that read them, in a moment of its own.
+CREATE OR REPLACE FUNCTION imgsearch_internal.make_tables() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM imgsearch_internal.make_tail(s.space_id), imgsearch_internal.tie_vectors(s.space_id) FROM imgsearch.space s;
+    PERFORM imgsearch_internal.make_all_regions();
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.make_tables() IS 'Makes the tables that each space has beside its own, where they are not there.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.rebuild_generated() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM imgsearch_internal.make_tables();
+    PERFORM imgsearch_internal.write_image_triggers();
+    PERFORM imgsearch_internal.write_vectors();
+    PERFORM imgsearch_internal.rebuild_attached();
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.rebuild_generated() IS 'Writes anew what is generated for each space and each attached table.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.rebuild_attached() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     at imgsearch.attachment;
 BEGIN
-    PERFORM imgsearch_internal.write_image_triggers();
-    PERFORM imgsearch_internal.write_vectors();
-    PERFORM imgsearch_internal.mend_vocabulary();
     FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL LOOP
         BEGIN
             PERFORM imgsearch_internal.write_attached(at);
@@ -84,4 +120,4 @@ BEGIN
         END;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.rebuild_generated() IS 'Writes anew what is generated for each space and each attached table; every upgrade calls it.';
+COMMENT ON FUNCTION imgsearch_internal.rebuild_attached() IS 'Writes anew what follows each attached table: where triggers change, under a lock of that table.';

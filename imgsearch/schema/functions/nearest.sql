@@ -1,7 +1,7 @@
 -- What the statement of nearest() (db/sql/nearest.sql) asks of the database; the rest it shares with search().
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_plan(ctx imgsearch_internal.search_context, apart double precision[], access text) RETURNS imgsearch_internal.walk_plan
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     est imgsearch_internal.estimate := ROW(cardinality(apart) / nullif(ctx.sampled, 0), 1, apart, access);
 BEGIN
@@ -14,11 +14,11 @@ COMMENT ON FUNCTION imgsearch_internal.nearest_plan(imgsearch_internal.search_co
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_page(
     ctx imgsearch_internal.search_context, tenants text[], images bigint[], distances double precision[], keys bigint[], max_distance double precision
 ) RETURNS TABLE (tenant_id text, image_id bigint, distance double precision, strategy text, complete boolean)
-LANGUAGE plpgsql STABLE ROWS 10 SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     answer imgsearch_internal.page;
-    p     imgsearch_internal.page_request := ROW(ctx.page_end, 0, NULL, NULL, max_distance, NULL, false, NULL, NULL, NULL, NULL);
+    p     imgsearch_internal.page_request := ROW(ctx.page_end, 0, NULL, NULL, max_distance, NULL, false, NULL, NULL, NULL, NULL, NULL);
 BEGIN
     IF images IS NULL THEN
         SELECT r.* INTO answer.tenants, answer.images, answer.distances, answer.ranked FROM imgsearch_internal.rerank(ctx, keys, NULL, NULL, NULL) r;

@@ -2,11 +2,12 @@
 
 -- How crowded the query's neighbourhood is is guessed for products; of other groups the first walk and pool tell more.
 CREATE OR REPLACE FUNCTION imgsearch_internal.groups_context(query halfvec, page_end integer, space integer) RETURNS imgsearch_internal.search_context
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 DECLARE
     ctx imgsearch_internal.search_context := imgsearch_internal.search_context(query, page_end, space);
 BEGIN
     ctx.crowding := coalesce(imgsearch_internal.crowding(ctx), 1);
+    ctx := imgsearch_internal.cautious(ctx);
     RETURN ctx;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.groups_context(halfvec, integer, integer) IS 'The search_context() of a page of groups.';
@@ -77,11 +78,11 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_groups(
     ctx imgsearch_internal.search_context, tenants text[], images bigint[], distances double precision[], groups text[],
     keys bigint[], enough integer, max_distance double precision
 ) RETURNS TABLE (tenant_id text, image_id bigint, distance double precision, strategy text, complete boolean, label text)
-LANGUAGE plpgsql STABLE ROWS 10 AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     answer imgsearch_internal.page;
-    p      imgsearch_internal.page_request := ROW(ctx.page_end, 0, NULL, NULL, max_distance, NULL, true, NULL, NULL, NULL, NULL);
+    p      imgsearch_internal.page_request := ROW(ctx.page_end, 0, NULL, NULL, max_distance, NULL, true, NULL, NULL, NULL, NULL, NULL);
 BEGIN
     answer.tenants := tenants; answer.images := images; answer.distances := distances; answer.strategy := 'hnsw';
     IF enough IS NOT NULL THEN

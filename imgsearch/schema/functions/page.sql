@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.page_of(
     k integer, skip integer DEFAULT 0, after text DEFAULT NULL, max_distance double precision DEFAULT NULL, space integer DEFAULT NULL
 ) RETURNS imgsearch_internal.page_request LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    p    imgsearch_internal.page_request := ROW(k, skip, NULL, NULL, max_distance, space, false, NULL, NULL, NULL, NULL);
+    p    imgsearch_internal.page_request := ROW(k, skip, NULL, NULL, max_distance, space, false, NULL, NULL, NULL, NULL, NULL);
     part text[];
 BEGIN
     IF after IS NULL THEN

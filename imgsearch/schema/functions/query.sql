@@ -58,7 +58,7 @@ BEGIN
     IF found.embedding IS NULL THEN
         PERFORM imgsearch_internal.require_texts(imgsearch_internal.active_space());
         RAISE EXCEPTION 'imgsearch: no embedding is cached for the text "%"', left(query, 200)
-            USING HINT = format('CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
+            USING HINT = format(CASE WHEN pg_is_in_recovery() THEN 'This is a replica; on the primary: ' ELSE '' END || 'CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
     END IF;
     IF found.tokens IS NOT NULL THEN
         RAISE NOTICE 'imgsearch: only the first % of % tokens of the text were read', found.tokens_read, found.tokens;
@@ -111,9 +111,14 @@ COMMENT ON FUNCTION imgsearch.vec_of_product(text, text) IS
 
 -- Inlined by the planner (SQL, STABLE, one expression), so ORDER BY imgsearch.distance(embedding, '…') uses the index.
 CREATE OR REPLACE FUNCTION imgsearch.distance(embedding halfvec, query text) RETURNS double precision LANGUAGE sql STABLE AS $$
-    SELECT embedding <=> imgsearch.vec(query)
+    SELECT embedding OPERATOR(@extschema:vector@.<=>) imgsearch.vec(query)
 $$;
 COMMENT ON FUNCTION imgsearch.distance(halfvec, text) IS 'Cosine distance of a vector to a text. ORDER BY imgsearch.distance(embedding, ''red shoe'') LIMIT 10.';
+
+CREATE OR REPLACE FUNCTION imgsearch.distance(embedding halfvec, query halfvec) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT embedding OPERATOR(@extschema:vector@.<=>) query
+$$;
+COMMENT ON FUNCTION imgsearch.distance(halfvec, halfvec) IS 'Cosine distance of two vectors, as <=> is, also where that operator is not on the search_path. ORDER BY imgsearch.distance(embedding, imgsearch.vec_of(42)) LIMIT 10.';
 
 -- What a role of one tenant asks without saying whose it is would be nobody's: it could never read the answer.
 CREATE OR REPLACE FUNCTION imgsearch_internal.require_asker() RETURNS void LANGUAGE plpgsql STABLE AS $$
@@ -125,20 +130,31 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.require_asker() IS 'Refuses a question of a role that row-level security limits to a tenant, where no tenant is set.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_query(query text DEFAULT NULL, picture bytea DEFAULT NULL, space integer DEFAULT NULL) RETURNS bytea
+-- A picture's key is the digest of its bytes, behind it the text of a region where only that is meant. Such bytes are
+-- marked, so that a worker of a release that knows no regions refuses them: it would answer for the whole picture.
+CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_question(query text, picture bytea, space integer, region text, key bytea, image_id bigint) RETURNS bytea
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-    asked_kind text  := CASE WHEN picture IS NULL THEN 'text' ELSE 'picture' END;
-    asked_key  bytea := sha256(coalesce(picture, convert_to(imgsearch_internal.canonical(query), 'UTF8')));
+    of_picture CONSTANT boolean := picture IS NOT NULL OR image_id IS NOT NULL;
+    wanted     CONSTANT integer := coalesce(enqueue_question.space, imgsearch_internal.active_space());
+    asked_key  CONSTANT bytea := CASE WHEN image_id IS NOT NULL THEN enqueue_question.key
+        ELSE sha256(coalesce(picture, convert_to(imgsearch_internal.canonical(query), 'UTF8'))) || coalesce(convert_to(region, 'UTF8'), '') END;
+    asked_text CONSTANT text := coalesce(image_id::text, imgsearch_internal.canonical(query));
 BEGIN
-    IF picture IS NULL THEN
-        PERFORM imgsearch_internal.require_texts(coalesce(enqueue_query.space, imgsearch_internal.active_space()));
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'imgsearch: this is a replica, which no question can be written to'
+            USING HINT = 'Ask on the primary; the answer follows to here.', ERRCODE = '25006';
+    END IF;
+    IF of_picture THEN
+        PERFORM imgsearch_internal.require_model(wanted, 'IM003');
     ELSE
-        PERFORM imgsearch_internal.require_model(coalesce(enqueue_query.space, imgsearch_internal.active_space()), 'IM003');
+        PERFORM imgsearch_internal.require_texts(wanted);
     END IF;
     -- A failure is asked again after a minute, so that one bad moment of a worker is not remembered for ever.
     INSERT INTO imgsearch.query_vector AS q (tenant_id, space_id, kind, key, query, picture)
-    VALUES (coalesce(imgsearch.current_tenant(), ''), coalesce(enqueue_query.space, imgsearch_internal.active_space()), asked_kind, asked_key, imgsearch_internal.canonical(enqueue_query.query), enqueue_query.picture)
+    VALUES (coalesce(imgsearch.current_tenant(), ''), wanted, CASE WHEN of_picture THEN 'picture' ELSE 'text' END, asked_key, asked_text,
+            CASE WHEN region IS NULL THEN enqueue_question.picture ELSE 'region:' || enqueue_question.picture END)
     ON CONFLICT (tenant_id, kind, key, space_id) DO UPDATE
         SET query = EXCLUDED.query, picture = EXCLUDED.picture, error_code = NULL, error = NULL,
             claimed = NULL, answered_at = NULL, asked_at = EXCLUDED.asked_at
@@ -146,7 +162,13 @@ BEGIN
     PERFORM pg_notify('imgsearch_query', '');
     RETURN asked_key;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea, integer) IS 'Queues a text or a picture of the tenant that is set (none: of somebody above tenants) for a query worker of the searched space, or of the one given, and returns its key in query_vector; takes effect at COMMIT.';
+COMMENT ON FUNCTION imgsearch_internal.enqueue_question(text, bytea, integer, text, bytea, bigint) IS 'Queues a text, a picture, or a region of it or of a stored one, of the tenant that is set (none: of somebody above tenants) for a query worker of the searched space, or of the one given, and returns its key in query_vector; takes effect at COMMIT.';
+
+-- What the release before calls.
+CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_query(query text DEFAULT NULL, picture bytea DEFAULT NULL, space integer DEFAULT NULL) RETURNS bytea LANGUAGE sql AS $$
+    SELECT imgsearch_internal.enqueue_question(query, picture, space, NULL, NULL, NULL)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea, integer) IS 'Queues a text or a picture, as enqueue_question does.';
 
 CREATE OR REPLACE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10, space text DEFAULT NULL) LANGUAGE plpgsql AS $$
 DECLARE

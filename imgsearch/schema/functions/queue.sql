@@ -8,7 +8,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM imgsearch.query_vector q
     USING (SELECT DISTINCT t.tenant_id, r.sha256 FROM removed r, unnest(ARRAY[r.tenant_id, '']) t (tenant_id) WHERE r.sha256 IS NOT NULL) x
-    WHERE q.tenant_id = x.tenant_id AND q.kind = 'picture' AND q.key = x.sha256;
+    WHERE q.tenant_id = x.tenant_id AND q.kind = 'picture' AND q.key >= x.sha256 AND q.key < x.sha256 || '\x80'::bytea;  -- and its regions
     DELETE FROM imgsearch.product p USING (SELECT DISTINCT r.tenant_id, r.product_id FROM removed r) x
     WHERE p.tenant_id = x.tenant_id AND p.product_id = x.product_id
       AND NOT EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = x.tenant_id AND i.product_id = x.product_id);
@@ -26,6 +26,7 @@ COMMENT ON FUNCTION imgsearch_internal.image_moved() IS 'Trigger: refuses to mov
 CREATE OR REPLACE FUNCTION imgsearch.requeue(tenant text DEFAULT NULL, error_code text DEFAULT NULL, image_id bigint DEFAULT NULL, space text DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     changed bigint;
+    parts   bigint;
     wanted  integer := CASE WHEN space IS NOT NULL THEN imgsearch_internal.space_of(space) END;
 BEGIN
     UPDATE imgsearch.job j
@@ -36,12 +37,20 @@ BEGIN
       AND (requeue.image_id IS NULL OR j.image_id = requeue.image_id)
       AND (wanted IS NULL OR j.space_id = wanted);
     GET DIAGNOSTICS changed = ROW_COUNT;
+    UPDATE imgsearch.region_state r SET due = now(), attempts = 0
+    WHERE r.boxes IS NULL AND r.due IS NULL
+      AND (requeue.tenant IS NULL OR r.tenant_id = requeue.tenant)
+      AND (requeue.error_code IS NULL OR 'parts_' || r.error_code = requeue.error_code)
+      AND (requeue.image_id IS NULL OR r.image_id = requeue.image_id)
+      AND (wanted IS NULL OR r.space_id = wanted);
+    GET DIAGNOSTICS parts = ROW_COUNT;
+    changed := changed + parts;
     PERFORM pg_notify('imgsearch_image', '');
     RETURN changed;
 END $$;
 COMMENT ON FUNCTION imgsearch.requeue(text, text, bigint, text) IS 'Gives failed pictures another chance; returns how many. SELECT imgsearch.requeue(error_code => ''missing'');';
 
-CREATE OR REPLACE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_id text DEFAULT NULL, image_id bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_id text DEFAULT NULL, image_id bigint DEFAULT NULL, error_code text DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     changed bigint;
 BEGIN
@@ -50,8 +59,10 @@ BEGIN
     WHERE i.uri ~* '^https?://' AND i.sha256 IS NOT NULL
       AND (refetch.tenant IS NULL OR i.tenant_id = refetch.tenant)
       AND (refetch.product_id IS NULL OR i.product_id = refetch.product_id)
-      AND (refetch.image_id IS NULL OR i.image_id = refetch.image_id);
+      AND (refetch.image_id IS NULL OR i.image_id = refetch.image_id)
+      AND (refetch.error_code IS NULL OR EXISTS (SELECT 1 FROM imgsearch.job j
+           WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id AND j.state = 'failed' AND j.error_code = refetch.error_code));
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN changed;
 END $$;
-COMMENT ON FUNCTION imgsearch.refetch(text, text, bigint) IS 'Has pictures of http(s) addresses fetched and embedded again; returns how many. SELECT imgsearch.refetch(product_id => ''sku-1'');';
+COMMENT ON FUNCTION imgsearch.refetch(text, text, bigint, text) IS 'Has pictures of http(s) addresses fetched and embedded again, for every space; returns how many. error_code: those that failed with it, changed: whose address answers other bytes by now. SELECT imgsearch.refetch(product_id => ''sku-1'');';

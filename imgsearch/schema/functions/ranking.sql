@@ -26,6 +26,10 @@ BEGIN
     ELSIF (r.min_match BETWEEN 0 AND 1) IS FALSE OR (r.diversity BETWEEN 0 AND 1) IS FALSE THEN
         RAISE EXCEPTION 'imgsearch: % lies outside of 0 to 1', CASE WHEN (r.min_match BETWEEN 0 AND 1) IS FALSE THEN 'min_match' ELSE 'diversity' END
             USING HINT = 'For example min_match => 0.5, diversity => 0.3.', ERRCODE = 'IM008';
+    ELSIF (r.regions BETWEEN 0 AND 1) IS FALSE THEN
+        RAISE EXCEPTION 'imgsearch: regions is %, it must be from 0 to 1', r.regions USING HINT = 'How much the nearest region of a picture weighs: regions => 1 ranks by the best of whole and parts, 0 by whole pictures.', ERRCODE = 'IM008';
+    ELSIF r.regions > 0 AND r.look_weight = 0 THEN
+        RAISE EXCEPTION 'imgsearch: regions say how much parts look like it, and look_weight is 0' USING HINT = 'Leave one of them out.', ERRCODE = 'IM008';
     ELSIF (r.word_weight BETWEEN 0 AND 100) IS FALSE OR (r.look_weight BETWEEN 0 AND 100) IS FALSE OR r.word_weight = 0 AND r.look_weight = 0 THEN
         RAISE EXCEPTION 'imgsearch: word_weight and look_weight are numbers from 0 to 100, and not both 0' USING HINT = 'look_weight => 0 searches by words alone, word_weight => 0 by looks alone.', ERRCODE = 'IM008';
     ELSIF r.look_weight = 0 AND (r.min_match > 0 OR r.cutoff IS NOT NULL) THEN

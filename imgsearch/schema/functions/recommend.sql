@@ -31,6 +31,9 @@ DECLARE
 BEGIN
     PERFORM imgsearch_internal.check_page(p);
     PERFORM imgsearch_internal.check_ranking(r);
+    IF r.regions > 0 THEN
+        RAISE EXCEPTION 'imgsearch: the best of several is ranked by whole pictures, and regions were asked for' USING HINT = 'Recommend by their middle: strategy => ''centroid''.', ERRCODE = 'IM008';
+    END IF;
     PERFORM imgsearch_internal.check_examples(likes, like_weights, unlikes, unlike_weights);
     PERFORM imgsearch_internal.require_same_question(p, check_);
     IF p.k + p.skip + coalesce(p.passed, 0) > 1000 THEN

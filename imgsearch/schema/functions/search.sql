@@ -68,6 +68,7 @@ DECLARE
     deep   CONSTANT boolean := p.after_image IS NOT NULL;
     wider  integer := plan.ef;
     passed bigint;
+    sure   integer;
     page   imgsearch_internal.page;
 BEGIN
     WHILE wider IS NOT NULL LOOP
@@ -80,14 +81,15 @@ BEGIN
             || ' ORDER BY w.d, w.image_id) z'
         INTO page.tenants, page.images, page.distances USING asked, made.f, ctx, plan.ef, plan.restricted;
         passed := coalesce(cardinality(page.distances), 0);
-        IF imgsearch_internal.is_trusted(page.distances, ctx.page_end, p.max_distance) THEN
+        sure := imgsearch_internal.sure(ctx, plan.share, plan.restricted, plan.ef, passed);
+        IF imgsearch_internal.is_trusted(page.distances[1:sure], ctx.page_end, p.max_distance) THEN
             page.strategy := 'hnsw'; page.more := true;
             page.matches := least(passed, ctx.page_end); page.ranked := passed;
             plan.reason := NULL;
             answer := imgsearch_internal.cut(page, p);
             RETURN;
         END IF;
-        wider := CASE WHEN plan.reason IS NULL AND NOT deep THEN imgsearch_internal.widen_ef(ctx, plan.ef, passed, plan.bits_ms) END;
+        wider := CASE WHEN plan.reason IS NULL AND NOT deep THEN imgsearch_internal.widen_ef(ctx, plan.ef, sure, plan.bits_ms) END;
         plan.reason := 'tried';
     END LOOP;
 END $$;

@@ -18,9 +18,9 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.keys_within(bigint[], bigint, integer) IS 'How many of the ascending keys are at most `margin` bits farther apart than `key`.';
 
 -- enable_sort is off: this function is a walk, whatever the planner thinks of it.
-CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_candidates(ctx imgsearch_internal.search_context, ef integer, restricted boolean)
+CREATE OR REPLACE FUNCTION imgsearch_internal.walk_graph(ctx imgsearch_internal.search_context, ef integer, restricted boolean)
 RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
-SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan
 SET max_parallel_workers_per_gather = 0
 SET enable_sort = off
 SET hnsw.iterative_scan = off
@@ -29,25 +29,45 @@ AS $$
 #variable_conflict use_column
 DECLARE
     query halfvec := ctx.query;
-    most  integer := hnsw_candidates.ef / ctx.trust_divisor;
+    most  integer := walk_graph.ef / ctx.trust_divisor;
 BEGIN
-    IF ef IS NULL THEN
-        RETURN;
-    END IF;
-    PERFORM set_config('hnsw.ef_search', hnsw_candidates.ef::text, true);
+    PERFORM set_config('hnsw.ef_search', walk_graph.ef::text, true);
     IF restricted THEN
         -- Only one tenant's part of the walk comes back: of that, the first part.
         RETURN QUERY SELECT w.tenant_id, w.image_id, w.d
             FROM (SELECT w.*, row_number() OVER (ORDER BY w.d) AS place, count(*) OVER () AS walked
-                  FROM (SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v ORDER BY v.embedding <=> query LIMIT 1000) w) w
-            WHERE w.place <= w.walked / ctx.trust_divisor;
+                  FROM (SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.graph_vectors v ORDER BY v.embedding <=> query LIMIT 1000) w) w
+            WHERE w.place <= w.walked / greatest(ctx.trust_divisor, imgsearch_internal.cautious_divisor(ctx.page_end, ctx.pictures));
     ELSE
         RETURN QUERY SELECT w.* FROM (
-            SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v ORDER BY v.embedding <=> query LIMIT 1000) w
+            SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.graph_vectors v ORDER BY v.embedding <=> query LIMIT 1000) w
         LIMIT most;
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.hnsw_candidates(imgsearch_internal.search_context, integer, boolean) IS 'The images nearest to a query by the graph, those that are believed; none where ef is null.';
+COMMENT ON FUNCTION imgsearch_internal.walk_graph(imgsearch_internal.search_context, integer, boolean) IS 'The images nearest to a query by the graph, those that are believed.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_candidates(ctx imgsearch_internal.search_context, ef integer, restricted boolean)
+RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
+SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    query halfvec := ctx.query;
+    met   record;
+BEGIN
+    IF ef IS NULL THEN
+        RETURN;
+    ELSIF NOT EXISTS (SELECT 1 FROM imgsearch.tail_vectors) THEN
+        RETURN QUERY SELECT w.* FROM imgsearch_internal.walk_graph(ctx, ef, restricted) w;
+        RETURN;
+    END IF;
+    SELECT array_agg(w.tenant_id) AS tenants, array_agg(w.image_id) AS images, array_agg(w.d) AS distances, max(w.d) AS edge INTO met
+    FROM imgsearch_internal.walk_graph(ctx, ef, restricted) w;
+    RETURN QUERY SELECT u.* FROM unnest(met.tenants, met.images, met.distances) u
+        -- What waits outside the graph is compared whole; farther out than the walk is believed, nothing is.
+        UNION ALL SELECT t.* FROM (SELECT v.tenant_id, v.image_id, (v.embedding <=> query) + 0 AS d FROM imgsearch.tail_vectors v) t WHERE t.d <= met.edge;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.hnsw_candidates(imgsearch_internal.search_context, integer, boolean) IS 'The images nearest to a query by the graph, those that are believed, and as near ones that are not in it yet; none where ef is null.';
 
 -- plpgsql, though one expression: inlined into the statement of nearest() it would cost planning more than a call costs.
 CREATE OR REPLACE FUNCTION imgsearch_internal.is_trusted(distances double precision[], page_end integer, max_distance double precision) RETURNS boolean

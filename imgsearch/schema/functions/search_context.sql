@@ -19,12 +19,15 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_query(halfvec, integer, integer, integer) IS 'Raises why a query cannot be searched for.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.search_context(query halfvec, page_end integer, space integer DEFAULT NULL) RETURNS imgsearch_internal.search_context
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     here  record;
     ctx   imgsearch_internal.search_context;
     far   boolean;           -- a text, or a picture unlike all of ours
+    kind  jsonb;
+    ef    double precision;
+    spread integer;
     scale double precision;  -- above 1: among more images walks go wider and are believed less, and more bits are compared exactly
 BEGIN
     -- Locks the view until the transaction ends: no other space becomes the searched one meanwhile.
@@ -34,7 +37,7 @@ BEGIN
                SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
-           (p.search ->> 'ef')::integer AS ef, (p.search ->> 'pool')::integer AS pool,
+           p.search, (p.search ->> 'pool')::integer AS pool,
            EXISTS (SELECT 1 FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
                    AND x.indisvalid) AS indexed
     INTO here FROM imgsearch.space s,
@@ -46,10 +49,12 @@ BEGIN
     -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts look alike.
     far := coalesce((query <=> here.mean) > here.radius, false);
     scale := least(2, (greatest(200000, here.pictures) / 200000) ^ 0.4);
-    here.ef := least(1000, coalesce(here.ef, 200 * scale));
+    kind := CASE WHEN far THEN coalesce(here.search -> 'text', jsonb_build_object('ef', round(0.75 * (here.search ->> 'ef')::integer), 'spread', here.search -> 'spread'))
+                 ELSE here.search END;
+    ef := least(1000, coalesce((kind ->> 'ef')::double precision, CASE WHEN far THEN 150 ELSE 200 END * scale));
+    spread := coalesce(CASE WHEN page_end <= 50 THEN (kind ->> 'spread')::integer END, imgsearch_internal.cautious_divisor(page_end, here.pictures));
     ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
-               ceil(CASE WHEN far THEN 0.75 ELSE 1 END * here.ef), round(CASE WHEN page_end > 50 THEN 4 ELSE 6 END * scale), NULL,
-               ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1);
+               ceil(ef), spread, NULL, ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1);
     ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
                                      ELSE l2_normalize(query) - here.mean END);
     -- 20,000: above, bits_page() compares everything; only a page behind many others should come to that.

@@ -53,6 +53,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.estimate(imgsearch_internal.search_context, imgsearch_internal.filter_text, imgsearch_internal.bound) IS 'How many images match, guessed from the sample; share is null where there is no sample.';
 
+-- Of pages up to 50 the first sixth, of deeper ones a quarter; above 200,000 images less.
+CREATE OR REPLACE FUNCTION imgsearch_internal.cautious_divisor(page_end integer, pictures double precision) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT round(CASE WHEN page_end > 50 THEN 4 ELSE 6 END * least(2, (greatest(200000, pictures) / 200000) ^ 0.4))::integer
+$$;
+COMMENT ON FUNCTION imgsearch_internal.cautious_divisor(integer, double precision) IS '1 / the part of a walk that is believed where nobody measured that more can be.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.cautious(ctx imgsearch_internal.search_context) RETURNS imgsearch_internal.search_context LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    ctx.trust_divisor := greatest(ctx.trust_divisor, imgsearch_internal.cautious_divisor(ctx.page_end, ctx.pictures));
+    RETURN ctx;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.cautious(imgsearch_internal.search_context) IS 'The context of a walk of which no more is believed than that, whatever was tuned for single images.';
+
+-- What matches here less often than in all lies apart from the query, and there the graph misses more. Where more than the
+-- cautious part is believed (tuned), that is taken back as far as it is rare here: more must match than the page.
+CREATE OR REPLACE FUNCTION imgsearch_internal.sure(ctx imgsearch_internal.search_context, share double precision, restricted boolean, ef integer, passed bigint) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    bolder CONSTANT double precision := imgsearch_internal.cautious_divisor(ctx.page_end, ctx.pictures) / ctx.trust_divisor::double precision;
+BEGIN
+    IF restricted OR bolder <= 1 THEN
+        RETURN passed;
+    END IF;
+    RETURN floor(passed / greatest(1, least(bolder, sqrt(share * ef / ctx.trust_divisor / greatest(passed, 0.5)))));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.sure(imgsearch_internal.search_context, double precision, boolean, integer, bigint) IS 'How many of those that `passed` in the believed part of a walk of ef are believed, where that share of all matches.';
+
 -- share: of the images that matches; nearby: the same among those nearest to the query. Of ef images a walk holds it
 -- misses few among the nearest, more towards the edge, so that only the first part (1 / trust_divisor) is believed:
 -- docs/decisions/0002-search-statement.md.
@@ -68,12 +95,13 @@ BEGIN
                    WHEN abs(nearby - share) > 2 * sqrt(share * (1 - share) / 32) THEN least(1, nearby * nearby / share)
                    ELSE (nearby + share) / 2 END;
     needed := ctx.trust_divisor * ctx.page_end * ctx.crowding / nullif(nearby, 0);  -- then as many match as are wanted, on average
-    wide := least(1000, greatest(ctx.ef, ceil(1.1 * needed)));
+    -- Where more is believed (tuned), one walk to five times the place costs less in all than a narrower one and often another.
+    wide := least(1000, greatest(ctx.ef, ceil(1.1 * needed * greatest(1, 5.0 / ctx.trust_divisor))));
     IF ctx.crowding > 1 THEN
         -- Where many are alike the graph misses more, and only a wider walk finds it: docs/decisions/0013-products.md.
         wide := least(1000, greatest(wide, ceil(0.25 * ctx.ef * sqrt(ctx.page_end * ctx.crowding / nullif(nearby, 0)))));
     END IF;
-    reason := CASE WHEN nearby = 0 THEN 'rare' WHEN needed > 1000 THEN 'deep' WHEN NOT ctx.indexed THEN 'absent'
+    reason := CASE WHEN nearby = 0 THEN 'rare' WHEN needed > 1000 THEN 'deep' WHEN NOT ctx.indexed THEN 'absent' WHEN ctx.ef = 0 THEN 'vain'
                    WHEN imgsearch_internal.walk_cost_ms(wide) >= 0.8 * bits_ms THEN 'dear' END;
     IF reason IS NULL THEN
         ef := wide;

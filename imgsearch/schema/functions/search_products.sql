@@ -76,12 +76,14 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.crowding(imgsearch_internal.search_context) IS 'How many pictures there are for each product near the query, guessed from the sample; null where there is none.';
 
 -- A guess for the choice between a walk and bits, and for the width of a pool. Where bits cost less than any walk it is
--- dearer than a pool somewhat too wide, and where all match a walk costs least and finds out by itself.
+-- dearer than a pool somewhat too wide, and where all match a walk for a page costs least and finds out by itself; one for
+-- the hundreds of a window is often lost.
 CREATE OR REPLACE FUNCTION imgsearch_internal.with_crowding(ctx imgsearch_internal.search_context, est imgsearch_internal.estimate) RETURNS imgsearch_internal.search_context
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
+    ctx := imgsearch_internal.cautious(ctx);
     ctx.crowding := CASE WHEN imgsearch_internal.bits_cost_ms(ctx.pictures, est) <= 4.5 THEN 3
-                         WHEN est.share >= 0.95 AND ctx.indexed AND ctx.pictures > 50000 THEN 1
+                         WHEN est.share >= 0.95 AND ctx.indexed AND ctx.pictures > 50000 AND ctx.page_end <= 50 THEN 1
                          ELSE coalesce(imgsearch_internal.crowding(ctx), 1) END;
     RETURN ctx;
 END $$;

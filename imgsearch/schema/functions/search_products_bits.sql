@@ -40,7 +40,8 @@ DECLARE
 BEGIN
     WITH y AS MATERIALIZED (
         SELECT v.tenant_id, v.image_id, u.n, (v.embedding <=> query) + 0 AS d
-        FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id, u.n FROM unnest(rerank_products.keys) WITH ORDINALITY u (key, n) OFFSET 0) u
+        -- In the order of the table: the thousands of look-ups of a window cost a tenth less.
+        FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id, u.n FROM unnest(rerank_products.keys) WITH ORDINALITY u (key, n) ORDER BY 1) u
         JOIN imgsearch.vectors v ON v.image_id = u.image_id
         WHERE shop IS NULL OR v.tenant_id = shop
     ), near AS MATERIALIZED (
@@ -146,7 +147,8 @@ BEGIN
             RETURN imgsearch_internal.cut(tried.answer, p);
         END IF;
         ctx := tried.ctx;
-        ctx.pool := 4 * ctx.pool; reach := NULL;
+        -- 20,000 once more before everything is compared: that costs ten times as much.
+        ctx.pool := CASE WHEN ctx.pool BETWEEN 5001 AND 19999 THEN 20000 ELSE 4 * ctx.pool END; reach := NULL;
     END LOOP;
     RETURN NULL;
 END $$;

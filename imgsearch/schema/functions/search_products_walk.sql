@@ -8,7 +8,11 @@ SET enable_sort = off AS $$
 DECLARE
     walk refcursor;
 BEGIN
-    OPEN walk FOR SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v ORDER BY v.embedding <=> query;
+    IF EXISTS (SELECT 1 FROM imgsearch.tail_vectors) THEN  -- merged with the order of what waits outside the graph
+        OPEN walk FOR SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v ORDER BY v.embedding <=> query;
+    ELSE
+        OPEN walk FOR SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.graph_vectors v ORDER BY v.embedding <=> query;
+    END IF;
     RETURN walk;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.open_walk(halfvec) IS 'A cursor over all images along the graph, which compares only as many as are fetched; nearest first within each step.';

@@ -1,6 +1,10 @@
 -- What a shop says of itself: the language of its words, whether it keeps what was asked.
 
-CREATE OR REPLACE FUNCTION imgsearch.set_shop(tenant text, language text DEFAULT NULL, keep_questions boolean DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.set_shop(
+    tenant text, language text DEFAULT NULL, keep_questions boolean DEFAULT NULL, duplicates text DEFAULT NULL,
+    describe_pictures boolean DEFAULT NULL, keep_captures boolean DEFAULT NULL,
+    regions text DEFAULT NULL, regions_per_picture integer DEFAULT NULL
+) RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 BEGIN
     IF coalesce(tenant, '') = '' THEN
@@ -8,15 +12,33 @@ BEGIN
     ELSIF language IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_ts_config c WHERE c.cfgname = language AND c.cfgnamespace = 'pg_catalog'::regnamespace) THEN
         RAISE EXCEPTION 'imgsearch: there is no language "%"', left(language, 100)
             USING HINT = 'There are: ' || (SELECT string_agg(c.cfgname, ', ' ORDER BY c.cfgname) FROM pg_ts_config c WHERE c.cfgnamespace = 'pg_catalog'::regnamespace) || '.', ERRCODE = 'IM008';
+    ELSIF duplicates NOT IN ('keep', 'link', 'refuse') THEN
+        RAISE EXCEPTION 'imgsearch: duplicates is "%"', left(duplicates, 100) USING HINT = 'It is keep, link or refuse.', ERRCODE = 'IM008';
+    ELSIF regions !~ '^(off|grid|salient|detector:\S.{0,199})$' THEN
+        RAISE EXCEPTION 'imgsearch: regions is "%"', left(regions, 100) USING HINT = 'It is salient, grid, detector:NAME (a model that the workers load) or off.', ERRCODE = 'IM008';
+    ELSIF regions_per_picture NOT BETWEEN 1 AND 9 THEN
+        RAISE EXCEPTION 'imgsearch: % regions per picture', regions_per_picture USING HINT = 'From 1 to 9.', ERRCODE = 'IM008';
     END IF;
-    INSERT INTO imgsearch.shop AS s (tenant_id, language, keep_questions) VALUES (tenant, coalesce(language, 'simple'), coalesce(keep_questions, false))
-    ON CONFLICT ON CONSTRAINT shop_pkey DO UPDATE SET language = coalesce(set_shop.language, s.language), keep_questions = coalesce(set_shop.keep_questions, s.keep_questions);
+    INSERT INTO imgsearch.shop AS s (tenant_id, language, keep_questions, duplicates, describe_pictures, keep_captures, region_proposer, regions_per_picture)
+    VALUES (tenant, coalesce(language, 'simple'), coalesce(keep_questions, false), coalesce(duplicates, 'keep'), coalesce(describe_pictures, false), coalesce(keep_captures, false), nullif(regions, 'off'), coalesce(regions_per_picture, 5))
+    ON CONFLICT ON CONSTRAINT shop_pkey DO UPDATE
+        SET language = coalesce(set_shop.language, s.language), keep_questions = coalesce(set_shop.keep_questions, s.keep_questions), duplicates = coalesce(set_shop.duplicates, s.duplicates),
+            describe_pictures = coalesce(set_shop.describe_pictures, s.describe_pictures), keep_captures = coalesce(set_shop.keep_captures, s.keep_captures),
+            region_proposer = nullif(coalesce(set_shop.regions, s.region_proposer), 'off'), regions_per_picture = coalesce(set_shop.regions_per_picture, s.regions_per_picture);
     UPDATE imgsearch.product p SET language = set_shop.language WHERE p.tenant_id = set_shop.tenant AND p.language <> set_shop.language;
     IF NOT keep_questions THEN
         DELETE FROM imgsearch.past_question q WHERE q.tenant_id = set_shop.tenant;
     END IF;
+    IF NOT keep_captures THEN
+        DELETE FROM imgsearch.capture c WHERE c.tenant_id = set_shop.tenant;
+    END IF;
+    IF NOT describe_pictures THEN
+        PERFORM set_config('imgsearch.undescribe', 'on', true);
+        UPDATE imgsearch.image i SET attributes = i.attributes - imgsearch_internal.described_names() WHERE i.tenant_id = set_shop.tenant AND i.attributes ? 'picture_shape';
+        PERFORM set_config('imgsearch.undescribe', '', true);
+    END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch.set_shop(text, text, boolean) IS 'Sets the language of a tenant''s titles (its words are read anew), and whether what is asked there is kept to be suggested (off; turned off, what was kept goes). SELECT imgsearch.set_shop(''acme'', language => ''german'');';
+COMMENT ON FUNCTION imgsearch.set_shop(text, text, boolean, text, boolean, boolean, text, integer) IS 'Sets the language of a tenant''s titles (its words are read anew), and what is kept, each off unless it is set; turned off, what was kept goes: the questions that are asked, to be suggested; colours and composition of pictures, as attributes; when and where they were taken; who says which parts pictures are found by, too (salient, grid, detector:NAME; off: forget_regions() and workers remove them), and how many of each; and what becomes of a new picture that is a duplicate (keep, link, refuse). SELECT imgsearch.set_shop(''acme'', language => ''german'');';
 
 -- Of one shop at most 10,000 texts are kept: a new one then waits until workers have removed old ones.
 CREATE OR REPLACE FUNCTION imgsearch_internal.keep_question_of(words text, tenant text) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

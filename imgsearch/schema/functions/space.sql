@@ -72,6 +72,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.indexes_of(space integer) RETURNS 
                      format('(%I, tenant_id, category, price, in_stock, image_id) INCLUDE (bits_%s, product_id)', p.column_name, space)
     FROM imgsearch.promoted_attribute p
     UNION ALL SELECT format('embedding_%s_hnsw', space), 'embedding_' || space, 'USING hnsw (embedding @extschema:vector@.halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)'
+    WHERE imgsearch_internal.may_have_graph()
 $$;
 COMMENT ON FUNCTION imgsearch_internal.indexes_of(integer) IS 'The indexes a space is searched with: the name, the table in imgsearch, and what stands behind CREATE INDEX … ON it.';
 
@@ -130,7 +131,7 @@ BEGIN
         EXECUTE format('ALTER TABLE imgsearch.image ALTER COLUMN bits_%s SET STORAGE PLAIN', id);
     END IF;
     EXECUTE format('COMMENT ON COLUMN imgsearch.image.bits_%s IS %L', id, 'Signs of the vector minus the mean of space ' || id || '; null until embedded.');
-    EXECUTE format('ALTER TABLE imgsearch.embedding_%s ADD FOREIGN KEY (tenant_id, image_id) REFERENCES imgsearch.image ON DELETE CASCADE', id);
+    PERFORM imgsearch_internal.tie_vectors(id), imgsearch_internal.tie_regions(id);
     PERFORM imgsearch_internal.write_image_triggers();
     IF indexes THEN
         FOR made IN SELECT * FROM imgsearch_internal.indexes_of(id) LOOP
@@ -169,5 +170,9 @@ BEGIN
     -- that moment holds one and waits for another.
     PERFORM imgsearch.enable_rls(format('imgsearch.embedding_%s', id)::regclass);
     PERFORM imgsearch_internal.grant_rights(format('imgsearch.embedding_%s', id)::regclass);
+    PERFORM imgsearch_internal.make_tail(id);
+    PERFORM imgsearch.enable_rls(format('imgsearch.embedding_%s_tail', id)::regclass);
+    PERFORM imgsearch_internal.grant_rights(format('imgsearch.embedding_%s_tail', id)::regclass);
+    PERFORM imgsearch_internal.make_regions(id, dimension);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.make_embedding(integer, text, integer, text) IS 'Makes the table of a space''s vectors, behind the walls between tenants.';

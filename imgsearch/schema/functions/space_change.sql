@@ -141,9 +141,10 @@ BEGIN
     END IF;
     PERFORM imgsearch_internal.drop_engine(id);
     DELETE FROM imgsearch.space s WHERE s.space_id = id;  -- waits for deliveries, which hold this row and nothing of ours
+    DELETE FROM imgsearch.region_state r WHERE r.space_id = id;  -- before the lock that others wait for
     PERFORM imgsearch_internal.lock_briefly('imgsearch.image');
     PERFORM imgsearch_internal.write_image_triggers();
-    EXECUTE format('DROP TABLE imgsearch.embedding_%s', id);
+    EXECUTE format('DROP TABLE imgsearch.embedding_%1$s_tail, imgsearch.embedding_%1$s, imgsearch.region_%1$s', id);
     EXECUTE format('ALTER TABLE imgsearch.image DROP COLUMN bits_%s', id);
     -- Its jobs are forgotten by the next sweep: there may be many, and others wait here.
 END $$;

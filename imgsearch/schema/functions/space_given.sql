@@ -56,27 +56,39 @@ DECLARE
 BEGIN
     EXECUTE format($f$
         WITH ours AS MATERIALIZED (
-            SELECT s.mean FROM imgsearch.space s WHERE s.space_id = $6 AND s.kind = 'given' FOR KEY SHARE
+            SELECT s.mean, imgsearch_internal.takes_tail(s.space_id, cardinality($2)) AS many FROM imgsearch.space s WHERE s.space_id = $6 AND s.kind = 'given' FOR KEY SHARE
         ), input AS MATERIALIZED (
             SELECT t.tenant_id, t.image_id, t.sha256, l2_normalize((($4)[((n - 1) * $5 + 1)::int:(n * $5)::int])::vector)::halfvec AS embedding
             FROM unnest($1, $2, $3) WITH ORDINALITY AS t (tenant_id, image_id, sha256, n)
         ), locked AS MATERIALIZED (
-            SELECT n.tenant_id, n.image_id, coalesce(i.sha256, '') AS sha256, n.embedding, o.mean FROM ours o CROSS JOIN input n
+            SELECT n.tenant_id, n.image_id, coalesce(i.sha256, '') AS sha256, n.embedding, o.mean, o.many AND i.bits_%1$s IS NULL AS last FROM ours o CROSS JOIN input n
             JOIN imgsearch.image i ON i.tenant_id = n.tenant_id AND i.image_id = n.image_id
             WHERE n.sha256 IS NULL OR n.sha256 = i.sha256
             ORDER BY n.tenant_id, n.image_id FOR NO KEY UPDATE OF i
         ), stored AS (
             INSERT INTO imgsearch.embedding_%1$s AS e (tenant_id, image_id, sha256, embedding)
-            SELECT l.tenant_id, l.image_id, l.sha256, l.embedding FROM locked l
+            SELECT l.tenant_id, l.image_id, l.sha256, l.embedding FROM locked l WHERE NOT l.last
             ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
                 WHERE (e.sha256, e.embedding) IS DISTINCT FROM (EXCLUDED.sha256, EXCLUDED.embedding)
             RETURNING e.tenant_id, e.image_id
-        ), marked AS (
-            UPDATE imgsearch.image i SET bits_%1$s = binary_quantize(l.embedding - l.mean)
-            FROM locked l JOIN stored s ON s.tenant_id = l.tenant_id AND s.image_id = l.image_id
-            WHERE i.tenant_id = l.tenant_id AND i.image_id = l.image_id
+        ), stored_last AS (  -- as the workers deliver theirs
+            INSERT INTO imgsearch.embedding_%1$s_tail AS e (tenant_id, image_id, sha256, embedding)
+            SELECT l.tenant_id, l.image_id, l.sha256, l.embedding FROM locked l WHERE l.last
+            ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
+            RETURNING e.tenant_id, e.image_id
+        ), superseded AS (
+            DELETE FROM imgsearch.embedding_%1$s_tail t USING locked l WHERE NOT l.last AND t.tenant_id = l.tenant_id AND t.image_id = l.image_id
+            RETURNING t.tenant_id, t.image_id, (t.sha256, t.embedding) IS NOT DISTINCT FROM (l.sha256, l.embedding) AS equal
+        ), same AS (
+            SELECT p.tenant_id, p.image_id FROM superseded p WHERE p.equal
+        ), kept AS MATERIALIZED (
+            SELECT * FROM stored UNION ALL SELECT * FROM stored_last
+        ), marked AS (  -- not joined with what was stored: guessed to be one row each, that were a loop in a loop
+            UPDATE imgsearch.image i SET bits_%1$s = binary_quantize(l.embedding - l.mean) FROM locked l
+            WHERE i.tenant_id = l.tenant_id AND i.image_id = l.image_id AND i.bits_%1$s IS DISTINCT FROM binary_quantize(l.embedding - l.mean)
         )
-        SELECT (SELECT count(*) FROM locked), ARRAY(SELECT image_id FROM stored) $f$, space)
+        SELECT (SELECT count(*) FROM locked), ARRAY(
+            SELECT k.image_id FROM kept k WHERE (k.tenant_id, k.image_id) NOT IN (SELECT tenant_id, image_id FROM same)) $f$, space)
     INTO reached, written USING tenants, images, digests, numbers, dimension, space;
     IF reached < cardinality(images) THEN
         RAISE EXCEPTION 'imgsearch: % of % pictures are gone, or have other bytes than their vectors were made from', cardinality(images) - reached, cardinality(images)

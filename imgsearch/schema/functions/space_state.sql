@@ -6,7 +6,7 @@ BEGIN
     EXECUTE format('SELECT count(*) FROM imgsearch.embedding_%s', space) INTO embedded;
     SELECT count(*) FILTER (WHERE j.state <> 'failed'), count(*) FILTER (WHERE j.state = 'failed') INTO waiting, failed
     FROM imgsearch.job j WHERE j.space_id = space;
-    SELECT pg_total_relation_size(to_regclass('imgsearch.embedding_' || space)) + coalesce(sum(pg_relation_size(to_regclass('imgsearch.' || quote_ident(o.name)))), 0) INTO disk
+    SELECT pg_total_relation_size(to_regclass('imgsearch.embedding_' || space)) + pg_total_relation_size(to_regclass('imgsearch.region_' || space)) + coalesce(sum(pg_relation_size(to_regclass('imgsearch.' || quote_ident(o.name)))), 0) INTO disk
     FROM imgsearch_internal.indexes_of(space) o WHERE o.relation = 'image';
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.count_space(integer) IS 'How many images a space holds, how many wait and failed, and how many bytes it takes with its indexes.';
@@ -34,6 +34,10 @@ BEGIN
     RETURN QUERY EXECUTE format('SELECT ''vector of other bytes'', i.tenant_id, i.image_id
         FROM imgsearch.image i JOIN imgsearch.embedding_%s v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
         WHERE v.sha256 IS DISTINCT FROM i.sha256%s', space, CASE WHEN here.kind = 'given' THEN ' AND v.sha256 <> ''''' ELSE '' END);
+    RETURN QUERY EXECUTE format('SELECT ''two vectors'', t.tenant_id, t.image_id FROM imgsearch.embedding_%1$s_tail t
+        JOIN ONLY imgsearch.embedding_%1$s v ON v.tenant_id = t.tenant_id AND v.image_id = t.image_id', space);
+    RETURN QUERY EXECUTE format('SELECT DISTINCT ''region of other bytes'', i.tenant_id, i.image_id
+        FROM imgsearch.image i JOIN imgsearch.region_%s r ON r.tenant_id = i.tenant_id AND r.image_id = i.image_id WHERE r.sha256 IS DISTINCT FROM i.sha256', space);
     RETURN QUERY EXECUTE format('SELECT ''vector and bits disagree'', i.tenant_id, i.image_id
         FROM imgsearch.image i LEFT JOIN imgsearch.embedding_%1$s v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
         WHERE (i.bits_%1$s IS NULL) <> (v.image_id IS NULL)', space);

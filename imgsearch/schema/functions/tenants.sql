@@ -1,8 +1,9 @@
--- Row-level security on every table with a tenant, forced on its owner too. The tenant is a setting of the transaction:
+-- Row-level security on every table with a tenant. The tenant is a setting of the transaction:
 -- SELECT set_config('imgsearch.tenant', 'acme', true). Roles and rights: grants.sql.
 --
 -- A role that is none of imgsearch's sees nothing. The owner sees all (it could take row-level security off anyway): serve
--- strangers as imgsearch_reader or imgsearch_writer, never as the owner.
+-- strangers as imgsearch_reader or imgsearch_writer, never as the owner. Not forced on the owner: that would limit nobody,
+-- and keep an owner who is no superuser from pg_dump (docs/decisions/0024-backup.md).
 
 CREATE OR REPLACE FUNCTION imgsearch.current_tenant() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE AS $$
     -- '' is what a setting of an ended transaction leaves behind on a pooled connection: it must mean nobody.
@@ -17,7 +18,7 @@ CREATE OR REPLACE FUNCTION imgsearch.is_tenant_restricted() RETURNS boolean LANG
        AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass AND pg_has_role(current_user, c.relowner, 'USAGE'))
        AND NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
                        WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p')
-                         AND NOT (c.relrowsecurity AND c.relforcerowsecurity))
+                         AND NOT c.relrowsecurity)
     FROM pg_roles r WHERE r.rolname = current_user
 $$;
 COMMENT ON FUNCTION imgsearch.is_tenant_restricted() IS 'Whether row-level security limits this role to one tenant at a time. `imgsearch serve` refuses a role it does not limit.';
@@ -33,12 +34,12 @@ BEGIN
         SELECT c.oid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
         WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.oid = coalesce(one, c.oid)
           -- What is as it should be is left alone: each of these takes the table's strongest lock.
-          AND NOT (c.relrowsecurity AND c.relforcerowsecurity
+          AND NOT (c.relrowsecurity AND NOT c.relforcerowsecurity
               AND ARRAY(SELECT r::name FROM pg_policy p, unnest(p.polroles) x, pg_get_userbyid(x) r WHERE p.polrelid = c.oid AND p.polname = 'open_for_all_tenants' ORDER BY 1) = unlimited
               AND ARRAY(SELECT r::name FROM pg_policy p, unnest(p.polroles) x, pg_get_userbyid(x) r WHERE p.polrelid = c.oid AND p.polname = 'one_tenant' ORDER BY 1) = restricted)
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
-        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation);
+        EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', relation);
         EXECUTE format('DROP POLICY IF EXISTS open_for_all_tenants ON %s', relation);
         EXECUTE format('CREATE POLICY open_for_all_tenants ON %s TO %s USING (true) WITH CHECK (true)', relation, (SELECT string_agg(quote_ident(r), ', ') FROM unnest(unlimited) r));
         EXECUTE format('DROP POLICY IF EXISTS one_tenant ON %s', relation);

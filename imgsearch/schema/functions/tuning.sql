@@ -1,6 +1,6 @@
 -- What tuned parameters are compared with.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.fingerprint() RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.fingerprint() RETURNS jsonb LANGUAGE sql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
     SELECT jsonb_build_object(
         'pictures', (SELECT greatest(c.reltuples, t.n_live_tup, 0)::bigint FROM pg_class c JOIN pg_stat_all_tables t ON t.relid = c.oid
                      WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id)),

@@ -3,7 +3,8 @@
 CREATE TYPE imgsearch.filters AS (
     tenant text, category text[], min_price double precision, max_price double precision, in_stock boolean, attributes jsonb,
     product_ids text[], exclude_product_ids text[], exclude_image_ids bigint[],
-    created_after timestamptz, created_before timestamptz, condition jsonb
+    created_after timestamptz, created_before timestamptz, condition jsonb,
+    taken_after timestamptz, taken_before timestamptz, near double precision[], duplicates boolean
 );
 COMMENT ON TYPE imgsearch.filters IS 'What rows must match, one value for every function: made by imgsearch.filters_of(), or by the named arguments of imgsearch.search().';
 
@@ -17,7 +18,7 @@ COMMENT ON TYPE imgsearch_internal.filter_text IS 'Filters as SQL over imgsearch
 
 CREATE TYPE imgsearch.ranking AS (
     per text, words text, word_weight double precision, look_weight double precision, expand boolean,
-    cutoff text, min_match double precision, sort text, boost jsonb, diversity double precision, space text
+    cutoff text, min_match double precision, sort text, boost jsonb, diversity double precision, space text, regions double precision
 );
 COMMENT ON TYPE imgsearch.ranking IS 'How what matches is ranked and cut, one value for every function: made by imgsearch.ranking_of(), or by the named arguments of imgsearch.search().';
 
@@ -26,9 +27,9 @@ COMMENT ON TYPE imgsearch_internal.question IS 'What was asked: kind (text, pict
 
 CREATE TYPE imgsearch_internal.page_request AS (
     k integer, skip integer, after_distance double precision, after_image bigint, max_distance double precision, space integer,
-    per_product boolean, passed integer, check_ text, place text, near bigint[]
+    per_product boolean, passed integer, check_ text, place text, near bigint[], regions double precision
 );
-COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows (one per product, or per image) behind skip rows, or behind the row at (after_distance, after_image), behind which lie passed rows; check_ tells the question it belongs to, place where a window that was ranked anew goes on; near: the images by which the question was expanded.';
+COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows (one per product, or per image) behind skip rows, or behind the row at (after_distance, after_image), behind which lie passed rows; check_ tells the question it belongs to, place where a window that was ranked anew goes on; near: the images by which the question was expanded; regions: how much they weigh, null: whole pictures are ranked.';
 
 CREATE TYPE imgsearch_internal.bound AS (
     names text[], vals jsonb[], bits bit varying, after_distance double precision, after_image bigint
@@ -47,10 +48,10 @@ COMMENT ON TYPE imgsearch_internal.estimate IS 'share: of the sample that matche
 CREATE TYPE imgsearch_internal.walk_plan AS (
     share double precision, nearby double precision, bits_ms double precision, ef integer, restricted boolean, reason text
 );
-COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (one small tenant, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), tried (too few matched near its centre).';
+COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (one small tenant, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), vain (tuned: no walk finds enough here), tried (too few matched near its centre).';
 
 CREATE TYPE imgsearch_internal.page AS (
     tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint,
-    products text[], pictures bigint, cursors text[], fits double precision[], space integer
+    products text[], pictures bigint, cursors text[], fits double precision[], space integer, parts jsonb[]
 );
-COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, best first, and how it was found. One per product: products holds whose, matches counts products, pictures the images that match. cursors: what continues behind each row. fits: its match. space: which one it is of, where it is not the active one.';
+COMMENT ON TYPE imgsearch_internal.page IS 'A page of images, best first, and how it was found. One per product: products holds whose, matches counts products, pictures the images that match. cursors: what continues behind each row. fits: its match. space: which one it is of, where it is not the active one. parts: the region of each row that lies nearer than its whole picture; null: regions were not asked for.';

@@ -11,8 +11,12 @@ FROM imgsearch.job j JOIN imgsearch.image i ON i.tenant_id = j.tenant_id AND i.i
 LEFT JOIN imgsearch.space s ON s.space_id = j.space_id
 WHERE j.state = 'failed'
 UNION ALL
+SELECT r.tenant_id, r.image_id, i.product_id, i.uri, 'parts_' || r.error_code, r.error, r.attempts::integer, r.made_at, r.space_id, s.name
+FROM imgsearch.region_state r JOIN imgsearch.image i ON i.tenant_id = r.tenant_id AND i.image_id = r.image_id JOIN imgsearch.space s ON s.space_id = r.space_id
+WHERE r.boxes IS NULL AND r.due IS NULL
+UNION ALL
 SELECT f.tenant_id, NULL, f.product_id, NULL, 'not_followed', f.error, f.times, f.failed_at, NULL, NULL FROM imgsearch.attachment_failure f;
-COMMENT ON VIEW imgsearch.failures IS 'Pictures that failed and why, in which space. SELECT imgsearch.requeue(image_id => …) tries one again. Without an image_id (not_followed): rows of attached tables; SELECT imgsearch.repair(''shop.product'') tries those.';
+COMMENT ON VIEW imgsearch.failures IS 'Pictures that failed and why, in which space. SELECT imgsearch.requeue(image_id => …) tries one again. Codes that begin with parts_: the picture is found as a whole, not by its parts. Without an image_id (not_followed): rows of attached tables; SELECT imgsearch.repair(''shop.product'') tries those.';
 
 CREATE OR REPLACE VIEW imgsearch.violations WITH (security_invoker = true) AS
 SELECT 'neither vector nor job' AS violation, i.tenant_id, i.image_id, NULL::text AS space
@@ -49,12 +53,14 @@ SELECT
               JOIN pg_index x ON x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
               WHERE s.state = 'active'), 'none')                                             AS index_health,
     (SELECT pg_size_pretty(pg_relation_size(to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')))
-     FROM imgsearch.space s WHERE s.state = 'active')                                        AS index_size
+     FROM imgsearch.space s WHERE s.state = 'active')                                        AS index_size,
+    (SELECT c.with_regions FROM imgsearch_internal.count_regions(imgsearch_internal.searched_space()) c) AS with_regions,
+    (SELECT c.regions_wait FROM imgsearch_internal.count_regions(imgsearch_internal.searched_space()) c) AS regions_wait
 FROM imgsearch.jobs j;
 COMMENT ON VIEW imgsearch.status IS 'How many pictures are in which state in the searched space, the oldest waiting, workers seen, the model, index health. All spaces: imgsearch.spaces.';
 
 CREATE OR REPLACE VIEW imgsearch.spaces WITH (security_invoker = true) AS
-SELECT x.space_id, x.name, x.state, x.kind, x.model, x.revision, x.dimension, x.pictures, x.embedded, x.waiting, x.failed,
+SELECT x.space_id, x.name, CASE WHEN x.state = 'building' AND (imgsearch_internal.has_engine(x.space_id) OR x.kind = 'given' AND x.filled_at IS NOT NULL) THEN 'ready' ELSE x.state END AS state, x.kind, x.model, x.revision, x.dimension, x.pictures, x.embedded, x.waiting, x.failed,
        greatest(x.pictures - x.embedded, 0) AS missing, imgsearch_internal.index_health(x.space_id) AS index, x.disk, x.rate,
        CASE WHEN x.rate > 0 AND x.pictures > x.embedded + x.failed THEN make_interval(secs => (x.pictures - x.embedded - x.failed) / x.rate) END AS eta,
        x.share, x.workers, x.created_at, x.filled_at, x.activated_at, x.state = 'active' OR imgsearch_internal.has_engine(x.space_id) AS searchable
@@ -65,4 +71,4 @@ FROM (SELECT s.space_id, s.name, s.state, s.kind, s.model, s.revision, s.dimensi
              (SELECT count(*) FROM imgsearch.worker w WHERE w.space_id = s.space_id AND w.seen_at > now() - interval '30 seconds') AS workers
       FROM imgsearch.space s, LATERAL imgsearch_internal.count_space(s.space_id) c) x
 ORDER BY x.space_id;
-COMMENT ON VIEW imgsearch.spaces IS 'Every space: its state, model and revision, how many images it holds, how many wait, failed and are missing, its indexes, bytes on disk, images per second while it is filled, and how long that will take; searchable: a search may name it.';
+COMMENT ON VIEW imgsearch.spaces IS 'Every space: its state (building, ready: full and may be named or activated, active, standby), model and revision, how many images it holds, how many wait, failed and are missing, its indexes, bytes on disk, images per second while it is filled, and how long that will take; searchable: a search may name it.';

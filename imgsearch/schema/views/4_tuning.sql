@@ -10,7 +10,10 @@ SELECT t.space_id, (t.search ->> 'ef')::integer AS ef, (t.search ->> 'pool')::in
             THEN format('pictures lay %s from the mean then and lie %s from it now', t.was ->> 'spread', t.now ->> 'spread')
             WHEN abs((t.now ->> 'shift')::numeric - (t.was ->> 'shift')::numeric) > 0.05
             THEN format('the mean of the pictures was %s off then and is %s off now', t.was ->> 'shift', t.now ->> 'shift')
-       END AS stale
+       END AS stale,
+       t.search ->> 'by' AS tuned_by, coalesce((t.search ->> 'reached')::boolean, (t.search ->> 'recall')::double precision >= (t.search ->> 'target')::double precision) AS reached,
+       nullif(jsonb_strip_nulls(jsonb_build_object('picture', CASE WHEN t.search ? 'ef' THEN jsonb_build_object('ef', t.search -> 'ef', 'spread', t.search -> 'spread') END,
+                                                   'text', nullif(t.search -> 'text', '{}'))), '{}') AS walks
 FROM (SELECT s.space_id, s.parameters -> 'search' AS search, s.parameters #> '{search,fingerprint}' AS was, imgsearch_internal.fingerprint() AS now
       FROM imgsearch.space s WHERE s.state = 'active') t;
-COMMENT ON VIEW imgsearch.tuning IS 'The parameters imgsearch index tune chose, on what, and why they are stale now, if they are. Null: the defaults are in use.';
+COMMENT ON VIEW imgsearch.tuning IS 'The parameters imgsearch index tune chose, on what, and why they are stale now, if they are. Null: the defaults are in use. tuned_by: command or worker; walks: per kind of question how wide the graph is walked at least (ef, 0: not at all) and 1 / the part that is believed (spread).';

@@ -3,10 +3,11 @@
 -- SQL statement per line, which tests run as they stand; what follows -- is for people.
 
 CREATE OR REPLACE VIEW imgsearch.doctor_settings WITH (security_invoker = true) AS
-SELECT 'pgvector too old' AS check_name, 'problem' AS severity, format('pgvector here is %s', e.extversion) AS detail,
-       'Versions before 0.8.4 can corrupt an HNSW index on vacuum.' AS impact,
-       E'ALTER EXTENSION vector UPDATE;  -- after the server\'s package is 0.8.4 or newer\nimgsearch index reindex --all' AS fix
-FROM pg_extension e WHERE e.extname = 'vector' AND string_to_array(substring(e.extversion FROM '^[0-9.]+'), '.')::integer[] < ARRAY[0, 8, 4]
+SELECT 'pgvector too old' AS check_name, CASE WHEN g.there THEN 'problem' ELSE 'advice' END AS severity, format('pgvector here is %s', e.extversion) AS detail,
+       'Versions before 0.8.4 can corrupt an HNSW index on vacuum' || CASE WHEN g.there THEN '.' ELSE ', so there is none: searches are right and compare bits, the slower the more pictures match.' END AS impact,
+       E'ALTER EXTENSION vector UPDATE;  -- after the server\'s package is 0.8.4 or newer\nimgsearch index ' || CASE WHEN g.there THEN 'reindex --all' ELSE 'build' END AS fix
+FROM pg_extension e, (SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.relnamespace = 'imgsearch'::regnamespace AND a.amname = 'hnsw') AS there) g
+WHERE e.extname = 'vector' AND NOT imgsearch_internal.may_have_graph()
 UNION ALL
 SELECT 'iterative scan off', 'problem', format('hnsw.iterative_scan is %s', coalesce(current_setting('hnsw.iterative_scan', true), 'not set')),
        'Plain SQL over imgsearch.images with a filter silently returns short pages.',
@@ -38,9 +39,15 @@ UNION ALL
 SELECT 'no HNSW', 'problem', format('%s has no HNSW index for cosine distance', t.oid::regclass),
        'Searches stay correct and compare bits, the slower the more pictures match; plain SQL scans the whole table.', 'imgsearch index build'
 FROM imgsearch.space s JOIN pg_class t ON t.oid = to_regclass('imgsearch.embedding_' || s.space_id)
-WHERE s.state = 'active' AND NOT EXISTS (
+WHERE s.state = 'active' AND imgsearch_internal.may_have_graph() AND NOT EXISTS (
     SELECT 1 FROM pg_index x JOIN pg_opclass o ON o.oid = x.indclass[0] WHERE x.indrelid = t.oid AND o.opcname = 'halfvec_cosine_ops')
   AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.relid = t.oid)
+UNION ALL
+SELECT 'vectors outside the graph', 'advice', format('%s vectors of space %s wait outside its graph', round(imgsearch_internal.tail_rows(s.space_id)), s.name),
+       'Nothing is missed: a search that walks the graph compares all of these as well.', 'imgsearch worker  -- moves them into the graph, beside searches'
+FROM imgsearch.space s
+WHERE imgsearch_internal.tail_rows(s.space_id) > 5000
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.worker w WHERE w.seen_at > now() - interval '1 minute' AND w.queue IN ('images', 'both'))
 UNION ALL
 SELECT 'no index of pictures', 'problem', format('imgsearch.image lacks %s', string_agg(o.name, ', ' ORDER BY o.name)),
        'Searches stay correct; those that compare bits read every row that matches, 3 to 10 times slower.', 'imgsearch index build'
@@ -60,10 +67,10 @@ SELECT 'unused index', 'advice', format('%s (%s) was never used', u.indexrelid::
             ELSE format('imgsearch index demote %s  -- if no search needs it', imgsearch_internal.shell_word(p.name)) END
 FROM pg_stat_all_indexes u JOIN pg_index x ON x.indexrelid = u.indexrelid JOIN pg_stat_all_tables t ON t.relid = u.relid
 LEFT JOIN imgsearch.promoted_attribute p ON u.indexrelname ~ ('^image_bits_' || p.column_name || '_\d+$')
-WHERE u.schemaname = 'imgsearch' AND u.relname ~ '^(image|embedding_\d+)$' AND NOT x.indisunique AND x.indisvalid AND u.idx_scan = 0
+WHERE u.schemaname = 'imgsearch' AND u.relname ~ '^(image|embedding_\d+|region_\d+)$' AND NOT x.indisunique AND x.indisvalid AND u.idx_scan = 0
   AND pg_relation_size(u.indexrelid) > 1024 * 1024 AND t.seq_scan + t.idx_scan > 10000
   -- Ours are not the administrator's to drop: workers, joins and the plans of searches count on them.
-  AND (p.name IS NOT NULL OR u.indexrelname !~ '^(image_by_(id|sha256|attributes|product)|image_bits_(category_|price_)?\d+|embedding_\d+_(hnsw|by_id))$')
+  AND (p.name IS NOT NULL OR u.indexrelname !~ '^(image_by_(id|sha256|attributes|product)|image_bits_(category_|price_)?\d+|(embedding|region)_\d+_(hnsw|by_id))$')
 UNION ALL
 SELECT 'HNSW larger than memory', 'problem',
        format('%s has %s; the server counts on %s of cache (effective_cache_size)', x.indexrelid::regclass,
@@ -92,13 +99,13 @@ FROM (SELECT c.relname AS name, pg_get_indexdef(c.oid) AS def, s.space_id,
       WHERE s.state = 'active') o
 WHERE o.lacks <> ''
 HAVING count(*) > 0;
-COMMENT ON VIEW imgsearch.doctor_indexes IS 'Known problems in indexes: invalid, missing, of another distance, unused, larger than memory, a promoted attribute without one, without products.';
+COMMENT ON VIEW imgsearch.doctor_indexes IS 'Known problems in indexes: invalid, missing, of another distance, unused, larger than memory, many vectors outside the graph, a promoted attribute without one, without products.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_tables WITH (security_invoker = true) AS
 WITH ours AS (
     SELECT c.oid, c.reltuples, c.reloptions, t.n_live_tup, greatest(c.reltuples::bigint, t.n_live_tup) AS rows, t.n_dead_tup, t.n_mod_since_analyze, t.n_ins_since_vacuum
     FROM pg_class c JOIN pg_stat_all_tables t ON t.relid = c.oid
-    WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(image|job|query_vector|embedding_\d+)$'
+    WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(image|job|query_vector|embedding_\d+|region_\d+|region_state)$'
 )
 SELECT 'no statistics' AS check_name, 'problem' AS severity,
        CASE WHEN o.reltuples <= 0 THEN format('%s was never analysed', o.oid::regclass)
@@ -122,6 +129,11 @@ SELECT 'TOASTed vectors', 'problem', format('%s.%s is not stored in the row', o.
        format(E'ALTER TABLE %1$s ALTER COLUMN %2$I SET STORAGE PLAIN;\nVACUUM FULL %1$s;  -- locks the table while it runs', o.oid::regclass, a.attname)
 FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid AND NOT a.attisdropped AND a.attname ~ '^(embedding|bits_\d+)$'
 WHERE a.attstorage <> 'p' AND o.oid <> to_regclass('imgsearch.query_vector')
+UNION ALL
+SELECT 'given vectors missing', CASE s.state WHEN 'active' THEN 'problem' ELSE 'advice' END, format('space %s has vectors of %s of %s images', s.name, c.embedded, i.many),
+       'The others are not found in it: no worker makes them.', format('SELECT tenant_id, product_id, position FROM imgsearch.image WHERE bits_%s IS NULL;  -- give these theirs: imgsearch.give_vectors()', s.space_id)
+FROM imgsearch.space s, LATERAL imgsearch_internal.count_space(s.space_id) c, LATERAL (SELECT count(*) AS many FROM imgsearch.image) i
+WHERE s.kind = 'given' AND c.embedded < i.many
 UNION ALL
 SELECT 'vectors of two spaces', 'problem', format('imgsearch.vectors does not show the active space %s', s.space_id),
        'Queries of one model are compared with pictures of another: the order means nothing.', format('SELECT imgsearch.activate_space(%L, force => true);', s.name)
@@ -159,7 +171,7 @@ SELECT 'vacuum held back', 'problem', format('a transaction of %s has been open 
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.backend_type = 'client backend'
   AND a.xact_start < now() - coalesce(nullif(current_setting('imgsearch.patience', true), ''), '1 hour')::interval AND a.pid <> pg_backend_pid();
-COMMENT ON VIEW imgsearch.doctor_tables IS 'Known problems in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, vectors of two spaces, workers of none, spaces without workers or long on standby, sample stale.';
+COMMENT ON VIEW imgsearch.doctor_tables IS 'Known problems in tables: no statistics, vacuum overdue, off or held back (for more than the setting imgsearch.patience, 1 hour), TOASTed vectors, given vectors missing, vectors of two spaces, workers of none, spaces without workers or long on standby, sample stale.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_tuning WITH (security_invoker = true) AS
 SELECT 'tuning stale' AS check_name, 'problem' AS severity, concat('tuned at ' || to_char(t.tuned_at, 'YYYY-MM-DD HH24:MI') || '; ', t.stale) AS detail,
@@ -168,10 +180,10 @@ FROM imgsearch.tuning t WHERE t.stale IS NOT NULL
 UNION ALL
 SELECT 'recall below target', 'problem', format('when it was tuned the best recall found was %s, the target %s', t.recall, t.target),
        'Some searches miss pictures.', 'imgsearch index tune  -- again, or for a lower --target; imgsearch index recall shows which filters miss'
-FROM imgsearch.tuning t WHERE t.recall < t.target
+FROM imgsearch.tuning t WHERE NOT t.reached
 UNION ALL
 SELECT 'never tuned', 'advice', format('%s pictures are searched with the defaults', t.now ->> 'pictures'),
-       'The defaults were measured on other pictures than yours.', 'imgsearch index tune'
+       'The defaults were measured on other pictures than yours.', 'imgsearch index tune  -- an idle worker does so too, unless IMGSEARCH_TUNING is off'
 FROM imgsearch.tuning t WHERE t.tuned_at IS NULL AND (t.now ->> 'pictures')::bigint > 50000;
 COMMENT ON VIEW imgsearch.doctor_tuning IS 'Known problems in tuned parameters: stale, short of their target, never tuned.';
 
@@ -214,9 +226,20 @@ UNION ALL
 SELECT 'table without row-level security', 'problem', format('%s holds tenants'' rows without row-level security', c.oid::regclass),
        'Whoever may read it reads every tenant''s rows.', 'SELECT imgsearch.enable_rls();'
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
-WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity
   AND EXISTS (SELECT 1 FROM pg_roles r WHERE r.rolname = 'imgsearch_reader' AND has_any_column_privilege(r.oid, c.oid, 'SELECT'));
 COMMENT ON VIEW imgsearch.doctor_tenants IS 'Known problems in the separation of tenants: roles that bypass row-level security, tables without it, plans made for an average tenant.';
+
+CREATE OR REPLACE VIEW imgsearch.doctor_rights WITH (security_invoker = true) AS
+SELECT 'roles missing' AS check_name, 'problem' AS severity, format('this server lacks %s', array_to_string(m.missing, ', ')) AS detail,
+       'No process can step down to one tenant, or work with less than the owner''s rights.' AS impact,
+       (SELECT string_agg(format('CREATE ROLE %I NOLOGIN;', r), ' ' ORDER BY r) FROM unnest(m.missing) r) || '  -- an administrator does; then: imgsearch db mend' AS fix
+FROM (SELECT imgsearch_internal.missing_roles() AS missing) m WHERE m.missing <> '{}'
+UNION ALL
+SELECT 'rights missing', 'problem', format('%s rights are not as they must be, the first: %s %s on %s', count(*), min(m.role), min(m.problem), min(m.object)),
+       'A process that works with a role of imgsearch is refused, or may more than it must.', 'imgsearch db mend'
+FROM imgsearch_internal.missing_rights() m HAVING count(*) > 0;
+COMMENT ON VIEW imgsearch.doctor_rights IS 'What a restore into another cluster leaves out: roles, rights, policies.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_work WITH (security_invoker = true) AS
 SELECT 'no worker seen' AS check_name, 'problem' AS severity,
@@ -229,15 +252,19 @@ SELECT 'violations', 'problem', format('%s pictures: %s', count(*), v.violation)
        'SELECT imgsearch.repair_violations();  -- embeds them again; SELECT * FROM imgsearch.violations; lists them'
 FROM imgsearch.violations v GROUP BY v.violation
 UNION ALL
+SELECT 'addresses with other bytes', 'advice', format('%s pictures: their address answers other bytes than those that were embedded', count(DISTINCT (j.tenant_id, j.image_id))),
+       'They are found as they were, and not in the spaces that were to embed them now.', 'imgsearch queue refetch --code changed'
+FROM imgsearch.job j WHERE j.state = 'failed' AND j.error_code = 'changed' HAVING count(*) > 0
+UNION ALL
 SELECT 'rows not followed', 'problem', format('%s rows of %s could not be followed, the last because: %s', count(*), a.name, (array_agg(f.error ORDER BY f.failed_at DESC))[1]),
        'Searches show their products as they were, or not at all.', format('SELECT imgsearch.repair(%L);  -- after what they fail at is mended; SELECT * FROM imgsearch.failures; lists them', a.name)
 FROM imgsearch.attachment a JOIN imgsearch.attachment_failure f ON f.attachment_id = a.attachment_id GROUP BY a.attachment_id
 UNION ALL
 SELECT 'attached table gone', 'problem', format('%s is attached, and was dropped', a.name), 'Searches still show its pictures.', format('SELECT imgsearch.detach(%L);', a.name)
 FROM imgsearch.attachment a WHERE a.relation IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = a.relation);
-COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants, attached tables that cannot be followed. Looks at every picture.';
+COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants, addresses that answer other bytes by now, attached tables that cannot be followed. Looks at every picture.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor WITH (security_invoker = true) AS
 SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes UNION ALL SELECT * FROM imgsearch.doctor_tables
-UNION ALL SELECT * FROM imgsearch.doctor_tuning UNION ALL SELECT * FROM imgsearch.doctor_tenants UNION ALL SELECT * FROM imgsearch.doctor_work;
+UNION ALL SELECT * FROM imgsearch.doctor_tuning UNION ALL SELECT * FROM imgsearch.doctor_tenants UNION ALL SELECT * FROM imgsearch.doctor_rights UNION ALL SELECT * FROM imgsearch.doctor_work;
 COMMENT ON VIEW imgsearch.doctor IS 'Every known problem of this database, what it does to searches, and the fix. A healthy database has no row here.';

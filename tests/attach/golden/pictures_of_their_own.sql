@@ -7,6 +7,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attached_1()
  SET enable_mergejoin TO 'off'
  SET enable_seqscan TO 'off'
  SET jit TO 'off'
+ SET lock_timeout TO '300ms'
 AS $function$
 #variable_conflict use_column
 DECLARE

@@ -3,8 +3,9 @@
 It imports Pillow and nothing else of weight, gives up what it does not need (memory, CPU time, files, new rights),
 then answers frames on its standard input until that closes. Never a pickle, in neither direction.
 
-    request   REQUEST (flags, length), then the file's bytes
-    answer    REPLY (kind, pixels, thumbnail, width, height, phash), then RGB bytes and a WebP, or an error as JSON
+    request   REQUEST (flags, length of a region's text, length), then that text and the file's bytes
+    answer    REPLY (kind, pixels, thumbnail, width, height, phash), then CAPTURE, RGB bytes, PLANE grey levels for
+              PDQ, a WebP and, if asked for, a sketch of SKETCH bytes; or an error as JSON
 """
 
 from __future__ import annotations
@@ -25,14 +26,20 @@ from typing import TYPE_CHECKING
 from imgsearch.errors import PictureError
 from imgsearch.picture.geometry import Geometry
 from imgsearch.picture.limits import Limits
+from imgsearch.picture.region import Region
 from imgsearch_workers.decoding import sandbox
 
 if TYPE_CHECKING:
+    from imgsearch.picture.capture import Capture
     from imgsearch.picture.pixels import Square
 
-REQUEST = struct.Struct("<BI")
+REQUEST = struct.Struct("<BBI")
 REPLY = struct.Struct("<BIIIIQ")
-WITH_THUMBNAIL = 1  # request flag
+PLANE = 4096  # bytes
+CAPTURE = struct.Struct("<Bddd")  # what it says, seconds since 1970, latitude, longitude
+TIME, ZONE, PLACE = 1, 2, 4  # what a capture says
+WITH_THUMBNAIL, WITH_SKETCH = 1, 2  # request flags
+SKETCH = 64 * 64 * 3  # bytes: the picture squashed, for what looks for its parts
 PIXELS, REFUSAL, READY, PIXELS_OF_A_CUT_FILE = 0, 1, 2, 3  # kinds of answer
 
 # More threads than the machine has now that a child may see: others start some, and a child that was taken over may not
@@ -62,7 +69,7 @@ class Options:
         return cls(**{**fields, **made})
 
 
-Work = Callable[[bytes, bool], "Square"]
+Work = Callable[[bytes, int, Region | None], "Square"]
 
 
 def main() -> int:
@@ -89,7 +96,12 @@ def prepare(options: Options) -> Work:
     for sample in samples():
         square(sample, 8, with_thumbnail=True)
 
-    return lambda data, with_thumbnail: square(data, options.geometry, options.limits, with_thumbnail=with_thumbnail)
+    def work(data: bytes, flags: int, region: Region | None) -> Square:
+        with_thumbnail, with_sketch = bool(flags & WITH_THUMBNAIL), bool(flags & WITH_SKETCH)
+        wanted = {"with_thumbnail": with_thumbnail, "with_sketch": with_sketch}
+        return square(data, options.geometry, options.limits, region=region, **wanted)
+
+    return work
 
 
 def confine(options: Options) -> None:
@@ -133,21 +145,29 @@ def serve(work: Work, options: Options, source: int, sink: int) -> int:
     """Serve requests until the input closes."""
     _write(sink, REPLY.pack(READY, 0, 0, 0, 0, 0))
     while head := _read(source, REQUEST.size):
-        flags, length = REQUEST.unpack(head)
-        data = _read(source, length)
+        flags, region_length, length = REQUEST.unpack(head)
+        said, data = _read(source, region_length), _read(source, length)
         if len(data) < length:
             break
         _allow_seconds(options.timeout_s)
         try:
-            done = work(data, bool(flags & WITH_THUMBNAIL))
+            region = Region.read(said.decode("ascii")) if said else None
+            done = work(data, flags, region)
         except PictureError as error:
             text = json.dumps({"code": error.code, "message": str(error)}).encode()
             _write(sink, REPLY.pack(REFUSAL, len(text), 0, 0, 0, 0), text)
         else:
             kind, shown = PIXELS if done.whole else PIXELS_OF_A_CUT_FILE, done.thumbnail or b""
             head = REPLY.pack(kind, len(done.pixels), len(shown), done.width, done.height, done.phash)
-            _write(sink, head, done.pixels, shown)
+            _write(sink, head, packed(done.capture), done.pixels, done.plane, shown, done.sketch)
     return 0
+
+
+def packed(capture: Capture) -> bytes:
+    """Return when and where a picture was taken as bytes of one length."""
+    at, latitude, longitude = capture.taken_at, capture.latitude, capture.longitude
+    says = TIME * (at is not None) | ZONE * capture.zoned | PLACE * (latitude is not None)
+    return CAPTURE.pack(says, at.timestamp() if at else 0, latitude or 0, longitude or 0)
 
 
 def _allow_seconds(timeout_s: float) -> None:

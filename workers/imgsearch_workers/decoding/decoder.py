@@ -17,6 +17,7 @@ from types import TracebackType
 from imgsearch.errors import ImgsearchError, PictureError
 from imgsearch.picture import DEFAULT_LIMITS, Limits, refusal
 from imgsearch.picture.geometry import Geometry, of
+from imgsearch.picture.region import Region
 from imgsearch_workers.decoding.child import Options
 from imgsearch_workers.decoding.link import Child, ChildDiedError, Decoded
 
@@ -68,8 +69,10 @@ class DecodePool:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def decode(self, data: bytes, thumbnail: bool = False) -> Decoded:
-        """Return the picture's pixels; raise `PictureError` with one of `CODES`.
+    def decode(
+        self, data: bytes, thumbnail: bool = False, region: Region | None = None, *, sketch: bool = False
+    ) -> Decoded:
+        """Return the pixels of the picture, or of a region of it; raise `PictureError` with one of `CODES`.
 
         A picture whose child dies is given to a fresh one once, since a child may also be killed by somebody else.
         Raises `ImgsearchError` where no child can be started: no picture is to blame for that.
@@ -80,14 +83,14 @@ class DecodePool:
             raise refusal("too_many_bytes", f"{len(data):,} bytes")
         for _ in range(2):
             try:
-                return self._decode_once(data, thumbnail)
+                return self._decode_once(data, thumbnail, region, sketch)
             except ChildDiedError as death:
                 reason = str(death)
             except PictureError as error:
                 if error.code != "too_much_memory":
                     raise
                 with self._one_large:
-                    return self._decode_large(data, thumbnail)
+                    return self._decode_large(data, thumbnail, region, sketch)
         raise refusal("decoder_crashed", reason)
 
     def await_start(self) -> None:
@@ -120,14 +123,14 @@ class DecodePool:
         with self._one_large:
             self._spawner.shutdown()
 
-    def _decode_once(self, data: bytes, thumbnail: bool) -> Decoded:
+    def _decode_once(self, data: bytes, thumbnail: bool, region: Region | None, sketch: bool) -> Decoded:
         child = self._idle.get()
         kept = None
         try:
             if self._closed:
                 raise ImgsearchError(_CLOSED)
             child = child or self._spawn(self._options)
-            answer = self._ask(child, data, thumbnail)
+            answer = self._ask(child, data, thumbnail, region, sketch)
             kept = child if child.served < self._recycle else None
         finally:
             if child is not None and kept is None:
@@ -135,18 +138,20 @@ class DecodePool:
             self._idle.put(kept)
         return _pixels(answer)
 
-    def _decode_large(self, data: bytes, thumbnail: bool) -> Decoded:
+    def _decode_large(self, data: bytes, thumbnail: bool, region: Region | None, sketch: bool) -> Decoded:
         child = self._spawn(self._large)
         try:
-            return _pixels(self._ask(child, data, thumbnail))
+            return _pixels(self._ask(child, data, thumbnail, region, sketch))
         except ChildDiedError as death:
             raise refusal("decoder_crashed", str(death)) from death
         finally:
             child.kill()
 
-    def _ask(self, child: Child, data: bytes, thumbnail: bool) -> Decoded | PictureError:
+    def _ask(
+        self, child: Child, data: bytes, thumbnail: bool, region: Region | None, sketch: bool
+    ) -> Decoded | PictureError:
         try:
-            return child.ask(data, thumbnail)
+            return child.ask(data, thumbnail, region, sketch)
         except (TimeoutError, ChildDiedError) as error:
             with self._counting:
                 self.replaced += 1

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -25,14 +26,23 @@ from numpy.typing import NDArray
 import imgsearch
 from imgsearch.errors import ImgsearchError, PictureError
 from imgsearch.picture import CODES
+from imgsearch.picture.capture import NOTHING, Capture
+from imgsearch.picture.region import Region
 from imgsearch_workers.decoding.child import (
+    CAPTURE,
     PIXELS,
     PIXELS_OF_A_CUT_FILE,
+    PLACE,
+    PLANE,
     READY,
     REFUSAL,
     REPLY,
     REQUEST,
+    SKETCH,
+    TIME,
+    WITH_SKETCH,
     WITH_THUMBNAIL,
+    ZONE,
     Options,
 )
 
@@ -50,9 +60,10 @@ _PASSED_ON = ("LD_LIBRARY_PATH",)  # of our environment; never an address or a p
 @dataclass(frozen=True)
 class Decoded:
     """`pixels` uint8 (height, width, 3) of the model's geometry, (size, size, 3) as a rule; `phash` 64-bit dHash; the
-    picture's upright width and height; a WebP or None.
+    picture's (or its region's) upright width and height; a WebP or None.
 
-    Not `whole`: the file lacks its last bytes.
+    Not `whole`: the file lacks its last bytes. `plane`: 64 x 64 grey levels, for PDQ. sketch: the picture squashed to
+    (64, 64, 3), where it was asked for.
     """
 
     pixels: NDArray[np.uint8]
@@ -61,6 +72,9 @@ class Decoded:
     height: int
     thumbnail: bytes | None = None
     whole: bool = True
+    plane: bytes = bytes(PLANE)
+    sketch: NDArray[np.uint8] | None = None
+    capture: Capture = NOTHING
 
 
 class ChildDiedError(Exception):
@@ -85,12 +99,17 @@ class Child:
         self._ready = False
         self.served = 0
 
-    def ask(self, data: bytes, thumbnail: bool) -> Decoded | PictureError:
+    def ask(
+        self, data: bytes, thumbnail: bool, region: Region | None = None, sketch: bool = False
+    ) -> Decoded | PictureError:
         """Return the answer; raise TimeoutError or `ChildDiedError`, after which this child must be killed."""
         self.await_start()
         self.served += 1
         clock = _Clock(self._options.timeout_s, self._process.pid)
-        self._send(REQUEST.pack(WITH_THUMBNAIL if thumbnail else 0, len(data)) + data, clock)  # one write, one wake-up
+        part = b"" if region is None else str(region).encode()
+        flags = (WITH_THUMBNAIL if thumbnail else 0) | (WITH_SKETCH if sketch else 0)
+        head = REQUEST.pack(flags, len(part), len(data))
+        self._send(head + part + data, clock)  # one write, one wake-up
         kind, length, thumbnail_length, width, height, phash = REPLY.unpack(self._receive(REPLY.size, clock))
         if kind == REFUSAL and length <= _LONGEST_REFUSAL:
             return _as_error(self._receive(length, clock))
@@ -102,9 +121,12 @@ class Child:
             or thumbnail_length > _LONGEST_THUMBNAIL
         ):
             raise ChildDiedError("an answer that makes no sense")
+        capture = _capture(self._receive(CAPTURE.size, clock))
         pixels = np.frombuffer(self._receive(length, clock), np.uint8).reshape(tall, wide, 3)
+        plane = bytes(self._receive(PLANE, clock))
         shown = bytes(self._receive(thumbnail_length, clock)) if thumbnail_length else None
-        return Decoded(pixels, phash, width, height, shown, kind == PIXELS)
+        small = np.frombuffer(self._receive(SKETCH, clock), np.uint8).reshape(64, 64, 3) if sketch else None
+        return Decoded(pixels, phash, width, height, shown, kind == PIXELS, plane, small, capture)
 
     def kill(self) -> None:
         """End the process now and leave nothing of it behind."""
@@ -220,6 +242,19 @@ def _fd(pipe: IO[bytes] | None) -> int:
         with contextlib.suppress(OSError):  # beyond the user's share of pipe memory: the usual 64 KiB do as well
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
     return pipe.fileno()
+
+
+def _capture(packed: bytearray) -> Capture:
+    """Return when and where a picture was taken; data from a process that may have been taken over."""
+    says, seconds, latitude, longitude = CAPTURE.unpack(packed)
+    try:
+        at = datetime.fromtimestamp(seconds, UTC) if says & TIME else None
+    except (ValueError, OverflowError, OSError) as error:
+        raise ChildDiedError("a time that makes no sense") from error
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise ChildDiedError("a place that makes no sense")
+    there = bool(says & PLACE)
+    return Capture(at, bool(says & ZONE), latitude if there else None, longitude if there else None)
 
 
 def _as_error(text: bytearray) -> PictureError:

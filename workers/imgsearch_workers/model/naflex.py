@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imgsearch_workers.model.encoder import Pixels
+from imgsearch_workers.model.pooling import hastened
 from imgsearch_workers.model.pretrained import Pretrained  # before torch: it sets how torch's threads wait
 from imgsearch_workers.model.tokenizer import Tokenizer, Tokens
 
@@ -29,7 +30,7 @@ class NaflexEncoder(Pretrained):
                 f"cuts pictures into patches of {self.geometry.patch} but sees {expected} pixels; "
                 "save the processor that belongs to it"
             )
-        return _hastened(self._tower(transformers.Siglip2VisionModel))
+        return hastened(self._tower(transformers.Siglip2VisionModel))
 
     def _text_tower(self) -> tuple[Tokens, Any]:
         tokens = Tokenizer(self.checkpoint)
@@ -69,21 +70,3 @@ class NaflexEncoder(Pretrained):
                 f"not {picture.shape} {picture.dtype}"
             )
         return picture.shape[0] // patch, picture.shape[1] // patch
-
-
-def _hastened(tower: Any) -> Any:
-    """Return a tower whose pooling head does not take half of all time on the CPU.
-
-    torch's MultiheadAttention works with the sequence first, and its linear layer copies its weights once per position
-    where the input is not laid out so. (SigLIP's head has the same fault: in bfloat16 ViT-B/16-224 took 278 ms of CPU
-    per picture in batches of 4, and 141 laid out so. It stays as it is: float32 may differ in the last bit, 4e-8.)
-    """
-    if (head := getattr(tower, "head", None)) is not None:
-        head.attention.register_forward_pre_hook(_lay_sequence_first)
-    return tower
-
-
-def _lay_sequence_first(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    probe, seen, *_rest = given
-    laid = seen.transpose(0, 1).contiguous().transpose(0, 1)
-    return probe, laid, laid  # key and value stay one tensor, which is projected at once

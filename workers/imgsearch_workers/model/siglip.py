@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from imgsearch_workers.model.pooling import hastened
 from imgsearch_workers.model.pretrained import BOTH, IMAGE, Pretrained, Tower  # first: it sets how torch's threads wait
 from imgsearch_workers.model.tokenizer import Tokenizer, Tokens
 
@@ -20,7 +21,7 @@ class SiglipEncoder(Pretrained):
         return stated  # what it cannot be is refused as the tower is loaded
 
     def _image_tower(self) -> Any:
-        return self._tower(transformers.SiglipVisionModel)
+        return hastened(self._tower(transformers.SiglipVisionModel))
 
     def _text_tower(self) -> tuple[Tokens, Any]:
         tokens = Tokenizer(self.checkpoint)

@@ -38,6 +38,10 @@ class Batch:
         self._good = 0
         self.forwards = 0
 
+    def beside(self, most: int, on_cpu: int) -> Batch:
+        """Return another one for the same model, of smaller passes; its encoder must bear two threads."""
+        return Batch(self._encoder, on_cpu if self._encoder.device == "cpu" else most)
+
     def embed(self, pictures: Sequence[Pixels]) -> list[Vectors | Exception]:
         """Return, for each picture, its vector (D,) or the error that is its own.
 

@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 
 from imgsearch.errors import DatabaseError, SpaceGone
-from imgsearch.ingest import queue
+from imgsearch.ingest import arrival, queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch.ops import metrics
 from imgsearch.settings import Settings
-from imgsearch_workers.process.connect import connect
+from imgsearch_workers.process.connect import AWAY, connect
 from imgsearch_workers.process.traces import span
 
 log = logging.getLogger("imgsearch.worker")
@@ -80,7 +80,7 @@ class Completer:
                             pending, open_ = _take(self._inbox)
                         self._write(connection, pending)
                         pending = []
-            except (psycopg.OperationalError, DatabaseError) as error:
+            except AWAY as error:
                 log.warning("cannot deliver, trying again: %s", str(error).partition("\n")[0])
                 if not open_:
                     return  # leases run out; the next worker makes these again
@@ -97,7 +97,7 @@ class Completer:
                 while results:
                     try:
                         self._write(connection, results[:1])
-                    except (psycopg.OperationalError, DatabaseError):
+                    except AWAY:
                         raise
                     except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the others
                         self._set_aside(connection, results[0], error)
@@ -151,7 +151,7 @@ class Completer:
         """
         for tried in range(LOCKED_TRIES):
             try:
-                written = queue.deliver(connection, space_id, deliveries)
+                written, refused = arrival.deliver(connection, space_id, deliveries)
             except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
                 self._deliver_alone(connection, space_id, deliveries, error)
                 return
@@ -159,7 +159,9 @@ class Completer:
                 log.warning("%d vectors are of space %d, which was dropped", len(deliveries), space_id)
                 self._settled([d.claim for d in deliveries])
                 return
-            rest = [d for d in deliveries if d.claim.key not in written]
+            self._fail(connection, refused)
+            done = written | {failure.claim.key for failure in refused}
+            rest = [d for d in deliveries if d.claim.key not in done]
             still = queue.held(connection, [d.claim for d in rest]) if rest else set()
             metrics.count("ready", len(written))
             metrics.count("stale", len(rest) - len(still))

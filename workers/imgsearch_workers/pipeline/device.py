@@ -121,6 +121,8 @@ class Device:
                 sha256=prepared.sha256,
                 embedding=outcome,
                 phash=prepared.phash,
+                pdq=prepared.pdq.text,
+                quality=prepared.pdq.quality,
                 incomplete=prepared.incomplete,
             )
             self._completer.put([made])

@@ -18,10 +18,14 @@ from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery
 from imgsearch.ops import metrics
 from imgsearch_workers.pipeline.completer import Completer
+from imgsearch_workers.pipeline.describer import Describer
 from imgsearch_workers.pipeline.device import Device
 from imgsearch_workers.pipeline.embedder import Embedder
 from imgsearch_workers.pipeline.in_flight import InFlight
+from imgsearch_workers.pipeline.merger import Merger
 from imgsearch_workers.pipeline.prefetcher import Prefetcher
+from imgsearch_workers.pipeline.regions import RegionFiller
+from imgsearch_workers.pipeline.tuner import Tuner
 from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
 from imgsearch_workers.process.listener import Listener
 from imgsearch_workers.process.watchdog import Watchdog
@@ -46,6 +50,8 @@ class ImageLoop(WorkLoop):
         prefetcher: Prefetcher,
         embedders: Sequence[Embedder],
         on_device_lost: Callable[[], None],
+        describer: Describer | None = None,
+        filler: RegionFiller | None = None,
     ) -> None:
         super().__init__(context, listener, Watchdog())
         self._prefetcher, self._embedders = prefetcher, embedders
@@ -56,11 +62,19 @@ class ImageLoop(WorkLoop):
         self._device = Device(
             embedders, prefetcher, self._in_flight, self._completer, self.watchdog, on_lost=on_device_lost
         )
+        self._merger, self._tuner = Merger(context.settings), Tuner(context.settings)
+        self._describer, self._filler = describer, filler
         self._rescued_at = self._net_at = self._beat_at = float("-inf")
 
     def start(self) -> None:
         self._completer.start()
         self._device.start()
+        self._merger.start()
+        self._tuner.start()
+        if self._describer is not None:
+            self._describer.start(busy=lambda: bool(len(self._in_flight)))
+        if self._filler is not None:
+            self._filler.start(busy=lambda: bool(len(self._in_flight)))
         super().start()
 
     def is_alive(self) -> bool:
@@ -137,21 +151,15 @@ class ImageLoop(WorkLoop):
             if found is None or claim.sha256 is None:
                 rest.append(claim)
             else:
-                self._completer.put(
-                    [
-                        Delivery(
-                            claim=claim,
-                            sha256=claim.sha256,
-                            embedding=found.embedding,
-                            phash=found.phash,
-                            incomplete=found.incomplete,
-                        )
-                    ]
-                )
+                self._completer.put([Delivery(claim=claim, sha256=claim.sha256, **vars(found))])
         return rest
 
     def _settled(self, claims: Sequence[Claim]) -> None:
+        if len(claims) > 1:
+            self._merger.wake()
         if claims:
+            if self._filler is not None:
+                self._filler.note(claim.key for claim in claims)
             self._in_flight.settle(claims)
             self.listener.wake()
 
@@ -188,6 +196,12 @@ class ImageLoop(WorkLoop):
 
     def _finish(self, connection: psycopg.Connection[Any]) -> None:
         """End within seconds: what has begun is finished, the rest given back unspent."""
+        self._merger.stop()
+        self._tuner.stop()
+        if self._describer is not None:
+            self._describer.stop()
+        if self._filler is not None:
+            self._filler.stop()
         deadline = time.monotonic() + FINISH_SECONDS
         back = self._give_back(
             connection, [claim for group in self._prefetcher.cancel() for claim in self._in_flight.close(group)]

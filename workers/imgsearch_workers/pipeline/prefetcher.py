@@ -12,10 +12,12 @@ from queue import Queue
 from imgsearch import picture
 from imgsearch.errors import FetchRefused, ImgsearchError, ObjectMissing, PictureError, StoreDenied, StoreError
 from imgsearch.ops import metrics
+from imgsearch.picture.hashes import Pdq, of_plane
 from imgsearch.storage import FetchPolicy, Store, read
 from imgsearch_workers.decoding.decoder import Decoded, DecodePool
 from imgsearch_workers.model.encoder import Pixels
 from imgsearch_workers.pipeline.circuit_breaker import CircuitBreaker
+from imgsearch_workers.pipeline.describer import Describer
 from imgsearch_workers.pipeline.in_flight import Group
 from imgsearch_workers.process.traces import span
 
@@ -31,6 +33,7 @@ class Prepared:
     pixels: Mapping[int, Pixels] = field(repr=False)
     sha256: bytes
     phash: str
+    pdq: Pdq
     incomplete: bool = False
 
 
@@ -69,10 +72,12 @@ class Prefetcher:
         *,
         threads: int,
         thumbnails: bool = True,
+        describer: Describer | None = None,
     ) -> None:
         self.ready: Queue[Result] = Queue()
         self.breaker = CircuitBreaker(store)
         self._store, self._policy, self._pools, self._thumbnails = store, policy, pools, thumbnails
+        self._describer = describer
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prefetcher")
         self._waiting: dict[Future[None], Group] = {}
         self._lock = threading.Lock()
@@ -132,17 +137,20 @@ class Prefetcher:
         data = fetched.data
         digest = picture.digest(data)
         if first.sha256 is not None and digest != first.sha256:
-            message = "The store's bytes are not the ones that were added (digests differ); add the picture again."
-            return _failed(group, "corrupt", StoreError(message), permanent=False)
+            return _other_bytes(group)
         with metrics.timed("decode"), span("imgsearch.decode", first):
             decoded = self._decode(group, data)
         one = next(iter(decoded.values()))
         self._keep_thumbnail(digest, one)
+        if self._describer is not None:
+            for key in {(claim.tenant_id, claim.image_id) for claim in list(group.claims)}:
+                self._describer.put(key, digest, one)
         return Prepared(
             group=group,
             pixels={space: of.pixels for space, of in decoded.items()},
             sha256=digest,
             phash=f"{one.phash:064b}",
+            pdq=of_plane(one.plane),
             incomplete=not one.whole,
         )
 
@@ -169,6 +177,20 @@ class Prefetcher:
                 self._store.put_thumbnail(digest, decoded.thumbnail)
             except StoreError:
                 return  # a page can make it later; the vector must not wait for it
+
+
+def _other_bytes(group: Group) -> Failed:
+    """An address of theirs may answer something new at any time; what lies in our store may not.
+
+    Nothing is replaced here: an address that answers other bytes to each who asks would leave the search again and
+    again. The vectors of before stay until somebody asks for what is there now.
+    """
+    addresses = {claim.uri for claim in group.claims}
+    if not group.claims[0].uri.startswith(("http://", "https://")):
+        message = "The store's bytes are not the ones that were added (digests differ); add the picture again."
+        return _failed(group, "corrupt", StoreError(message), permanent=False)
+    # Others of the same bytes may have an address that still answers them: they are tried again, with others.
+    return _failed(group, "changed", StoreError(picture.CODES["changed"]), permanent=len(addresses) == 1)
 
 
 def _failed(group: Group, code: str, error: Exception, *, permanent: bool) -> Failed:

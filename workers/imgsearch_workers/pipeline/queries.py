@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -12,15 +12,19 @@ import psycopg
 from imgsearch.errors import PictureError
 from imgsearch.query import cache
 from imgsearch.query.cache import Entry
+from imgsearch.storage import FetchPolicy, Store
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model.device_errors import is_sticky
 from imgsearch_workers.model.encoder import Encoder, Pixels, count_tokens, embed_texts, reads_texts
 from imgsearch_workers.model.probe import TEXT as PROBE
 from imgsearch_workers.model.probe import drawn
 from imgsearch_workers.pipeline.batch import Batch, DeviceLost
+from imgsearch_workers.pipeline.stored import StoredPictures
 from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
 from imgsearch_workers.process.listener import Listener
 from imgsearch_workers.process.watchdog import Watchdog
+from imgsearch_workers.proposers import salient
+from imgsearch_workers.proposers.salient import Box
 
 log = logging.getLogger("imgsearch.worker")
 AT_ONCE = 16
@@ -45,10 +49,13 @@ class QueryLoop(WorkLoop):
         listener: Listener,
         *,
         encoders: Mapping[int, tuple[Encoder, DecodePool]],
+        store: Store,
+        policy: FetchPolicy,
         on_device_lost: Callable[[], None],
     ) -> None:
         super().__init__(context, listener, Watchdog(listener.wake))
         self._on_device_lost = on_device_lost
+        self._stored = StoredPictures(store, policy, listener.wake)
         self._models = {
             space_id: _Model(space_id, encoder, pool, Batch(encoder, AT_ONCE))
             for space_id, (encoder, pool) in encoders.items()
@@ -63,7 +70,7 @@ class QueryLoop(WorkLoop):
                     questions = cache.claim(connection, model.space_id, AT_ONCE)
                     answered += len(questions)
                     self._answer_texts(connection, model, [q for q in questions if q.kind == "text"])
-                    self._answer_pictures(connection, model, [q for q in questions if q.kind == "picture"])
+                    self._answer_pictures(connection, model, self._at_hand(connection, model, questions))
                 if self.watchdog.wanted():
                     self._prove()
             except DeviceLost as error:
@@ -72,6 +79,29 @@ class QueryLoop(WorkLoop):
                 return
             if not answered:
                 self.listener.wait()
+
+    def stop(self) -> None:
+        super().stop()
+        self._stored.close()
+
+    def _at_hand(self, connection: psycopg.Connection[Any], model: _Model, questions: Sequence[Entry]) -> list[Entry]:
+        """Return the questions whose pictures are here, and have those read that lie in a store."""
+        pictures = [one for one in questions if one.kind == "picture"]
+        for one in pictures:
+            if one.image_id is not None:
+                self._stored.begin(model.space_id, one, cache.place(connection, one))
+        here = [one for one in pictures if one.image_id is None]
+        for read in self._stored.take(model.space_id):
+            if isinstance(read.found, bytes):
+                here.append(replace(read.entry, picture=read.found))
+                continue
+            self._refuse(connection, model, read.entry, read.found)
+        return here
+
+    def _refuse(self, connection: psycopg.Connection[Any], model: _Model, entry: Entry, error: PictureError) -> None:
+        """Say why a question has no answer; of an image here, to its own tenant alone."""
+        tenant = entry.tenant_id if entry.image_id is not None else None
+        cache.answer(connection, model.space_id, entry, error_code=error.code, error=str(error), tenant=tenant)
 
     def _answer_texts(self, connection: psycopg.Connection[Any], model: _Model, questions: list[Entry]) -> None:
         if not questions:
@@ -114,18 +144,21 @@ class QueryLoop(WorkLoop):
         cache.answer(connection, model.space_id, questions[0], error_code="not_embeddable", error=str(error))
 
     def _answer_pictures(self, connection: psycopg.Connection[Any], model: _Model, questions: list[Entry]) -> None:
-        decoded: list[tuple[Entry, Pixels]] = []
+        decoded: list[tuple[Entry, Pixels, Sequence[Box] | None]] = []
         for question in questions:
             try:
-                decoded.append((question, model.pool.decode(question.picture or b"").pixels))
+                whole = question.region is None
+                found = model.pool.decode(question.picture or b"", region=question.region, sketch=whole)
+                parts = None if found.sketch is None else salient.propose(found.sketch)
+                decoded.append((question, found.pixels, parts))
             except PictureError as error:
-                cache.answer(connection, model.space_id, question, error_code=error.code, error=str(error))
+                self._refuse(connection, model, question, error)
         if not decoded:
             return
         with self.watchdog.forward_pass():
-            answers = model.batch.embed([pixels for _, pixels in decoded])
-        for (question, _), answer in zip(decoded, answers, strict=True):
+            answers = model.batch.embed([pixels for _, pixels, _ in decoded])
+        for (question, _, boxes), answer in zip(decoded, answers, strict=True):
             if isinstance(answer, Exception):
                 cache.answer(connection, model.space_id, question, error_code="not_embeddable", error=str(answer))
             else:
-                cache.answer(connection, model.space_id, question, answer)
+                cache.answer(connection, model.space_id, question, answer, boxes=boxes)

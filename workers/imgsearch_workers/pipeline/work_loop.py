@@ -13,9 +13,8 @@ from typing import Any
 import psycopg
 
 from imgsearch.db import sql
-from imgsearch.errors import DatabaseError
 from imgsearch.settings import Settings
-from imgsearch_workers.process.connect import connect
+from imgsearch_workers.process.connect import AWAY, connect
 from imgsearch_workers.process.listener import Listener
 from imgsearch_workers.process.watchdog import Watchdog
 
@@ -122,7 +121,7 @@ class WorkLoop:
                     sql.run(
                         connection, "queue", "gone", {"names": [self._name(space_id) for space_id in self._started_for]}
                     )
-            except (psycopg.OperationalError, DatabaseError) as error:
+            except AWAY as error:
                 # Leases outlive an outage shorter than theirs; a longer one hands the pictures to somebody else.
                 log.warning("the database is away, trying again: %s", str(error).partition("\n")[0])
                 self.stopping.wait(1.0)

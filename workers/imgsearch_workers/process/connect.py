@@ -7,8 +7,12 @@ from typing import Any
 import psycopg
 
 from imgsearch import db
+from imgsearch.db.pooler import is_pooled
+from imgsearch.errors import DatabaseError
 from imgsearch.settings import Settings
 
+# What a new connection may mend; also a server that became a replica and kept the old one, as some do on failover.
+AWAY = (psycopg.OperationalError, DatabaseError)
 # A database that vanished without a word (a pulled cable, a failed-over host) is noticed after about 20 s.
 _PATIENCE: dict[str, Any] = {
     "connect_timeout": 10,
@@ -21,7 +25,12 @@ _STATEMENT_SECONDS = 60  # none of ours takes a second; one that hangs must not 
 
 
 def connect(settings: Settings, name: str) -> psycopg.Connection[Any]:
-    """Open a connection in autocommit whose statements end by themselves. Raises DatabaseUnreachable, DatabaseError."""
-    connection = db.connect(settings, autocommit=True, application_name=name, **_PATIENCE)
+    """Open a connection in autocommit whose statements end by themselves. Raises DatabaseUnreachable, DatabaseError.
+
+    Through a pooler the session is the next client's, too, so nothing is set: there the pooler's query_timeout counts.
+    """
+    connection = db.connect_direct(settings, autocommit=True, application_name=name, **_PATIENCE)
+    if is_pooled(connection):
+        return connection
     connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{_STATEMENT_SECONDS}s",))
     return connection

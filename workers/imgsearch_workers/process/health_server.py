@@ -48,7 +48,7 @@ class HealthServer(ThreadingHTTPServer):
         ready = not self.worker.ready()
         try:
             with connect(self.settings, "imgsearch metrics") as connection:
-                return metrics.exposition(connection, ready=ready)
+                return metrics.exposition(connection, ready=ready, store=self.settings.storage_url)
         except (DatabaseError, psycopg.Error):
             return metrics.exposition(ready=ready)
 

@@ -51,13 +51,15 @@ def sweep() -> None:
     """Catch what every net above let through: lost jobs, silent workers, old questions, an old sample, new words."""
     settings = process_settings()
     try:
-        with db.connect(settings, autocommit=True) as connection:
+        with db.connect_direct(settings, autocommit=True) as connection:
             queue.rescue(connection, max_attempts=settings.max_attempts)
             queue.enqueue_missing(connection)
             queue.retry_attached(connection)
             sql.run(connection, "query_cache", "forget", {"days": FORGET_DAYS})
+            sql.run(connection, "look", "forget")
             page_sessions.sweep(connection)
             sql.run(connection, "maintenance", "refresh_sample")
+            sql.run(connection, "maintenance", "fold_changes")
             sql.run(connection, "maintenance", "refresh_vocabulary")
     except (psycopg.Error, ImgsearchError) as error:
         log.warning("the sweep comes again in a minute: %s", error)
@@ -67,7 +69,7 @@ def sweep_store() -> None:
     """Delete bytes nobody uses. Walks the whole store, and buckets charge for that: not every minute."""
     settings = process_settings()
     try:
-        with db.connect(settings, autocommit=True) as connection:
+        with db.connect_direct(settings, autocommit=True) as connection:
             swept = upload.sweep_store(connection, upload.open_store(settings.storage_url))
         log.info("swept the store: %d of %d objects deleted, %d bytes", swept.deleted, swept.seen, swept.size)
     except (psycopg.Error, ImgsearchError) as error:

@@ -21,10 +21,14 @@ from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model import probe
 from imgsearch_workers.model.encoder import Encoder, SharedEncoder, described, geometry_of, load
 from imgsearch_workers.pipeline.batch import Batch
+from imgsearch_workers.pipeline.describer import Describer
 from imgsearch_workers.pipeline.embedder import Embedder
 from imgsearch_workers.pipeline.images import ImageLoop
+from imgsearch_workers.pipeline.looks import LookLoop
+from imgsearch_workers.pipeline.parts import Looker
 from imgsearch_workers.pipeline.prefetcher import Prefetcher
 from imgsearch_workers.pipeline.queries import QueryLoop
+from imgsearch_workers.pipeline.regions import RegionFiller
 from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
 from imgsearch_workers.process.listener import Listener
 
@@ -53,7 +57,7 @@ class Worker:
     @property
     def listeners(self) -> dict[str, Listener]:
         """Return what wakes the loop of each queue."""
-        return {loop.name: loop.listener for loop in self.loops}
+        return {loop.name: loop.listener for loop in self.loops if loop.name in self._names}
 
     def load(self) -> None:
         """Load the models and check everything; nothing is claimed yet.
@@ -61,16 +65,18 @@ class Worker:
         Raises ModelError, SpaceMismatch, UnknownSpace, UsageError, and the database's typed errors: a worker that must
         not write does not start.
         """
-        with db.connect(self.settings, autocommit=True) as connection:
+        with db.connect_direct(self.settings, autocommit=True) as connection:
             schema.check(connection)
             chosen = self._chosen(connection)
         wanted: list[Space | None] = [*chosen] or [None]
         encoders = dict(map(self._loaded, wanted))
-        if len(self._names) > 1:
+        if "images" in self._names:  # parts of pictures are embedded beside them
             encoders = {space_id: SharedEncoder(encoder) for space_id, encoder in encoders.items()}
         context = LoopContext(self.settings, next(iter(encoders.values())).device, tuple(encoders))
         make = {"images": self._image_loop, "queries": self._query_loop}
         self.loops = [make[name](context, encoders) for name in self._names]
+        if "queries" in self._names:
+            self.loops.append(LookLoop(context, Listener(self.settings, "imgsearch_look")))
         for pool in self._pools:
             pool.await_start()
 
@@ -141,6 +147,7 @@ class Worker:
         encoder = load(settings, model, with_texts="queries" in self._names, revision=revision or None)
         made = self._join_space(encoder, joined)
         log.info("model %s on %s, space %s, queues %s", model, encoder.device, made.name, "+".join(self._names))
+        self._say_what_is_left(made)
         return made.space_id, encoder
 
     def _image_loop(self, context: LoopContext, encoders: Mapping[int, Encoder]) -> ImageLoop:
@@ -159,18 +166,24 @@ class Worker:
                     probe=probe.drawn(1, encoder.size)[0],
                 )
             )
+        store = open_store(settings.storage_url)
+        describer = Describer(settings, store, self._policy(), embedders[0].pool)
         prefetcher = Prefetcher(
-            open_store(settings.storage_url),
-            FetchPolicy(allow_hosts=settings.fetch_allow, file_roots=settings.fetch_folders),
+            store,
+            self._policy(),
             {one.space_id: one.pool for one in embedders},
             threads=settings.decoders + FETCHING,
+            describer=describer,
         )
         self._prefetchers.append(prefetcher)
+        filler = RegionFiller(settings, Looker(settings, store, self._policy()), embedders, _exit)
         return ImageLoop(
             context,
             Listener(settings, "imgsearch_image"),
             prefetcher=prefetcher,
             embedders=embedders,
+            describer=describer,
+            filler=filler,
             on_device_lost=_exit,
         )
 
@@ -179,21 +192,46 @@ class Worker:
             context,
             Listener(self.settings, "imgsearch_query"),
             encoders={space_id: (encoder, self._pool(encoder, 1)) for space_id, encoder in encoders.items()},
+            store=open_store(self.settings.storage_url),
+            policy=self._policy(),
             on_device_lost=_exit,
         )
+
+    def _policy(self) -> FetchPolicy:
+        return FetchPolicy(allow_hosts=self.settings.fetch_allow, file_roots=self.settings.fetch_folders)
 
     def _pool(self, encoder: Encoder, children: int) -> DecodePool:
         pool = DecodePool(children, geometry_of(encoder), module=encoder.decoder)
         self._pools.append(pool)
         return pool
 
+    def _say_what_is_left(self, made: Space) -> None:
+        """A space that is made where there are many images already is searched at once, and slowly."""
+        with db.connect_direct(self.settings, autocommit=True) as connection:
+            if made.state == "active" and not space.is_indexed(connection, made.space_id):
+                log.warning(
+                    "searches of space %s compare everything: it has no index yet. When its images are embedded, or "
+                    "now to wait for them: imgsearch space fill %s",
+                    made.name,
+                    made.name,
+                )
+
     def _join_space(self, encoder: Encoder, joined: Space | None) -> Space:
         """Return our space; a query worker that came first waits for an image worker to make it."""
         description = described(encoder, with_mean=joined is None and "images" in self._names)
         while True:
-            with db.connect(self.settings, autocommit=True) as connection:
+            with db.connect_direct(self.settings, autocommit=True) as connection:
                 try:
-                    return space.ensure(connection, description, space_id=joined.space_id if joined else None)
+                    made = space.ensure(connection, description, space_id=joined.space_id if joined else None)
+                    if description.revision != made.revision:
+                        log.warning(
+                            "this worker has revision %s of its model, the space %s was made with %s: the weights are "
+                            "the same",
+                            description.revision or "(none: a folder)",
+                            made.name,
+                            made.revision or "(none: a folder)",
+                        )
+                    return made
                 except NoSpace:
                     if "images" in self._names:
                         raise
@@ -210,7 +248,7 @@ def database_is_up(settings: Settings, wait: Callable[[float], Any] = time.sleep
     """Wait for the database at start, as it may come up beside us; raise what is wrong after `tries` seconds."""
     for left in range(tries, -1, -1):
         try:
-            db.connect(settings).close()
+            db.connect_direct(settings).close()
         except (DatabaseError, psycopg.Error):
             if not left:
                 raise

@@ -1,0 +1,1 @@
+"""How well are duplicates found, and in what time? `python -m bench.duplicates --help`."""

@@ -1,0 +1,233 @@
+"""Near-duplicates of a whole catalogue, or of one picture: found, kept in `imgsearch.duplicate`, listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import Connection
+
+from imgsearch.db import sql
+from imgsearch.db.psycopg_connection import Connectable, driver
+from imgsearch.errors import ImgsearchError, UsageError
+from imgsearch.ops.twins import Group, grouped, packed
+from imgsearch.picture import DEFAULT_LIMITS, digest
+from imgsearch.picture.hashes import SAME_PICTURE, Pdq, of_plane
+from imgsearch.picture.pixels import plane
+from imgsearch.storage import FetchPolicy, Store, read
+
+BANDS = 16  # of imgsearch_internal.bands()
+SIMILARITY = 0.97  # cosine from which on somebody should look
+_AT_ONCE = 100
+
+Tier = Literal["certain", "look"]
+Tick = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twin:
+    """A picture that shows what another one shows; turn: how that one was turned to see it, an orientation of Exif."""
+
+    image_id: int
+    product_id: str
+    position: int
+    tier: Tier
+    distance: int | None
+    turn: int | None
+    similarity: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed(Twin):
+    """The same with what it is a duplicate of, and whose both are."""
+
+    tenant_id: str
+    original: int
+    original_product: str
+    sha256: str
+    original_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was compared and found. unhashed: pictures that have no hash yet, so were left out."""
+
+    pictures: int
+    groups: int
+    certain: int
+    look: int
+    unhashed: int
+
+
+@dataclass(frozen=True)
+class Filled:
+    """How many pictures have a hash now, and which could not be read, with the reason."""
+
+    done: int
+    failed: dict[int, str]
+
+
+def _quiet(_what: str, _done: int, _all: int) -> None:
+    pass
+
+
+def duplicates_of(
+    connection: Connectable, image_id: int, *, tenant: str | None = None, similarity: float = SIMILARITY
+) -> list[Twin]:
+    """Return the pictures that show what a picture shows: certain ones, then those somebody should look at.
+
+    Raises UnknownImage, FilterError for a similarity outside of 0.5 to 1.
+    """
+    values = {"image_id": image_id, "tenant": tenant, "similarity": similarity}
+    return [Twin(**row) for row in sql.rows(driver(connection), "duplicates", "of", values)]
+
+
+def duplicates(
+    connection: Connectable, *, tenant: str | None = None, tier: Tier | None = None, k: int = 1000
+) -> list[Listed]:
+    """Return what was found before, group by group."""
+    values = {"tenant": tenant, "tier": tier, "most": k}
+    return [Listed(**row) for row in sql.rows(driver(connection), "duplicates", "listed", values)]
+
+
+def fill(
+    connection: Connection[Any],
+    store: Store,
+    *,
+    tenant: str | None = None,
+    policy: FetchPolicy | None = None,
+    threads: int = 2,
+    tick: Tick = _quiet,
+) -> Filled:
+    """Hash the pictures that have no hash yet, from their stored bytes, without a model; may be stopped and resumed."""
+    total = int(sql.value(connection, "duplicates", "count_missing", {"tenant": tenant}))
+    done, after, failed = 0, 0, dict[int, str]()
+    with ThreadPoolExecutor(threads, thread_name_prefix="hashing") as pool:
+        while rows := _missing(connection, tenant, after):
+            after = rows[-1]["image_id"]
+            hashed = list(pool.map(lambda row: _hashed(row, store, policy or FetchPolicy()), rows))
+            failed |= {row["image_id"]: one for row, one in zip(rows, hashed, strict=True) if isinstance(one, str)}
+            good = [(row, one) for row, one in zip(rows, hashed, strict=True) if isinstance(one, Pdq)]
+            done += _stored(connection, good)
+            tick("hashing", done + len(failed), total)
+    return Filled(done, failed)
+
+
+def find(
+    connection: Connection[Any],
+    *,
+    tenant: str | None = None,
+    look: bool = False,
+    similarity: float = SIMILARITY,
+    tick: Tick = _quiet,
+) -> Found:
+    """Find the duplicates of a tenant, or of each, and keep them in place of those found before.
+
+    look: also what somebody should look at; that asks the vectors of every picture once, some milliseconds each.
+    Raises UsageError inside a transaction: it makes one of its own for each of both.
+    """
+    if not connection.autocommit:
+        raise UsageError("Duplicates are found in transactions of their own; use a connection in autocommit.")
+    with connection.transaction():
+        groups = _groups(connection, tenant, tick)
+        certain = [
+            (owner, member, group.medoid, None)
+            for owner, found in groups.items()
+            for group in found
+            for member in group.members
+            if member != group.medoid
+        ]
+        sql.run(connection, "duplicates", "clear", {"tenant": tenant, "tiers": ["certain", *(["look"] * look)]})
+        _write(connection, "certain", certain)
+    seen = _look(connection, tenant, similarity, tick) if look else 0
+    return Found(
+        pictures=int(sql.value(connection, "duplicates", "hashed", {"tenant": tenant})),
+        groups=sum(len(found) for found in groups.values()),
+        certain=len(certain),
+        look=seen,
+        unhashed=int(sql.value(connection, "duplicates", "count_missing", {"tenant": tenant})),
+    )
+
+
+def _groups(connection: Connection[Any], tenant: str | None, tick: Tick) -> dict[str, list[Group]]:
+    sql.run(connection, "duplicates", "gather", {"tenant": tenant})
+    pairs: dict[tuple[str, int, int], int] = {}
+    for band in range(BANDS):
+        values = {"band": band, "most": SAME_PICTURE}
+        for row in sql.rows(connection, "duplicates", "near", values):
+            pairs[row["tenant_id"], row["one"], row["other"]] = row["distance"]
+        tick("comparing", band + 1, BANDS)
+    same = {
+        (row["tenant_id"], row["images"][0]): row["images"]
+        for row in sql.rows(connection, "duplicates", "same", {"tenant": tenant})
+    }
+    found: dict[str, list[Group]] = {}
+    for owner in sorted({key[0] for key in (*pairs, *same)}):
+        near = [(distance, one, other) for (of, one, other), distance in pairs.items() if of == owner]
+        found[owner] = _grouped(connection, owner, near, {key[1]: ids for key, ids in same.items() if key[0] == owner})
+    return found
+
+
+def _grouped(
+    connection: Connection[Any], owner: str, near: list[tuple[int, int, int]], same: dict[int, list[int]]
+) -> list[Group]:
+    """Group what is near, then put those of the very same hash beside the one that stood for them."""
+    wanted = sorted({key for _, one, other in near for key in (one, other)})
+    values = {"tenants": [owner] * len(wanted), "images": wanted}
+    hashes = {row["image_id"]: packed(row["bits"]) for row in sql.rows(connection, "duplicates", "turns", values)}
+    found = grouped(near, hashes)
+    taken = {member for group in found for member in group.members}
+    found = [
+        Group(group.medoid, tuple(sorted(all_ for one in group.members for all_ in same.get(one, [one]))))
+        for group in found
+    ]
+    return found + [Group(first, tuple(ids)) for first, ids in sorted(same.items()) if first not in taken]
+
+
+def _look(connection: Connection[Any], tenant: str | None, similarity: float, tick: Tick) -> int:
+    total = int(sql.value(connection, "duplicates", "hashed", {"tenant": tenant}))
+    done, found, after = 0, 0, {"after_tenant": "", "after_image": 0}
+    while rows := sql.rows(connection, "duplicates", "images", {"tenant": tenant, "most": _AT_ONCE, **after}):
+        after = {"after_tenant": rows[-1]["tenant_id"], "after_image": rows[-1]["image_id"]}
+        values = {"tenants": [row["tenant_id"] for row in rows], "images": [row["image_id"] for row in rows]}
+        seen = sql.rows(connection, "duplicates", "looked", {**values, "similarity": similarity})
+        _write(connection, "look", [(row["tenant_id"], row["other"], row["one"], row["similarity"]) for row in seen])
+        found, done = found + len(seen), done + len(rows)
+        tick("looking", done, total)
+    return found
+
+
+def _write(connection: Connection[Any], tier: Tier, rows: Iterable[tuple[str, int, int, float | None]]) -> None:
+    listed = list(rows)
+    if listed:
+        tenants, images, originals, similarities = (list(column) for column in zip(*listed, strict=True))
+        values = {"tenants": tenants, "images": images, "originals": originals, "similarities": similarities}
+        sql.run(connection, "duplicates", "write", {**values, "tiers": [tier] * len(listed)})
+
+
+def _missing(connection: Connection[Any], tenant: str | None, after: int) -> list[dict[str, Any]]:
+    values = {"tenant": tenant, "after_image": after, "most": _AT_ONCE}
+    return list(sql.rows(connection, "duplicates", "missing", values))
+
+
+def _hashed(row: dict[str, Any], store: Store, policy: FetchPolicy) -> Pdq | str:
+    try:
+        data = read(row["uri"], store, policy, DEFAULT_LIMITS.max_bytes).data
+        if digest(data) != row["sha256"]:
+            return "its bytes are not the ones that were embedded"
+        return of_plane(plane(data))
+    except ImgsearchError as error:
+        return str(error)
+
+
+def _stored(connection: Connection[Any], good: Sequence[tuple[dict[str, Any], Pdq]]) -> int:
+    values = {
+        "tenants": [row["tenant_id"] for row, _ in good],
+        "images": [row["image_id"] for row, _ in good],
+        "digests": [row["sha256"] for row, _ in good],
+        "pdqs": [one.text for _, one in good],
+        "qualities": [one.quality for _, one in good],
+    }
+    return int(sql.value(connection, "duplicates", "store", values))

@@ -1,0 +1,141 @@
+"""A restore: into an empty database, all of it or nothing; then rights, settings, statistics, pictures."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.sql import Identifier, Literal
+
+from imgsearch import db
+from imgsearch.db import sql
+from imgsearch.errors import BackupDamaged, DatabaseRights, StoreError, UsageError
+from imgsearch.ops import manifest, postgres_programs
+from imgsearch.ops.backup import Tick
+from imgsearch.ops.manifest import Manifest
+from imgsearch.schema import extension, mend, migrate
+from imgsearch.servers import direct_url
+from imgsearch.settings import Settings
+from imgsearch.storage import open_store
+
+Connection = psycopg.Connection[Any]
+
+
+def bring_back(settings: Settings, folder: Path, *, pictures: bool = True, tick: Tick = lambda _, __: None) -> Manifest:
+    """Restore a backup into the database and the store of the settings; interrupted, call it again.
+
+    The database is restored in one transaction: what fails leaves it empty. One that was restored before and whose
+    pictures were not copied to the end is recognised, and goes on with them.
+    Raises UsageError for a database that is not empty, BackupDamaged, DatabaseRights, DatabaseError, StoreError.
+    """
+    found = manifest.read(folder)
+    with db.connect_direct(settings, autocommit=True) as connection:
+        tick("checking the backup", 0)
+        manifest.verify(folder, found)
+        if not _is_restored(connection, found, settings):
+            _restore(connection, settings, folder, tick)
+        _set(connection, found)
+        mend.mend(connection)
+        tick("gathering statistics", 0)
+        sql.run(connection, "backup", "analyze")
+    if pictures and found.pictures == "copied":
+        _copy_back(settings, folder, tick)
+    return found
+
+
+def _is_restored(connection: Connection, found: Manifest, settings: Settings) -> bool:
+    """Whether this very backup is here already. Raises UsageError for a database that holds something else."""
+    there = sql.rows(connection, "backup", "filled")[0]
+    if there["ours"]:
+        images = sql.rows(connection, "backup", "about")[0]["images"]
+        if images == found.images and images and not _is_store_full(settings, found):
+            return True
+        raise UsageError(
+            f"imgsearch is set up in the database {there['database']} already. Restore into an empty one: "
+            f"CREATE DATABASE another; or take this one's away first: imgsearch db remove."
+        )
+    if there["relations"]:
+        raise UsageError(
+            f"The database {there['database']} holds {there['relations']} tables and views ({there['one']}, …), and "
+            "the backup brings its own. Restore into an empty one: CREATE DATABASE another;"
+        )
+    return False
+
+
+def _is_store_full(settings: Settings, found: Manifest) -> bool:
+    if found.pictures != "copied":
+        return True
+    return sum(1 for _ in open_store(settings.storage_url).keys()) >= found.objects  # noqa: SIM118
+
+
+def _restore(connection: Connection, settings: Settings, folder: Path, tick: Tick) -> None:
+    server = sql.rows(connection, "backup", "filled")[0]["server"]
+    program = postgres_programs.find("pg_restore", server)
+    _make_roles(connection)
+    extension.create(connection)
+    owned = () if sql.value(connection, "backup", "is_super") else ("--no-owner",)
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as listed:
+        listed.write(_without_extension(program, folder / manifest.DUMP))
+        listed.flush()
+        tick("restoring the database", 0)
+        postgres_programs.run(
+            program,
+            *("--single-transaction", "--exit-on-error", "--verbose", f"--use-list={listed.name}", *owned),
+            *("--dbname=" + connection.info.dbname, str(folder / manifest.DUMP)),
+            url=direct_url(settings),
+            say=lambda line: tick(line if line.startswith(("processing data", "creating INDEX")) else "restoring", 0),
+        )
+    migrate.check(connection)
+
+
+def _make_roles(connection: Connection) -> None:
+    """Roles first: policies and rights name them. Raises DatabaseRights with what an administrator types."""
+    roles = sql.rows(connection, "backup", "roles")
+    missing = [row["name"] for row in roles if not row["there"]]
+    if missing and not roles[0]["may_create"]:
+        typed = " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in missing)
+        raise DatabaseRights(
+            f"The backup needs roles that this one may not create. An administrator types: {typed} "
+            "Then run the restore again; nothing was changed."
+        )
+    for name in missing:
+        sql.run(connection, "backup", "create_role", names={"role": Identifier(name)})
+
+
+def _without_extension(program: Path, dump: Path) -> str:
+    """What is to be restored: pgvector is there, and to comment on it takes a right that its installer has alone."""
+    done = subprocess.run([str(program), "--list", str(dump)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BackupDamaged(f"{dump} cannot be read: {done.stderr.strip()}")
+    return "\n".join(line for line in done.stdout.splitlines() if " EXTENSION " not in line)
+
+
+def _set(connection: Connection, found: Manifest) -> None:
+    home = Identifier(sql.value(connection, "backup", "pgvector_schema"))
+    sql.run(connection, "backup", "load_pgvector", names={"schema": home})
+    for name, value in found.settings.items():
+        names = {
+            "database": Identifier(connection.info.dbname),
+            "name": Identifier(*name.split(".")),
+            "value": Literal(value),
+        }
+        try:
+            sql.run(connection, "backup", "set", names=names)
+        except DatabaseRights as error:
+            raise DatabaseRights(
+                f"ALTER DATABASE … SET {name} = {value} is refused: an administrator has to say it. All else is "
+                "restored, but for the pictures: run the restore again afterwards."
+            ) from error
+
+
+def _copy_back(settings: Settings, folder: Path, tick: Tick) -> None:
+    source = open_store((folder / manifest.PICTURES).absolute().as_uri())
+    copied = source.copy_to(open_store(settings.storage_url), lambda objects, _: tick("copying pictures", objects))
+    if copied.damaged:
+        raise StoreError(
+            f"{len(copied.damaged)} pictures of the backup have other bytes than their names say, the first: "
+            f"{copied.damaged[0]}. All others are back; embed these again from where they came from."
+        )

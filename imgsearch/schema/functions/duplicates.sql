@@ -1,0 +1,123 @@
+-- Near-duplicates, in two tiers. certain: at most 31 of 256 bits apart, whichever way one of them is turned, and both with
+-- something to see (quality of at least 50), or the same bytes. look: their vectors have a cosine of at least 0.97, and
+-- their hashes are at most 90 bits apart or they share a product or a code: somebody should look at both.
+
+-- With the rights of whoever calls it; for a tenant behind row-level security an index over lists stays unused (its
+-- operators are not leakproof), so such roles ask alike_here().
+CREATE OR REPLACE FUNCTION imgsearch_internal.alike(tenant text, wanted bit[], besides bigint DEFAULT NULL)
+RETURNS TABLE (image_id bigint, distance integer, turn integer) LANGUAGE plpgsql STABLE ROWS 5
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    asked integer[] := ARRAY(SELECT DISTINCT b FROM unnest(wanted) w, unnest(imgsearch_internal.bands(w)) b);
+BEGIN
+    -- The bands find few whatever their statistics say, and in the key nothing but the tenant would be looked for.
+    RETURN QUERY SELECT f.image_id, d.distance, d.turn
+        FROM imgsearch.fingerprint f,
+             LATERAL (SELECT bit_count(w.bits # f.pdq)::integer AS distance, w.n::integer AS turn FROM unnest(wanted) WITH ORDINALITY w (bits, n) ORDER BY 1, 2 LIMIT 1) d
+        WHERE f.bands && asked AND f.quality >= 50 AND f.tenant_id || '' = alike.tenant AND f.image_id IS DISTINCT FROM alike.besides AND d.distance <= 31
+        ORDER BY d.distance, f.image_id;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.alike(text, bit[], bigint) IS 'The pictures of a tenant at most 31 bits from a hash in any of its turns, the nearest first.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.alike_here(wanted bit[], besides bigint) RETURNS TABLE (image_id bigint, distance integer, turn integer)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT a.* FROM imgsearch_internal.alike(imgsearch.current_tenant(), wanted, besides) a;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.alike_here(bit[], bigint) IS 'What alike() finds among the pictures of the tenant that this transaction speaks for, and of no other.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.certain_twins(tenant text, picture bigint) RETURNS TABLE (image_id bigint, distance integer, turn integer) LANGUAGE plpgsql STABLE ROWS 5 AS $$
+#variable_conflict use_column
+DECLARE
+    mine imgsearch.fingerprint := (SELECT f FROM imgsearch.fingerprint f WHERE f.tenant_id = tenant AND f.image_id = picture);
+BEGIN
+    IF mine.quality >= 50 AND tenant = imgsearch.current_tenant() THEN
+        RETURN QUERY SELECT a.* FROM imgsearch_internal.alike_here(imgsearch_internal.turns(mine.pdq, mine.turned), picture) a;
+    ELSIF mine.quality >= 50 THEN
+        RETURN QUERY SELECT a.* FROM imgsearch_internal.alike(tenant, imgsearch_internal.turns(mine.pdq, mine.turned), picture) a;
+    END IF;
+    RETURN QUERY SELECT i.image_id, 0, 1
+        FROM imgsearch.image me JOIN imgsearch.image i ON i.tenant_id = me.tenant_id AND i.sha256 = me.sha256 AND i.image_id <> me.image_id
+        WHERE me.tenant_id = tenant AND me.image_id = picture AND (mine.quality >= 50) IS NOT TRUE;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.certain_twins(text, bigint) IS 'What is certainly the same picture: near hashes, or, where those say nothing, the same bytes.';
+
+CREATE OR REPLACE FUNCTION imgsearch.duplicates_of(image_id bigint, tenant text DEFAULT NULL, similarity double precision DEFAULT 0.97)
+RETURNS TABLE (duplicate bigint, product_id text, place integer, tier text, distance integer, turn integer, cosine double precision)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    me    imgsearch.image;
+    mine  imgsearch.fingerprint;
+    seen  halfvec;
+BEGIN
+    IF (similarity BETWEEN 0.5 AND 1) IS NOT TRUE THEN
+        RAISE EXCEPTION 'imgsearch: similarity is %', similarity USING HINT = 'A cosine from 0.5 to 1, for example 0.97.', ERRCODE = 'IM008';
+    END IF;
+    SELECT i.* INTO me FROM imgsearch.image i WHERE i.image_id = duplicates_of.image_id AND (duplicates_of.tenant IS NULL OR i.tenant_id = duplicates_of.tenant);
+    IF me.image_id IS NULL THEN
+        RAISE EXCEPTION 'imgsearch: there is no image %', duplicates_of.image_id USING HINT = 'See which there are: SELECT image_id, product_id FROM imgsearch.image;', ERRCODE = 'IM004';
+    END IF;
+    SELECT f.* INTO mine FROM imgsearch.fingerprint f WHERE f.tenant_id = me.tenant_id AND f.image_id = me.image_id;
+    SELECT v.embedding INTO seen FROM imgsearch.vectors v WHERE v.tenant_id = me.tenant_id AND v.image_id = me.image_id;
+    RETURN QUERY
+        WITH certain AS MATERIALIZED (
+            SELECT c.image_id, c.distance, c.turn FROM imgsearch_internal.certain_twins(me.tenant_id, me.image_id) c
+        ), close AS MATERIALIZED (
+            SELECT s.image_id, 1 - s.distance AS cosine
+            FROM imgsearch.search(seen, tenant => me.tenant_id, exclude_image_ids => ARRAY[me.image_id], per => 'image', k => 50, max_distance => 1 - similarity) s
+            WHERE seen IS NOT NULL
+        ), pair AS (
+            SELECT coalesce(c.image_id, n.image_id) AS other, c.image_id IS NOT NULL AS is_certain, n.cosine FROM certain c FULL JOIN close n ON n.image_id = c.image_id
+        )
+        SELECT i.image_id, i.product_id, i.position, CASE WHEN p.is_certain THEN 'certain' ELSE 'look' END, d.distance, d.turn,
+               coalesce(p.cosine, (SELECT 1 - (v.embedding <=> seen) FROM imgsearch.vectors v WHERE v.tenant_id = i.tenant_id AND v.image_id = i.image_id))
+        FROM pair p JOIN imgsearch.image i ON i.tenant_id = me.tenant_id AND i.image_id = p.other
+        LEFT JOIN imgsearch.fingerprint f ON f.tenant_id = i.tenant_id AND f.image_id = i.image_id
+        LEFT JOIN LATERAL (SELECT bit_count(t.bits # f.pdq)::integer AS distance, t.n::integer AS turn
+                           FROM unnest(imgsearch_internal.turns(mine.pdq, mine.turned)) WITH ORDINALITY t (bits, n) WHERE mine.pdq IS NOT NULL ORDER BY 1, 2 LIMIT 1) d ON true
+        WHERE p.is_certain OR d.distance <= 90 AND least(f.quality, mine.quality) >= 50 OR i.product_id = me.product_id
+           OR (SELECT a.codes && b.codes FROM imgsearch.product a, imgsearch.product b
+               WHERE a.tenant_id = me.tenant_id AND a.product_id = me.product_id AND b.tenant_id = i.tenant_id AND b.product_id = i.product_id)
+        ORDER BY NOT p.is_certain, d.distance, 7 DESC NULLS LAST, i.image_id;
+END $$;
+COMMENT ON FUNCTION imgsearch.duplicates_of(bigint, text, double precision) IS
+'The pictures that show what a picture shows: certain ones, then those that somebody should look at. turn: how it was turned to get there (an orientation of Exif, 1 as it is). SELECT * FROM imgsearch.duplicates_of(42);';
+
+-- What workers ask before a picture becomes findable, and only where the shop wants to know.
+CREATE OR REPLACE FUNCTION imgsearch_internal.twin_of(tenant text, picture bigint, digest bytea, hash text, quality integer)
+RETURNS TABLE (image_id bigint, distance integer) LANGUAGE plpgsql STABLE ROWS 1 AS $$
+#variable_conflict use_column
+BEGIN
+    IF EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = tenant AND v.image_id = picture) THEN
+        RETURN;  -- it can be found already: another model is at work
+    END IF;
+    RETURN QUERY SELECT t.image_id, t.distance FROM (
+            SELECT i.image_id, 0 AS distance FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+            WHERE i.tenant_id = tenant AND i.sha256 = digest AND i.image_id <> picture
+            UNION ALL
+            SELECT a.image_id, a.distance FROM imgsearch_internal.alike(tenant, imgsearch_internal.turns(left(hash, 256)::bit(256), substr(hash, 257)::bit(1792)), picture) a
+            WHERE quality >= 50 AND hash IS NOT NULL) t
+        ORDER BY EXISTS (SELECT 1 FROM imgsearch.duplicate d WHERE d.tenant_id = tenant AND d.image_id = t.image_id AND d.tier = 'certain'), t.distance, t.image_id LIMIT 1;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.twin_of(text, bigint, bytea, text, integer) IS 'The picture of a tenant that a new one is certainly a duplicate of, an original before one that is a duplicate itself; no row: it is none.';
+
+-- Bytes are compared when they arrive, what they look like when a worker has seen them.
+CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_twin(tenant text, product text, place integer, digest bytea) RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    twin imgsearch.image;
+BEGIN
+    IF digest IS NULL OR NOT EXISTS (SELECT 1 FROM imgsearch.shop s WHERE s.tenant_id = tenant AND s.duplicates = 'refuse') THEN
+        RETURN;
+    END IF;
+    SELECT i.* INTO twin FROM imgsearch.image i
+    WHERE i.tenant_id = tenant AND i.sha256 = digest AND (i.product_id, i.position) <> (product, place)
+      AND NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id AND j.state = 'failed')
+    ORDER BY i.image_id LIMIT 1;
+    IF twin.image_id IS NOT NULL THEN
+        RAISE EXCEPTION 'imgsearch: this is picture % of product %', twin.position, left(twin.product_id, 100)
+            USING DETAIL = twin.image_id::text, HINT = 'This shop takes each picture once and has this one; leave it out, or remove the other.', ERRCODE = 'IM040';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.refuse_twin(text, text, integer, bytea) IS 'Raises that a shop which takes each picture once has these bytes already.';
