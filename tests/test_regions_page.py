@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -83,4 +84,18 @@ def test_the_page_draws_the_box(client: Any, scene: int) -> None:
     assert shown.count('class="spotted"') == 1
     assert ">lamp</span>" in shown
     assert "Parts of pictures" in shown
-    assert "spotted" not in client.get("/?like=42", headers={"Accept": "text/html"}).text
+    wholes = client.get("/?like=42", headers={"Accept": "text/html"}).text
+    assert "spotted" not in wholes
+    ticks = [re.search(r'<input[^>]*id="inside"[^>]*>', text) for text in (shown, wholes)]
+    assert [tick and (" checked" in tick[0], 'value="1"' in tick[0] or 'value="1.0"' in tick[0]) for tick in ticks] == [
+        (True, True),
+        (False, True),
+    ]
+
+
+def test_a_page_without_parts_does_not_offer_them(client: Any, connection: Connection) -> None:
+    connection.execute("DELETE FROM imgsearch.region_1")
+    for address in ("/?like=42", "/"):
+        assert 'id="inside"' not in client.get(address, headers={"Accept": "text/html"}).text
+    kept = client.get("/?like=42&regions=0.5", headers={"Accept": "text/html"}).text
+    assert '<input type="hidden" name="regions" value="0.5">' in kept

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import Connection
 
 from imgsearch import storage
+from imgsearch.db import sql
 from imgsearch.errors import FetchFailed, FetchRefused, QueryError, StoreError, UnknownImage
 from imgsearch.http import ids
 from imgsearch.http.search_request import SearchRequest
@@ -57,6 +58,11 @@ def parts_of(connection: Connection[Any], photo: bytes) -> tuple[tuple[float, ..
     """Return the parts of a photo asked before that may be meant; none where it is forgotten."""
     found = cache.look_up(connection, Entry(kind="picture", key=photo))
     return () if found is None else found.parts
+
+
+def has_parts(connection: Connection[Any], tenant: str | None) -> bool:
+    """Return whether a search may look at parts of pictures here, too."""
+    return bool(sql.rows(connection, "page", "has_parts", {"tenant": tenant})[0]["found"])
 
 
 def remembered(connection: Connection[Any], photo: bytes, space: int | None = None) -> Resolved:

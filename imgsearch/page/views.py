@@ -49,6 +49,7 @@ class View:
     facets_ms: float = 0.0
     empty_site: bool = False
     parts: tuple[tuple[float, ...], ...] = ()  # of the photo: what may be meant
+    inside: bool = False  # pictures here have parts that may be looked at, too
     words_alone: bool = False  # nobody embedded the text, so looks were left out
 
     @property
@@ -215,11 +216,12 @@ def _count(state: AppState, view: View) -> View:
             digests = service.details(connection, [*asked.more, *asked.less], asked.filters.tenant)
             products = service.products(connection, asked)
             parts = pictures.parts_of(connection, asked.photo) if asked.photo else ()
+            inside = asked.likes and pictures.has_parts(connection, asked.filters.tenant)
     except _FAILURES as error:
         return replace(view, problem=view.problem or from_exception(error))
     took = (time.perf_counter() - began) * 1000
     chips = view_models.examples(state, asked, digests, products)
-    return replace(view, panel=panel, facets_ms=took, examples=tuple(chips), parts=parts)
+    return replace(view, panel=panel, facets_ms=took, examples=tuple(chips), parts=parts, inside=inside)
 
 
 def _page(state: AppState, view: View) -> Response:

@@ -20,3 +20,7 @@ SELECT DISTINCT ON (i.product_id) i.product_id, i.tenant_id, i.sha256 FROM imgse
 JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
 WHERE i.product_id = ANY(%(products)s) AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
 ORDER BY i.product_id, i.position, i.image_id
+
+-- name: has_parts
+-- Whether any picture has parts that a search may look at.
+SELECT EXISTS (SELECT FROM imgsearch.regions WHERE %(tenant)s::text IS NULL OR tenant_id = %(tenant)s) AS found;
