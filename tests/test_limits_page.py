@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 from imgsearch_workers.looking.pictures import LARGEST_KEPT
-from imgsearch_workers.proposers import salient
+from imgsearch_workers.model import detector
+from imgsearch_workers.proposers import proposed, salient
 
 from imgsearch.errors import FilterError
 from imgsearch.evaluation import judged
@@ -71,6 +72,10 @@ LIMITS = {
     "page suggestions": suggestions.MOST,
     "page pictures": product.MOST,
     "proposed parts": salient.MOST,
+    "kept parts": 9,
+    "detector": 200,
+    "detector's words": detector.MOST_LABELS,
+    "detector's boxes": proposed.MOST_READ,
     "larger picture": thumbnails.LARGEST,
     "page choices": caps.CHOICES,
     "image attributes": caps.ATTRIBUTES_BYTES,
@@ -159,3 +164,14 @@ def test_sql_holds_the_limits_of_words(connection: psycopg.Connection[Any]) -> N
     with pytest.raises(psycopg.Error) as refused:
         connection.execute("SELECT imgsearch.suggest('wo', 'a', %s)", (SUGGESTIONS + 1,))
     assert refused.value.sqlstate == "IM008"
+
+
+def test_sql_holds_the_limits_of_parts(connection: psycopg.Connection[Any]) -> None:
+    def wish(regions: str, each: int) -> None:
+        connection.execute("SELECT imgsearch.set_shop('a', regions => %s, regions_per_picture => %s)", (regions, each))
+
+    wish("detector:" + "x" * LIMITS["detector"], LIMITS["kept parts"])
+    for regions, each in (("detector:" + "x" * (LIMITS["detector"] + 1), 1), ("grid", LIMITS["kept parts"] + 1)):
+        with pytest.raises(psycopg.Error) as refused:
+            wish(regions, each)
+        assert refused.value.sqlstate == "IM008"
