@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,6 @@ class Part:
     vector: Sequence[float]
     box: tuple[float, float, float, float] = (0.25, 0.25, 0.5, 0.5)
     label: str | None = None
-
-
-@dataclass(frozen=True)
-class Near:
-    """How near a picture lies: by its parts, and the part that is nearer than the whole."""
-
-    distance: float
-    part: Part | None = field(compare=False, default=None)
 
 
 def store(connection: Connection, space: Space, parts: Mapping[tuple[str, int], Sequence[Part]]) -> None:
@@ -59,10 +51,12 @@ def unit(vector: Sequence[float]) -> Vector:
     return found / np.linalg.norm(found)
 
 
-def near(query: Sequence[float], whole: Sequence[float], parts: Sequence[Part], weight: float) -> Near:
-    """Return how near a picture lies to a query."""
-    asked, away = unit(query), 1 - float(unit(query) @ unit(whole))
-    best, part = min(((1 - float(asked @ unit(one.vector)), n) for n, one in enumerate(parts)), default=(away, None))
-    return Near(
-        (1 - weight) * away + weight * min(away, best), parts[part] if part is not None and best < away else None
-    )
+def near(query: Sequence[float], whole: Sequence[float], parts: Sequence[Part], weight: float) -> float:
+    """Return how near a picture lies to a query: as a whole, and by its nearest part where that is nearer."""
+    away = apart(query, whole)
+    return (1 - weight) * away + weight * min([away, *(apart(query, one.vector) for one in parts)])
+
+
+def apart(query: Sequence[float], vector: Sequence[float]) -> float:
+    """Return the cosine distance of two vectors as the database holds them."""
+    return 1 - float(unit(query) @ unit(vector))

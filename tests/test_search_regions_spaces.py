@@ -31,9 +31,7 @@ def test_a_space_is_searched_by_its_own_parts(connection: psycopg.Connection[Any
         found = search(connection, ImageId(asked), space="dino", regions=1, per="image", k=3)
         boxed = {hit.image_id: hit.box for hit in found}
         assert boxed[shows] == BOX
-        assert found[1].distance == pytest.approx(
-            parts.near(vector, vector, [Part(vector=vector)], 1).distance, abs=1e-3
-        )
+        assert found[1].distance == pytest.approx(parts.near(vector, vector, [Part(vector=vector)], 1), abs=1e-3)
         here = search(connection, ImageId(asked), regions=1, per="image", k=400)
         assert {hit.box for hit in here} == {None}
         said = explain(connection, ImageId(asked), space="dino", regions=1, per="image")

@@ -23,4 +23,4 @@ ORDER BY i.product_id, i.position, i.image_id
 
 -- name: has_parts
 -- Whether any picture has parts that a search may look at.
-SELECT EXISTS (SELECT FROM imgsearch.regions WHERE %(tenant)s::text IS NULL OR tenant_id = %(tenant)s) AS found;
+SELECT EXISTS (SELECT 1 FROM imgsearch.regions WHERE %(tenant)s::text IS NULL OR tenant_id = %(tenant)s) AS found;
