@@ -87,7 +87,7 @@ if TYPE_CHECKING:
     from imgsearch.retrieval.hits import Hit, Hits
     from imgsearch.retrieval.listing import Listed, browse_products
     from imgsearch.retrieval.ranking import Ranking
-    from imgsearch.retrieval.recommendation import recommend
+    from imgsearch.retrieval.recommendation import explain_recommend, recommend
     from imgsearch.settings import Settings
     from imgsearch.sqlalchemy.models import Image, pictures_of
 
@@ -172,6 +172,7 @@ _HOMES = {
     "drift": "ingest.attachment",
     "duplicates_of": "ops.duplicates",
     "explain": "retrieval.explain",
+    "explain_recommend": "retrieval.recommendation",
     "forget": "ingest.upload",
     "give_vectors": "ingest.vectors",
     "inspected": "ingest.upload",
@@ -264,6 +265,7 @@ __all__ = [
     "drift",
     "duplicates_of",
     "explain",
+    "explain_recommend",
     "facets",
     "forget",
     "give_vectors",

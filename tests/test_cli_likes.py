@@ -85,7 +85,7 @@ def test_what_makes_no_sense_exits_with_two(run: Run, shop: list[tuple[int, str]
         ["--like", f"{image}@0"],
         ["--like", image, "--strategy", "worst"],
         ["--like", image, "--strategy", "best", "--sort", "price"],
-        ["--like", image, "--explain"],
+        ["--like", image, "--max-distance", "1"],
         ["--image-id", shop[0][0], "--min-match", "2"],
         ["--image-id", shop[0][0], "--min-match", "0.5"],
         ["--image-id", shop[0][0], "--cutoff", "never"],

@@ -23,7 +23,7 @@ from imgsearch.retrieval import Filters, Hits, Ranking
 from imgsearch.retrieval import explain as found_how
 from imgsearch.retrieval import search as find
 from imgsearch.retrieval.by_filters import asked
-from imgsearch.retrieval.recommendation import Strategy, recommend
+from imgsearch.retrieval.recommendation import Strategy, explain_recommend, recommend
 from imgsearch.settings import load_settings
 from imgsearch.storage import open_store
 
@@ -68,10 +68,9 @@ def search(
     liked = [*([(ProductId(like_product), 1.0)] if like_product else []), *map(example_of, like or [])]
     disliked = list(map(example_of, unlike or []))
     recommending = bool(liked or disliked) or strategy != "centroid"
-    if recommending and (max_distance is not None or explain or ranking.space or rerank):
+    if recommending and (max_distance is not None or ranking.space or rerank):
         raise UsageError(
-            "Recommendations (--like, --unlike, --strategy) take neither --max-distance, --explain, --space nor "
-            "--rerank."
+            "Recommendations (--like, --unlike, --strategy) take neither --max-distance, --space nor --rerank."
         )
     chain = chain_of(rerank)
     if not (near or liked):
@@ -93,7 +92,9 @@ def search(
                 for examples in ([*near, *liked], [*far, *disliked])
             )
             resolved = known(likes[0][0])
-            hits = recommend(connection, likes, unlikes, strategy=cast("Strategy", strategy), **page)
+            way = cast("Strategy", strategy)
+            hits = recommend(connection, likes, unlikes, strategy=way, **page)
+            words = explain_recommend(connection, likes, unlikes, strategy=way, **page) if explain else []
         else:
             query = near[0][0] if len(near) == 1 and not far else [*near, *((one, -weight) for one, weight in far)]
             if ranking.space is not None:

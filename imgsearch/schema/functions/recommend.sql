@@ -18,6 +18,35 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.check_examples(halfvec[], double precision[], halfvec[], double precision[]) IS 'Raises what is wrong with what is liked and disliked.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.examples_of(
+    likes halfvec[], unlikes halfvec[], like_weights double precision[], unlike_weights double precision[], strategy text
+) RETURNS imgsearch_internal.examples LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    e imgsearch_internal.examples := ROW(likes, coalesce(like_weights, array_fill(1::double precision, ARRAY[coalesce(cardinality(likes), 0)])),
+                                         unlikes, coalesce(unlike_weights, array_fill(1::double precision, ARRAY[coalesce(cardinality(unlikes), 0)])));
+BEGIN
+    PERFORM imgsearch_internal.check_examples(e.likes, e.like_weights, e.unlikes, e.unlike_weights);
+    IF (strategy IN ('centroid', 'best')) IS NOT TRUE THEN
+        RAISE EXCEPTION 'imgsearch: strategy is "%"', left(strategy, 100) USING HINT = 'centroid: near to the middle of what is liked; best: near to any of it.', ERRCODE = 'IM008';
+    END IF;
+    RETURN e;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.examples_of(halfvec[], halfvec[], double precision[], double precision[], text) IS 'What was named to recommend by, where it makes sense; a weight that was not given is 1.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.middle_of(e imgsearch_internal.examples) RETURNS halfvec LANGUAGE sql IMMUTABLE AS $$
+    SELECT imgsearch.combine((e).likes || (e).unlikes, (e).like_weights || ARRAY(SELECT -w.w FROM unnest((e).unlike_weights) WITH ORDINALITY w (w, place) ORDER BY w.place))
+$$;
+COMMENT ON FUNCTION imgsearch_internal.middle_of(imgsearch_internal.examples) IS 'One vector for all of what is liked, turned away from what is not.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.best_pool(p imgsearch_internal.page_request, r imgsearch.ranking, unlikes halfvec[]) RETURNS imgsearch_internal.page_request LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    pool imgsearch_internal.page_request := imgsearch_internal.page_of(least(1000, greatest(100, CASE WHEN unlikes <> '{}' THEN 4 ELSE 1 END * (p.k + p.skip + coalesce(p.passed, 0)))));
+BEGIN
+    pool.per_product := coalesce(r.per, 'product') = 'product'; pool.space := p.space;
+    RETURN pool;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.best_pool(imgsearch_internal.page_request, imgsearch.ranking, halfvec[]) IS 'How many are looked at for each of what is liked.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.best_answer(
     likes halfvec[], like_weights double precision[], unlikes halfvec[], unlike_weights double precision[],
     f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking
@@ -39,8 +68,7 @@ BEGIN
     IF p.k + p.skip + coalesce(p.passed, 0) > 1000 THEN
         RAISE EXCEPTION 'imgsearch: the best of several reaches to the first 1000 rows' USING HINT = 'Recommend by their middle: strategy => ''centroid''.', ERRCODE = 'IM008';
     END IF;
-    pool := imgsearch_internal.page_of(least(1000, greatest(100, CASE WHEN unlikes <> '{}' THEN 4 ELSE 1 END * (p.k + p.skip + coalesce(p.passed, 0)))));
-    pool.per_product := coalesce(r.per, 'product') = 'product'; pool.space := p.space;
+    pool := imgsearch_internal.best_pool(p, r, unlikes);
     answer.tenants := '{}'; answer.images := '{}'; answer.complete := true;
     FOR i IN 1..cardinality(likes) LOOP
         one := (imgsearch_internal.find(likes[i], f, pool)).answer;
@@ -93,18 +121,13 @@ LANGUAGE plpgsql STABLE ROWS 10 AS $$
 #variable_conflict use_variable
 DECLARE
     p    imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
+    e    imgsearch_internal.examples := imgsearch_internal.examples_of(likes, unlikes, like_weights, unlike_weights, strategy);
     page imgsearch_internal.page;
 BEGIN
-    like_weights := coalesce(like_weights, array_fill(1::double precision, ARRAY[coalesce(cardinality(likes), 0)]));
-    unlike_weights := coalesce(unlike_weights, array_fill(1::double precision, ARRAY[coalesce(cardinality(unlikes), 0)]));
-    PERFORM imgsearch_internal.check_examples(likes, like_weights, unlikes, unlike_weights);
     IF strategy = 'best' THEN
-        page := imgsearch_internal.best_answer(likes, like_weights, unlikes, unlike_weights, filters, p, ranking);
-    ELSIF strategy = 'centroid' THEN
-        page := (imgsearch_internal.answer(imgsearch.combine(likes || unlikes, like_weights || ARRAY(SELECT -w.w FROM unnest(unlike_weights) WITH ORDINALITY w (w, place) ORDER BY w.place)),
-                                           filters, p, ranking, NULL)).answer;
+        page := imgsearch_internal.best_answer(e.likes, e.like_weights, e.unlikes, e.unlike_weights, filters, p, ranking);
     ELSE
-        RAISE EXCEPTION 'imgsearch: strategy is "%"', left(strategy, 100) USING HINT = 'centroid: near to the middle of what is liked; best: near to any of it.', ERRCODE = 'IM008';
+        page := (imgsearch_internal.answer(imgsearch_internal.middle_of(e), filters, p, ranking, NULL)).answer;
     END IF;
     RETURN QUERY SELECT u.image_id, u.product_id, u.distance, u.match, u.pictures, u.others, page.strategy, page.complete, page.matches, page.more, u.after
     FROM imgsearch_internal.unfold(page, likes[1], NULL) u;

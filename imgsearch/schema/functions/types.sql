@@ -25,6 +25,11 @@ COMMENT ON TYPE imgsearch.ranking IS 'How what matches is ranked and cut, one va
 CREATE TYPE imgsearch_internal.question AS (kind text, words text, key text, vectors @extschema:vector@.halfvec[]);
 COMMENT ON TYPE imgsearch_internal.question IS 'What was asked: kind (text, picture, image, vector), its words where it has some, what tells it from other questions, and its vectors in the second and further spaces that are asked; null: only its vector is known.';
 
+CREATE TYPE imgsearch_internal.examples AS (
+    likes @extschema:vector@.halfvec[], like_weights double precision[], unlikes @extschema:vector@.halfvec[], unlike_weights double precision[]
+);
+COMMENT ON TYPE imgsearch_internal.examples IS 'What is liked and disliked, with weights above 0: made by examples_of().';
+
 CREATE TYPE imgsearch_internal.page_request AS (
     k integer, skip integer, after_distance double precision, after_image bigint, max_distance double precision, space integer,
     per_product boolean, passed integer, check_ text, place text, near bigint[], regions double precision
