@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 from psycopg.sql import SQL, Identifier
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
 
 import imgsearch
+from imgsearch import db
 from imgsearch.errors import FilterError, UnknownImage, UsageError
 from imgsearch.ingest import upload
 from imgsearch.ops import duplicates
@@ -206,6 +209,26 @@ def test_a_search_leaves_out_what_is_marked_or_shows_only_that(connection: Conne
         (shop["p3"],),
     ).fetchall()
     assert {row[0] for row in rows} == everything - marked
+
+
+def test_a_select_leaves_out_what_is_marked(connection: Connection, settings: Settings, shop: dict[str, int]) -> None:
+    duplicates.find(connection)
+    marked = {one.image_id for one in duplicates.duplicates(connection, tenant="acme")}
+    everything = {image for name, image in shop.items() if not name.startswith("bazaar")}
+    other = aliased(imgsearch.Image)
+    with Session(db.engine(settings)) as session:
+        for model in (imgsearch.Image, other):
+            query = imgsearch.resolve(session, imgsearch.ImageId(shop["p3"]))
+            for wanted, here in ((everything - marked, ~model.is_duplicate), (marked, model.is_duplicate)):
+                rows = session.execute(
+                    imgsearch.nearest(select(model).where(model.tenant_id == "acme", here), query, limit=50)
+                ).all()
+                assert {row[0].image_id for row in rows} == wanted
+        one, two = (
+            session.get_one(imgsearch.Image, ("acme", shop["p3"])),
+            session.get_one(imgsearch.Image, ("acme", next(iter(marked)))),
+        )
+        assert (one.is_duplicate, two.is_duplicate) == (False, True)
 
 
 def test_no_picture_like_another_brings_its_own_twins_when_they_are_left_out(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
@@ -26,9 +26,11 @@ from sqlalchemy import (
     and_,
     cast,
     literal,
+    literal_column,
+    select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, mapped_column, relationship, remote
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, foreign, mapped_column, relationship, remote
 
 SCHEMA = "imgsearch"
 
@@ -74,6 +76,10 @@ class Image(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     attachment_id: Mapped[int | None]
     incomplete: Mapped[bool] = mapped_column(Boolean, server_default=FetchedValue())
+
+    if TYPE_CHECKING:  # assigned below, where both tables are there
+        is_duplicate: Mapped[bool]
+        """Whether it is marked as certainly the same as another one; `where(~Image.is_duplicate)` leaves those out."""
 
 
 class Job(Base):
@@ -186,6 +192,27 @@ vectors = Table(
     Column("sha256", LargeBinary),
     Column("embedding", HALFVEC),
     info={"is_view": True},
+)
+
+# What was found to be twice here. A Table and not a model: workers and `imgsearch duplicates` write it.
+duplicate = Table(
+    "duplicate",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("image_id", BigInteger, primary_key=True),
+    Column("original", BigInteger, primary_key=True),
+    Column("tier", Text),
+)
+Image.is_duplicate = column_property(
+    select(literal_column("1"))
+    .where(
+        duplicate.c.tenant_id == Image.tenant_id,
+        duplicate.c.image_id == Image.image_id,
+        duplicate.c.tier == literal_column("'certain'"),
+    )
+    .correlate_except(duplicate)
+    .exists(),
+    deferred=True,
 )
 
 __all__ = ["SCHEMA", "Base", "Image", "Job", "QueryVector", "Space", "Worker", "metadata", "pictures_of", "vectors"]
