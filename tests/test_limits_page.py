@@ -21,7 +21,7 @@ from imgsearch.ops.calibration import MOST as MOST_JUDGEMENTS
 from imgsearch.page import product, suggestions
 from imgsearch.page.upload_form import MOST_AT_ONCE
 from imgsearch.query.resolution import MAX_TEXT
-from imgsearch.retrieval import limits, rerank, search
+from imgsearch.retrieval import by_filters, limits, rerank, search
 from imgsearch.retrieval.template import LARGEST_PAGE
 from imgsearch.spaces.space import Space
 from tests.http.largest import above, at_most
@@ -72,6 +72,7 @@ LIMITS = {
     "page suggestions": suggestions.MOST,
     "page pictures": product.MOST,
     "proposed parts": salient.MOST,
+    "duplicates": by_filters.MOST_IMAGES,
     "kept parts": 9,
     "detector": 200,
     "detector's words": detector.MOST_LABELS,
@@ -171,7 +172,13 @@ def test_sql_holds_the_limits_of_parts(connection: psycopg.Connection[Any]) -> N
         connection.execute("SELECT imgsearch.set_shop('a', regions => %s, regions_per_picture => %s)", (regions, each))
 
     wish("detector:" + "x" * LIMITS["detector"], LIMITS["kept parts"])
-    for regions, each in (("detector:" + "x" * (LIMITS["detector"] + 1), 1), ("grid", LIMITS["kept parts"] + 1)):
+    words = [str(n) for n in range(LIMITS["detector's words"] + 1)]
+    wish("detector:x#" + ",".join(words[1:]), 1)
+    for regions, each in (
+        ("detector:" + "x" * (LIMITS["detector"] + 1), 1),
+        ("detector:x#" + ",".join(words), 1),
+        ("grid", LIMITS["kept parts"] + 1),
+    ):
         with pytest.raises(psycopg.Error) as refused:
             wish(regions, each)
         assert refused.value.sqlstate == "IM008"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from psycopg import Connection
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import ImgsearchError, UsageError
-from imgsearch.ops.twins import Group, grouped, packed
+from imgsearch.ops.twins import WIDEST, Group, Packed, grouped, packed
 from imgsearch.picture import DEFAULT_LIMITS, digest
 from imgsearch.picture.hashes import SAME_PICTURE, Pdq, of_plane
 from imgsearch.picture.pixels import plane
@@ -23,6 +24,7 @@ SIMILARITY = 0.97  # cosine from which on somebody should look
 _AT_ONCE = 100
 
 Tier = Literal["certain", "look"]
+Mark = tuple[str, int, int, float | None]  # whose, the duplicate, the original, their similarity
 Tick = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
@@ -139,7 +141,7 @@ def find(
             for member in group.members
             if member != group.medoid
         ]
-        sql.run(connection, "duplicates", "clear", {"tenant": tenant, "tiers": ["certain", *(["look"] * look)]})
+        sql.run(connection, "duplicates", "clear", _columns(certain))
         _write(connection, "certain", certain)
     seen = _look(connection, tenant, similarity, tick) if look else 0
     return Found(
@@ -152,32 +154,38 @@ def find(
 
 
 def _groups(connection: Connection[Any], tenant: str | None, tick: Tick) -> dict[str, list[Group]]:
+    sql.run(connection, "duplicates", "remember", {"tenant": tenant})
     sql.run(connection, "duplicates", "gather", {"tenant": tenant})
-    pairs: dict[tuple[str, int, int], int] = {}
+    pairs: dict[str, dict[tuple[int, int], int]] = defaultdict(dict)
     for band in range(BANDS):
         values = {"band": band, "most": SAME_PICTURE}
         for row in sql.rows(connection, "duplicates", "near", values):
-            pairs[row["tenant_id"], row["one"], row["other"]] = row["distance"]
+            pairs[row["tenant_id"]][row["one"], row["other"]] = row["distance"]
         tick("comparing", band + 1, BANDS)
-    same = {
-        (row["tenant_id"], row["images"][0]): row["images"]
-        for row in sql.rows(connection, "duplicates", "same", {"tenant": tenant})
-    }
-    found: dict[str, list[Group]] = {}
-    for owner in sorted({key[0] for key in (*pairs, *same)}):
-        near = [(distance, one, other) for (of, one, other), distance in pairs.items() if of == owner]
-        found[owner] = _grouped(connection, owner, near, {key[1]: ids for key, ids in same.items() if key[0] == owner})
-    return found
+    same: dict[str, dict[int, list[int]]] = defaultdict(dict)
+    for row in sql.rows(connection, "duplicates", "same", {"tenant": tenant}):
+        same[row["tenant_id"]][row["images"][0]] = row["images"]
+    hashes = _hashes(connection, pairs)
+    return {owner: _grouped(pairs[owner], hashes[owner], same[owner]) for owner in sorted({*pairs, *same})}
+
+
+def _hashes(
+    connection: Connection[Any], pairs: Mapping[str, Iterable[tuple[int, int]]]
+) -> dict[str, dict[int, Packed]]:
+    """Return the hashes of the pictures in pairs, by tenant: read at once, however many tenants there are."""
+    wanted = sorted({(owner, key) for owner, near in pairs.items() for both in near for key in both})
+    values = {"tenants": [owner for owner, _ in wanted], "images": [key for _, key in wanted]}
+    hashes: dict[str, dict[int, Packed]] = defaultdict(dict)
+    for row in sql.rows(connection, "duplicates", "turns", values):
+        hashes[row["tenant_id"]][row["image_id"]] = packed(row["bits"])
+    return hashes
 
 
 def _grouped(
-    connection: Connection[Any], owner: str, near: list[tuple[int, int, int]], same: dict[int, list[int]]
+    pairs: Mapping[tuple[int, int], int], hashes: Mapping[int, Packed], same: Mapping[int, list[int]]
 ) -> list[Group]:
     """Group what is near, then put those of the very same hash beside the one that stood for them."""
-    wanted = sorted({key for _, one, other in near for key in (one, other)})
-    values = {"tenants": [owner] * len(wanted), "images": wanted}
-    hashes = {row["image_id"]: packed(row["bits"]) for row in sql.rows(connection, "duplicates", "turns", values)}
-    found = grouped(near, hashes)
+    found = grouped(((distance, one, other) for (one, other), distance in pairs.items()), hashes)
     taken = {member for group in found for member in group.members}
     found = [
         Group(group.medoid, tuple(sorted(all_ for one in group.members for all_ in same.get(one, [one]))))
@@ -193,18 +201,25 @@ def _look(connection: Connection[Any], tenant: str | None, similarity: float, ti
         after = {"after_tenant": rows[-1]["tenant_id"], "after_image": rows[-1]["image_id"]}
         values = {"tenants": [row["tenant_id"] for row in rows], "images": [row["image_id"] for row in rows]}
         seen = sql.rows(connection, "duplicates", "looked", {**values, "similarity": similarity})
-        _write(connection, "look", [(row["tenant_id"], row["other"], row["one"], row["similarity"]) for row in seen])
+        with connection.transaction():  # whoever ends this leaves of each picture what is new, or what was
+            sql.run(connection, "duplicates", "clear_looked", values)
+            _write(
+                connection, "look", [(row["tenant_id"], row["other"], row["one"], row["similarity"]) for row in seen]
+            )
         found, done = found + len(seen), done + len(rows)
         tick("looking", done, total)
     return found
 
 
-def _write(connection: Connection[Any], tier: Tier, rows: Iterable[tuple[str, int, int, float | None]]) -> None:
+def _write(connection: Connection[Any], tier: Tier, rows: Iterable[Mark]) -> None:
     listed = list(rows)
     if listed:
-        tenants, images, originals, similarities = (list(column) for column in zip(*listed, strict=True))
-        values = {"tenants": tenants, "images": images, "originals": originals, "similarities": similarities}
-        sql.run(connection, "duplicates", "write", {**values, "tiers": [tier] * len(listed)})
+        more = {"tiers": [tier] * len(listed), "similarities": [row[3] for row in listed], "widest": WIDEST}
+        sql.run(connection, "duplicates", "write", {**_columns(listed), **more})
+
+
+def _columns(rows: Sequence[Mark]) -> dict[str, list[Any]]:
+    return {name: [row[n] for row in rows] for n, name in enumerate(("tenants", "images", "originals"))}
 
 
 def _missing(connection: Connection[Any], tenant: str | None, after: int) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ _HIT = (
     "sha256", "match", "pictures", "after", "product_title", "label",
 )  # fmt: skip
 
+MOST_IMAGES = 1000  # that a filter leaves out (check_filters() in filter.sql)
 
 Answer = TypeVar("Answer")
 
@@ -90,10 +91,14 @@ def images_in(query: Query) -> list[int]:
 
 
 def without_twins(connection: Connectable, filters: Filters, images: Sequence[int]) -> Filters:
-    """Return filters that leave out these images and what is certainly the same, where duplicates are left out."""
+    """Return filters that leave out these images and what is certainly the same, where duplicates are left out.
+
+    Of a picture that is there more often than a filter names images, the nearest.
+    """
     if filters.duplicates is not False or not images:
         return filters
-    values = {"images": list(images), "tenant": filters.tenant}
+    room = MOST_IMAGES - len({*(filters.exclude_image_ids or ())})
+    values = {"images": list(images), "tenant": filters.tenant, "most": max(0, room)}
     return filters.without_images(sql.value(driver(connection), "duplicates", "twins", values))
 
 

@@ -1,10 +1,17 @@
 -- name: gather
--- What is compared: each hash of a tenant once (the earliest picture that has it), of pictures with something to see.
+-- What is compared: each hash of a tenant once (the earliest picture that has it), of pictures with something to see. Not
+-- of those that were set aside: nobody can find them, so as an original one would hide what is found in its place.
 CREATE TEMPORARY TABLE imgsearch_hashes ON COMMIT DROP AS
 SELECT DISTINCT ON (f.tenant_id, f.pdq) f.tenant_id, f.image_id, f.pdq, f.turned
 FROM imgsearch.fingerprint f
-WHERE f.quality >= 50 AND (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s)
+WHERE f.quality >= 50 AND (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND NOT imgsearch_internal.is_set_aside(f.tenant_id, f.image_id)
 ORDER BY f.tenant_id, f.pdq, f.image_id
+
+-- name: remember
+-- What was found before this run: what workers link beside it is theirs.
+CREATE TEMPORARY TABLE imgsearch_found ON COMMIT DROP AS
+SELECT d.tenant_id, d.image_id, d.original FROM imgsearch.duplicate d
+WHERE (%(tenant)s::text IS NULL OR d.tenant_id = %(tenant)s) AND d.tier = 'certain'
 
 -- name: hashed
 -- How many pictures have a hash.
@@ -31,7 +38,7 @@ GROUP BY q.tenant_id, b.image_id, q.image_id
 -- Pictures with the very same hash, or, where a hash says nothing, with the same bytes; the earliest first.
 SELECT f.tenant_id, array_agg(f.image_id ORDER BY f.image_id) AS images
 FROM imgsearch.fingerprint f
-WHERE %(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s
+WHERE (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND NOT imgsearch_internal.is_set_aside(f.tenant_id, f.image_id)
 GROUP BY f.tenant_id, CASE WHEN f.quality >= 50 THEN f.pdq END, CASE WHEN f.quality < 50 THEN f.sha256 END
 HAVING count(*) > 1
 
@@ -42,25 +49,40 @@ FROM imgsearch_hashes h JOIN unnest(%(tenants)s::text[], %(images)s::bigint[]) w
     ON h.tenant_id = w.tenant_id AND h.image_id = w.image_id
 
 -- name: clear
--- Forget what was found before.
-DELETE FROM imgsearch.duplicate WHERE (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s) AND tier = ANY (%(tiers)s::text[])
+-- Forget what was found before, and of pairs that are certain now that somebody should look at them.
+DELETE FROM imgsearch.duplicate d
+USING (SELECT tenant_id, image_id, original, 'certain' AS tier FROM imgsearch_found
+       UNION ALL SELECT w.*, 'look' FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(originals)s::bigint[]) w) x
+WHERE d.tenant_id = x.tenant_id AND d.image_id = x.image_id AND d.original = x.original AND d.tier = x.tier
+
+-- name: clear_looked
+-- Of some pictures forget what should be looked at beside them.
+DELETE FROM imgsearch.duplicate d USING unnest(%(tenants)s::text[], %(images)s::bigint[]) w (tenant_id, image_id)
+WHERE d.tenant_id = w.tenant_id AND d.original = w.image_id AND d.tier = 'look'
 
 -- name: write
--- Keep what was found of pictures that are still there.
+-- Keep what was found of pictures that are still there, and still look the same: one may have been replaced since it was
+-- compared. Their rows are held, so that nobody takes one away under its mark.
+WITH pair AS MATERIALIZED (
+    SELECT f.tenant_id, f.image_id, o.image_id AS original, w.tier, w.similarity, f.pdq, f.sha256 = o.sha256 AS same,
+           imgsearch_internal.turns(o.pdq, o.turned) AS turns
+    FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(originals)s::bigint[], %(tiers)s::text[], %(similarities)s::real[]) w (tenant_id, image_id, original, tier, similarity)
+    JOIN imgsearch.fingerprint f ON f.tenant_id = w.tenant_id AND f.image_id = w.image_id
+    JOIN imgsearch.fingerprint o ON o.tenant_id = w.tenant_id AND o.image_id = w.original
+    FOR KEY SHARE OF f, o
+)
 INSERT INTO imgsearch.duplicate AS d (tenant_id, image_id, original, tier, distance, turn, similarity)
-SELECT f.tenant_id, f.image_id, o.image_id, w.tier, near.distance, near.turn, w.similarity
-FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(originals)s::bigint[], %(tiers)s::text[], %(similarities)s::real[]) w (tenant_id, image_id, original, tier, similarity)
-JOIN imgsearch.fingerprint f ON f.tenant_id = w.tenant_id AND f.image_id = w.image_id
-JOIN imgsearch.fingerprint o ON o.tenant_id = w.tenant_id AND o.image_id = w.original,
-LATERAL (SELECT bit_count(t.bits # f.pdq)::smallint AS distance, t.n::smallint AS turn
-         FROM unnest(imgsearch_internal.turns(o.pdq, o.turned)) WITH ORDINALITY t (bits, n) ORDER BY 1, 2 LIMIT 1) near
+SELECT p.tenant_id, p.image_id, p.original, p.tier, near.distance, near.turn, p.similarity
+FROM pair p, LATERAL (SELECT bit_count(t.bits # p.pdq)::smallint AS distance, t.n::smallint AS turn FROM unnest(p.turns) WITH ORDINALITY t (bits, n) ORDER BY 1, 2 LIMIT 1) near
+WHERE p.tier = 'look' OR p.same OR near.distance <= %(widest)s
 ON CONFLICT DO NOTHING
 
 -- name: looked
 -- Of some pictures those that somebody should look at beside them.
 SELECT i.tenant_id, i.image_id AS one, d.duplicate AS other, d.cosine AS similarity
 FROM unnest(%(tenants)s::text[], %(images)s::bigint[]) i (tenant_id, image_id),
-     LATERAL imgsearch.duplicates_of(i.image_id, i.tenant_id, %(similarity)s) d
+     LATERAL (SELECT x.* FROM imgsearch.image h, LATERAL imgsearch.duplicates_of(h.image_id, h.tenant_id, %(similarity)s) x
+              WHERE h.tenant_id = i.tenant_id AND h.image_id = i.image_id) d  -- one that went meanwhile is no error
 WHERE d.tier = 'look' AND d.duplicate > i.image_id
 
 -- name: images
@@ -102,8 +124,10 @@ SELECT d.duplicate AS image_id, d.product_id, d.place AS position, d.tier, d.dis
 FROM imgsearch.duplicates_of(%(image_id)s, %(tenant)s, %(similarity)s) d
 
 -- name: twins
--- Some pictures, and what is certainly the same as one of them.
-SELECT coalesce(array_agg(DISTINCT t.image_id), '{{}}')
-FROM imgsearch.image i, LATERAL (
-    SELECT i.image_id UNION ALL SELECT c.image_id FROM imgsearch_internal.certain_twins(i.tenant_id, i.image_id) c) t
-WHERE i.image_id = ANY (%(images)s::bigint[]) AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
+-- Some pictures, and what is certainly the same as one of them, the nearest first: as many as a filter takes.
+SELECT coalesce(array_agg(t.image_id ORDER BY t.distance, t.image_id), '{{}}')
+FROM (SELECT t.image_id, min(t.distance) AS distance
+      FROM imgsearch.image i, LATERAL (
+          SELECT i.image_id, -1 AS distance UNION ALL SELECT c.image_id, c.distance FROM imgsearch_internal.certain_twins(i.tenant_id, i.image_id) c) t
+      WHERE i.image_id = ANY (%(images)s::bigint[]) AND (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s)
+      GROUP BY 1 ORDER BY 2, 1 LIMIT %(most)s) t

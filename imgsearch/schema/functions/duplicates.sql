@@ -27,6 +27,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.alike_here(bit[], bigint) IS 'What alike() finds among the pictures of the tenant that this transaction speaks for, and of no other.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_set_aside(tenant text, picture bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = tenant AND j.image_id = picture AND j.state = 'failed')
+       AND NOT EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = tenant AND v.image_id = picture)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.is_set_aside(text, bigint) IS 'Whether a picture failed, so that nobody can find it.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.certain_twins(tenant text, picture bigint) RETURNS TABLE (image_id bigint, distance integer, turn integer) LANGUAGE plpgsql STABLE ROWS 5 AS $$
 #variable_conflict use_column
 DECLARE
@@ -63,7 +69,7 @@ BEGIN
     SELECT v.embedding INTO seen FROM imgsearch.vectors v WHERE v.tenant_id = me.tenant_id AND v.image_id = me.image_id;
     RETURN QUERY
         WITH certain AS MATERIALIZED (
-            SELECT c.image_id, c.distance, c.turn FROM imgsearch_internal.certain_twins(me.tenant_id, me.image_id) c
+            SELECT c.image_id, c.distance, c.turn FROM imgsearch_internal.certain_twins(me.tenant_id, me.image_id) c ORDER BY 2, 1 LIMIT 1000
         ), close AS MATERIALIZED (
             SELECT s.image_id, 1 - s.distance AS cosine
             FROM imgsearch.search(seen, tenant => me.tenant_id, exclude_image_ids => ARRAY[me.image_id], per => 'image', k => 50, max_distance => 1 - similarity) s
@@ -98,7 +104,7 @@ BEGIN
             WHERE i.tenant_id = tenant AND i.sha256 = digest AND i.image_id <> picture
             UNION ALL
             SELECT a.image_id, a.distance FROM imgsearch_internal.alike(tenant, imgsearch_internal.turns(left(hash, 256)::bit(256), substr(hash, 257)::bit(1792)), picture) a
-            WHERE quality >= 50 AND hash IS NOT NULL) t
+            WHERE quality >= 50 AND hash IS NOT NULL AND EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = tenant AND v.image_id = a.image_id)) t
         ORDER BY EXISTS (SELECT 1 FROM imgsearch.duplicate d WHERE d.tenant_id = tenant AND d.image_id = t.image_id AND d.tier = 'certain'), t.distance, t.image_id LIMIT 1;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.twin_of(text, bigint, bytea, text, integer) IS 'The picture of a tenant that a new one is certainly a duplicate of, an original before one that is a duplicate itself; no row: it is none.';

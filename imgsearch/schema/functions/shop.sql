@@ -16,6 +16,8 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: duplicates is "%"', left(duplicates, 100) USING HINT = 'It is keep, link or refuse.', ERRCODE = 'IM008';
     ELSIF regions !~ '^(off|grid|salient|detector:\S.{0,199})$' THEN
         RAISE EXCEPTION 'imgsearch: regions is "%"', left(regions, 100) USING HINT = 'It is salient, grid, detector:NAME (a model that the workers load) or off.', ERRCODE = 'IM008';
+    ELSIF cardinality(string_to_array(split_part(regions, '#', 2), ',')) > 40 THEN
+        RAISE EXCEPTION 'imgsearch: a detector looks for 40 words, not %', cardinality(string_to_array(split_part(regions, '#', 2), ',')) USING HINT = 'Name fewer behind the #.', ERRCODE = 'IM008';
     ELSIF regions_per_picture NOT BETWEEN 1 AND 9 THEN
         RAISE EXCEPTION 'imgsearch: % regions per picture', regions_per_picture USING HINT = 'From 1 to 9.', ERRCODE = 'IM008';
     END IF;
