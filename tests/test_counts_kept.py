@@ -137,7 +137,15 @@ def test_a_tenant_that_is_forgotten_is_counted_no_more(shop: Connection, setting
 
 
 def test_nothing_is_kept_of_filters_on_other_tables(shop: Connection) -> None:
-    assert not any(is_kept(shop, Filters(duplicates=False)) for _ in range(3))
+    near, then = {"near": [48, 11, 5]}, {"taken_at": {"exists": True}}
+    for asked in (
+        Filters(duplicates=False),
+        Filters(near=[48, 11, 5]),
+        Filters(condition=near),
+        Filters(condition={"any": [{"in_stock": True}, {"not": {"all": [then]}}]}),
+    ):
+        assert not any(is_kept(shop, asked) for _ in range(3)), asked
+    assert [is_kept(shop, Filters(condition={"attributes.near": "near"})) for _ in range(2)] == [False, True]
 
 
 def test_writers_do_not_wait_for_one_another(shop: Connection, settings: Settings) -> None:

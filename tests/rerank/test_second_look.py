@@ -250,6 +250,10 @@ def test_sql_has_images_ranked_anew(settings: Settings, connection: Connection, 
         images, [step] = connection.execute(call, (before, '[{"step": "k_reciprocal"}]', asked, 20)).fetchone()  # type: ignore[misc]
         assert images == ids(here) != before
         assert (step["step"], step["looked"]) == ("k_reciprocal", 30)
+        narrow = search(connection, ImageId(asked), tenant="acme", k=30, rerank={"step": "k_reciprocal", "pool": 8})
+        few = '[{"step": "k_reciprocal", "pool": 8}]'
+        images, [step] = connection.execute(call, (before, few, asked, 20)).fetchone()  # type: ignore[misc]
+        assert (images, step["looked"]) == (ids(narrow), 8), "the parameters of the page are those of SQL"
         for bad in ('[{"step": "magic"}]', '[{"step": "expand", "sigma": 1}]', "[{}]", '[{"step": "custom"}]', "[1]"):
             images, [step] = connection.execute(call, (before, bad, asked, 20)).fetchone()  # type: ignore[misc]
             assert (images, step["code"]) == (before, "not_set" if "custom" in bad else "failed"), bad
@@ -276,3 +280,9 @@ def test_sql_has_images_ranked_anew(settings: Settings, connection: Connection, 
     for wrong in ("{}", "[]", "[1,2,3,4,5]"):
         with pytest.raises(psycopg.Error, match="1 to 4 steps"):
             connection.execute(call, (before, wrong, asked, 1))
+    for pool in ("1", "101", '"9"', "2.5", "null", "[2]"):
+        with pytest.raises(psycopg.Error, match="pool is") as refused:
+            connection.execute(call, (before, f'[{{"step": "spatial", "pool": {pool}}}]', asked, 1))
+        assert refused.value.sqlstate == "IM008"
+    with pytest.raises(psycopg.Error, match="too large"):
+        connection.execute(write, (json.dumps(whole | {"steps": [step] * 5}),))

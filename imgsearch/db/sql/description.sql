@@ -6,7 +6,8 @@ SELECT tenant_id, describe_pictures, keep_captures FROM imgsearch.shop WHERE des
 
 -- name: store
 -- Write what was read, where the picture still has these bytes and its shop still asks. A row that somebody holds is left
--- for later (`missing` finds it): nobody waits for this. Returns how many pictures were written.
+-- for later (`missing` finds it): nobody waits for this. The shop's row is held, too: who turns a wish off comes before, or
+-- removes this with the rest. Returns how many pictures were written.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(sha256s)s::bytea[], %(attributes)s::text[],
                          %(taken)s::timestamptz[], %(zoned)s::boolean[], %(latitudes)s::double precision[], %(longitudes)s::double precision[])
@@ -15,7 +16,7 @@ WITH given AS MATERIALIZED (
     SELECT g.*, s.describe_pictures, s.keep_captures
     FROM imgsearch.image i JOIN given g USING (tenant_id, image_id) JOIN imgsearch.shop s USING (tenant_id)
     WHERE i.sha256 = g.sha256
-    FOR NO KEY UPDATE OF i SKIP LOCKED
+    FOR NO KEY UPDATE OF i SKIP LOCKED FOR SHARE OF s SKIP LOCKED
 ), described AS (
     UPDATE imgsearch.image i SET attributes = (i.attributes - imgsearch_internal.described_names()) || o.attributes::jsonb
     FROM ours o WHERE o.describe_pictures AND i.tenant_id = o.tenant_id AND i.image_id = o.image_id

@@ -21,7 +21,8 @@ DECLARE
     marks    record;
 BEGIN
     IF triggers IS NULL OR pg_current_xact_id_if_assigned() IS NOT NULL
-        OR f.duplicates IS NOT NULL OR f.near IS NOT NULL OR coalesce(f.taken_after, f.taken_before) IS NOT NULL THEN
+        OR f.duplicates IS NOT NULL OR f.near IS NOT NULL OR coalesce(f.taken_after, f.taken_before) IS NOT NULL
+        OR f.condition @? '$.**.near' OR f.condition @? '$.**.taken_at' THEN
         RETURN NULL;
     END IF;
     SELECT count(*) AS many, coalesce(sum(c.mark), 0) AS together INTO marks

@@ -24,6 +24,7 @@ BEGIN
 %s
     DELETE FROM imgsearch.region_state r WHERE r.tenant_id = NEW.tenant_id AND r.image_id = NEW.image_id;
     DELETE FROM imgsearch.fingerprint f WHERE f.tenant_id = NEW.tenant_id AND f.image_id = NEW.image_id;
+    DELETE FROM imgsearch.capture c WHERE c.tenant_id = NEW.tenant_id AND c.image_id = NEW.image_id;
     INSERT INTO imgsearch.job AS j (tenant_id, image_id, space_id) SELECT NEW.tenant_id, NEW.image_id, s FROM unnest(%L::integer[]) s
     ON CONFLICT (tenant_id, image_id, space_id) DO UPDATE
         SET state = 'pending', due = EXCLUDED.due, lease = NULL, token = NULL, attempts = 0,

@@ -7,8 +7,8 @@ DECLARE
     made  uuid;
 BEGIN
     PERFORM imgsearch_internal.require_asker();
-    IF octet_length(asked::text) > 400000 OR octet_length(picture) > 67108864 OR seconds IS NULL OR NOT seconds BETWEEN 0 AND 600 THEN
-        RAISE EXCEPTION 'imgsearch: this second look is too large' USING HINT = 'Re-rank at most 500 rows, within 600 seconds.', ERRCODE = 'IM008';
+    IF (CASE WHEN jsonb_typeof(asked -> 'steps') = 'array' THEN jsonb_array_length(asked -> 'steps') > 4 END) OR octet_length(asked::text) > 400000 OR octet_length(picture) > 67108864 OR seconds IS NULL OR NOT seconds BETWEEN 0 AND 600 THEN
+        RAISE EXCEPTION 'imgsearch: this second look is too large' USING HINT = 'Re-rank at most 500 rows by 4 steps, within 600 seconds.', ERRCODE = 'IM008';
     ELSIF (SELECT count(*) FROM imgsearch.second_look l WHERE l.tenant_id = whose AND l.claimed IS NULL AND l.until > now()) >= 64 THEN
         RETURN NULL;  -- so many of one tenant wait that its next would wait in vain
     END IF;
@@ -43,6 +43,29 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.looked_page(jsonb, imgsearch.filters) IS 'A page of rows in the order that a second look gave them, those that still match.';
 
+-- As Python's retrieval/rerank.py says them: pool is how many rows a step sees, everything else is told to it.
+CREATE OR REPLACE FUNCTION imgsearch_internal.look_steps(steps jsonb) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    step jsonb;
+    made jsonb := '[]';
+    many integer;
+BEGIN
+    FOR step IN SELECT CASE jsonb_typeof(e) WHEN 'object' THEN e ELSE jsonb_build_object('step', e) END FROM jsonb_array_elements(steps) WITH ORDINALITY y (e, n) ORDER BY n LOOP
+        many := CASE WHEN step ->> 'step' IN ('k_reciprocal', 'expand') THEN 500 ELSE 100 END;
+        IF step -> 'pool' IS NULL THEN
+            many := CASE step ->> 'step' WHEN 'k_reciprocal' THEN 200 WHEN 'expand' THEN 200 WHEN 'cross_encoder' THEN 20 ELSE 50 END;
+        ELSIF jsonb_typeof(step -> 'pool') <> 'number' OR step ->> 'pool' !~ '^[0-9]{1,3}$' OR (step ->> 'pool')::integer NOT BETWEEN 2 AND many THEN
+            RAISE EXCEPTION 'imgsearch: %: pool is %', left(step ->> 'step', 40), left(step ->> 'pool', 40)
+                USING HINT = format('It is a whole number from 2 to %s.', many), ERRCODE = 'IM008';
+        ELSE
+            many := (step ->> 'pool')::integer;
+        END IF;
+        made := made || jsonb_build_object('step', step ->> 'step', 'pool', many, 'given', step - 'step' - 'pool');
+    END LOOP;
+    RETURN made;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.look_steps(jsonb) IS 'Steps of a second look as a worker reads them: each with how many rows it sees, and what it is told.';
+
 CREATE OR REPLACE PROCEDURE imgsearch.rerank(INOUT images bigint[], INOUT steps jsonb, query text DEFAULT NULL, image_id bigint DEFAULT NULL, timeout_seconds double precision DEFAULT 5) LANGUAGE plpgsql AS $$
 DECLARE
     many     CONSTANT integer := coalesce(cardinality(images), 0);
@@ -57,8 +80,7 @@ BEGIN
     PERFORM imgsearch_internal.require_asker();
     asked := jsonb_build_object('space', imgsearch_internal.active_space(), 'images', to_jsonb(images), 'belongs_to', '',
         'question', jsonb_build_object('text', query, 'image_id', image_id, 'vector', CASE WHEN query IS NOT NULL THEN imgsearch.vec(query)::text WHEN image_id IS NOT NULL THEN imgsearch.vec_of(image_id)::text END),
-        'steps', (SELECT jsonb_agg(jsonb_build_object('step', s ->> 'step', 'pool', CASE WHEN s ->> 'step' IN ('k_reciprocal', 'expand') THEN 500 ELSE 100 END, 'given', s - 'step') ORDER BY n)
-                  FROM (SELECT CASE jsonb_typeof(e) WHEN 'object' THEN e ELSE jsonb_build_object('step', e) END, n FROM jsonb_array_elements(steps) WITH ORDINALITY y (e, n)) x (s, n)),
+        'steps', imgsearch_internal.look_steps(steps),
         'pool', jsonb_build_object('rows', (SELECT coalesce(jsonb_agg(jsonb_build_object('image', i, 'distance', 0)), '[]') FROM unnest(images) i)));
     made := imgsearch_internal.enqueue_look(asked, NULL, timeout_seconds);
     COMMIT;  -- the worker sees it only now
