@@ -54,7 +54,8 @@ FROM wanted w JOIN taken t ON t.tenant_id = w.tenant_id AND t.image_id = w.image
 
 -- name: put
 -- Store the parts of one picture in the place of those it had: only where it still has these bytes, its shop still asks
--- for the same, and the space is there. The picture's row is locked, so that who replaces it comes before or after.
+-- for the same, and the space is there. The picture's row is locked, so that who replaces it comes before or after; behind it
+-- its state, so that one who waited for the picture does not end the look of another.
 WITH ours AS MATERIALIZED (
     SELECT i.tenant_id, i.image_id, now() AS moment
     FROM imgsearch.space o, imgsearch.shop s
@@ -62,7 +63,7 @@ WITH ours AS MATERIALIZED (
     JOIN imgsearch.region_state r ON r.tenant_id = i.tenant_id AND r.image_id = i.image_id AND r.sha256 = i.sha256
     WHERE o.space_id = %(space_id)s AND s.tenant_id = %(tenant)s AND i.image_id = %(image)s AND i.sha256 = %(sha256)s
       AND r.space_id = o.space_id AND r.proposer = %(proposer)s AND imgsearch_internal.proposer_of(s) = %(proposer)s
-    FOR KEY SHARE OF o FOR NO KEY UPDATE OF i
+    FOR KEY SHARE OF o FOR NO KEY UPDATE OF i FOR NO KEY UPDATE OF r
 ), stored AS (
     INSERT INTO {region} (tenant_id, image_id, position, sha256, x, y, w, h, label, score, embedding)
     SELECT o.tenant_id, o.image_id, n, %(sha256)s, g.x, g.y, g.w, g.h, g.label, g.score,
