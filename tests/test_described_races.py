@@ -7,11 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
+from imgsearch_workers.decoding.decoder import DecodePool
+from imgsearch_workers.pipeline import describer
 
 from imgsearch import db
+from imgsearch.ingest import upload
 from imgsearch.ops import shops
+from imgsearch.picture import palette
+from imgsearch.picture.geometry import Geometry
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from imgsearch.storage import FetchPolicy
 from tests.processes import eventually
 from tests.test_described import add, attributes, describe, described, read
 
@@ -65,3 +72,36 @@ def test_a_shop_that_is_being_set_keeps_no_worker_waiting(
         assert describe(described, b"1") == 0
         other.rollback()
     assert describe(described, b"1") == 1
+
+
+def test_a_picture_that_meets_a_bug_costs_no_other_its_description(
+    connection: Connection,
+    settings: Settings,
+    space: Space,
+    add: Callable[..., None],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(pixels: Any, width: int, height: int) -> dict[str, Any]:
+        if pixels[2, 2, 0] > 200 > pixels[2, 2, 1]:  # the red one
+            raise ZeroDivisionError("a bug")
+        return made(pixels, width, height)
+
+    made = palette.describe
+    monkeypatch.setattr(palette, "describe", broken)
+    monkeypatch.setattr(describer, "LOOK_SECONDS", 0.2)
+    add()
+    connection.execute("DELETE FROM imgsearch.job")
+    shops.set_shop(connection, tenant="acme", describe_pictures=True, keep_captures=True)
+    pool = DecodePool(1, Geometry.fit(4))
+    store = upload.default_store(settings)
+    reader = describer.Describer(settings, store, FetchPolicy(), pool)
+    reader.start(busy=bool)
+    try:
+        eventually(lambda: read(connection) == 3, what="three that are read", seconds=20)
+        add("bolt")
+        connection.execute("DELETE FROM imgsearch.job")
+        shops.set_shop(connection, tenant="bolt", describe_pictures=True)
+        eventually(lambda: sum("picture_shape" in one for one in attributes(connection, "bolt").values()) == 3)
+    finally:
+        reader.stop()
+        pool.close()

@@ -73,6 +73,9 @@ class Describer:
             except (psycopg.Error, ImgsearchError) as error:
                 log.warning("describing pictures comes again: %s", str(error).partition("\n")[0])
                 self._stopping.wait(LOOK_SECONDS)
+            except Exception:
+                log.exception("a bug met the description of pictures")
+                self._stopping.wait(LOOK_SECONDS)
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
         before = self._wishes
@@ -90,9 +93,11 @@ class Describer:
         made: list[Description] = []
         while len(made) < AT_ONCE:
             try:
-                made.append(_described(*self._inbox.get_nowait()))
+                one = _described(*self._inbox.get_nowait())
             except Empty:
                 break
+            if one is not None:
+                made.append(one)
         return made
 
     def _some_of_before(self, connection: psycopg.Connection[Any]) -> bool:
@@ -108,8 +113,9 @@ class Describer:
             if self._stopping.is_set() or self._busy():
                 break
             self._behind = (one.tenant_id, one.image_id)
-            if (decoded := self._decode(one)) is not None:
-                made.append(_described(self._behind, one.sha256, decoded))
+            decoded = self._decode(one)
+            if decoded is not None and (described := _described(self._behind, one.sha256, decoded)) is not None:
+                made.append(described)
         if made:
             description.store(connection, made)
         return True
@@ -126,6 +132,11 @@ class Describer:
             return None
 
 
-def _described(key: Key, sha256: bytes, decoded: Decoded) -> Description:
-    attributes = palette.describe(decoded.pixels, decoded.width, decoded.height)
+def _described(key: Key, sha256: bytes, decoded: Decoded) -> Description | None:
+    """Return what is read of a picture; None where that meets a bug: its neighbours are described all the same."""
+    try:
+        attributes = palette.describe(decoded.pixels, decoded.width, decoded.height)
+    except Exception:
+        log.exception("a bug met the description of image %s of %s", key[1], key[0])
+        return None
     return Description(key=key, sha256=sha256, attributes=attributes, capture=decoded.capture)
