@@ -78,7 +78,7 @@ def test_a_picture_that_meets_a_bug_costs_no_other_its_description(
     connection: Connection,
     settings: Settings,
     space: Space,
-    add: Callable[..., None],  # noqa: F811
+    add: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(pixels: Any, width: int, height: int) -> dict[str, Any]:

@@ -134,7 +134,8 @@ def test_a_picture_that_is_there_a_thousand_times_is_left_out_as_well(
         (pair[0],),
     )
     connection.execute(
-        "INSERT INTO imgsearch.fingerprint SELECT i.tenant_id, i.image_id, f.sha256, f.quality, f.pdq, f.turned, f.bands"
+        "INSERT INTO imgsearch.fingerprint SELECT i.tenant_id, i.image_id, f.sha256, f.quality, f.pdq, f.turned,"
+        " f.bands"
         " FROM imgsearch.image i, imgsearch.fingerprint f WHERE f.image_id = %s AND i.product_id LIKE 'copy %%'",
         (pair[0],),
     )

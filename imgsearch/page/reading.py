@@ -14,12 +14,13 @@ from imgsearch.http.problem import Problem, bad_request
 from imgsearch.http.requests import checked_filters
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
-from imgsearch.page import size, urls
+from imgsearch.page import second_look, size, urls
 from imgsearch.picture.region import Region
 from imgsearch.query import ProductId
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.hits import place_of
 from imgsearch.retrieval.ranking import Ranking
+from imgsearch.retrieval.rerank import Rerank, rerank_of
 
 _T = TypeVar("_T")
 _PRICES = dict(zip(urls.PRICES, ("The lowest price", "The highest price"), strict=True))
@@ -116,6 +117,14 @@ class _Reader:
             regions=weight if weight and not alone else None,
         )
 
+    def rerank(self) -> Rerank | None:
+        written = self.args.get("rerank", "").strip()
+        if written and written not in second_look.WAYS:
+            detail = f"There is no way to rank anew called {written[:100]!r}; there are: {', '.join(second_look.WAYS)}."
+            self.wrong.append(Wrong("rerank", "", bad_request(detail)))
+            written = ""
+        return rerank_of(written) if written else None
+
     def pages(self) -> int:
         written = self.args.get("pages", "")
         most = urls.MOST_PAGES
@@ -171,10 +180,11 @@ def understood(state: AppState, args: MultiDict[str, str]) -> tuple[SearchReques
         region=reader.region(),
         filters=reader.filters(),
         ranking=reader.ranking(),
+        rerank=reader.rerank(),
         k=urls.PAGE * reader.pages(),
         after=reader.after(),
     )
-    return ids.taken_request(asked), tuple(reader.wrong)
+    return ids.taken_request(second_look.fitting(asked)), tuple(reader.wrong)
 
 
 def read(state: AppState, args: MultiDict[str, str]) -> SearchRequest:

@@ -17,10 +17,11 @@ from imgsearch.http.search_request import SearchRequest
 from imgsearch.page.urls import attributes, categories
 from imgsearch.query import cache
 from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.rerank import Rerank
 
 
 def statement_of(asked: SearchRequest) -> str:
-    """Return the statement: what it finds is what the page shows, in the same order."""
+    """Return the statement: what it finds is what the page shows, in the same order unless that was ranked anew."""
     arguments = [_query(asked)] if asked.likes else []
     arguments += _named(asked.filters) if asked.likes else _packed(asked.filters)
     if asked.likes and asked.less:
@@ -34,7 +35,12 @@ def statement_of(asked: SearchRequest) -> str:
     if asked.after is not None:
         arguments.append(f"after => {_literal(asked.after) if _sees_table() else ':after'}")
     written = ",\n    ".join(arguments)
-    return f"SELECT *\nFROM imgsearch.{'search' if asked.likes else 'browse_products'}(\n    {written}\n);"
+    found = f"SELECT *\nFROM imgsearch.{'search' if asked.likes else 'browse_products'}(\n    {written}\n);"
+    return (
+        found
+        if asked.rerank is None
+        else f"{found}\n-- then ranked anew: CALL imgsearch.rerank(images, {_steps(asked.rerank)}, …);"
+    )
 
 
 def on_one_line(statement: str) -> str:
@@ -86,6 +92,10 @@ def _plain(filters: Filters) -> dict[str, Any]:
         name: asked["in"][0] if isinstance(asked, dict) and list(asked) == ["in"] and len(asked["in"]) == 1 else asked
         for name, asked in attributes(filters).items()
     }
+
+
+def _steps(rerank: Rerank) -> str:
+    return _literal(json.dumps([one.name for one in rerank.steps]))
 
 
 def _sees_table() -> bool:

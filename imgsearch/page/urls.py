@@ -47,6 +47,8 @@ def pairs(state: AppState, asked: SearchRequest) -> list[tuple[str, str]]:
         found.append(("sort", asked.ranking.sort))
     if asked.ranking.regions:
         found.append(("regions", _written(asked.ranking.regions)))
+    if asked.rerank:
+        found.append(("rerank", asked.rerank.steps[0].name))
     if asked.ranking.look_weight == 0:
         found.append(("look_weight", "0"))
     return found

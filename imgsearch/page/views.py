@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -17,7 +18,7 @@ from imgsearch.http import access, pictures, service
 from imgsearch.http.problem import Problem, bad_request, from_exception
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
-from imgsearch.page import choices, facets, paging, reading, statement, suggestions, urls, view_models
+from imgsearch.page import choices, facets, paging, reading, second_look, statement, suggestions, urls, view_models
 from imgsearch.page.facets import Facets
 from imgsearch.page.frame import frame
 from imgsearch.page.reading import Wrong
@@ -50,6 +51,7 @@ class View:
     empty_site: bool = False
     parts: tuple[tuple[float, ...], ...] = ()  # of the photo: what may be meant
     inside: bool = False  # pictures here have parts that may be looked at, too
+    looks: Sequence[str] = ()  # ways in which it may be ranked anew
     words_alone: bool = False  # nobody embedded the text, so looks were left out
 
     @property
@@ -68,6 +70,11 @@ class View:
         """In which order the results stand, in words."""
         without = "newest first" if self.found is None else "best match first"
         return _ORDERS.get(self.asked.ranking.sort or "", without)
+
+    @property
+    def looked(self) -> tuple[str, int, int] | None:
+        """What a second look came to."""
+        return second_look.outcome(self.found.hits.reranked) if self.found else None
 
     @property
     def slider(self) -> Slider | None:
@@ -145,17 +152,17 @@ def _look(state: AppState, view: View) -> View:
     """Search, or list the newest; then count what else there is, also where the search itself failed."""
     asked = view.asked
     try:
-        with service.session(state, asked) as (connection, given):
-            if asked.likes:
-                found = service.search(connection, asked, given)
-                cards = tuple(view_models.found(state, asked, found))
-                view = replace(view, found=found, cards=cards, after=found.hits.after)
-            else:
+        if asked.likes:
+            found = second_look.found(state, asked)
+            cards = tuple(view_models.found(state, asked, found))
+            view = replace(view, found=found, cards=cards, after=found.hits.after)
+        else:
+            with service.session(state, asked) as (connection, _):
                 rows = service.browse(connection, asked)
-                cards = tuple(view_models.listed(state, asked, rows))
-                view = replace(view, cards=cards, after=rows[-1].after if rows else None)
-                if asked.less:
-                    raise bad_request("Add words, a photo or an image to search for.", "query_error")
+            cards = tuple(view_models.listed(state, asked, rows))
+            view = replace(view, cards=cards, after=rows[-1].after if rows else None)
+            if asked.less:
+                raise bad_request("Add words, a photo or an image to search for.", "query_error")
     except NoSpace:
         return replace(view, empty_site=True)
     except _FAILURES as error:
@@ -217,11 +224,12 @@ def _count(state: AppState, view: View) -> View:
             products = service.products(connection, asked)
             parts = pictures.parts_of(connection, asked.photo) if asked.photo else ()
             inside = asked.likes and pictures.has_parts(connection, asked.filters.tenant)
+            looks = second_look.offered(connection, asked)
     except _FAILURES as error:
         return replace(view, problem=view.problem or from_exception(error))
     took = (time.perf_counter() - began) * 1000
     chips = view_models.examples(state, asked, digests, products)
-    return replace(view, panel=panel, facets_ms=took, examples=tuple(chips), parts=parts, inside=inside)
+    return replace(view, panel=panel, facets_ms=took, examples=tuple(chips), parts=parts, inside=inside, looks=looks)
 
 
 def _page(state: AppState, view: View) -> Response:
