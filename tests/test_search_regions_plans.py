@@ -25,27 +25,31 @@ Connection = psycopg.Connection[Any]
 BAG = [1.0, *[0.0] * (DIMENSION - 1)]
 
 
+def stock(connection: Connection, space: Space) -> None:
+    """Store 4,000 pictures of two tenants with two regions each, believed to be a thousand times as many."""
+    rng = np.random.default_rng(1)
+    rows = [
+        Row(vector=v, category=f"c{n % 500}", tenant=("acme", "bolt")[n % 2])
+        for n, v in enumerate(rng.normal(size=(4000, DIMENSION)).tolist())
+    ]
+    ids = fill(connection, space, rows)
+    vectors = rng.normal(size=(8000, DIMENSION)).tolist()
+    regions = {
+        (row.tenant, i): [Part(vector=vectors[2 * n + m]) for m in (0, 1)]
+        for n, (i, row) in enumerate(zip(ids, rows, strict=True))
+    }
+    parts.store(connection, space, regions)
+    connection.execute("VACUUM ANALYZE")
+    connection.execute("SELECT imgsearch.refresh_sample()")
+    connection.execute(
+        "UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', to_jsonb(4000000))"
+    )
+
+
 @pytest.fixture
 def large(settings: Settings, space: Space) -> Iterator[Connection]:
-    """4,000 pictures of two tenants with two regions each, believed to be a thousand times as many."""
     with db.connect(settings, autocommit=True) as connection:
-        rng = np.random.default_rng(1)
-        rows = [
-            Row(vector=v, category=f"c{n % 500}", tenant=("acme", "bolt")[n % 2])
-            for n, v in enumerate(rng.normal(size=(4000, DIMENSION)).tolist())
-        ]
-        ids = fill(connection, space, rows)
-        vectors = rng.normal(size=(8000, DIMENSION)).tolist()
-        regions = {
-            (row.tenant, i): [Part(vector=vectors[2 * n + m]) for m in (0, 1)]
-            for n, (i, row) in enumerate(zip(ids, rows, strict=True))
-        }
-        parts.store(connection, space, regions)
-        connection.execute("VACUUM ANALYZE")
-        connection.execute("SELECT imgsearch.refresh_sample()")
-        connection.execute(
-            "UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', to_jsonb(4000000))"
-        )
+        stock(connection, space)
         yield connection
 
 

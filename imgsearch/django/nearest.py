@@ -7,10 +7,11 @@ nearest images are asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.db import connections
-from django.db.models import BigIntegerField, Expression, FloatField, Func
+from django.db.models import Func
 from django.db.models.expressions import F, Value
 from django.db.models.fields import CharField, IntegerField, TextField, UUIDField
 from django.db.models.functions import Cast
@@ -20,72 +21,13 @@ from django.db.models.sql.datastructures import Join
 from django.db.utils import Error
 
 from imgsearch.db.sqlstate import translate
+from imgsearch.django.columns import NEAREST, Found
 from imgsearch.django.mapping import DEFAULT_TENANT, Searchable
 from imgsearch.django.similar import Similar
 from imgsearch.django.template import Part, fill, join
-from imgsearch.errors import FilterError, SpaceChanged, UsageError
+from imgsearch.errors import SpaceChanged, UsageError
 from imgsearch.query import Resolved
 from imgsearch.retrieval.template import LARGEST_OFFSET, Slot, pieces
-
-NEAREST = "imgsearch_nearest"
-
-
-class Found(Expression):
-    """A column of what the search found."""
-
-    column: str
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        if not isinstance(compiler.query, NearestQuery):
-            raise FilterError(
-                "A filter on distance cannot choose the candidates; pass similar_to(…, max_distance=0.5) instead, or "
-                "choose first: similar_to(…).nearest(100).filter(distance__lt=0.5)."
-            )
-        return f"{connection.ops.quote_name(NEAREST)}.{connection.ops.quote_name(self.column)}", []
-
-    def get_group_by_cols(self) -> list[Any]:
-        return [self]
-
-
-class Distance(Found):
-    """The column `distance` of a ranked queryset."""
-
-    column = "distance"
-    output_field = FloatField()
-
-
-class NearestImage(Found):
-    """Its column `image_id`: the picture of the row that is that near."""
-
-    column = "image_id"
-    output_field = BigIntegerField()
-
-
-class Told(NearestImage):
-    """What the row of that picture says: an expression over it, looked up for the rows that are answered."""
-
-    statement: str
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        image, _ = super().as_sql(compiler, connection)
-        return fill(self.statement, {"image_id": Part(image, ())}).sql, []
-
-    def get_group_by_cols(self) -> list[Any]:
-        return [NearestImage()]
-
-
-class NearestPosition(Told):
-    """`position`: which picture of the row's it is."""
-
-    statement = "position_of"
-    output_field = IntegerField()
-
-
-class NearestUri(Told):
-    """`image_uri`: where its bytes are."""
-
-    statement = "uri_of"
-    output_field = TextField()
 
 
 @dataclass(frozen=True)
@@ -102,6 +44,7 @@ class Chosen:
 class NearestQuery(Query):
     """A query whose rows are joined to their nearest images."""
 
+    ranks = True  # not where its candidates are compiled, as a plain Query
     similar: Similar
     chosen: Chosen | None = None
 
@@ -118,6 +61,12 @@ class NearestCompiler(SQLCompiler):
 
     _before: Any = None
     _wanted: int | None = None
+
+    @cached_property
+    def asked(self) -> Resolved:
+        """Return the question, asked once for all places that name it."""
+        similar: Similar = self.query.similar
+        return similar.resolve()
 
     def as_sql(self, with_limits: bool = True, with_col_aliases: bool = False) -> Any:
         if self.connection.vendor != "postgresql":
@@ -165,8 +114,7 @@ class NearestCompiler(SQLCompiler):
 
     def _rank(self, wanted: int | None) -> Part:
         """Return the statement that ranks the candidates: the nearest `wanted`, or all of them."""
-        similar = self.query.similar
-        resolved = similar.resolve()
+        similar, resolved = self.query.similar, self.asked
         parts = {
             "candidates": self._candidates(),
             "kept": _kept(resolved),
@@ -276,12 +224,11 @@ def _found(parts: dict[str, Part], resolved: Resolved, last: int | None, similar
         "last": Part("%s", (last,)),
         "space": Part("%s", (resolved.space_id,)),
         "max_distance": Part("%s", (similar.max_distance,)),
+        "regions": Part("%s", (similar.regions,)),
     }
     groups = 0 if similar.searchable.pictures else 1
-    return join(
-        slots[piece.name] if isinstance(piece, Slot) else Part(piece, ())
-        for piece in pieces(last=last, repeats=True, names=frozenset(), groups=groups)
-    )
+    statement = pieces(last=last, repeats=True, names=frozenset(), groups=groups, regions=similar.regions > 0)
+    return join(slots[piece.name] if isinstance(piece, Slot) else Part(piece, ()) for piece in statement)
 
 
 def _multiplies(query: Any) -> bool:

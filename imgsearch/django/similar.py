@@ -20,7 +20,7 @@ from imgsearch.django.mapping import Searchable, mapping_for, resolve_path
 from imgsearch.errors import QueryError, UnknownImage
 from imgsearch.picture.region import Region
 from imgsearch.query import Crop, ImageId, ProductId, Resolved
-from imgsearch.retrieval.template import checked_distance
+from imgsearch.retrieval.template import checked_distance, checked_weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class Similar:
     tenant: str | None
     max_distance: float | None
     region: Region | None = None
+    regions: float = 0  # how much parts of pictures weigh
 
     def resolve(self) -> Resolved:
         """Return the vector, asking a worker if need be. Asks the primary: a replica cannot take a question."""
@@ -61,6 +62,7 @@ def similar_for(
     tenant: str | None,
     max_distance: float | None,
     region: Sequence[float] | None = None,
+    regions: float | None = None,
 ) -> Similar:
     """Return the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
     asked = Similar(
@@ -69,6 +71,7 @@ def similar_for(
         tenant=tenant,
         max_distance=checked_distance(max_distance),
         region=None if region is None else Region.of(region),
+        regions=checked_weight(regions),
     )
     if is_several(query):
         things = [(similar_for(model, thing, tenant, max_distance).question, weight) for thing, weight in query]

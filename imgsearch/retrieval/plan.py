@@ -38,10 +38,15 @@ def words(explained: Node) -> list[str]:
         f"{_rows(nodes[0]):,} rows in {took:.1f} ms, planned in {planned:.1f} ms.",
         pages(explained["Plan"]),
     ]
-    pool = [node for node in nodes if _PART + "pool" in node.get("Subplan Name", "")]
-    if pool:
+    pool, compared = (
+        [node for node in nodes if _PART + part in node.get("Subplan Name", "")] for part in ("pool", "compared")
+    )
+    if compared:
+        lines += _by_parts([n for n in nodes if _PART + "walk" in n.get("Subplan Name", "")], _rows(compared[0]))
+    elif pool:
         lines += _chosen([n for n in nodes if n.get("Function Name") == "hnsw_candidates"], *_kept(pool[0]))
-    walks = [n for n in nodes if n.get("Index Name", "").endswith("_hnsw") and not pool]
+    ours = bool(pool or compared)
+    walks = [n for n in nodes if n.get("Index Name", "").endswith("_hnsw") and not ours]
     for walk in walks:
         lines.append(
             f"Walked {walk['Index Name']}: {_rows(walk):,} pictures came out nearest first until the page was full."
@@ -53,7 +58,7 @@ def words(explained: Node) -> list[str]:
             )
     read = [node for node in nodes if "Relation Name" in node and node not in walks and _rows(node)]
     lines += [_scanned(node) for node in read if node["Relation Name"] not in {"space", "image_sample"}]
-    if not walks and not pool:
+    if not walks and not ours:
         lines.append("The HNSW was not walked: " + _reason(nodes))
     for node in nodes:
         lost = node.get("Rows Removed by Filter", 0) * node.get("Actual Loops", 1)
@@ -89,6 +94,23 @@ def _chosen(walks: list[Node], pool: int, rounds: int) -> list[str]:
         lines.append(
             f"{also}bits: ranked the candidates by their bits, kept {pool:,}{wider}, compared the best of them exactly."
         )
+    return lines
+
+
+def _by_parts(walks: list[Node], compared: int) -> list[str]:
+    """Return the way a statement went in which parts of pictures weigh."""
+    rounds = _rows(walks[0]) - 1 if walks else 0
+    lines = []
+    if rounds > 0:
+        again = f" {rounds} times, each wider" if rounds > 1 else ""
+        lines.append(
+            f"hnsw: walked two graphs{again}, of pictures and of their parts; compared what was met with all its parts."
+        )
+    else:
+        lines.append("The HNSW was not walked: comparing all that match costs less than two walks.")
+    if compared:
+        also = "That was not enough to be sure, so: " if rounds > 0 else ""
+        lines.append(f"{also}exact: compared what matches with all its parts, {compared:,} rows.")
     return lines
 
 

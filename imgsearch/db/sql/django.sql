@@ -110,6 +110,14 @@ SELECT {key} AS key, f.distance, f.image_id FROM found f
 -- Where the bytes of an image are.
 (SELECT i.uri FROM imgsearch.image i WHERE i.image_id = {image_id})
 
+-- name: box_of
+-- Where the part of an image is that lies nearer than its whole.
+imgsearch_internal.box_of(imgsearch_internal.part_of({image_id}, (SELECT imgsearch_internal.as_vector({query}))))
+
+-- name: label_of
+-- What that part is called.
+imgsearch_internal.part_of({image_id}, (SELECT imgsearch_internal.as_vector({query}))) ->> 'label'
+
 -- name: again
 -- Queue pictures once more, whatever their state, for every space. A vector that is there answers until it is replaced.
 INSERT INTO imgsearch.job AS j (tenant_id, image_id, space_id)

@@ -6,7 +6,7 @@ imgsearch_asked AS MATERIALIZED (
     SELECT a.* FROM imgsearch_internal.{context}({query}, %(last)s::integer, %(space)s::integer) a, generate_series(%(last)s::integer, %(last)s::integer) x,
          generate_series(%(last)s::integer, %(last)s::integer) y, generate_series(%(last)s::integer, %(last)s::integer) z
 ), imgsearch_plan AS MATERIALIZED (
-    SELECT g.* FROM imgsearch_asked a, LATERAL imgsearch_internal.nearest_plan(a,
+    SELECT g.* FROM imgsearch_asked a, LATERAL imgsearch_internal.{plan}(a,
         ARRAY(SELECT imgsearch_internal.differ(s.bits, a.bits) FROM (SELECT {distinct} s.image_id, s.bits FROM ({sampled}) s) s), {access}) g
 )
 

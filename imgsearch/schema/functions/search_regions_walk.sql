@@ -66,6 +66,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.walk_either IS 'A walk for pictures or for regions, so much widened, and the part of it that is believed.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.first_widths(
+    ctx imgsearch_internal.search_context, parts imgsearch_internal.search_context, plan imgsearch_internal.walk_plan
+) RETURNS integer[] LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN ARRAY[least(1000, greatest(ctx.ef, plan.ef * ctx.trust_divisor / parts.trust_divisor)), plan.ef];
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.first_widths IS 'How wide to begin: the walk for pictures, and that for regions.';
+
 -- plan.ef: how wide regions were walked at last. Which walk goes on: the one whose edge keeps the page from being believed.
 CREATE OR REPLACE FUNCTION imgsearch_internal.walked_regions(
     ctx imgsearch_internal.search_context, parts imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound,
@@ -76,7 +84,7 @@ SET hnsw.max_scan_tuples = 1000000
 SET hnsw.scan_mem_multiplier = 16
 SET hnsw.ef_search = 200 AS $$
 DECLARE
-    wide   integer[] := ARRAY[least(1000, greatest(ctx.ef, plan.ef * ctx.trust_divisor / parts.trust_divisor)), plan.ef];  -- of pictures, of regions
+    wide   integer[] := imgsearch_internal.first_widths(ctx, parts, plan);
     before integer[] := ARRAY[NULL, NULL]::integer[];
     whole  record;
     part   record;
