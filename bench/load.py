@@ -181,7 +181,7 @@ def _complete(data: Dataset, url: str) -> None:
 
 def build(data: Dataset, connection: psycopg.Connection[Any], statements: Iterable[str], say: Say) -> None:
     """Create indexes one after the other, the graph of an HNSW in memory."""
-    connection.execute("SET maintenance_work_mem = '3GB'")
+    connection.execute("SELECT set_config('maintenance_work_mem', %s, false)", [graph_memory(data.rows, data.dim)])
     # Two processes wait for one another more than they work while a graph is small.
     workers = "1" if data.rows > 50_000 else "0"
     connection.execute("SELECT set_config('max_parallel_maintenance_workers', %s, false)", [workers])
@@ -292,3 +292,8 @@ def _products(connection: psycopg.Connection[Any], data: Dataset) -> None:
     )
     copying.copy(connection, Identifier("shop", "product"), ("product_id", "supplier", "name", "margin"), rows)
     connection.execute("CREATE INDEX ON shop.product (supplier)")
+
+
+def graph_memory(vectors: int, dim: int) -> str:
+    """Return what building an HNSW of so many vectors may take: Postgres takes all of it at once."""
+    return f"{min(6144, 64 + vectors * (2 * dim + 1200) // 2**20)}MB"

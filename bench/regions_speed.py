@@ -17,7 +17,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.sql import SQL, Identifier
 
-from bench import copying, load, shop, vectors
+from bench import copying, load, regions_nearest, shop, vectors
 from bench.choice import Choice
 from bench.dataset import Dataset, dataset
 from bench.filters import Columns, Filter, category_name, mask
@@ -31,8 +31,11 @@ _COLUMNS = ("image_id", "tenant_id", "position", "sha256", "x", "y", "w", "h", "
 Halves = NDArray[np.float16]
 
 
-def measured(rows: int, dim: int, each: Sequence[int], questions: int) -> dict[str, Any]:
-    """Return p50, recall and bytes of a shop whose pictures have so many regions each."""
+def measured(rows: int, dim: int, each: Sequence[int], questions: int, *, nearest: bool = False) -> dict[str, Any]:
+    """Return p50, recall and bytes of a shop whose pictures have so many regions each.
+
+    nearest: instead, what nearest(…, regions=…) costs beside search().
+    """
     data = dataset(rows, dim)
     stored = _drawn(data)
     figures: dict[str, Any] = {"pictures": rows, "dimension": dim, "questions": questions}
@@ -40,7 +43,8 @@ def measured(rows: int, dim: int, each: Sequence[int], questions: int) -> dict[s
         copying.register(connection)
         for many in each:
             built = _fill(connection, data, stored, many)
-            figures[f"{many} per picture"] = built | _asked(connection, data, stored[:, :many], questions)
+            asked = regions_nearest.asked if nearest else _asked
+            figures[f"{many} per picture"] = built | asked(connection, data, stored[:, :many], questions)
     return figures
 
 
@@ -75,7 +79,9 @@ def _fill(connection: psycopg.Connection[Any], data: Dataset, stored: Halves, ma
         copying.copy(connection, table, _COLUMNS, _regions(data, stored, many))
         connection.execute("SET session_replication_role = origin")
     began = time.perf_counter()
-    connection.execute("SET maintenance_work_mem = '6GB'; SET max_parallel_maintenance_workers = 2")
+    memory = load.graph_memory(data.rows * many, data.dim)
+    connection.execute("SELECT set_config('maintenance_work_mem', %s, false)", [memory])
+    connection.execute("SET max_parallel_maintenance_workers = 2")
     connection.execute(
         SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (embedding halfvec_cosine_ops)").format(
             Identifier(f"region_{row[0]}_hnsw"), table
@@ -100,7 +106,7 @@ def _regions(data: Dataset, stored: Halves, many: int) -> Iterator[tuple[bytes, 
                 yield copying.bigint(number + 1), tenants[number], at, digest, share, share, share, share, share, vector
 
 
-def _filters(data: Dataset, question: int) -> dict[str, Filter]:
+def filters(data: Dataset, question: int) -> dict[str, Filter]:
     """Return no filter and four: half by price, the question's category, a tenant of 30 %, and one in ten thousand."""
     choice = Choice(data, "image")
     low, high = choice.price(question, 0.5, "unc")
@@ -120,7 +126,7 @@ def _asked(connection: psycopg.Connection[Any], data: Dataset, stored: Halves, q
     whole, best = _distances(data, stored, asked)
     columns, found = Columns(data), dict[str, dict[str, Any]]()
     for place, question in enumerate(chosen):
-        for name, wanted in _filters(data, question).items():
+        for name, wanted in filters(data, question).items():
             keep = mask(wanted, columns)
             runs = [_run(connection, data, question, wanted, weight) for weight in (None, *WEIGHTS)]
             answers = [run() for run in runs]  # warms caches, too

@@ -19,7 +19,7 @@ COMMENT ON FUNCTION imgsearch_internal.nearest_regions_plan(imgsearch_internal.s
 'As nearest_plan(), where regions weigh.';
 
 -- A statement keeps no cursor open from round to round, so each walks from the start. Rounds grow: all of them together
--- cost at most two and a half times the last.
+-- cost at most three times the last.
 CREATE OR REPLACE FUNCTION imgsearch_internal.walk_from_start(
     ctx imgsearch_internal.search_context, plan imgsearch_internal.walk_plan, of_regions boolean, wide integer,
     OUT near_tenants text[], OUT near_images bigint[], OUT edge double precision

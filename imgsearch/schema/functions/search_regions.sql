@@ -124,22 +124,30 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.find_by_regions(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'What find() finds, where regions weigh: by two walks, or by comparing all that match.';
 
 -- Where the whole is as near as its best region, the picture is what matched.
+CREATE OR REPLACE FUNCTION imgsearch_internal.parts_of(images bigint[], query halfvec) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT (SELECT jsonb_build_object('box', jsonb_build_array(r.x, r.y, r.w, r.h), 'label', r.label)
+                FROM imgsearch.regions r LEFT JOIN imgsearch.vectors v ON v.tenant_id = r.tenant_id AND v.image_id = r.image_id
+                WHERE r.image_id = u.image_id AND r.embedding OPERATOR(@extschema:vector@.<=>) query < v.embedding OPERATOR(@extschema:vector@.<=>) query
+                -- + 0: in the order of the distance itself the planner may walk the graph for this.
+                ORDER BY (r.embedding OPERATOR(@extschema:vector@.<=>) query) + 0, r.position LIMIT 1)
+        FROM unnest(images) WITH ORDINALITY u (image_id, place) ORDER BY u.place);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.parts_of(bigint[], halfvec) IS 'For each picture its region that lies nearer than the whole, {"box": [x, y, w, h], "label": …}; null: none does.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.part_of(image bigint, query halfvec) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN (SELECT jsonb_build_object('box', jsonb_build_array(r.x, r.y, r.w, r.h), 'label', r.label)
-            FROM imgsearch.regions r LEFT JOIN imgsearch.vectors v ON v.tenant_id = r.tenant_id AND v.image_id = r.image_id
-            WHERE r.image_id = image AND r.embedding OPERATOR(@extschema:vector@.<=>) query < v.embedding OPERATOR(@extschema:vector@.<=>) query
-            -- + 0: in the order of the distance itself the planner may walk the graph for this.
-            ORDER BY (r.embedding OPERATOR(@extschema:vector@.<=>) query) + 0, r.position LIMIT 1);
+    RETURN (imgsearch_internal.parts_of(ARRAY[image], query))[1];
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.part_of(bigint, halfvec) IS 'The region of a picture that lies nearer than its whole, {"box": [x, y, w, h], "label": …}; null: none does.';
+COMMENT ON FUNCTION imgsearch_internal.part_of(bigint, halfvec) IS 'The same of one picture.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.with_parts(answer imgsearch_internal.page, query halfvec) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    answer.parts := ARRAY(SELECT imgsearch_internal.part_of(u.image_id, query) FROM unnest(answer.images) WITH ORDINALITY u (image_id, place) ORDER BY u.place);
+    answer.parts := imgsearch_internal.parts_of(answer.images, query);
     RETURN answer;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.with_parts(imgsearch_internal.page, halfvec) IS 'A page with the part_of() of each of its pictures.';
+COMMENT ON FUNCTION imgsearch_internal.with_parts(imgsearch_internal.page, halfvec) IS 'A page with the region of each of its pictures that lies nearer than the whole; see parts_of().';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.box_of(part jsonb) RETURNS real[] LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN part IS NOT NULL THEN ARRAY(SELECT e::real FROM jsonb_array_elements_text(part -> 'box') WITH ORDINALITY b (e, n) ORDER BY n) END
