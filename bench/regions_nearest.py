@@ -50,7 +50,19 @@ def asked(
                         cell = cells.setdefault(f"{name}, per {per}, {weight:g}", {"ms": [], "ways": []})
                         cell["ms"].append(fastest(runs, [clock, clock]))
                         cell["ways"].append(ways)
-    return {name: _said(cell) for name, cell in cells.items()}
+        join = _joined(session, data, questions, clock)
+    return {name: _said(cell) for name, cell in cells.items()} | {"a join, half of the suppliers": join}
+
+
+def _joined(session: Session, data: Dataset, questions: int, clock: Callable[[], float]) -> dict[str, Any]:
+    """Return what parts cost nearest() over a join, which search() has not: ms without, with 1 and with 0.5."""
+    weights, times = (0, *regions_speed.WEIGHTS), list[list[float]]()
+    for question in np.random.default_rng(4).choice(len(data.image_queries), questions, replace=False).tolist():
+        for per in PER:
+            runs = [_nearest(session, data, question, Filter(supplier=0), per, weight) for weight in weights]
+            ways = {run() for run in runs[1:]}
+            times.append(fastest(runs, [clock] * len(runs)))
+    return {"ms": [round(statistics.median(one), 2) for one in zip(*times, strict=True)], "last_by": sorted(ways)}
 
 
 def _said(cell: dict[str, list[Any]]) -> dict[str, Any]:

@@ -123,15 +123,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.find_by_regions(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'What find() finds, where regions weigh: by two walks, or by comparing all that match.';
 
--- Where the whole is as near as its best region, the picture is what matched.
-CREATE OR REPLACE FUNCTION imgsearch_internal.parts_of(images bigint[], query halfvec) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
+-- Where the whole is as near as its best region, the picture is what matched. Planned once: for a picture alone, as part_of()
+-- asks, planning would cost more than the answer.
+CREATE OR REPLACE FUNCTION imgsearch_internal.parts_of(images bigint[], query halfvec) RETURNS jsonb[] LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN ARRAY(
         SELECT (SELECT jsonb_build_object('box', jsonb_build_array(r.x, r.y, r.w, r.h), 'label', r.label)
                 FROM imgsearch.regions r LEFT JOIN imgsearch.vectors v ON v.tenant_id = r.tenant_id AND v.image_id = r.image_id
-                WHERE r.image_id = u.image_id AND r.embedding OPERATOR(@extschema:vector@.<=>) query < v.embedding OPERATOR(@extschema:vector@.<=>) query
+                WHERE r.image_id = u.image_id AND r.embedding <=> query < v.embedding <=> query
                 -- + 0: in the order of the distance itself the planner may walk the graph for this.
-                ORDER BY (r.embedding OPERATOR(@extschema:vector@.<=>) query) + 0, r.position LIMIT 1)
+                ORDER BY (r.embedding <=> query) + 0, r.position LIMIT 1)
         FROM unnest(images) WITH ORDINALITY u (image_id, place) ORDER BY u.place);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.parts_of(bigint[], halfvec) IS 'For each picture its region that lies nearer than the whole, {"box": [x, y, w, h], "label": …}; null: none does.';
