@@ -201,6 +201,21 @@ def test_distances_are_those_of_the_haversine_formula(
     assert row[0] == pytest.approx(km, rel=0.002)
 
 
+@pytest.mark.parametrize("south", [1, -1])
+@pytest.mark.parametrize("km", [3.0, 100.0, 2000.0])
+def test_the_belt_of_latitudes_is_as_wide_as_the_circle(described: Connection, south: int, km: float) -> None:
+    """Due north and due south, where only the belt could leave out what the distance lets in."""
+    degrees = np.degrees(km / 6371.0088)
+    inside, outside = ([MUNICH[0] + south * share * degrees, MUNICH[1], km] for share in (0.9999, 1.0001))
+    match = (
+        "SELECT count(*) FROM imgsearch_internal.matching("
+        "ARRAY(SELECT image_id FROM imgsearch.image), imgsearch.filters_of(%s))"
+    )
+    for near, many in ((inside, 1), (outside, 0)):
+        for asked in (Filters(near=near), Filters(condition={"near": near})):
+            assert described.execute(match, [asked.as_json()]).fetchone() == (many,), asked
+
+
 @pytest.mark.parametrize(
     "near", [[91, 0, 1], [0, 181, 1], [0, 0, 0], [0, 0, -1], [0, 0, 20_039], [0, 0], [0, 0, 1, 2], []]
 )

@@ -54,6 +54,22 @@ def test_one_picture_is_asked_for(connection: Connection, shop: dict[str, int]) 
     assert all(one.tier == "look" for one in duplicates.duplicates_of(connection, shop["p3"]))
 
 
+def test_a_hash_that_says_nothing_is_nobodys_twin(connection: Connection, shop: dict[str, int]) -> None:
+    """A blur whose bits happen to be those of a picture: neither it nor the catalogue takes it for the same."""
+    blurred = shop["p0 again"]
+    connection.execute("UPDATE imgsearch.fingerprint SET quality = 49 WHERE image_id = %s", (blurred,))
+    certain = [one.image_id for one in duplicates.duplicates_of(connection, shop["p0"]) if one.tier == "certain"]
+    assert sorted(certain) == sorted([shop["p0 small"], shop["p0 bytes"]])
+    duplicates.find(connection)
+    assert blurred not in {image for _, ids in groups(connection) for image in ids}
+    asked = "SELECT t.image_id FROM imgsearch_internal.twin_of('acme', 0, '', %s, 100) t"
+    text = connection.execute(
+        "SELECT pdq::text || turned::text FROM imgsearch.fingerprint WHERE image_id = %s", (blurred,)
+    ).fetchone()
+    connection.execute("DELETE FROM imgsearch.image WHERE image_id <> %s", (blurred,))
+    assert connection.execute(asked, text).fetchall() == []
+
+
 def test_a_picture_of_one_colour_is_no_duplicate_of_another_colour(
     connection: Connection, shop: dict[str, int]
 ) -> None:

@@ -223,3 +223,20 @@ def test_vectors_arrive_as_they_were_whatever_they_are_made_of(connection: Conne
     assert len(queue.deliver(connection, space.space_id, made)) == 3
     found = connection.execute("SELECT embedding::real[] FROM imgsearch.vectors ORDER BY image_id").fetchall()
     np.testing.assert_array_equal(np.array([row[0] for row in found], np.float16), vectors.astype(np.float16))
+
+
+def test_pictures_that_go_are_looked_up_among_the_questions(connection: Connection, space: Space) -> None:
+    """One by one in the key: 4,000 compared with all 60,000 that their tenant was asked take a minute, not a moment."""
+    connection.execute(
+        "INSERT INTO imgsearch.image (tenant_id, product_id, uri, sha256)"
+        " SELECT 'acme', 'p' || n, 'store:' || n, sha256(n::text::bytea) FROM generate_series(1, 4000) n"
+    )
+    connection.execute(
+        "INSERT INTO imgsearch.query_vector (tenant_id, space_id, kind, key, error_code, answered_at)"
+        " SELECT 'acme', 1, 'picture', sha256(n::text::bytea) || CASE WHEN n % 2 = 0 THEN '' ELSE 's1,1,9,9' END::bytea"
+        ", 'x', now() FROM generate_series(1, 60000) n"
+    )
+    connection.execute("ANALYZE imgsearch.query_vector")
+    connection.execute("SET statement_timeout = '15s'")
+    connection.execute("DELETE FROM imgsearch.image")
+    assert connection.execute("SELECT count(*) FROM imgsearch.query_vector").fetchone() == (56_000,)

@@ -4,7 +4,7 @@
 CREATE TEMPORARY TABLE imgsearch_hashes ON COMMIT DROP AS
 SELECT DISTINCT ON (f.tenant_id, f.pdq) f.tenant_id, f.image_id, f.pdq, f.turned
 FROM imgsearch.fingerprint f
-WHERE f.quality >= 50 AND (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND NOT imgsearch_internal.is_set_aside(f.tenant_id, f.image_id)
+WHERE f.quality >= 50 AND (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.set_aside_pictures() a WHERE a.tenant_id = f.tenant_id AND a.image_id = f.image_id)
 ORDER BY f.tenant_id, f.pdq, f.image_id
 
 -- name: remember
@@ -38,7 +38,7 @@ GROUP BY q.tenant_id, b.image_id, q.image_id
 -- Pictures with the very same hash, or, where a hash says nothing, with the same bytes; the earliest first.
 SELECT f.tenant_id, array_agg(f.image_id ORDER BY f.image_id) AS images
 FROM imgsearch.fingerprint f
-WHERE (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND NOT imgsearch_internal.is_set_aside(f.tenant_id, f.image_id)
+WHERE (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.set_aside_pictures() a WHERE a.tenant_id = f.tenant_id AND a.image_id = f.image_id)
 GROUP BY f.tenant_id, CASE WHEN f.quality >= 50 THEN f.pdq END, CASE WHEN f.quality < 50 THEN f.sha256 END
 HAVING count(*) > 1
 

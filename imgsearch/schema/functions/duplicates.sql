@@ -27,11 +27,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.alike_here(bit[], bigint) IS 'What alike() finds among the pictures of the tenant that this transaction speaks for, and of no other.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.is_set_aside(tenant text, picture bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = tenant AND j.image_id = picture AND j.state = 'failed')
-       AND NOT EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = tenant AND v.image_id = picture)
+-- Inlined, so that a whole catalogue is joined with the few there are.
+CREATE OR REPLACE FUNCTION imgsearch_internal.set_aside_pictures() RETURNS TABLE (tenant_id text, image_id bigint) LANGUAGE sql STABLE AS $$
+    SELECT j.tenant_id, j.image_id FROM imgsearch.job j
+    WHERE j.state = 'failed' AND NOT EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = j.tenant_id AND v.image_id = j.image_id)
 $$;
-COMMENT ON FUNCTION imgsearch_internal.is_set_aside(text, bigint) IS 'Whether a picture failed, so that nobody can find it.';
+COMMENT ON FUNCTION imgsearch_internal.set_aside_pictures() IS 'The pictures that failed, so that nobody can find them.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.certain_twins(tenant text, picture bigint) RETURNS TABLE (image_id bigint, distance integer, turn integer) LANGUAGE plpgsql STABLE ROWS 5 AS $$
 #variable_conflict use_column

@@ -6,9 +6,12 @@
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_removed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- Looked up one by one in the key, with its regions: as a join each would be compared with all questions of its tenant.
     DELETE FROM imgsearch.query_vector q
-    USING (SELECT DISTINCT t.tenant_id, r.sha256 FROM removed r, unnest(ARRAY[r.tenant_id, '']) t (tenant_id) WHERE r.sha256 IS NOT NULL) x
-    WHERE q.tenant_id = x.tenant_id AND q.kind = 'picture' AND q.key >= x.sha256 AND q.key < x.sha256 || '\x80'::bytea;  -- and its regions
+    USING (SELECT k.* FROM (SELECT DISTINCT t.tenant_id, r.sha256 FROM removed r, unnest(ARRAY[r.tenant_id, '']) t (tenant_id) WHERE r.sha256 IS NOT NULL) x,
+           LATERAL (SELECT v.tenant_id, v.kind, v.key, v.space_id FROM imgsearch.query_vector v
+                    WHERE v.tenant_id = x.tenant_id AND v.kind = 'picture' AND v.key >= x.sha256 AND v.key < x.sha256 || '\x80'::bytea OFFSET 0) k) y
+    WHERE q.tenant_id = y.tenant_id AND q.kind = y.kind AND q.key = y.key AND q.space_id = y.space_id;
     DELETE FROM imgsearch.product p USING (SELECT DISTINCT r.tenant_id, r.product_id FROM removed r) x
     WHERE p.tenant_id = x.tenant_id AND p.product_id = x.product_id
       AND NOT EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = x.tenant_id AND i.product_id = x.product_id);

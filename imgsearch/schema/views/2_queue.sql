@@ -33,7 +33,7 @@ WHERE j.state = 'leased' AND j.lease < now() - interval '5 minutes';
 COMMENT ON VIEW imgsearch.violations IS 'Broken invariants, in any space: must return no row, ever.';
 
 CREATE OR REPLACE VIEW imgsearch.status WITH (security_invoker = true) AS
-SELECT
+SELECT s.*, c.with_regions, c.regions_wait FROM (SELECT
     (SELECT count(*) FROM imgsearch.image)                                                   AS images,
     (SELECT count(*) FROM imgsearch.image i
      WHERE NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id AND j.space_id = imgsearch_internal.searched_space())
@@ -53,10 +53,8 @@ SELECT
               JOIN pg_index x ON x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
               WHERE s.state = 'active'), 'none')                                             AS index_health,
     (SELECT pg_size_pretty(pg_relation_size(to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')))
-     FROM imgsearch.space s WHERE s.state = 'active')                                        AS index_size,
-    (SELECT c.with_regions FROM imgsearch_internal.count_regions(imgsearch_internal.searched_space()) c) AS with_regions,
-    (SELECT c.regions_wait FROM imgsearch_internal.count_regions(imgsearch_internal.searched_space()) c) AS regions_wait
-FROM imgsearch.jobs j;
+     FROM imgsearch.space s WHERE s.state = 'active')                                        AS index_size
+FROM imgsearch.jobs j) s, imgsearch_internal.count_regions(imgsearch_internal.searched_space()) c;
 COMMENT ON VIEW imgsearch.status IS 'How many pictures are in which state in the searched space, the oldest waiting, workers seen, the model, index health. All spaces: imgsearch.spaces.';
 
 CREATE OR REPLACE VIEW imgsearch.spaces WITH (security_invoker = true) AS
