@@ -105,3 +105,28 @@ def test_a_picture_that_meets_a_bug_costs_no_other_its_description(
     finally:
         reader.stop()
         pool.close()
+
+
+def test_a_picture_that_somebody_held_is_read_soon_after(
+    connection: Connection,
+    settings: Settings,
+    space: Space,
+    add: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not only when all of a catalogue is looked through again, ten minutes later."""
+    monkeypatch.setattr(describer, "SOON_SECONDS", 0.2)
+    add()
+    connection.execute("DELETE FROM imgsearch.job")
+    shops.set_shop(connection, tenant="acme", keep_captures=True)
+    pool = DecodePool(1, Geometry.fit(4))
+    reader = describer.Describer(settings, upload.default_store(settings), FetchPolicy(), pool)
+    try:
+        with db.connect(settings) as other:
+            other.execute("SELECT 1 FROM imgsearch.image WHERE product_id IN ('m', 's') FOR UPDATE")
+            reader.start(busy=bool)
+            eventually(lambda: read(connection) == 2, what="two that nobody holds")
+        eventually(lambda: read(connection) == 4, what="the two that were held", seconds=30)
+    finally:
+        reader.stop()
+        pool.close()

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from queue import Empty, Full, Queue
 from typing import Any
 
@@ -28,6 +27,7 @@ from imgsearch_workers.process.connect import connect
 log = logging.getLogger("imgsearch.worker")
 LOOK_SECONDS = 10.0  # after which a shop's wish is known
 AGAIN_SECONDS = 600.0  # until pictures that could not be read are tried again
+SOON_SECONDS = 60.0  # until those are that somebody held
 MOST_WAITING = 256  # pictures whose pixels are held; of more the colours are read later
 AT_ONCE = 32
 _BEGIN: Key = ("", 0)
@@ -42,7 +42,7 @@ class Describer:
         self._wishes: Mapping[str, Wish] = {}
         self._inbox: Queue[tuple[Key, bytes, Decoded]] = Queue(MOST_WAITING)
         self._stopping = threading.Event()
-        self._behind, self._rest_until = _BEGIN, 0.0
+        self._behind, self._rest_until, self._left = _BEGIN, 0.0, False
         self._thread = threading.Thread(target=self._run, name="describer", daemon=True)
 
     def start(self, busy: Callable[[], bool]) -> None:
@@ -61,8 +61,10 @@ class Describer:
     def put(self, key: Key, sha256: bytes, decoded: Decoded) -> None:
         """Have a picture described that was just decoded; one too many is left for later."""
         if self.wants(key[0]):
-            with suppress(Full):
+            try:
                 self._inbox.put_nowait((key, sha256, decoded))
+            except Full:
+                self._left = True
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -85,7 +87,7 @@ class Describer:
         deadline = time.monotonic() + LOOK_SECONDS
         while time.monotonic() < deadline and not self._stopping.is_set():
             if made := self._decoded_ones():
-                description.store(connection, made)
+                self._keep(connection, made)
             elif not self._wishes or self._busy() or not self._some_of_before(connection):
                 self._stopping.wait(0.2 if self._wishes else LOOK_SECONDS)
 
@@ -102,11 +104,14 @@ class Describer:
 
     def _some_of_before(self, connection: psycopg.Connection[Any]) -> bool:
         """Describe a few pictures that were there before; return whether there may be more now."""
+        if self._left:
+            self._rest_until = min(self._rest_until, time.monotonic() + SOON_SECONDS)
         if time.monotonic() < self._rest_until:
             return False
         found = description.missing(connection, behind=self._behind, limit=AT_ONCE)
         if not found:
-            self._behind, self._rest_until = _BEGIN, time.monotonic() + AGAIN_SECONDS
+            rest, self._left = SOON_SECONDS if self._left else AGAIN_SECONDS, False
+            self._behind, self._rest_until = _BEGIN, time.monotonic() + rest
             return False
         made = []
         for one in found:
@@ -117,8 +122,12 @@ class Describer:
             if decoded is not None and (described := _described(self._behind, one.sha256, decoded)) is not None:
                 made.append(described)
         if made:
-            description.store(connection, made)
+            self._keep(connection, made)
         return True
+
+    def _keep(self, connection: psycopg.Connection[Any], made: list[Description]) -> None:
+        if description.store(connection, made) < len(made):  # replaced, or held by somebody just now
+            self._left = True
 
     def _decode(self, one: Undescribed) -> Decoded | None:
         """Return the pixels of a picture in the store; None where they cannot be had: it has a vector all the same."""
