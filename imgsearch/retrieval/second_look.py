@@ -148,7 +148,7 @@ def page_of(connection: Connectable, ordered: Ordered) -> Hits:
         return _shown(connection, wanted, ordered.pool, rows, ordered.reranked)  # it is the page already
     if ordered.ticket is not None:
         rows = _with_cursors(rows, len(_pins(ordered.pool)), ordered)
-    return _shown(connection, wanted, ordered.pool, rows[wanted.skip : wanted.skip + wanted.k], ordered.reranked)
+    return _filled(connection, wanted, ordered.pool, rows[wanted.skip :], ordered.reranked)
 
 
 def next_page(connection: Connectable, wanted: Wanted, asker: Asker) -> Hits:
@@ -164,16 +164,22 @@ def next_page(connection: Connectable, wanted: Wanted, asker: Asker) -> Hits:
     reranked = Reranked(steps=steps, pool=len(pool.rows))
     ordered = Ordered(wanted=wanted, pool=pool, reranked=reranked, ticket=ticket, ended=kept["pool"]["behind"])
     rows = _with_cursors(_in_order(pool.rows, kept["answer"]), 0, ordered)[place + wanted.skip :]
-    hits = _shown(connection, wanted, pool, rows[: wanted.k], reranked)
-    while rows := rows[wanted.k :]:  # some of those before no longer match
-        if len(hits) == wanted.k:
-            break
-        hits.extend(_shown(connection, wanted, pool, rows[: wanted.k], reranked)[: wanted.k - len(hits)])
+    hits = _filled(connection, wanted, pool, rows, reranked)
     left = wanted.k - len(hits)
     if left > 0 and ordered.ended is not None:  # the first ranking goes on behind the pool
         skip = max(0, place + wanted.skip - len(pool.rows))
         more = _pool(connection, {**wanted.values, "after": ordered.ended, "k": left, "skip": skip})
         hits.extend(_shown(connection, wanted, more, more.rows, reranked))
+    return hits
+
+
+def _filled(connection: Connectable, wanted: Wanted, pool: Pool, rows: Sequence[Row], reranked: Reranked) -> Hits:
+    """Return the first `k` rows that still match: some may have gone while a worker looked, or since."""
+    hits = _shown(connection, wanted, pool, rows[: wanted.k], reranked)
+    while rows := rows[wanted.k :]:
+        if len(hits) == wanted.k:
+            break
+        hits.extend(_shown(connection, wanted, pool, rows[: wanted.k], reranked)[: wanted.k - len(hits)])
     return hits
 
 
