@@ -91,7 +91,12 @@ def test_it_comes_back_into_a_cluster_without_roles(
 
 
 def test_an_interrupted_restore_goes_on(taken: Path, elsewhere: Settings) -> None:
-    restore.bring_back(elsewhere, taken, pictures=False)
+    def stop(said: str, _: int) -> None:
+        if said == "copying pictures":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore.bring_back(elsewhere, taken, tick=stop)
     found = restore.bring_back(elsewhere, taken)
     assert sum(1 for _ in upload.open_store(elsewhere.storage_url).keys()) == found.objects >= MANY  # noqa: SIM118
 

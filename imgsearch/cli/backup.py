@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -14,6 +15,7 @@ from imgsearch.errors import UsageError
 from imgsearch.ops import backup as backups
 from imgsearch.ops import restore as restores
 from imgsearch.ops.backup import Pictures, Tick
+from imgsearch.ops.manifest import Manifest
 from imgsearch.settings import load_settings
 
 _FOLDER = typer.Argument(..., metavar="DIR", help="A folder.")
@@ -33,7 +35,7 @@ def backup(
     with _told(json) as tick:
         made = backups.take(load_settings(), folder, pictures=pictures, tick=tick)
     if json:
-        as_json(asdict(made))
+        as_json(_told_of(made))
     else:
         output.print(f"{made.images:,} images and {made.objects:,} objects ({made.size:,} bytes) are in {folder}.")
         if made.missing:
@@ -53,12 +55,17 @@ def restore(
     with _told(json) as tick:
         found = restores.bring_back(load_settings(), folder, pictures=not no_pictures, tick=tick)
     if json:
-        as_json(asdict(found))
+        as_json(_told_of(found))
         return
     output.print(f"{found.images:,} images are back, as they were on {found.taken_at}.")
     output.print("Look: imgsearch doctor")
     if found.pictures == "listed":
         output.print(f"The pictures are listed in {folder / 'pictures.txt'}; bring their store back by its own means.")
+
+
+def _told_of(made: Manifest) -> dict[str, Any]:
+    """Return a manifest with the names of settings alone: what databases are set to may be a secret."""
+    return asdict(made) | {"settings": sorted(made.settings)}
 
 
 @contextmanager

@@ -8,6 +8,9 @@ it at the earliest. What was deleted in between is in the backup as well, and is
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,26 +42,30 @@ def take(
     tick: hears what is done, and how many objects were copied.
     Raises UsageError, DatabaseError, DiskFull, StoreError.
     """
-    _make(folder)
-    with db.connect_direct(settings, autocommit=True) as connection, _room(folder):
+    with _room(folder), _mine(folder), db.connect_direct(settings, autocommit=True) as connection:
         migrate.check(connection)
-        about = sql.rows(connection, "backup", "about")[0]
-        program = postgres_programs.find("pg_dump", about["server"])
+        program = postgres_programs.find("pg_dump", connection.info.server_version // 10000)
         store = open_store(settings.storage_url) if pictures != "none" else None
         if store and pictures == "copied":
             _copy(store, folder, tick)
         tick("dumping the database", 0)
-        _dump(program, direct_url(settings), folder, tick)
-        copied = _copy(store, folder, tick) if store and pictures == "copied" else (0, 0)
-        if store and pictures == "listed":
+        with _snapshot(connection) as snapshot:  # what is said of the database is said of the dump
+            about = sql.rows(connection, "backup", "about")[0]
+            named = {row["uri"] for row in sql.rows(connection, "backup", "stored")} if pictures == "copied" else set()
+            _dump(program, direct_url(settings), snapshot, folder, tick)
+        copied, lacking = (0, 0), tuple[str, ...]()
+        if store and pictures == "copied":
+            copied, damaged = _copy(store, folder, tick)
+            tick("looking for what is missing", copied[0])
+            lacking = _missing(named, store, folder, damaged)
+        elif store:
             copied = _list(store, folder, tick)
-        tick("looking for what is missing", copied[0])
-        lacking = _missing(connection, store, folder) if pictures == "copied" else ()
         made = Manifest(
             taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
             release=str(RELEASE),
             server=about["server"],
             pgvector=about["pgvector"],
+            pgvector_schema=about["pgvector_schema"],
             images=about["images"],
             pictures=pictures,
             objects=copied[0],
@@ -71,18 +78,40 @@ def take(
     return made
 
 
-def _make(folder: Path) -> None:
+@contextlib.contextmanager
+def _mine(folder: Path) -> Iterator[None]:
+    """Make the folder, or take up the unfinished backup in it, alone. Raises UsageError."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder.")
     if (folder / manifest.NAME).exists():
         raise UsageError(f"There is a backup in {folder} already; name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
+    others = sorted(one.name for one in folder.iterdir() if not manifest.is_ours(one.name))
+    if others:
+        raise UsageError(f"{folder} holds other files ({others[0]}, …); name a folder of the backup's own.")
     folder.chmod(0o700)  # it holds what keys are made of
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process, however that ends
+        except BlockingIOError:
+            raise UsageError(f"Another process writes a backup into {folder}; wait for it, or end it.") from None
+        yield
+    finally:
+        os.close(opened)
 
 
-def _dump(program: Path, url: str, folder: Path, tick: Tick) -> None:
+@contextlib.contextmanager
+def _snapshot(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    with connection.transaction():
+        sql.run(connection, "backup", "still")
+        yield sql.value(connection, "backup", "snapshot")
+
+
+def _dump(program: Path, url: str, snapshot: str, folder: Path, tick: Tick) -> None:
     unfinished = folder / f"{manifest.DUMP}.part"
-    arguments = ("--format=custom", "--verbose", f"--file={unfinished}")
+    unfinished.unlink(missing_ok=True)  # a pg_dump whose parent was killed may still write to that one
+    arguments = ("--format=custom", "--verbose", f"--snapshot={snapshot}", f"--file={unfinished}")
     postgres_programs.run(program, *arguments, url=url, say=lambda line: tick(_said(line), 0))
     unfinished.replace(folder / manifest.DUMP)
 
@@ -92,12 +121,13 @@ def _said(line: str) -> str:
     return line if line.startswith("dumping contents of table") else "dumping the database"
 
 
-def _copy(store: Store, folder: Path, tick: Tick) -> tuple[int, int]:
+def _copy(store: Store, folder: Path, tick: Tick) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """Return how many objects the backup holds and their bytes, and which of the store have other bytes than names."""
     (folder / manifest.PICTURES).mkdir(exist_ok=True)
     target = open_store((folder / manifest.PICTURES).absolute().as_uri())
     copied = store.copy_to(target, lambda objects, _: tick("copying pictures", objects))
     total = [one.size for one in target.keys()]  # noqa: SIM118 - a store is no dict
-    return len(total), sum(total) if total else copied.size
+    return (len(total), sum(total)), copied.damaged
 
 
 def _list(store: Store, folder: Path, tick: Tick) -> tuple[int, int]:
@@ -111,11 +141,11 @@ def _list(store: Store, folder: Path, tick: Tick) -> tuple[int, int]:
     return many, size
 
 
-def _missing(connection: psycopg.Connection[Any], store: Store | None, folder: Path) -> tuple[str, ...]:
-    """Addresses of pictures that rows name and the backup lacks: they were missing from the store, too."""
+def _missing(named: set[str], store: Store, folder: Path, damaged: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses of pictures that rows name and the backup lacks: the store lacks them, too, or holds other bytes."""
     held = {one.uri for one in open_store((folder / manifest.PICTURES).absolute().as_uri()).keys()}  # noqa: SIM118
-    named = {row["uri"] for row in sql.rows(connection, "backup", "stored")}
-    return tuple(sorted(uri for uri in named - held if store is None or not store.exists(uri)))[:1000]
+    torn = {f"store:{key}" for key in damaged}
+    return tuple(sorted(uri for uri in named - held if uri in torn or not store.exists(uri)))[:1000]
 
 
 @contextlib.contextmanager
@@ -123,6 +153,8 @@ def _room(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == 28:  # ENOSPC
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"No room is left in {folder}; make some, and run it again: it goes on.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UsageError(f"{folder} cannot be written to ({error.strerror}); name another folder.") from error
         raise

@@ -30,6 +30,7 @@ class Manifest:
     settings: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     format: int = FORMAT
+    pgvector_schema: str = ""  # "" in a backup of before this was noted
 
     def write(self, folder: Path) -> None:
         """Write it in one step."""
@@ -52,6 +53,11 @@ def read(folder: Path) -> Manifest:
     if found.format != FORMAT:
         raise UsageError(f"The backup in {folder} is of format {found.format}, this version reads {FORMAT}.")
     return found
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a backup writes a file or folder of this name."""
+    return name.removesuffix(".part") in (NAME, DUMP, PICTURES, LIST)
 
 
 def verify(folder: Path, found: Manifest) -> None:

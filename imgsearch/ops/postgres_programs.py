@@ -11,10 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from imgsearch.errors import DatabaseError, DiskFull, UsageError
 
-_NAMES = {"dbname": "PGDATABASE", "user": "PGUSER", "password": "PGPASSWORD", "host": "PGHOST", "port": "PGPORT"}
+_FAILED = ("error:", "detail:", "hint:", "fatal:")
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -42,19 +43,25 @@ def run(program: Path, *arguments: str, url: str, say: Callable[[str], object] =
 
     The address goes through the environment: a password in the arguments could be read by everybody on the machine.
     """
-    last: list[str] = []
+    failed, last = list[str](), ""
     with subprocess.Popen(
-        [str(program), *arguments], env=_environment(url), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [str(program), *arguments],
+        env=_environment(url),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
     ) as running:
         assert running.stderr is not None
         for line in running.stderr:
-            said = line.strip().removeprefix(f"{program.name}: ")
-            last = [*last[-20:], said]
-            say(said)
+            last = line.strip().removeprefix(f"{program.name}: ") or last
+            if last.startswith(_FAILED):  # its first is the cause; what follows may be a statement of a hundred lines
+                failed.append(last)
+            say(last)
     if running.returncode:
-        errors = [line for line in last if "error" in line.lower()] or last[-1:] or ["it said nothing"]
-        kind = DiskFull if any("No space left" in line or "could not write" in line for line in last) else DatabaseError
-        raise kind(f"{program.name} failed: {errors[0]}. Nothing that was there is changed; mend that, and try again.")
+        said = ". ".join([*failed[:3], *([] if failed else [last or "it said nothing"])])
+        kind = DiskFull if "No space left" in said or "could not write" in said else DatabaseError
+        raise kind(f"{program.name} failed: {said}. Nothing that was there is changed; mend that, and try again.")
 
 
 def _places(program: str) -> Iterator[Path]:
@@ -76,10 +83,11 @@ def _major(path: Path) -> int | None:
 
 
 def _environment(url: str) -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
-    for name, value in conninfo_to_dict(url).items():
-        if name in _NAMES:
-            ours[_NAMES[name]] = str(value)
-        elif value is not None:
-            ours[f"PG{name.upper()}"] = str(value)
+    """Return this process's environment, which says what the address does not, with the address in it."""
+    variables = {one.keyword: one.envvar for one in Conninfo.get_defaults()}
+    ours = dict(os.environ) | {"LC_ALL": "C"}
+    for keyword, value in conninfo_to_dict(url).items():
+        variable = variables.get(keyword.encode())
+        if variable and value is not None:
+            ours[variable.decode()] = str(value)
     return ours

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.sql import Identifier, Literal
+from psycopg.sql import SQL, Identifier, Literal
 
 from imgsearch import db
 from imgsearch.db import sql
@@ -22,6 +24,8 @@ from imgsearch.settings import Settings
 from imgsearch.storage import open_store
 
 Connection = psycopg.Connection[Any]
+# As pg_dump knows them: their values are lists of quoted names.
+_LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries")
 
 
 def bring_back(settings: Settings, folder: Path, *, pictures: bool = True, tick: Tick = lambda _, __: None) -> Manifest:
@@ -35,23 +39,29 @@ def bring_back(settings: Settings, folder: Path, *, pictures: bool = True, tick:
     with db.connect_direct(settings, autocommit=True) as connection:
         tick("checking the backup", 0)
         manifest.verify(folder, found)
-        if not _is_restored(connection, found, settings):
-            _restore(connection, settings, folder, tick)
+        if not _is_restored(connection, found):
+            _restore(connection, settings, found, folder, tick)
         _set(connection, found)
         mend.mend(connection)
         tick("gathering statistics", 0)
-        sql.run(connection, "backup", "analyze")
-    if pictures and found.pictures == "copied":
-        _copy_back(settings, folder, tick)
+        with connection.transaction():
+            sql.run(connection, "backup", "unhurried")
+            sql.run(connection, "backup", "analyze")
+        if pictures and found.pictures == "copied":
+            _copy_back(settings, folder, tick)
+        sql.run(connection, "backup", "end")
     return found
 
 
-def _is_restored(connection: Connection, found: Manifest, settings: Settings) -> bool:
-    """Whether this very backup is here already. Raises UsageError for a database that holds something else."""
+def _is_restored(connection: Connection, found: Manifest) -> bool:
+    """Whether this very backup's restore was begun here and its database is back; else the database is empty.
+
+    Raises UsageError for a database that holds something else.
+    """
     there = sql.rows(connection, "backup", "filled")[0]
+    begun = sql.value(connection, "backup", "begun") == found.dump_sha256
     if there["ours"]:
-        images = sql.rows(connection, "backup", "about")[0]["images"]
-        if images == found.images and images and not _is_store_full(settings, found):
+        if begun:
             return True
         raise UsageError(
             f"imgsearch is set up in the database {there['database']} already. Restore into an empty one: "
@@ -62,23 +72,21 @@ def _is_restored(connection: Connection, found: Manifest, settings: Settings) ->
             f"The database {there['database']} holds {there['relations']} tables and views ({there['one']}, …), and "
             "the backup brings its own. Restore into an empty one: CREATE DATABASE another;"
         )
+    if not begun:
+        with connection.transaction():
+            sql.run(connection, "backup", "end")
+            sql.run(connection, "backup", "begin")
+            sql.run(connection, "backup", "note", names={"digest": Literal(found.dump_sha256)})
     return False
 
 
-def _is_store_full(settings: Settings, found: Manifest) -> bool:
-    if found.pictures != "copied":
-        return True
-    return sum(1 for _ in open_store(settings.storage_url).keys()) >= found.objects  # noqa: SIM118
-
-
-def _restore(connection: Connection, settings: Settings, folder: Path, tick: Tick) -> None:
-    server = sql.rows(connection, "backup", "filled")[0]["server"]
-    program = postgres_programs.find("pg_restore", server)
+def _restore(connection: Connection, settings: Settings, found: Manifest, folder: Path, tick: Tick) -> None:
+    program = postgres_programs.find("pg_restore", connection.info.server_version // 10000)
     _make_roles(connection)
-    extension.create(connection)
+    _require_pgvector(connection, found)
     owned = () if sql.value(connection, "backup", "is_super") else ("--no-owner",)
     with tempfile.NamedTemporaryFile("w", suffix=".list") as listed:
-        listed.write(_without_extension(program, folder / manifest.DUMP))
+        listed.write(_entries(connection, program, folder / manifest.DUMP))
         listed.flush()
         tick("restoring the database", 0)
         postgres_programs.run(
@@ -105,12 +113,30 @@ def _make_roles(connection: Connection) -> None:
         sql.run(connection, "backup", "create_role", names={"role": Identifier(name)})
 
 
-def _without_extension(program: Path, dump: Path) -> str:
-    """What is to be restored: pgvector is there, and to comment on it takes a right that its installer has alone."""
+def _require_pgvector(connection: Connection, found: Manifest) -> None:
+    """The dump makes pgvector, like every extension, where it was; refused here is what would fail there.
+
+    Raises ExtensionMissing, UsageError where pgvector is in another schema already.
+    """
+    with connection.transaction(force_rollback=True):
+        had = sql.value(connection, "backup", "pgvector_schema")
+        extension.create(connection)
+    if had and found.pgvector_schema and had != found.pgvector_schema:
+        raise UsageError(
+            f"pgvector is in the schema {had} here, and the backup needs it in {found.pgvector_schema}. "
+            f"Its owner types: CREATE SCHEMA IF NOT EXISTS {found.pgvector_schema}; "
+            f"ALTER EXTENSION vector SET SCHEMA {found.pgvector_schema}; Then run the restore again."
+        )
+
+
+def _entries(connection: Connection, program: Path, dump: Path) -> str:
+    """What is to be restored: no schema that is here, and no comment on an extension, only for its installer."""
     done = subprocess.run([str(program), "--list", str(dump)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BackupDamaged(f"{dump} cannot be read: {done.stderr.strip()}")
-    return "\n".join(line for line in done.stdout.splitlines() if " EXTENSION " not in line)
+    here = {row["name"] for row in sql.rows(connection, "backup", "schemas")}
+    left_out = re.compile(rf"\d+; \d+ \d+ (?:COMMENT - EXTENSION |SCHEMA - (?:{'|'.join(map(re.escape, here))}) )")
+    return "\n".join(line for line in done.stdout.splitlines() if not left_out.match(line))
 
 
 def _set(connection: Connection, found: Manifest) -> None:
@@ -120,15 +146,21 @@ def _set(connection: Connection, found: Manifest) -> None:
         names = {
             "database": Identifier(connection.info.dbname),
             "name": Identifier(*name.split(".")),
-            "value": Literal(value),
+            "values": SQL(", ").join(Literal(one) for one in _values(name, value)),
         }
         try:
             sql.run(connection, "backup", "set", names=names)
         except DatabaseRights as error:
             raise DatabaseRights(
-                f"ALTER DATABASE … SET {name} = {value} is refused: an administrator has to say it. All else is "
-                "restored, but for the pictures: run the restore again afterwards."
+                f"ALTER DATABASE … SET {name} is refused: an administrator has to say it, with the value that "
+                f"{manifest.NAME} holds, or take it out there. All else is restored, but for the pictures: run the "
+                "restore again afterwards."
             ) from error
+
+
+def _values(name: str, value: str) -> list[str]:
+    """What stands behind SET: of settings that are lists of names each of them, which Postgres quotes by itself."""
+    return next(csv.reader([value], skipinitialspace=True)) if name.lower() in _LISTS else [value]
 
 
 def _copy_back(settings: Settings, folder: Path, tick: Tick) -> None:
