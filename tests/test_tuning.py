@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from imgsearch_workers.pipeline.tuner import Tuner
 
+from imgsearch import db
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.errors import UsageError
+from imgsearch.errors import SpaceChanged, UsageError
 from imgsearch.ops import tuning
 from imgsearch.ops.tuning.recall import Measured
 from imgsearch.ops.tuning.tune import Walk, _walk_of, parameters_of, reaches, surely
 from imgsearch.query import cache
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from tests import bouncer
+from tests.conftest import with_settings
 from tests.crowd import crowd
+from tests.loops import activate_another
 from tests.terminal import Run
 
 Connection = psycopg.Connection[Any]
@@ -186,3 +191,43 @@ def test_a_worker_that_is_told_not_to_never_tunes(settings: Settings) -> None:
     tuner.start()
     assert not tuner.is_running()
     tuner.stop()
+
+
+def test_while_it_is_measured_nobody_waits_and_another_space_gets_nothing_of_it(
+    shop: Connection, settings: Settings
+) -> None:
+    """A worker measures for half an hour: that is no time in which tables cannot be changed."""
+    shop.execute("SELECT imgsearch.refresh_sample()")
+    rests = 0
+
+    def rest(_: float) -> None:
+        nonlocal rests
+        rests += 1
+        with db.connect(settings, autocommit=True) as other:
+            locks = "SELECT count(*) FROM pg_locks WHERE pid = %s AND locktype IN ('relation', 'object')"
+            assert other.execute(locks, (shop.info.backend_pid,)).fetchone() == (0,)
+            if rests == 3:
+                activate_another(other)
+
+    with pytest.raises(SpaceChanged):
+        tuning.tune(shop, target=0.9, seconds=2, rest=rest)
+    assert rests > 3
+    assert shop.execute("SELECT count(*) FROM imgsearch.space WHERE parameters ? 'search'").fetchone() == (0,)
+
+
+@bouncer.needed
+def test_workers_tune_one_at_a_time_also_through_a_pooler(shop: Connection, settings: Settings, folder: Path) -> None:
+    for statement in ("DELETE FROM imgsearch.job", "SELECT imgsearch.refresh_sample()", "VACUUM ANALYZE"):
+        shop.execute(statement)
+    with bouncer.before(settings.database_url, folder) as url:
+        pooled = with_settings(settings, DATABASE_URL=url)
+        other = Tuner(pooled, fewest=1_000)
+
+        class Asked(Tuner):
+            def _rest(self, took: float) -> None:
+                assert not other.tune(seconds=1), "two at once"
+
+        assert Asked(pooled, fewest=1_000).tune(seconds=2)
+        left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+        left += " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        assert shop.execute(left).fetchone() == (0,)

@@ -24,7 +24,7 @@ SELECT set_config('transaction_read_only', 'on', true), set_config('max_parallel
 SELECT imgsearch_internal.exact_distances(%(vector)s, imgsearch.filters_of(%(filters)s::jsonb), %(k)s, %(per_product)s)
 
 -- name: use
--- Search with these parameters for the rest of this transaction.
+-- Search with these parameters in this transaction.
 SELECT set_config('imgsearch.search', %(parameters)s, true)
 
 -- name: ask
@@ -38,10 +38,10 @@ FROM imgsearch_internal.find(%(vector)s, imgsearch.filters_of(%(filters)s::jsonb
 SELECT t.ef, t.pool, t.target, t.tuned_at, t.tuned_by, t.walks, t.stale FROM imgsearch.tuning t
 
 -- name: keep
--- Store what was chosen, with what the pictures looked like.
+-- Store what was chosen, with what the pictures looked like, where the space that was measured is still the searched one.
 UPDATE imgsearch.space s SET parameters = s.parameters || jsonb_build_object('search', %(search)s::jsonb
     || jsonb_build_object('at', now(), 'fingerprint', imgsearch_internal.fingerprint()))
-WHERE s.state = 'active'
+WHERE s.state = 'active' AND s.space_id = %(space_id)s
 
 -- name: measured
 -- Note today's recall, so that metrics tell it.
@@ -58,5 +58,5 @@ WHERE (s.parameters -> 'search' IS NULL OR t.stale IS NOT NULL) AND (t.now ->> '
   AND NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.space_id = t.space_id AND j.state <> 'failed')
 
 -- name: begin
--- Whether nobody else tunes this space now; held until the connection ends.
-SELECT pg_try_advisory_lock(hashtext('imgsearch.tune'), %(space_id)s)
+-- Whether nobody else tunes this space now; held until the transaction ends, so that it passes through any pooler.
+SELECT pg_try_advisory_xact_lock(hashtext('imgsearch.tune'), %(space_id)s)

@@ -6,7 +6,8 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -58,14 +59,14 @@ class Measured:
 def measure(
     connection: psycopg.Connection[Any], *, k: int = 10, seconds: float = 60, seed: int = 1, tick: Tick | None = None
 ) -> list[Measured]:
-    """Return today's recall@k per shape of filter, in one read-only transaction of about `seconds` at most.
+    """Return today's recall@k per shape of filter, within about `seconds` at most.
 
-    `connection` is in autocommit. Raises UsageError when there is nothing to measure with, NoSpace.
+    `connection` is in autocommit: each question is a read-only transaction of its own, so that nobody who changes
+    tables or spaces waits for all of them. Raises UsageError when there is nothing to measure with, NoSpace.
     """
     deadline = time.monotonic() + seconds
-    with connection.transaction():
-        questions = draw(connection, k=k, deadline=time.monotonic() + 0.7 * seconds, seed=seed, tick=tick)
-        return answer(connection, questions, None, deadline=deadline, tick=tick)
+    questions = draw(connection, k=k, deadline=time.monotonic() + 0.7 * seconds, seed=seed, tick=tick)
+    return answer(connection, questions, None, deadline=deadline, tick=tick)
 
 
 def draw(
@@ -78,12 +79,12 @@ def draw(
     rest: Rest | None = None,
 ) -> list[Question]:
     """Return questions of every shape in turn with their exact answers, as many as the time allows."""
-    _gentle(connection, deadline)
-    pictures = sql.rows(connection, "tuning", "sample")
+    with _gently(connection, deadline):
+        pictures = sql.rows(connection, "tuning", "sample")
+        texts = [row["vector"] for row in sql.rows(connection, "tuning", "texts")]
     if not pictures:
         raise UsageError("There is nothing to measure with; add images first.")
     numbers = Random(seed)
-    texts = [row["vector"] for row in sql.rows(connection, "tuning", "texts")]
     known = shapes(pictures)
     questions: list[Question] = []
     for turn in count():
@@ -103,10 +104,9 @@ def draw(
                 "k": k,
                 "per_product": turn % 4 >= 2,  # a walk for a row per product meets other difficulties
             }
-            _gentle(connection, deadline)
             began = time.perf_counter()
             try:
-                with connection.transaction():
+                with _gently(connection, deadline):
                     truth = sql.value(connection, "tuning", "truth", values)
             except psycopg.errors.QueryCanceled:
                 if questions:
@@ -134,15 +134,16 @@ def answer(
 
     Stops early at the deadline, with what was answered until then.
     """
-    sql.run(connection, "tuning", "use", {"parameters": json.dumps(parameters) if parameters else ""})
+    using = {"parameters": json.dumps(parameters) if parameters else ""}
     found: dict[str, list[tuple[int, int, float, str]]] = {}
     for number, question in enumerate(questions):
         if found and time.monotonic() > deadline:
             break
-        _gentle(connection, deadline + 5)
-        began = time.perf_counter()
-        row = sql.rows(connection, "tuning", "ask", question.values)[0]
-        took_ms = (time.perf_counter() - began) * 1000
+        with _gently(connection, deadline + 5):
+            sql.run(connection, "tuning", "use", using)
+            began = time.perf_counter()
+            row = sql.rows(connection, "tuning", "ask", question.values)[0]
+            took_ms = (time.perf_counter() - began) * 1000
         right = sum(distance <= question.truth[-1] + SAME for distance in row["distances"])
         found.setdefault(question.shape, []).append((right, len(question.truth), took_ms, row["strategy"]))
         if tick:
@@ -177,6 +178,10 @@ def _like(picture: Picture, pictures: Sequence[Picture], numbers: Random) -> str
     return "[" + ",".join(f"{number + numbers.gauss(0, step):.6f}" for number in vector) + "]"
 
 
-def _gentle(connection: psycopg.Connection[Any], deadline: float) -> None:
+@contextmanager
+def _gently(connection: psycopg.Connection[Any], deadline: float) -> Iterator[None]:
+    """A read-only transaction that costs a live database little: whoever wants its locks waits for one question."""
     left = max(1, round(1000 * (deadline - time.monotonic())))
-    sql.run(connection, "tuning", "gentle", {"milliseconds": str(left)})
+    with connection.transaction():
+        sql.run(connection, "tuning", "gentle", {"milliseconds": str(left)})
+        yield

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import psycopg
 
 from imgsearch.db import sql
-from imgsearch.errors import UsageError
+from imgsearch.errors import SpaceChanged, UsageError
 from imgsearch.ops.tuning.recall import KINDS, Measured, Question, Rest, Tick, answer, draw
+from imgsearch.spaces import space
 
 TARGET = 0.99
 Rung = TypeVar("Rung")
@@ -73,48 +74,50 @@ def tune(
 ) -> Tuned:
     """Measure, choose, and store the choice with the space unless `keep` is False.
 
-    Reads in one read-only transaction of about `seconds` at most; `connection` is in autocommit. Where no parameters
-    reach the target the most thorough are chosen; where time is up, what is not known to miss stays as it comes. by:
-    who asked for it. rest: is told after each question how many seconds it took, and may wait. Raises UsageError for a
-    target out of range or nothing to measure with, NoSpace, DatabaseRights when the choice may not be stored.
+    Takes about `seconds` at most, each question a transaction of its own; `connection` is in autocommit. Where no
+    parameters reach the target the most thorough are chosen; where time is up, what is not known to miss stays as it
+    comes. by: who asked for it. rest: is told after each question how many seconds it took, and may wait. Raises
+    UsageError for a target out of range or nothing to measure with, NoSpace, DatabaseRights when the choice may not
+    be stored, SpaceChanged when another space is searched by then.
     """
     if not 0.5 <= target < 1:
         raise UsageError(f"The target is {target:g}; set it to a recall from 0.5 to 0.999.")
     deadline = time.monotonic() + seconds
-    with connection.transaction():
-        questions = draw(connection, k=k, deadline=time.monotonic() + 0.4 * seconds, seed=seed, tick=tick, rest=rest)
-        before = answer(connection, questions, None, deadline=deadline, tick=tick, rest=rest)
+    space_id = space.require(connection).space_id
+    questions = draw(connection, k=k, deadline=time.monotonic() + 0.4 * seconds, seed=seed, tick=tick, rest=rest)
+    before = answer(connection, questions, None, deadline=deadline, tick=tick, rest=rest)
 
-        def tried(asked: Sequence[Question], walks: Mapping[str, Walk], pool: int) -> Sequence[Measured] | None:
-            if time.monotonic() > deadline:
-                return None
-            return answer(connection, asked, parameters_of(walks, pool), deadline=deadline, tick=tick, rest=rest)
+    def tried(asked: Sequence[Question], walks: Mapping[str, Walk], pool: int) -> Sequence[Measured] | None:
+        if time.monotonic() > deadline:
+            return None
+        return answer(connection, asked, parameters_of(walks, pool), deadline=deadline, tick=tick, rest=rest)
 
-        def tried_with(kind: str, walk: Walk | None) -> Sequence[Measured] | None:
-            own = [one for one in questions if one.kind == kind]
-            return tried(own, {kind: walk} if walk else {}, POOL[-1])
+    def tried_with(kind: str, walk: Walk | None) -> Sequence[Measured] | None:
+        own = [one for one in questions if one.kind == kind]
+        return tried(own, {kind: walk} if walk else {}, POOL[-1])
 
-        asked = {one.kind for one in questions}
-        found = {kind: _walk_of(partial(tried_with, kind), target) for kind in KINDS if kind in asked}
-        walks = {kind: walk for kind, walk in found.items() if walk is not None}
-        # Fewer than a space begins with must be sure, too.
-        pool = _cheapest(
-            POOL, lambda pool: _test(tried(questions, walks, pool), target, surely if pool < USUAL else reaches)
-        )
-        if pool is None and not set(walks.values()) <= set(BOLD):
-            pool = POOL[-1]  # what wide walks were tried with: beside them more questions go to bits
-        chosen = parameters_of(walks, pool)
-        after = answer(connection, questions, chosen, deadline=deadline + seconds / 4, tick=tick, rest=rest)
-        if not reaches(after, target):  # then at least no worse than what a space begins with
-            usual = parameters_of({}, None)
-            plain = answer(connection, questions, usual, deadline=deadline + seconds / 2, tick=tick, rest=rest)
-            if _missed(plain) < _missed(after):
-                walks, pool, chosen, after = {}, None, usual, plain
+    asked = {one.kind for one in questions}
+    found = {kind: _walk_of(partial(tried_with, kind), target) for kind in KINDS if kind in asked}
+    walks = {kind: walk for kind, walk in found.items() if walk is not None}
+    # Fewer than a space begins with must be sure, too.
+    pool = _cheapest(
+        POOL, lambda pool: _test(tried(questions, walks, pool), target, surely if pool < USUAL else reaches)
+    )
+    if pool is None and not set(walks.values()) <= set(BOLD):
+        pool = POOL[-1]  # what wide walks were tried with: beside them more questions go to bits
+    chosen = parameters_of(walks, pool)
+    after = answer(connection, questions, chosen, deadline=deadline + seconds / 4, tick=tick, rest=rest)
+    if not reaches(after, target):  # then at least no worse than what a space begins with
+        usual = parameters_of({}, None)
+        plain = answer(connection, questions, usual, deadline=deadline + seconds / 2, tick=tick, rest=rest)
+        if _missed(plain) < _missed(after):
+            walks, pool, chosen, after = {}, None, usual, plain
     tuned = Tuned(walks=walks, pool=pool, target=target, recall=worst(after), before=before, after=after)
     if keep:
         stored = {**chosen, "target": target, "recall": round(tuned.recall, 4), "reached": tuned.reached}
         stored |= {"k": k, "by": by}
-        sql.run(connection, "tuning", "keep", {"search": json.dumps(stored)})
+        if not sql.run(connection, "tuning", "keep", {"search": json.dumps(stored), "space_id": space_id}).rowcount:
+            raise SpaceChanged("Another space is searched since: what was measured is not true of it. Measure again.")
     return tuned
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Any
 
 import psycopg
 
 from imgsearch.db import sql
+from imgsearch.db.held import held
 from imgsearch.errors import ImgsearchError
 from imgsearch.ops import tuning
 from imgsearch.settings import Settings
@@ -22,6 +24,14 @@ FEWEST = 5_000  # pictures: below, the defaults find enough and cost little
 
 class _Stopped(Exception):
     """The worker ends while it measures."""
+
+
+class _Taken(Exception):
+    """Another worker tunes this space."""
+
+
+def _refuse(_: psycopg.Connection[Any]) -> None:
+    raise _Taken
 
 
 class Tuner:
@@ -56,9 +66,13 @@ class Tuner:
         """Tune the searched space if that is due; return whether it was."""
         with connect(self._settings, "imgsearch tuner") as connection:
             due = sql.rows(connection, "tuning", "due", {"fewest": self._fewest})
-            if not due or not sql.value(connection, "tuning", "begin", due[0]):
+            if not due:
                 return False
-            chosen = tuning.tune(connection, seconds=seconds, by="worker", rest=self._rest)
+            try:
+                with held(self._settings, "tuning", "begin", due[0], refuse=_refuse):
+                    chosen = tuning.tune(connection, seconds=seconds, by="worker", rest=self._rest)
+            except _Taken:
+                return False
         log.info(
             "tuned the search of space %d: %s, pool %d; the worst filter finds %.1f %%",
             due[0]["space_id"],
