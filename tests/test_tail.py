@@ -230,3 +230,26 @@ def test_nothing_is_lost_doubled_or_stale_while_it_is_moved(shop: Connection, se
     total, graph, waiting = places(shop)
     assert (total, waiting) == (graph, 0)
     assert shop.execute("SELECT count(*) FROM imgsearch.image").fetchone() == (total,)
+
+
+def test_pictures_that_somebody_holds_do_not_keep_the_others_waiting(shop: Connection, settings: Settings) -> None:
+    with db.connect(settings) as holder:
+        holder.execute("UPDATE imgsearch.image SET price = 1 WHERE image_id <= 30")
+        assert [queue.merge_tail(shop, 1) for _ in range(2)] == [MANY - 30, 0]
+        assert places(shop) == (MANY, MANY - 30, 30)
+        holder.rollback()
+    assert queue.merge_tail(shop, 1) == 16
+
+
+def test_what_waits_is_among_the_pictures_that_a_search_reckons_with(shop: Connection) -> None:
+    shop.execute("SELECT imgsearch.refresh_sample('0', 8)")
+    reckoned = "SELECT (parameters #>> '{sample,pictures}')::float FROM imgsearch.space"
+    [before] = shop.execute(reckoned).fetchone() or [0]
+    while queue.merge_tail(shop, 1):
+        pass
+    shop.execute("VACUUM ANALYZE imgsearch.embedding_1")
+    shop.execute("VACUUM ANALYZE imgsearch.embedding_1_tail")
+    shop.execute("SELECT imgsearch.refresh_sample('0', 8)")
+    [after] = shop.execute(reckoned).fetchone() or [0]
+    assert after == MANY
+    assert before >= MANY

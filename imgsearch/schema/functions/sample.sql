@@ -12,7 +12,7 @@ DECLARE
                      WHERE a.attrelid = 'imgsearch.image_sample'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '');
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('imgsearch.image_sample'));
-    SELECT greatest(c.reltuples, 0) INTO many FROM pg_class c WHERE c.oid = format('imgsearch.embedding_%s', space)::regclass;
+    SELECT greatest(c.reltuples, 0) + imgsearch_internal.tail_rows(space) INTO many FROM pg_class c WHERE c.oid = format('imgsearch.embedding_%s', space)::regclass;
     DELETE FROM imgsearch.image_sample;
     EXECUTE format('INSERT INTO imgsearch.image_sample (%4$s) SELECT %4$s
         FROM (SELECT i.*, i.bits_%1$s AS bits, row_number() OVER (PARTITION BY (i.ctid::text::point)[0] ORDER BY random()) AS turn
@@ -23,7 +23,7 @@ BEGIN
         JOIN imgsearch.embedding_%1$s v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id WHERE s.space_id = %1$s', space) INTO radius;
     UPDATE imgsearch.space s
     SET parameters = CASE WHEN taken = 0 THEN s.parameters - 'sample' ELSE s.parameters || jsonb_build_object('sample', jsonb_build_object('at', now(),
-            'size', taken, 'pictures', CASE WHEN taken < size THEN taken ELSE greatest(many, taken) END, 'radius', radius)) END,
+            'size', taken, 'pictures', CASE WHEN taken < size THEN taken ELSE round(greatest(many, taken)) END, 'radius', radius)) END,
         mean_text = coalesce((SELECT CASE WHEN count(*) >= 16 THEN avg(embedding) END
                      FROM (SELECT q.embedding FROM imgsearch.query_vector q WHERE q.space_id = s.space_id AND q.kind = 'text' AND q.embedding IS NOT NULL
                            ORDER BY q.asked_at DESC LIMIT 1000) x), s.mean_text)

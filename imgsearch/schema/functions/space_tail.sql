@@ -61,11 +61,10 @@ BEGIN
         RETURN 0;
     END IF;
     EXECUTE format($f$
-        WITH waiting AS MATERIALIZED (
-            SELECT t.tenant_id, t.image_id FROM imgsearch.embedding_%1$s_tail t LIMIT $1
-        ), locked AS MATERIALIZED (
-            SELECT s.tenant_id, s.image_id FROM waiting s JOIN imgsearch.image i ON i.tenant_id = s.tenant_id AND i.image_id = s.image_id
-            FOR NO KEY UPDATE OF i SKIP LOCKED
+        WITH locked AS MATERIALIZED (  -- LATERAL: of the tail no more is read than it takes to find so many that nobody holds
+            SELECT i.tenant_id, i.image_id FROM imgsearch.embedding_%1$s_tail t CROSS JOIN LATERAL (
+                SELECT i.tenant_id, i.image_id FROM imgsearch.image i WHERE i.tenant_id = t.tenant_id AND i.image_id = t.image_id
+                FOR NO KEY UPDATE OF i SKIP LOCKED) i LIMIT $1
         ), gone AS (
             DELETE FROM imgsearch.embedding_%1$s_tail t USING locked l WHERE t.tenant_id = l.tenant_id AND t.image_id = l.image_id
             RETURNING t.tenant_id, t.image_id, t.sha256, t.embedding
@@ -75,4 +74,4 @@ BEGIN
         ) SELECT count(*) FROM gone $f$, space) INTO moved USING size;
     RETURN moved;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.merge_tail(integer, integer) IS 'Moves some vectors of a space into its graph; returns how many. 0: the tail is empty, somebody else moves them, or all of these are being written.';
+COMMENT ON FUNCTION imgsearch_internal.merge_tail(integer, integer) IS 'Moves some vectors of a space into its graph; returns how many. 0: the tail is empty, somebody else moves them, or all pictures in it are being written.';
