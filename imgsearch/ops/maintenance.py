@@ -112,6 +112,7 @@ def vacuum(settings: Settings, *, tick: Tick | None = None) -> list[str]:
     """Vacuum and analyse the tables of a search; return their names."""
     tables = ["image", "job", "query_vector"]
     with db.connect_direct(settings, autocommit=True) as connection:
+        _unhurried(connection)
         if active := space.active(connection):
             tables += [f"embedding_{active.space_id}", f"region_{active.space_id}"]
         for table in tables:
@@ -170,6 +171,7 @@ def _alone(settings: Settings, memory: str | None) -> Iterator[psycopg.Connectio
         db.connect_direct(settings, autocommit=True) as connection,
         held(settings, "maintenance", "alone", refuse=refuse),
     ):
+        _unhurried(connection)
         if memory:
             _give(connection, memory)
         yield connection
@@ -185,6 +187,12 @@ def _refuse(keeper: psycopg.Connection[Any], until: float) -> None:
             "SELECT pg_terminate_backend(process)."
         )
     time.sleep(LOCK_SECONDS / 50)
+
+
+def _unhurried(connection: psycopg.Connection[Any]) -> None:
+    """Lift the bounds of the database on statements; through a pooler they stay, the session is the next client's."""
+    if not is_pooled(connection):
+        sql.run(connection, "maintenance", "unhurried")
 
 
 def _give(connection: psycopg.Connection[Any], memory: str) -> None:

@@ -39,6 +39,7 @@ def briefly(
         tries += 1
         try:
             with lent.transaction():
+                sql.run(lent, "schema", "unhurried")
                 sql.run(lent, "schema", "lock")  # behind another upgrade one waits as long as it takes
                 _wait_at_most(lent, CALM)
                 for table in tables:

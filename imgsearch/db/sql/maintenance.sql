@@ -3,8 +3,9 @@
 SELECT pg_try_advisory_xact_lock(hashtext('imgsearch.upkeep'))
 
 -- name: keep
--- Before a lock is held for a long time: nobody ends this transaction because it rests.
-SELECT set_config('idle_in_transaction_session_timeout', '0', true), set_config('transaction_read_only', 'on', true)
+-- Before a lock is held for a long time: nobody ends this transaction because it rests, or is old (PostgreSQL 17).
+SELECT set_config(s.name, s.value, true) FROM (VALUES ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'),
+    ('transaction_read_only', 'on')) s (name, value) WHERE current_setting(s.name, true) IS NOT NULL
 
 -- name: holder
 -- Who holds it, in words.
@@ -14,6 +15,10 @@ FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
   AND (l.classid::bigint << 32 | l.objid::bigint) = hashtext('imgsearch.upkeep')::bigint
+
+-- name: unhurried
+-- What takes long by its nature is not bounded as a shop's requests are; the session ends with it.
+SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)
 
 -- name: memory
 -- How much memory this session may build an index in; the session ends with the build.

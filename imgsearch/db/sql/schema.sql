@@ -1,3 +1,7 @@
+-- name: unhurried
+-- Until the transaction ends a shop's bounds on statements do not count: an upgrade waits for another, and for its work.
+SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)
+
 -- name: lock
 -- Upgrades go one at a time, whoever runs them; held until the transaction ends, so it passes through any pooler.
 SELECT pg_advisory_xact_lock(hashtext('imgsearch.migrations'))
@@ -61,7 +65,7 @@ ON CONFLICT (step) DO UPDATE SET digest = EXCLUDED.digest, release = EXCLUDED.re
 
 -- name: settings
 -- The session's settings that an upgrade changes for its own transaction.
-SELECT name, setting FROM pg_settings WHERE name IN ('search_path', 'lock_timeout', 'check_function_bodies')
+SELECT name, setting FROM pg_settings WHERE name IN ('search_path', 'lock_timeout', 'statement_timeout', 'check_function_bodies')
 
 -- name: set
 -- A setting, until the transaction ends or it is set again.
