@@ -1,4 +1,4 @@
-"""A shop bounds its statements for web requests, in the database; what takes long by its nature is not bounded by that."""
+"""A shop bounds its statements, in the database; what takes long by its nature is not bounded by that."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_tables_are_vacuumed(bounded: Settings) -> None:
 
 def test_an_upgrade_waits_for_another_one(bounded: Settings) -> None:
     behind(bounded)
-    with held(bounded, "SELECT pg_advisory_xact_lock(hashtext('imgsearch.migrations'))"):
-        with db.connect(bounded, autocommit=True) as deploying:
+    with db.connect(bounded, autocommit=True) as deploying:
+        with held(bounded, "SELECT pg_advisory_xact_lock(hashtext('imgsearch.migrations'))"):
             migrate.upgrade(deploying)
-            migrate.check(deploying)
-            assert deploying.execute("SHOW statement_timeout").fetchone() == ("1s",)
+        migrate.check(deploying)
+        assert deploying.execute("SHOW statement_timeout").fetchone() == ("1s",)
