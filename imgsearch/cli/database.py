@@ -13,6 +13,7 @@ from imgsearch.schema import migrate
 from imgsearch.schema.brief import PATIENCE
 from imgsearch.schema.plan import Plan
 from imgsearch.schema.plan import plan as planned
+from imgsearch.schema.window import RELEASE
 from imgsearch.settings import load_settings
 
 app = typer.Typer(
@@ -89,10 +90,13 @@ def current(json: bool = typer.Option(False, "--json", help="For programs.")) ->
     with db.connect_direct(load_settings(), autocommit=True) as connection:
         found, newest = migrate.applied(connection), migrate.head()
     step, release = (found.step, str(found.release)) if found else (None, None)
+    complete = found is not None and found.release <= RELEASE and found.is_complete
     if json:
-        as_json({"current": step, "head": newest, "release": release})
-    else:
-        output.print(f"The schema is at {step or 'nothing'}; the newest is {newest}.")
+        as_json({"current": step, "head": newest, "release": release, "complete": complete})
+        return
+    output.print(f"The schema is at {step or 'nothing'}; the newest is {newest}.")
+    if found is not None and found.release == RELEASE and found.step == newest and not complete:
+        output.print("Its functions are of another build than this one's. Run: imgsearch db upgrade")
 
 
 @app.command()

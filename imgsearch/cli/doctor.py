@@ -33,7 +33,9 @@ def doctor(
             output.print(f"[{colour}]{finding.check_name}[/]: ", end="")
             output.print(f"{finding.detail}\n  {finding.impact}\n  {fix}", markup=False, soft_wrap=True)
         output.print(
-            "No known problem." if not findings else f"{problems} problems, {len(findings) - problems} to consider."
+            "No known problem."
+            if not findings
+            else f"{problems} problem{'' if problems == 1 else 's'}, {len(findings) - problems} to consider."
         )
     if problems:
         raise typer.Exit(1)

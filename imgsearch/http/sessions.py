@@ -90,9 +90,13 @@ class Sessions:
         def at_once(connection: Connection[Any]) -> list[Sequence[Any]]:
             values = self._settings(connection, tenant, writes=False)
             connection.autocommit = True
-            with connection.pipeline():  # what is sent until the end of it is one transaction, also without BEGIN
-                sql.run(connection, "http", "begin", values)
-                cursors = send(connection)
+            try:
+                with connection.pipeline():  # what is sent until the end of it is one transaction, also without BEGIN
+                    sql.run(connection, "http", "begin", values)
+                    cursors = send(connection)
+            except BaseException:
+                _forget_prepared(connection)
+                raise
             return [cursor.fetchall() for cursor in cursors]
 
         with translated():
@@ -202,6 +206,15 @@ def _open(url: str, configure: Callable[[Connection[Any]], None]) -> ConnectionP
         open=True,
         name="imgsearch",
     )
+
+
+def _forget_prepared(connection: Connection[Any]) -> None:
+    """Have psycopg prepare anew: behind an error a server skips what is sent, also what it was to prepare.
+
+    psycopg counts that as prepared until it sees a ROLLBACK. One trip, where a search is refused.
+    """
+    if not connection.closed and connection.prepare_threshold is not None:
+        connection.execute("BEGIN; ROLLBACK", prepare=False)
 
 
 def _give_back(pool: ConnectionPool[Any], connection: Connection[Any]) -> None:
