@@ -8,6 +8,7 @@ dead, another one is taken. What is known beforehand goes as one trip: `together
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from threading import Lock
@@ -30,18 +31,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CONNECTIONS = 16  # most at once per process; a thread that waits for a worker or the web has none
 TRIES = 4  # connections that may turn out to be dead, one after the other: the pool opens some while a database goes
+AGAIN = 60.0  # seconds after which it is tried anew to step down to a role that could not be taken
 PATIENCE = 5.0  # seconds to wait for a free connection before the answer is 503
 
 
 class Sessions:
     """Connections are opened with the first request, again after a fork, never at import."""
 
-    def __init__(self, url: Callable[[], str], prepared: Prepared = "auto") -> None:
-        self._url, self._prepared = url, prepared
+    def __init__(self, url: Callable[[], str], prepared: Prepared = "auto", again: float = AGAIN) -> None:
+        self._url, self._prepared, self._again = url, prepared, again
         self._pool: ConnectionPool[Any] | None = None
         self._pid = 0
         self._lock = Lock()
-        self._can_set_role: bool | None = None
+        self._can_set_role, self._cannot_until = False, 0.0
         self.address = ""  # where connections lead, as libpq tells it; "" before the first one
 
     @contextmanager
@@ -128,21 +130,26 @@ class Sessions:
             return found
 
     def can_set_role(self, connection: Connection[Any]) -> bool:
-        """Return whether our role may become imgsearch_reader and imgsearch_writer; asked once."""
-        if self._can_set_role is None:
-            try:
-                with connection.transaction(force_rollback=True):
-                    for role in ("imgsearch_reader", "imgsearch_writer"):
-                        values = {"tenant": "", "read_only": "on", "role": role}
-                        sql.run(connection, "http", "begin", values)
-                        found = bool(sql.value(connection, "http", "is_tenant_restricted"))
-                        sql.run(connection, "http", "begin", {**values, "role": "none"})
-            except (DatabaseError, psycopg.Error):  # no such role, or not ours to become
-                if connection.closed:
-                    raise
-                found = False
-            self._can_set_role = found
-        return self._can_set_role
+        """Return whether our role may become imgsearch_reader and imgsearch_writer, and is behind the walls then.
+
+        Asked until it may, now and then: an upgrade makes tables before it walls them, and a statement may be ended.
+        """
+        if self._can_set_role or time.monotonic() < self._cannot_until:
+            return self._can_set_role
+        found = True
+        try:
+            with connection.transaction(force_rollback=True):
+                for role in ("imgsearch_reader", "imgsearch_writer"):
+                    values = {"tenant": "", "read_only": "on", "role": role}
+                    sql.run(connection, "http", "begin", values)
+                    found = found and bool(sql.value(connection, "http", "is_tenant_restricted"))
+                    sql.run(connection, "http", "begin", {**values, "role": "none"})
+        except (DatabaseError, psycopg.Error):  # no such role, or not ours to become
+            if connection.closed:
+                raise
+            found = False
+        self._can_set_role, self._cannot_until = found, time.monotonic() + self._again
+        return found
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""

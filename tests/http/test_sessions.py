@@ -37,3 +37,22 @@ def test_a_statement_behind_a_refused_one_is_prepared_all_the_same(sessions: Ses
         assert sessions.together(tenant, lambda connection: send(connection, 1)) == [[(1,)], [(1,)]]
     asked = "SELECT current_user = session_user, coalesce(current_setting('imgsearch.tenant', true), '')"
     assert sessions.ask(lambda connection: connection.execute(asked).fetchone()) == (True, "")
+
+
+def test_a_process_that_began_while_a_wall_was_down_is_behind_it_later(
+    settings: Settings, connection: Connection
+) -> None:
+    """As in an upgrade: it makes tables, and walls them a moment later."""
+    connection.execute("ALTER TABLE imgsearch.image_change DISABLE ROW LEVEL SECURITY")
+    patient, sessions = (Sessions(lambda: settings.database_url, again=again) for again in (60, 0))
+    try:
+        for one in (patient, sessions):
+            with one.session("acme", writes=False) as lent:
+                assert lent.execute("SELECT current_user = session_user").fetchone() == (True,)
+        connection.execute("ALTER TABLE imgsearch.image_change ENABLE ROW LEVEL SECURITY")
+        for one, role in ((patient, "postgres"), (sessions, "imgsearch_reader")):
+            with one.session("acme", writes=False) as lent:
+                assert lent.execute("SELECT current_user::text").fetchone() == (role,)
+    finally:
+        patient.close()
+        sessions.close()
