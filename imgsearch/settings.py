@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Private
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from imgsearch.database_url import libpq_url
 from imgsearch.errors import SettingsError
 from imgsearch.rerank_settings import RerankSettings
 
@@ -28,14 +29,6 @@ PREFIX = "IMGSEARCH_"
 # Unprefixed variables that many hosts set already.
 FILE = "_FILE"  # IMGSEARCH_DATABASE_URL_FILE: a file that holds it, as secrets of containers are
 FALLBACKS = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
-
-
-def libpq_url(url: str) -> str:
-    """Return `url` in the spelling libpq understands (`postgresql+psycopg://` and `postgres://` are not)."""
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme.split("+")[0] in {"postgres", "postgresql"}:
-        return f"postgresql://{rest}"
-    return url
 
 
 def default_home() -> str:
@@ -79,7 +72,7 @@ Names = Annotated[frozenset[str], BeforeValidator(_names)]
 class Settings(RerankSettings):
     """Everything that can be set. Immutable, so that one object may serve every thread of a process."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # an address holds a password
     _given: dict[str, str] = PrivateAttr(default_factory=dict)
 
     database_url: Annotated[str, AfterValidator(libpq_url)] = Field(
@@ -286,7 +279,9 @@ def _problem(error: ErrorDetails) -> str:
     variable = PREFIX + name.upper()
     if error["type"] == "extra_forbidden":
         return f"There is no setting {variable}; `imgsearch --help` lists them all."
-    return f"{variable} is {error['input']!r}; {_cure(Settings.model_fields[name], error)}."
+    is_database = any(getattr(rule, "func", None) is libpq_url for rule in Settings.model_fields[name].metadata)
+    shown = "no address of a database" if is_database else repr(error["input"])  # which may hold a password
+    return f"{variable} is {shown}; {_cure(Settings.model_fields[name], error)}."
 
 
 def _cure(field: FieldInfo, error: ErrorDetails) -> str:

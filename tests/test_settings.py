@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,19 @@ def test_a_setting_may_stand_in_a_file_and_what_is_given_itself_comes_first(tmp_
     )
     with pytest.raises(SettingsError, match=r"IMGSEARCH_REDIS_URL_FILE is '/nowhere', which cannot be read"):
         load_settings(environ={"IMGSEARCH_REDIS_URL_FILE": "/nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgres//shop:hush@db/shop", "write postgresql://user:password@host:5432/name"),
+        ("postgresql://shop:hu sh@db/shop", "%20 for a space"),
+        ("postgresql://shop:hush@db/shop?sslmod=require", 'invalid URI query parameter: "sslmod"'),
+    ],
+)
+def test_an_address_that_nobody_can_read_is_refused_and_not_repeated(url: str, said: str) -> None:
+    for name in ("DATABASE_URL", "PRIMARY_URL", "DIRECT_URL"):
+        with pytest.raises(SettingsError, match=f"IMGSEARCH_{name} is no address of a database") as refused:
+            load_settings({name: url}, environ={})
+        assert said in str(refused.value)
+        assert "hu" not in "".join(traceback.format_exception(refused.value))
