@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -136,15 +137,22 @@ def test_a_tenant_that_is_forgotten_is_counted_no_more(shop: Connection, setting
     assert shop.execute("SELECT count(*) FROM imgsearch.image_change WHERE tenant_id = 'acme'").fetchone() == (0,)
 
 
-def test_nothing_is_kept_of_filters_on_other_tables(shop: Connection) -> None:
-    near, then = {"near": [48, 11, 5]}, {"taken_at": {"exists": True}}
-    for asked in (
+@pytest.mark.parametrize(
+    "asked",
+    [
         Filters(duplicates=False),
-        Filters(near=[48, 11, 5]),
-        Filters(condition=near),
-        Filters(condition={"any": [{"in_stock": True}, {"not": {"all": [then]}}]}),
-    ):
-        assert not any(is_kept(shop, asked) for _ in range(3)), asked
+        Filters(near=(48.1, 11.6, 10)),
+        Filters(taken_after=datetime(2026, 1, 1, tzinfo=UTC)),
+        Filters(taken_before=datetime(2026, 1, 1, tzinfo=UTC)),
+        Filters(condition={"near": [48, 11, 5]}),
+        Filters(condition={"any": [{"in_stock": True}, {"not": {"all": [{"taken_at": {"exists": True}}]}}]}),
+    ],
+)
+def test_nothing_is_kept_of_filters_on_other_tables(shop: Connection, asked: Filters) -> None:
+    assert not any(is_kept(shop, asked) for _ in range(3))
+
+
+def test_an_attribute_of_such_a_name_is_none(shop: Connection) -> None:
     assert [is_kept(shop, Filters(condition={"attributes.near": "near"})) for _ in range(2)] == [False, True]
 
 
