@@ -55,6 +55,17 @@ def _one(url: str) -> tuple[Any, ...]:
         return tuple(tuple(one) if isinstance(one, list) else one or "" for one in row)
 
 
+def test_a_connection_that_was_lost_makes_no_server_a_pooler(settings: Settings) -> None:
+    pooler.forget()
+    with db.connect(settings, autocommit=True) as other, db.connect(settings, autocommit=True) as lost:
+        other.execute("SELECT pg_terminate_backend(%s)", (lost.info.backend_pid,))
+        with pytest.raises(psycopg.OperationalError):
+            lost.execute("SELECT 1")
+        pooler.forget()
+        assert not pooler.is_pooled(lost)
+        assert not pooler.is_pooled(other)
+
+
 def test_a_pooler_is_told_from_a_server(settings: Settings, pooled: Settings) -> None:
     pooler.forget()
     for known, wanted in ((settings, False), (pooled, True)):

@@ -253,3 +253,19 @@ def test_what_waits_is_among_the_pictures_that_a_search_reckons_with(shop: Conne
     [after] = shop.execute(reckoned).fetchone() or [0]
     assert after == MANY
     assert before >= MANY
+
+
+def test_a_session_that_wants_no_tail_gets_none(connection: Connection, space: Any) -> None:
+    connection.execute("SET imgsearch.tail = off")
+    connection.execute(ADD, ("acme", 1, MANY))
+    embed(connection)
+    assert places(connection) == (MANY, MANY, 0)
+
+
+def test_one_moves_them_at_a_time(shop: Connection, settings: Settings) -> None:
+    """Two would wait for each other's pages of the graph, and nobody gains."""
+    with db.connect(settings) as other:
+        assert queue.merge_tail(other, 1) == 16
+        assert queue.merge_tail(shop, 1) == 0
+        other.rollback()
+    assert queue.merge_tail(shop, 1) == 16

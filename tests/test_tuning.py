@@ -14,6 +14,7 @@ from imgsearch_workers.pipeline.tuner import Tuner
 from imgsearch import db
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import SpaceChanged, UsageError
+from imgsearch.ingest import queue
 from imgsearch.ops import tuning
 from imgsearch.ops.tuning.recall import Measured
 from imgsearch.ops.tuning.tune import Walk, _walk_of, parameters_of, reaches, surely
@@ -184,6 +185,16 @@ def test_an_idle_worker_tunes_once_and_leaves_what_was_written_by_hand(shop: Con
         " SELECT tenant_id, image_id, 1 FROM imgsearch.image LIMIT 1"
     )
     assert not tuner.tune(seconds=5), "a picture waits for a worker"
+    shop.execute("DELETE FROM imgsearch.job")
+    shop.execute(
+        "WITH gone AS (DELETE FROM ONLY imgsearch.embedding_1 WHERE image_id % 25 = 1 RETURNING *)"
+        " INSERT INTO imgsearch.embedding_1_tail SELECT * FROM gone"
+    )
+    assert not tuner.tune(seconds=5), "one in 25 is not in the graph yet"
+    while queue.merge_tail(shop, 1):
+        pass
+    shop.execute("VACUUM imgsearch.embedding_1_tail")
+    assert tuner.tune(seconds=5)
 
 
 def test_a_worker_that_is_told_not_to_never_tunes(settings: Settings) -> None:

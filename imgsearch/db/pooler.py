@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import psycopg
 from psycopg import AsyncConnection, Connection
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def is_pooled(connection: Connection[Any] | Awaited) -> bool:
     """
     info = connection.info
     address = (info.host, info.port, info.dbname)
+    if info.status != ConnStatus.OK:  # lost: its number is 0, and nothing of the address
+        return _met.get(address, False)
     if not 0 < info.backend_pid <= _LARGEST_PID:
         _met[address] = True
     elif address not in _met:
