@@ -156,6 +156,14 @@ def test_an_attribute_of_such_a_name_is_none(shop: Connection) -> None:
     assert [is_kept(shop, Filters(condition={"attributes.near": "near"})) for _ in range(2)] == [False, True]
 
 
+def test_nothing_is_kept_where_a_policy_of_the_shop_hides_images(shop: Connection) -> None:
+    """It may hide others in each session, and nobody can tell by what."""
+    shop.execute("CREATE POLICY drafts ON imgsearch.image USING (category = current_setting('shop.shelf', true))")
+    assert not any(is_kept(shop, Filters(tenant="acme")) for _ in range(3))
+    shop.execute("DROP POLICY drafts ON imgsearch.image")
+    assert [is_kept(shop, Filters(tenant="acme")) for _ in range(2)] == [False, True]
+
+
 def test_writers_do_not_wait_for_one_another(shop: Connection, settings: Settings) -> None:
     with db.connect(settings) as one, db.connect(settings) as other:
         other.execute("SET lock_timeout = '2s'")
