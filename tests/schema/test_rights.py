@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from imgsearch.schema.mend import mend
 from imgsearch.spaces.space import Space
 
 Connection = psycopg.Connection[Any]
@@ -150,3 +151,23 @@ def test_what_reaches_beyond_the_callers_rights_writes_nothing_but_what_it_is_fo
         " AND p.prorettype <> 'trigger'::regtype"
     )
     assert {row[0] for row in rows} - set(PRIVILEGED) == {"enqueue_question", "enqueue_look"}
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        ("ALTER TABLE {} DISABLE ROW LEVEL SECURITY", "has row-level security off"),
+        ("DROP POLICY one_tenant ON {}", "lacks the policy one_tenant"),
+        ("DROP POLICY open_for_all_tenants ON {}", "lacks the policy open_for_all_tenants"),
+    ],
+)
+@pytest.mark.parametrize("table", ["image", "image_change", "embedding_1_tail", "second_look"])
+def test_a_wall_that_is_down_is_named_and_put_up_again(
+    connection: Connection, space: Space, harm: str, problem: str, table: str
+) -> None:
+    found = "SELECT object, problem FROM imgsearch_internal.missing_rights()"
+    assert connection.execute(found).fetchall() == []
+    connection.execute(harm.format(f"imgsearch.{table}").encode())
+    assert connection.execute(found).fetchall() == [(f"imgsearch.{table}", problem)]
+    assert mend(connection).rights == 1
+    assert connection.execute(found).fetchall() == []

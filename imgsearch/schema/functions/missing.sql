@@ -31,8 +31,10 @@ SET search_path = pg_catalog, pg_temp AS $$
     JOIN pg_proc p ON p.proname = r.object AND p.pronamespace IN ('imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace)
     WHERE r.kind = 'function' AND has_function_privilege('public', p.oid, 'EXECUTE')
     UNION ALL
-    SELECT 'all', 'table', c.oid::regclass::text, 'has no policy' FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
-    WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND to_regrole('imgsearch_reader') IS NOT NULL
-      AND NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'one_tenant')
+    SELECT 'all', 'table', c.oid::regclass::text, w.problem FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped,
+    LATERAL (SELECT 'has row-level security off' AS problem WHERE NOT c.relrowsecurity
+             UNION ALL SELECT 'lacks the policy ' || n.name FROM (VALUES ('one_tenant'), ('open_for_all_tenants')) n (name)
+             WHERE NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = n.name)) w
+    WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND to_regrole('imgsearch_reader') IS NOT NULL
 $$;
 COMMENT ON FUNCTION imgsearch_internal.missing_rights() IS 'What imgsearch_internal.rights says and the catalogue does not, and functions and tables that are open to all.';
