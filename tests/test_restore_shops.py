@@ -212,3 +212,29 @@ def test_a_bound_on_statements_bounds_no_backup(
             time.sleep(0.01)
 
     restore.bring_back(target, take(settings, folder, pictures="none", tick=wait))
+
+
+def test_what_comes_and_goes_while_it_is_taken_is_in_it(
+    connection: Connection, settings: Settings, folder: Path
+) -> None:
+    """Copied before: what is swept while the database is dumped. Copied behind: what came before the dump began."""
+    settings = with_settings(settings, STORAGE_URL=(folder / "shop").as_uri())
+    store = upload.open_store(settings.storage_url)
+
+    def add(number: int) -> str:
+        upload.add(connection, pictures.draw(number), product_id=f"p{number}", tenant="acme", store=store)
+        [(uri,)] = connection.execute("SELECT uri FROM imgsearch.image WHERE product_id = %s", [f"p{number}"]).fetchall()
+        return str(uri)
+
+    uris = [add(1)]
+
+    def meanwhile(said: str, _: int) -> None:
+        if said == "dumping the database" and len(uris) == 1:
+            uris.append(add(2))
+        elif said.startswith("dumping contents"):
+            store.delete(uris[0])
+
+    made = backup.take(settings, folder / "backup", tick=meanwhile)
+    assert (made.images, made.missing) == (2, ())
+    held = upload.open_store((folder / "backup/pictures").as_uri())
+    assert [held.get(uri) for uri in uris] == [pictures.draw(1), pictures.draw(2)]

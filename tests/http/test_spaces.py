@@ -50,6 +50,7 @@ def test_words_pictures_and_examples_are_asked_in_the_space(
         assert products(anyone, text="red shoe", space="other", k=30) == there
         both = products(anyone, text="red shoe", space="1,other", k=30)
     here = products(anyone, text="red shoe", k=30)
+    assert products(anyone, text="red shoe", space="other", k=30) == there, "what is remembered is the searched space's"
     assert sorted(here) == sorted(there) == sorted(both)
     assert len({tuple(here), tuple(there), tuple(both)}) == 3
     like = {"more_like": [shop[3]], "k": 30}
