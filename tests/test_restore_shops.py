@@ -223,7 +223,9 @@ def test_what_comes_and_goes_while_it_is_taken_is_in_it(
 
     def add(number: int) -> str:
         upload.add(connection, pictures.draw(number), product_id=f"p{number}", tenant="acme", store=store)
-        [(uri,)] = connection.execute("SELECT uri FROM imgsearch.image WHERE product_id = %s", [f"p{number}"]).fetchall()
+        [(uri,)] = connection.execute(
+            "SELECT uri FROM imgsearch.image WHERE product_id = %s", [f"p{number}"]
+        ).fetchall()
         return str(uri)
 
     uris = [add(1)]
