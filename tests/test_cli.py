@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from imgsearch.cli.console import progress
 from imgsearch.spaces.space import Space
 from tests.terminal import Run
 
@@ -137,3 +138,7 @@ def test_commands_are_grouped_and_each_has_one_spelling(run: Run, connection: Co
     assert (failed["product_id"], failed["error_code"]) == ("1", "corrupt")
     assert run("queue", "failures", "--code", "empty").out.startswith("No image failed")
     assert run("queue", "refetch", "--json").document == {"refetched": 0}
+
+
+def test_no_bar_is_drawn_into_a_log() -> None:
+    assert progress().disable, "stderr of a test is no terminal"

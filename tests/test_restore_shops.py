@@ -240,3 +240,21 @@ def test_what_comes_and_goes_while_it_is_taken_is_in_it(
     assert (made.images, made.missing) == (2, ())
     held = upload.open_store((folder / "backup/pictures").as_uri())
     assert [held.get(uri) for uri in uris] == [pictures.draw(1), pictures.draw(2)]
+
+
+def test_a_database_without_pgvector_is_told_what_to_do(
+    settings: Settings, admin: Connection, servers: embedded.Servers, run: Run
+) -> None:
+    name = Identifier(named("bare"))
+    admin.execute(SQL("DROP DATABASE IF EXISTS {}").format(name))
+    admin.execute(SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
+    bare = with_settings(settings, DATABASE_URL=with_database(servers.database_url, "bare")).environment()
+    try:
+        assert "`imgsearch db upgrade` installs it" in run("db", "check", **bare).err
+        plan = run("db", "upgrade", "--plan", **bare).out
+        assert "Nothing of imgsearch is here yet" in plan
+        assert "EXCLUSIVE" not in plan, "locks on tables that are not there"
+        assert run("db", "upgrade", **bare).code == 0
+        assert run("db", "check", **bare).code == 0
+    finally:
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))

@@ -252,3 +252,12 @@ def test_it_survives_activation_rollback_and_an_upgrade(connection: Connection, 
     assert json.dumps(both)
     with pytest.raises(QueryError):
         search(connection, "")
+
+
+def test_a_space_with_a_vector_of_other_bytes_takes_nothing_over(connection: Connection) -> None:
+    """Such a picture would be found by what it was once."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("UPDATE imgsearch.embedding_2 SET sha256 = '\\x00' WHERE image_id = 7")
+        with pytest.raises(psycopg.Error, match="is not full: 1 images") as refused:
+            connection.execute("SELECT imgsearch.activate_space('dino')")
+        assert refused.value.sqlstate == "IM025"

@@ -54,7 +54,7 @@ def progress(*, quiet: bool = False) -> Progress:
         Rate(),
         TimeRemainingColumn(compact=True),
         console=errors,
-        disable=quiet,
+        disable=quiet or not errors.is_terminal,
         transient=False,
     )
 

@@ -52,7 +52,7 @@ def _say_plan(found: Plan, *, json: bool) -> None:
     ]
     right = [(name, "right") for name in ("rows", "seconds", "bytes")]
     output.print(table(["step", "part", "how", *right], rows))
-    for one in found.lines:
+    for one in found.lines if found.current is not None else ():
         output.print(f"{one.step}, {one.part}: {_locks(one.locks)}", markup=False, soft_wrap=True)
     if found.current is None:
         output.print("Nothing of imgsearch is here yet: one transaction, nobody waits.")

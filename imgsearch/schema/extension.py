@@ -36,7 +36,10 @@ def require(connection: Connection) -> None:
         )
     found = sql.value(connection, "schema", "extension")
     if found is None:
-        raise ExtensionMissing(_MISSING + "CREATE EXTENSION vector")
+        raise ExtensionMissing(
+            "pgvector is not installed in this database. `imgsearch db upgrade` installs it where its role may; else an "
+            "administrator (a superuser, or what a rented server has for one) types here: CREATE EXTENSION vector"
+        )
     if _version(found) < OLDEST_PGVECTOR:
         raise ExtensionMissing(
             f"pgvector here is {found}; versions before {OLDEST_PGVECTOR} give short pages where plain SQL filters. "
