@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from imgsearch.query import ImageId, ProductId
 from imgsearch.retrieval import search
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure, vector_literal
+from tests.processes import eventually
 from tests.shop import Row, database, embed, fill
 
 Connection = psycopg.Connection[Any]
@@ -261,3 +263,23 @@ def test_a_space_with_a_vector_of_other_bytes_takes_nothing_over(connection: Con
         with pytest.raises(psycopg.Error, match="is not full: 1 images") as refused:
             connection.execute("SELECT imgsearch.activate_space('dino')")
         assert refused.value.sqlstate == "IM025"
+
+
+def test_what_is_lost_while_an_activation_waits_refuses_it(shop: Settings, connection: Connection) -> None:
+    """Whoever delivers holds the searched space's row; what he did is looked at when he has ended."""
+    put = "INSERT INTO imgsearch.embedding_2 (image_id, tenant_id, sha256, embedding) VALUES (%s, %s, %s, %s::halfvec)"
+    gone = "DELETE FROM imgsearch.embedding_2 WHERE image_id = 9 RETURNING image_id, tenant_id, sha256, embedding::text"
+    looks = db.connect(shop, autocommit=True)
+    with db.connect(shop) as writer, looks, ThreadPoolExecutor(1) as thread:
+        writer.execute("SELECT 1 FROM imgsearch.space WHERE state = 'active' FOR KEY SHARE")
+        [row] = writer.execute(gone).fetchall()
+        activated = thread.submit(connection.execute, "SELECT imgsearch.activate_space('dino')")
+        waits = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+        eventually(lambda: looks.execute(waits, (connection.info.backend_pid,)).fetchone() == (True,), seconds=20)
+        writer.commit()
+        try:
+            with pytest.raises(psycopg.Error, match="is not full: 1 images"):
+                activated.result(20)
+        finally:
+            writer.execute(put, row)
+    assert connection.execute("SELECT name FROM imgsearch.space WHERE state = 'active'").fetchone() != ("dino",)

@@ -37,8 +37,8 @@ def require(connection: Connection) -> None:
     found = sql.value(connection, "schema", "extension")
     if found is None:
         raise ExtensionMissing(
-            "pgvector is not installed in this database. `imgsearch db upgrade` installs it where its role may; else an "
-            "administrator (a superuser, or what a rented server has for one) types here: CREATE EXTENSION vector"
+            "pgvector is not installed in this database. `imgsearch db upgrade` installs it where its role may; else "
+            "an administrator (a superuser, or what a rented server has for one) types here: CREATE EXTENSION vector"
         )
     if _version(found) < OLDEST_PGVECTOR:
         raise ExtensionMissing(
