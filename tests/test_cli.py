@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -142,3 +146,24 @@ def test_commands_are_grouped_and_each_has_one_spelling(run: Run, connection: Co
 
 def test_no_bar_is_drawn_into_a_log() -> None:
     assert progress().disable, "stderr of a test is no terminal"
+
+
+def test_psql_gets_no_password_in_its_arguments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has an account on the machine reads those."""
+    psql = folder / "psql"
+    psql.write_text('#!/bin/sh\nfor one in "$@" "$PGPASSWORD"; do echo "<$one>"; done\n')
+    psql.chmod(0o755)
+    url = "postgresql://shop:hu%20sh@db:5433/shop?sslmode=require&keepalives_idle=10"
+    ours = {**os.environ, "IMGSEARCH_DATABASE_URL": url, "PATH": f"{folder}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "imgsearch", "psql", "-c", "TABLE a"],
+        env=ours,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    address, *rest = done.stdout.splitlines()
+    assert rest == ["<-c>", "<TABLE a>", "<hu sh>"]
+    for part in ("user=shop", "host=db", "port=5433", "dbname=shop", "sslmode=require", "keepalives_idle=10"):
+        assert part in address
+    assert "hu" not in address

@@ -51,7 +51,17 @@ def psql(context: typer.Context) -> None:
     """Open a SQL console on the database; further arguments go to psql."""
     settings = load_settings()
     program = _psql(settings)
-    os.execv(program, [program, running.database_url(settings), *context.args])  # noqa: S606 - replaces this process on purpose
+    address, environment = _apart(running.database_url(settings))
+    os.execve(program, [program, address, *context.args], environment)  # noqa: S606 - replaces this process on purpose
+
+
+def _apart(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without its password, and the environment with it: everybody may read arguments."""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    parts = conninfo_to_dict(url)
+    password = parts.pop("password", None)
+    return make_conninfo("", **parts), dict(os.environ) | ({"PGPASSWORD": str(password)} if password else {})
 
 
 def worker(
