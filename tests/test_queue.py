@@ -14,6 +14,7 @@ from imgsearch.db import sql
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch.spaces.space import Space, vector_literal
+from tests.loops import add_another
 
 Connection = psycopg.Connection[Any]
 VECTOR = [1.0] + [0.0] * 47
@@ -240,3 +241,17 @@ def test_pictures_that_go_are_looked_up_among_the_questions(connection: Connecti
     connection.execute("SET statement_timeout = '15s'")
     connection.execute("DELETE FROM imgsearch.image")
     assert connection.execute("SELECT count(*) FROM imgsearch.query_vector").fetchone() == (56_000,)
+
+
+def test_the_sweep_leaves_a_space_that_is_being_filled_to_whoever_fills_it(
+    connection: Connection, space: Space
+) -> None:
+    """He goes at the pace of the workers: a million jobs at once would be in everybody's way."""
+    connection.execute("INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('acme', 'p', 'x:1')")
+    other = add_another(connection)
+    connection.execute("DELETE FROM imgsearch.job")
+    for filled, wanted in ((None, [space.space_id]), ("now", [space.space_id, other])):
+        connection.execute("UPDATE imgsearch.space SET filled_at = %s WHERE space_id = %s", (filled, other))
+        connection.execute("SELECT imgsearch_internal.enqueue_missing()")
+        rows = connection.execute("SELECT space_id FROM imgsearch.job ORDER BY 1").fetchall()
+        assert [row[0] for row in rows] == wanted
