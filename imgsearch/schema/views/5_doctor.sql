@@ -70,7 +70,7 @@ LEFT JOIN imgsearch.promoted_attribute p ON u.indexrelname ~ ('^image_bits_' || 
 WHERE u.schemaname = 'imgsearch' AND u.relname ~ '^(image|embedding_\d+|region_\d+)$' AND NOT x.indisunique AND x.indisvalid AND u.idx_scan = 0
   AND pg_relation_size(u.indexrelid) > 1024 * 1024 AND t.seq_scan + t.idx_scan > 10000
   -- Ours are not the administrator's to drop: workers, joins and the plans of searches count on them.
-  AND (p.name IS NOT NULL OR u.indexrelname !~ '^(image_by_(id|sha256|attributes|product)|image_bits_(category_|price_)?\d+|(embedding|region)_\d+_(hnsw|by_id))$')
+  AND (p.name IS NOT NULL OR u.indexrelname !~ '^(image_by_(id|digest|attributes)|image_bits_(category_|price_)?\d+|(embedding|region)_\d+_(hnsw|by_id))$')
 UNION ALL
 SELECT 'HNSW larger than memory', 'problem',
        format('%s has %s; the server counts on %s of cache (effective_cache_size)', x.indexrelid::regclass,
