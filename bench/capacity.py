@@ -134,8 +134,6 @@ def constants(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
     def each(one: dict[str, Any], *names: str) -> float:
         return sum(one["bytes"].get(name, 0) for name in names) / n
 
-    by_product = [each(one, "image_by_product:image") for one in (first, other)]
-    of_product = (by_product[1] - by_product[0]) / (1 / other["per_product"] - 1 / first["per_product"])
     words = [each(one, *PRODUCT) * one["per_product"] for one in (first, other)]
     of_title = (words[1] - words[0]) / (other["title"] - first["title"])
     keys = float(np.mean([part(one, "keys") / n for one in plain]))
@@ -149,8 +147,7 @@ def constants(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "question": line(lambda one: float(one["question"])),
         },
         "per_attribute_byte": round(of_attributes, 3),
-        "keys": round(keys - of_product / first["per_product"], 1),
-        "keys_of_product": round(of_product, 1),
+        "keys": round(keys, 1),
         "keys_of_vector": round(each(first, "embedding_1_pkey:embedding_1", "embedding_1_by_id:embedding_1"), 1),
         "product": round(words[0], 1),
         "per_title_character": round(of_title, 2),

@@ -102,7 +102,7 @@ def database(wanted: Wanted) -> dict[str, int]:
     found = {
         "images": n * (line["images"] + (spaces - 1) * (line["images"] - c["by_dimension"]["images"][0])
                        + c["per_attribute_byte"] * (wanted.attributes - c["attributes"])),
-        "keys": n * c["keys"] + products * c["keys_of_product"],
+        "keys": n * c["keys"],
         # Filling a further space writes each row again, and each bits index with it.
         "bits": n * line["bits"] * (1 + (spaces - 1) * (c["bits_of_two"] - 1)) * (3 + wanted.promoted) / 3,
         "vectors": n * spaces * (vector_bytes(d) + c["keys_of_vector"]),
