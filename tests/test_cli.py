@@ -134,7 +134,18 @@ def test_commands_are_grouped_and_each_has_one_spelling(run: Run, connection: Co
         group.name: {c.name or c.callback.__name__ for c in group.typer_instance.registered_commands}  # type: ignore[union-attr]
         for group in app.registered_groups
     }
-    assert below["index"] >= {"build", "drop", "reindex", "vacuum", "prewarm", "promote", "demote", "tune", "recall"}
+    assert below["index"] >= {
+        "build",
+        "drop",
+        "reindex",
+        "vacuum",
+        "prewarm",
+        "promote",
+        "demote",
+        "attributes",
+        "tune",
+        "recall",
+    }
     assert set(top) & set().union(*below.values()) == {"add"}, "pictures, and spaces"
     connection.execute("INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('a', '1', 'x')")
     connection.execute("UPDATE imgsearch.job SET state = 'failed', error_code = 'corrupt', error = 'bad file'")

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output
+from imgsearch.cli.plan import size_of
 from imgsearch.ops import maintenance
 from imgsearch.settings import load_settings
 
@@ -91,6 +92,19 @@ def demote(name: str = typer.Argument(..., help="The attribute."), json: bool = 
     with db.connect_primary(load_settings(), autocommit=True) as connection:
         gone = maintenance.demote(connection, name)
     _say(json, {"demoted": gone}, "Its column is gone." if gone else "It has no column.")
+
+
+@app.command()
+def attributes(json: bool = _JSON) -> None:
+    """List the attributes that searches asked for in 7 days, and the command that gives one a column."""
+    with db.connect(load_settings(), autocommit=True) as connection:
+        found = maintenance.attributes(connection)
+    lines = [
+        f"{one['searches']:>9,}  {one['name']} ({one['type']}): "
+        + (f"column {one['column_name']}" if one["command"] is None else f"{one['command']}  # {size_of(one['bytes'])}")
+        for one in found
+    ]
+    _say(json, {"attributes": found}, "\n".join(["searches  of 7 days", *lines]) if lines else "Nobody asked for one.")
 
 
 def _say(json: bool, document: dict[str, object], words: str) -> None:

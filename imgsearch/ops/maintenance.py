@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -156,6 +156,11 @@ def promote(connection: psycopg.Connection[Any], name: str, kind: str) -> str:
     Rewrites the table of images under a lock. Raises UsageError for an unknown type, DatabaseRights.
     """
     return str(sql.value(connection, "maintenance", "promote", {"name": name, "type": kind}))
+
+
+def attributes(connection: psycopg.Connection[Any]) -> Sequence[dict[str, Any]]:
+    """Return the attributes that searches asked for, the most asked first: searches, column or bytes and command."""
+    return sql.rows(connection, "maintenance", "attributes")
 
 
 def demote(connection: psycopg.Connection[Any], name: str) -> bool:

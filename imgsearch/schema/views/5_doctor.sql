@@ -261,8 +261,15 @@ SELECT 'rows not followed', 'problem', format('%s rows of %s could not be follow
 FROM imgsearch.attachment a JOIN imgsearch.attachment_failure f ON f.attachment_id = a.attachment_id GROUP BY a.attachment_id
 UNION ALL
 SELECT 'attached table gone', 'problem', format('%s is attached, and was dropped', a.name), 'Searches still show its pictures.', format('SELECT imgsearch.detach(%L);', a.name)
-FROM imgsearch.attachment a WHERE a.relation IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = a.relation);
-COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants, addresses that answer other bytes by now, attached tables that cannot be followed. Looks at every picture.';
+FROM imgsearch.attachment a WHERE a.relation IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = a.relation)
+UNION ALL
+-- Not among the checks of indexes, which every tenant's reader may read: what all ask for is none of theirs.
+SELECT 'attribute without column', 'advice', format('%s searches of the last 7 days asked for the attribute %s', a.searches, a.name),
+       'Each reads the rows that match, some thousands, where an index that holds the bits would answer.',
+       format('%s  -- a column and an index, about %s; image is rewritten meanwhile, and searches wait', a.command, pg_size_pretty(a.bytes))
+FROM imgsearch.asked_attributes a, pg_class c
+WHERE c.oid = 'imgsearch.image'::regclass AND c.reltuples >= 5000 AND a.searches >= 500 AND a.column_name IS NULL;
+COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants, addresses that answer other bytes by now, attached tables that cannot be followed, attributes that are often asked for without a column. Looks at every picture.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor WITH (security_invoker = true) AS
 SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes UNION ALL SELECT * FROM imgsearch.doctor_tables

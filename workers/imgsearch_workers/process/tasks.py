@@ -60,6 +60,7 @@ def sweep() -> None:
             page_sessions.sweep(connection)
             sql.run(connection, "maintenance", "refresh_sample")
             sql.run(connection, "maintenance", "fold_changes")
+            sql.run(connection, "maintenance", "fold_asked")
             sql.run(connection, "maintenance", "refresh_vocabulary")
     except (psycopg.Error, ImgsearchError) as error:
         log.warning("the sweep comes again in a minute: %s", error)
