@@ -117,7 +117,7 @@ class NearestCompiler(SQLCompiler):
         similar, resolved = self.query.similar, self.asked
         parts = {
             "candidates": self._candidates(),
-            "kept": _kept(resolved),
+            "kept": _kept(resolved, similar),
             **_joins(self.query.model, self.connection, similar.searchable),
         }
         return fill("ranked", {"found": _found(parts, resolved, wanted, similar), "key": parts["key"]})
@@ -207,12 +207,15 @@ def _has_none(mapping: Searchable, key: Part) -> Part:
     return fill("has_none", {"prefix": Part("%s", (mapping.prefix,)), "key": key})
 
 
-def _kept(resolved: Resolved) -> Part:
-    """Return the condition that leaves out what was rejected."""
-    if not resolved.rejected and not resolved.products:
-        return Part("true", ())
-    left_out = (list(resolved.rejected), list(resolved.products))
-    return Part("i.image_id <> ALL (%s::bigint[]) AND i.product_id <> ALL (%s::text[])", left_out)
+def _kept(resolved: Resolved, similar: Similar) -> Part:
+    """Return the condition that leaves out what was rejected, and duplicates or all others."""
+    kept = Part("true", ())
+    if resolved.rejected or resolved.products:
+        left_out = (list(resolved.rejected), list(resolved.products))
+        kept = Part("i.image_id <> ALL (%s::bigint[]) AND i.product_id <> ALL (%s::text[])", left_out)
+    if similar.duplicates is None:
+        return kept
+    return fill("marked" if similar.duplicates else "unmarked", {"kept": kept})
 
 
 def _found(parts: dict[str, Part], resolved: Resolved, last: int | None, similar: Similar) -> Part:

@@ -41,6 +41,7 @@ class ImageSearchQuerySet(QuerySet):
         max_distance: float | None = None,
         region: Sequence[float] | None = None,
         regions: float | None = None,
+        duplicates: bool | None = None,
     ) -> Any:
         """Return the rows that have a picture, nearest to `query` first, each with `.distance` (cosine, 0 to 2) and
         which picture is that near: `.image_id`, `.position`, `.image_uri` (unless the model has a name like that).
@@ -53,7 +54,8 @@ class ImageSearchQuerySet(QuerySet):
         embedded when the queryset is evaluated, before its statement. `region`: only this part of the picture (or
         of the instance's) is meant, (x, y, w, h) in shares of its sides or in pixels. `regions`: how much the nearest
         part of each picture weighs, from 0 (whole pictures) to 1 (the best of whole and parts); above 0 each row says
-        which part that is, where it is nearer than the whole: `.box` (x, y, w, h in shares) and `.label`.
+        which part that is, where it is nearer than the whole: `.box` (x, y, w, h in shares) and `.label`. `duplicates`:
+        False ranks no picture that is marked as certainly the same as another one, True those alone.
 
         Raises UsageError for a queryset that cannot be ranked, FilterError for a weight that is none; when evaluated
         also QueryError, PictureError, UnknownImage, NoSpace, QueryTimeout.
@@ -69,7 +71,7 @@ class ImageSearchQuerySet(QuerySet):
             raise UsageError(f"{self.model.__name__} are pictures of others; rank {name}: each row tells its image_id.")
         asked = similar.asked_rows(query, self.model)
         rows = self.exclude(pk__in=asked) if asked else self
-        question = similar.similar_for(self.model, query, tenant, max_distance, region, regions)
+        question = similar.similar_for(self.model, query, tenant, max_distance, region, regions, duplicates)
         columns = {**_TOLD, **(_TOLD_OF_PARTS if question.regions else {})}
         told = {name: column for name, column in columns.items() if not _has(self.model, name)}
         ranked = rows.annotate(distance=Distance(), **told)

@@ -33,6 +33,7 @@ class Similar:
     max_distance: float | None
     region: Region | None = None
     regions: float = 0  # how much parts of pictures weigh
+    duplicates: bool | None = None  # False: none that are marked as the same as another; True: nothing else
 
     def resolve(self) -> Resolved:
         """Return the vector, asking a worker if need be. Asks the primary: a replica cannot take a question."""
@@ -63,6 +64,7 @@ def similar_for(
     max_distance: float | None,
     region: Sequence[float] | None = None,
     regions: float | None = None,
+    duplicates: bool | None = None,
 ) -> Similar:
     """Return the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
     asked = Similar(
@@ -72,6 +74,7 @@ def similar_for(
         max_distance=checked_distance(max_distance),
         region=None if region is None else Region.of(region),
         regions=checked_weight(regions),
+        duplicates=duplicates,
     )
     if is_several(query):
         things = [(similar_for(model, thing, tenant, max_distance).question, weight) for thing, weight in query]

@@ -118,6 +118,14 @@ imgsearch_internal.box_of(imgsearch_internal.part_of({image_id}, (SELECT imgsear
 -- What that part is called.
 imgsearch_internal.part_of({image_id}, (SELECT imgsearch_internal.as_vector({query}))) ->> 'label'
 
+-- name: marked
+-- Of these pictures, those that are marked as certainly the same as another one.
+{kept} AND EXISTS (SELECT 1 FROM imgsearch.duplicate d WHERE d.tenant_id = i.tenant_id AND d.image_id = i.image_id AND d.tier = 'certain')
+
+-- name: unmarked
+-- All others.
+{kept} AND NOT EXISTS (SELECT 1 FROM imgsearch.duplicate d WHERE d.tenant_id = i.tenant_id AND d.image_id = i.image_id AND d.tier = 'certain')
+
 -- name: again
 -- Queue pictures once more, whatever their state, for every space. A vector that is there answers until it is replaced.
 INSERT INTO imgsearch.job AS j (tenant_id, image_id, space_id)
