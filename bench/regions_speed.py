@@ -83,9 +83,10 @@ def _fill(connection: psycopg.Connection[Any], data: Dataset, stored: Halves, ma
     connection.execute("SELECT set_config('maintenance_work_mem', %s, false)", [memory])
     connection.execute("SET max_parallel_maintenance_workers = 2")
     connection.execute(
-        SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (embedding halfvec_cosine_ops)").format(
-            Identifier(f"region_{row[0]}_hnsw"), table
-        )
+        SQL(
+            "CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (embedding halfvec_cosine_ops)"
+            " WITH (m = 16, ef_construction = 128)"  # as space_regions.sql builds it
+        ).format(graph, table)
     )
     print(f"{many} regions a picture: graph built in {time.perf_counter() - began:.0f} s", flush=True)
     connection.execute(SQL("VACUUM ANALYZE {}").format(table))
