@@ -41,16 +41,16 @@ SELECT c.tenant_id, c.image_id, c.d, NULL::text COLLATE "C" AS label FROM ({comp
 
 -- name: each_group
 -- A row per group, its nearest picture.
-SELECT DISTINCT ON (g.label) g.* FROM (SELECT c.tenant_id, c.image_id, c.d, {group} AS label FROM ({compared}) c) g ORDER BY g.label, g.d, g.image_id
+SELECT DISTINCT ON (g.label) g.tenant_id, g.image_id, g.d, g.label FROM (SELECT c.tenant_id, c.image_id, c.d, {group} AS label FROM ({compared}) c) g ORDER BY g.label, g.d, g.image_id
 
 -- name: compared
 -- How far each of these is. {needed}: whether anybody wants to know.
-SELECT y.*, imgsearch_internal.regional(y.whole, y.region, %(regions)s::double precision) AS d FROM (
+SELECT {told}, imgsearch_internal.regional(c.whole, c.region, %(regions)s::double precision) AS d FROM (
     SELECT c.*, imgsearch_internal.apart(v.embedding, (SELECT a.query FROM imgsearch_asked a)) AS whole,
            (SELECT min(imgsearch_internal.apart(r.embedding, (SELECT a.query FROM imgsearch_asked a))) FROM imgsearch.regions r
             WHERE r.tenant_id = c.tenant_id AND r.image_id = c.image_id) AS region
     FROM ({these}) c JOIN imgsearch.vectors v ON v.tenant_id = c.tenant_id AND v.image_id = c.image_id
-    WHERE {needed} OFFSET 0) y
+    WHERE {needed} OFFSET 0) c
 
 -- name: met
 -- The candidates that the walks met.
