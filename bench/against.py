@@ -144,15 +144,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pair = compare(both, cell, how)
         if pair is not None:
             pairs.append(pair)
-            print(_line(pair), flush=True)
+            print(line(pair), flush=True)
     if not pairs:
         sys.exit("no cell of that name")
-    _summary(pairs)
+    summary(pairs)
     for method in both:
         method.close()
 
 
-def _line(pair: Pair) -> str:
+def line(pair: Pair) -> str:
     line = f"{pair.cell:45} {pair.old_ms:8.2f} {pair.new_ms:8.2f} ms  x {pair.ratio:.2f}  "
     line += f"walked {pair.walked[0]:.2f} {pair.walked[1]:.2f}  "
     if pair.recalls is not None:
@@ -160,7 +160,7 @@ def _line(pair: Pair) -> str:
     return line + (f"{pair.different} of {pair.questions} differ" if pair.different else "")
 
 
-def _summary(pairs: Sequence[Pair]) -> None:
+def summary(pairs: Sequence[Pair]) -> None:
     mean = statistics.geometric_mean(pair.ratio for pair in pairs)
     worst = max(pairs, key=lambda pair: pair.ratio)
     print(f"{len(pairs)} cells: geometric mean {mean:.3f}, worst {worst.ratio:.2f} ({worst.cell})")

@@ -15,6 +15,7 @@ SHARES = (0.5, 0.1, 0.01, 0.001, 0.0001)
 TENANT_SHARES = (0.3, 0.1, 0.01, 0.001, 0.0001)
 SMALL_TENANTS = 100
 SHOPS = 600  # of bench.paging, where every product belongs to one of them
+LARGE = ("large-50", "large-30", "large-10", "large-5")  # of bench.tenants: share in percent
 COLOURS = ("black", "white", "red", "blue", "green", "grey", "pink", "brown", "yellow", "orange", "violet", "teal")
 # Where on the scale of styles each style lies: (name, from, share). The rest is "mixed".
 STYLES = (
@@ -52,10 +53,10 @@ class Goods:
 
 
 def tenant_names() -> list[str]:
-    """Return the tenants: general ones and specialists of each size, then many small ones, then the shops."""
+    """Return the tenants: general ones and specialists of each size, then many small ones, the shops, the large."""
     kinds = [f"{kind}-{100 * share:g}" for kind in ("general", "special") for share in TENANT_SHARES]
     small = [f"small-{number:03}" for number in range(SMALL_TENANTS)]
-    return kinds + small + [f"shop-{number:03}" for number in range(SHOPS)]
+    return kinds + small + [f"shop-{number:03}" for number in range(SHOPS)] + list(LARGE)
 
 
 def goods(made: World, count: int, seed: int, *, level: float = 0.0) -> tuple[Goods, Floats]:

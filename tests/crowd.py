@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,20 @@ from psycopg.sql import SQL, Identifier
 from imgsearch.spaces.space import Space, vector_literal
 
 CATEGORIES = ("shoes", "bags", "lamps", "chairs", "mugs")
+TENANTS = ("acme", "acme", "acme", "bolt", "coop", "acme", "bolt", "dora")
 
 
 def crowd(
-    connection: psycopg.Connection[Any], space: Space, count: int, *, seed: int = 1, first: int = 0, spread: float = 0.6
+    connection: psycopg.Connection[Any],
+    space: Space,
+    count: int,
+    *,
+    seed: int = 1,
+    first: int = 0,
+    spread: float = 0.6,
+    tenants: Sequence[str] = TENANTS,
 ) -> None:
-    """Store `count` pictures in bulk: the index is built after the rows."""
+    """Store `count` pictures in bulk, the tenants in turn: the index is built after the rows."""
     numbers = np.random.default_rng(seed)
     centres = numbers.normal(size=(40, space.dimension))
     cluster = numbers.integers(0, len(centres), count)
@@ -30,7 +39,7 @@ def crowd(
             for n in range(count):
                 copy.write_row(
                     (
-                        ("acme", "acme", "acme", "bolt", "coop", "acme", "bolt", "dora")[n % 8],
+                        tenants[n % len(tenants)],
                         f"p{first + n}",
                         CATEGORIES[cluster[n] % len(CATEGORIES)],
                         round(float(numbers.uniform(1, 100)), 2),

@@ -19,7 +19,7 @@ from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import embed
 from imgsearch.ingest import upload
-from imgsearch.ops import backup, postgres_programs, restore
+from imgsearch.ops import backup, postgres_programs, restore, tenant_graphs
 from imgsearch.ops.doctor import examine
 from imgsearch.settings import Settings, load_settings
 from tests.conftest import with_database, with_settings
@@ -38,6 +38,7 @@ def shop(connection: Connection, settings: Settings, space: Any) -> Connection:
     for number in range(MANY):
         upload.add(connection, pictures.draw(number), product_id=f"p{number}", tenant="acme", store=store)
     embed(connection, texts=WORDS)
+    tenant_graphs.keep(settings, "acme")
     connection.execute(
         "INSERT INTO imgsearch.worker (name, queue, host, pid, device, space_id, seen_at)"
         " VALUES ('w', 'both', 'h', 1, 'cpu', 1, now() + interval '1 hour')"
@@ -81,6 +82,7 @@ def test_it_comes_back_into_a_cluster_without_roles(
     assert answers(elsewhere) == before
     with db.connect(elsewhere, autocommit=True) as connection:
         assert examine(connection) == []
+        assert [(one["tenant_id"], one["state"]) for one in tenant_graphs.listed(connection)] == [("acme", "valid")]
         assert connection.execute("SELECT * FROM imgsearch.violations").fetchall() == []
         assert connection.execute("SELECT count(*) FROM imgsearch_internal.missing_rights()").fetchone() == (0,)
         [(uri,)] = connection.execute("SELECT uri FROM imgsearch.image WHERE product_id = 'p7'").fetchall()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from imgsearch import db
-from imgsearch.cli.console import as_json, errors, output
+from imgsearch.cli.console import as_json, errors, output, table
 from imgsearch.cli.plan import size_of
-from imgsearch.ops import maintenance
+from imgsearch.ops import maintenance, tenant_graphs
 from imgsearch.settings import load_settings
 
 app = typer.Typer(
@@ -105,6 +106,48 @@ def attributes(json: bool = _JSON) -> None:
         for one in found
     ]
     _say(json, {"attributes": found}, "\n".join(["searches  of 7 days", *lines]) if lines else "Nobody asked for one.")
+
+
+@app.command()
+def tenant(
+    name: str | None = typer.Argument(None, help="Whose graph; without a name: list those that there are."),
+    drop: bool = typer.Option(False, "--drop", help="Drop it, and let workers make none."),
+    auto: bool = typer.Option(False, "--auto", help="Let workers decide by their rule again."),
+    memory: str = _MEMORY,
+    json: bool = _JSON,
+) -> None:
+    """Give a large tenant an index of its own, which its searches walk, beside running searches and writers."""
+    settings = load_settings()
+    if name is None:
+        with db.connect_primary(settings, autocommit=True) as connection:
+            _list_tenants(tenant_graphs.listed(connection), json)
+        return
+    if drop:
+        gone = tenant_graphs.refuse(settings, name)
+        _say(json, {"dropped": gone}, "Its graph is gone." if gone else "It has none, and gets none.")
+    elif auto:
+        tenant_graphs.leave(settings, name)
+        _say(json, {"auto": True}, "Workers decide by their rule.")
+    else:
+        with progress_bar(json) as tick:
+            built = tenant_graphs.keep(settings, name, memory=memory, tick=tick)
+        _say(
+            json, {"built": built}, "Its searches walk a graph of its own." if built else "It has a valid one already."
+        )
+
+
+def _list_tenants(found: list[Mapping[str, Any]], json: bool) -> None:
+    if json:
+        as_json({"tenants": found})
+        return
+    if not found:
+        output.print("No tenant has a graph of its own.")
+        return
+    rows = [
+        (one["tenant_id"], one["space"], one["state"], one["pictures"], "hand" if one["by_hand"] else "rule")
+        for one in found
+    ]
+    output.print(table(["tenant", "space", "graph", ("images", "right"), "by"], rows))
 
 
 def _say(json: bool, document: dict[str, object], words: str) -> None:

@@ -10,7 +10,7 @@ import typer
 from imgsearch import db
 from imgsearch.cli.console import as_json, output, table
 from imgsearch.db import sql
-from imgsearch.ops import lifecycle
+from imgsearch.ops import lifecycle, tenant_graphs
 from imgsearch.ops.gauges import gauges_exposition
 from imgsearch.settings import load_settings
 
@@ -50,6 +50,10 @@ def status(
             (one["name"], one["state"], one["embedded"], one["waiting"], one["failed"]) for one in document["spaces"]
         ]
         output.print(table(["space", "state", ("images", "right"), ("waiting", "right"), ("failed", "right")], shown))
+    for one in document["tenants"]:
+        output.print(
+            f"tenant {one['tenant_id']}: a graph of its own in space {one['space']}, {one['state']}", markup=False
+        )
     if document["workers"]:
         columns: list[str | tuple[str, str]] = ["worker", "queue", "device", ("seen", "right")]
         rows = [(w["name"], w["queue"], w["device"], f"{w['silent']:.0f} s ago") for w in document["workers"]]
@@ -79,10 +83,11 @@ def requeue(
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """Return {"status", "spaces", "workers", "failures"} as plain values."""
+    """Return {"status", "spaces", "tenants" (with graphs of their own), "workers", "failures"} as plain values."""
     return {
         "status": sql.rows(connection, "status", "status")[0],
         "spaces": lifecycle.listed(connection),
+        "tenants": [one for one in tenant_graphs.listed(connection) if one["wanted"]],
         "workers": list(sql.rows(connection, "status", "workers")),
         "failures": list(sql.rows(connection, "status", "failures")),
     }

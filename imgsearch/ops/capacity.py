@@ -82,7 +82,7 @@ def constants() -> dict[str, Any]:
 def part_of(relation: str, table: str | None) -> str:
     """Return the part of the plan that a relation of the schema imgsearch belongs to; `table`: of an index."""
     of = table or relation
-    if relation.endswith("_hnsw"):
+    if "_hnsw" in relation:
         return "hnsw"
     if of.startswith("embedding_"):
         return "vectors"

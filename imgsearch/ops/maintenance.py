@@ -41,13 +41,25 @@ def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = 
         return bool(built)
 
 
-def index_space(settings: Settings, space_id: int, *, memory: str | None = None, tick: Tick | None = None) -> list[str]:
+def index_space(
+    settings: Settings, space_id: int, *, memory: str | None = None, one_core: bool = False, tick: Tick | None = None
+) -> list[str]:
     """Build every index of a space that it lacks, beside searches and writers; return their names.
 
-    What an interrupted build left is dropped first. Raises UsageError while another session builds, DiskFull.
+    one_core: without helpers, as beside other work. What an interrupted build left is dropped first. Raises UsageError
+    while another session builds, DiskFull.
     """
     with _alone(settings, memory) as connection:
+        if one_core and not is_pooled(connection):
+            sql.run(connection, "maintenance", "one_core")
         return _complete(settings, connection, space_id, tick)
+
+
+def discard(settings: Settings, names: Sequence[str]) -> None:
+    """Drop these indexes of imgsearch, where they are there, beside searches and writers. Raises UsageError."""
+    with _alone(settings, None) as connection:
+        for name in names:
+            _drop(connection, name)
 
 
 def _complete(settings: Settings, connection: psycopg.Connection[Any], space_id: int, tick: Tick | None) -> list[str]:
@@ -69,14 +81,15 @@ def _complete(settings: Settings, connection: psycopg.Connection[Any], space_id:
 
 
 def drop(settings: Settings) -> bool:
-    """Drop the HNSW of the searched space before a bulk load; return whether there was one.
+    """Drop every HNSW of the searched space before a bulk load; return whether there was that of all.
 
     Searches stay correct: they compare bits or everything, and say so. Raises NoSpace, UsageError.
     """
     with _alone(settings, None) as connection:
         space_id = space.require(connection).space_id
         had = sql.value(connection, "maintenance", "state", {"space_id": space_id}) != "none"
-        _drop(connection, f"embedding_{space_id}_hnsw")
+        for row in sql.rows(connection, "maintenance", "graphs", {"space_id": space_id}):
+            _drop(connection, row["name"])
         return bool(had)
 
 
@@ -89,12 +102,12 @@ def reindex(
     """
     with _alone(settings, memory) as connection:
         done = [f"dropped {index}, left over by an interrupted build" for index in clean(connection)]
-        hnsw = f"embedding_{space.require(connection).space_id}_hnsw"
-        built = _complete(settings, connection, space.require(connection).space_id, tick)
+        space_id = space.require(connection).space_id
+        built = _complete(settings, connection, space_id, tick)
         done += [f"built {name}" for name in built]
-        had = sql.value(connection, "maintenance", "state", {"space_id": space.require(connection).space_id})
-        if everything and hnsw not in built and had != "none":
-            done.append(_rebuild(settings, connection, hnsw, tick))
+        if everything:
+            graphs = sql.rows(connection, "maintenance", "graphs", {"space_id": space_id})
+            done += [_rebuild(settings, connection, g["name"], tick) for g in graphs if g["name"] not in built]
         others = sql.rows(connection, "maintenance", "invalid")
         done += [_rebuild(settings, connection, row["index"], tick) for row in others]
         return done

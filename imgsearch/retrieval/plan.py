@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def words(explained: Node) -> list[str]:
     elif pool:
         lines += _chosen([n for n in nodes if n.get("Function Name") == "hnsw_candidates"], *_kept(pool[0]))
     ours = bool(pool or compared)
-    walks = [n for n in nodes if n.get("Index Name", "").endswith("_hnsw") and not ours]
+    walks = [n for n in nodes if re.search(r"_hnsw(_[0-9a-f]{16})?$", n.get("Index Name", "")) and not ours]
     for walk in walks:
         lines.append(
             f"Walked {walk['Index Name']}: {_rows(walk):,} pictures came out nearest first until the page was full."

@@ -96,15 +96,16 @@ def _of_wholes(exact: str, columns: str) -> str:
     """Return the statement where whole pictures are ranked."""
     named = sql.statements("nearest")
     statement = _bare(_put(named["nearest_groups" + exact if columns else "nearest" + exact], asked=named["asked"]))
-    return _put(statement, context="groups_context" if columns else "search_context", plan="nearest_plan")
+    return _put(statement, context="groups_context" if columns else "nearest_context", plan="nearest_plan")
 
 
 def _of_parts(exact: str, columns: str, repeats: bool) -> str:
     """Return the statement where parts of pictures weigh."""
     named = {name: _bare(text) for name, text in sql.statements("nearest_regions").items()}
-    each = _put(named["each_group" if columns else "each_picture"], compared=named["compared"])
-    wanted = "DISTINCT c.tenant_id, c.image_id" if repeats and not columns else "c.tenant_id, c.image_id"
-    wanted += f", {columns}" if columns else ""
+    told = f"c.tenant_id, c.image_id, {columns}" if columns else "c.tenant_id, c.image_id"
+    wanted = f"DISTINCT {told}" if repeats and not columns else told
+    each = named["each_group" if columns else "each_picture"]
+    each = _put(each, compared=_put(named["compared"], told=told))
     not_found = "true" if exact else "NOT EXISTS (SELECT 1 FROM imgsearch_walk w WHERE w.trusted)"
     met = _put(each, these=_put(named["met"], columns=wanted), needed="true")
     every = _put(each, these=_put(named["every"], columns=wanted), needed=not_found)

@@ -12,11 +12,11 @@ FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'merchandise', 'calibration', 'job', 'attachment_failure', 'space', 'worker', 'promoted_attribute', 'schema_version']),
     ('reader', 'SELECT', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'vote']),
-    ('reader', 'SELECT', 'table', ARRAY['picture_source', 'capture', 'fingerprint', 'duplicate', 'region_<n>', 'region_state', 'image_change']),
+    ('reader', 'SELECT', 'table', ARRAY['picture_source', 'capture', 'fingerprint', 'duplicate', 'region_<n>', 'region_state', 'image_change', 'tenant_graph']),
     -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
     ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read, boxes)', 'table', ARRAY['query_vector']),
     ('reader', 'SELECT (tenant_id, ticket, space_id, steps, images, pool, belongs_to, asked_at, until, claimed, answered_at, answer)', 'table', ARRAY['second_look']),
-    ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates']),
+    ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'tenant_graphs']),
     ('reader', 'SELECT', 'view', ARRAY['tuning', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning']),  -- read by explain_search()
     ('reader', 'SELECT', 'view', ARRAY['rights']),  -- read by `imgsearch db check`, with which every process begins
     ('reader', 'EXECUTE', 'function', ARRAY['check_api_key', 'note_key_use', 'note_attributes', 'begin_session', 'find_session', 'end_session', 'link_secret', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here']),
@@ -35,8 +35,8 @@ FROM (VALUES
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'fingerprint', 'duplicate']),
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'table', ARRAY['picture_source']),
-    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'image_change', 'asked_attribute']),
-    ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'attachments', 'tuning', 'asked_attributes']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'image_change', 'asked_attribute', 'tenant_graph']),
+    ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'attachments', 'tuning', 'asked_attributes', 'tenant_graphs']),
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_rights', 'doctor_work', 'rights']),
     ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'forget_regions', 'note_attributes']),
 

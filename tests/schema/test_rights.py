@@ -37,6 +37,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "capture": (READ, READ, WORK),
     "image_change": (READ, READ, WORK),
     "asked_attribute": (set(), set(), WORK),
+    "tenant_graph": (READ, READ, WORK),
     "shop": (READ, READ, WORK),
     "vocabulary": (READ, READ, WORK),
     "past_question": (READ, READ, WORK),

@@ -31,10 +31,21 @@ SELECT coalesce((SELECT CASE WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END
 
 -- name: indexes
 -- The indexes a space is searched with, and how each is: valid, invalid or none. Those of pictures first: they are quick.
+-- Graphs of single tenants last: their walks can do without.
 SELECT o.name, o.relation, o.how, CASE WHEN x.indexrelid IS NULL THEN 'none' WHEN x.indisvalid THEN 'valid' ELSE 'invalid' END AS state
-FROM imgsearch_internal.indexes_of(%(space_id)s) o
+FROM (SELECT * FROM imgsearch_internal.indexes_of(%(space_id)s) UNION ALL SELECT * FROM imgsearch_internal.tenant_graphs_of(%(space_id)s)) o
 LEFT JOIN pg_index x ON x.indexrelid = to_regclass('imgsearch.' || quote_ident(o.name))
-ORDER BY o.relation <> 'image', o.name
+ORDER BY o.relation <> 'image', length(o.name), o.name
+
+-- name: graphs
+-- Every HNSW of a space's pictures that is there: that of all first, then those of single tenants.
+SELECT c.relname AS name FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam
+WHERE x.indrelid = to_regclass('imgsearch.embedding_' || %(space_id)s) AND a.amname = 'hnsw' AND c.relname ~ '^embedding_\d+_hnsw(_[0-9a-f]+)?$'
+ORDER BY length(c.relname), c.relname
+
+-- name: one_core
+-- Build with this process alone; the session ends with the build.
+SELECT set_config('max_parallel_maintenance_workers', '0', false)
 
 -- name: create_one
 -- One of them, while others write.

@@ -22,7 +22,7 @@ DECLARE
     broken record;
     count  bigint := 0;
 BEGIN
-    FOR broken IN SELECT s.space_id, s.kind, v.tenant_id, v.image_id, bool_or(v.violation <> 'region of other bytes') AS whole FROM imgsearch.violations v JOIN imgsearch.space s ON s.name = v.space
+    FOR broken IN SELECT s.space_id, s.kind, v.tenant_id, v.image_id, bool_or(v.violation <> 'region of other bytes') AS whole FROM imgsearch.violations v JOIN imgsearch.space s ON s.name = v.space WHERE v.image_id IS NOT NULL
                   GROUP BY s.space_id, s.kind, v.tenant_id, v.image_id
                   ORDER BY v.tenant_id, v.image_id, s.space_id LOOP
         EXECUTE format('DELETE FROM imgsearch.region_%s WHERE tenant_id = $1 AND image_id = $2', broken.space_id) USING broken.tenant_id, broken.image_id;

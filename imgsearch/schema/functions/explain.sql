@@ -24,17 +24,18 @@ DECLARE
 BEGIN
     SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, (s.parameters #>> '{search,ef}')::integer AS ef, (s.parameters #>> '{search,text,ef}')::integer AS text_ef, (s.parameters #>> '{search,pool}')::integer AS pool,
            (s.parameters #>> '{search,target}')::double precision AS target, (s.parameters #>> '{search,at}')::timestamptz AS tuned_at,
-           coalesce((s.parameters #>> '{sample,pictures}')::numeric, 0) AS images
+           coalesce((SELECT c.reltuples::numeric FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.' || imgsearch_internal.tenant_graph_name(s.space_id, plan.tenant))),
+                    (s.parameters #>> '{sample,pictures}')::numeric, 0) AS images, (SELECT count(*) FROM imgsearch.image_sample i WHERE i.tenant_id = plan.tenant) AS of_tenant
     INTO here FROM imgsearch.space s WHERE s.state = 'active';
     RETURN QUERY VALUES
         ('found', jsonb_build_object('rows', rows_, 'per', per, 'images', coalesce(answer.pictures, answer.matches), 'matches', answer.matches, 'more', answer.more, 'strategy', answer.strategy, 'complete', answer.complete, 'ms', again, 'first_ms', first),
          format('%s of %s%s%s that match, found by %s in %s ms (%s ms the first time)%s.', rows_, CASE WHEN answer.more THEN 'more than ' ELSE '' END, answer.matches,
                 CASE per WHEN 'product' THEN ' products' || coalesce(' (' || answer.pictures || ' images)', '') ELSE '' END, answer.strategy, round(again::numeric, 1), round(first::numeric, 1),
                 CASE WHEN answer.complete THEN '' ELSE '; one more within max_distance cannot be ruled out' END)),
-        ('way', jsonb_build_object('ef', CASE answer.strategy WHEN 'hnsw' THEN plan.ef END, 'ranked', answer.ranked, 'images', here.images),
+        ('way', jsonb_build_object('ef', CASE answer.strategy WHEN 'hnsw' THEN plan.ef END, 'ranked', answer.ranked, 'images', here.images) || CASE WHEN answer.strategy = 'hnsw' AND plan.tenant IS NOT NULL THEN jsonb_build_object('tenant', plan.tenant) ELSE '{}' END,
          CASE answer.strategy
-            WHEN 'hnsw' THEN format('hnsw: walked the graph to the nearest %s of about %s images; enough %s lay among the very nearest of them, where the graph misses hardly any.',
-                                    plan.ef, to_char(here.images, 'FM999,999,999,999'), CASE per WHEN 'product' THEN 'products' ELSE 'that match' END)
+            WHEN 'hnsw' THEN format('hnsw: walked the graph%s to the nearest %s of about %s images; enough %s lay among the very nearest of them, where the graph misses hardly any.',
+                                    CASE WHEN plan.tenant IS NOT NULL THEN ' of this tenant alone' ELSE '' END, plan.ef, to_char(here.images, 'FM999,999,999,999'), CASE per WHEN 'product' THEN 'products' ELSE 'that match' END)
             WHEN 'words' THEN 'words: looked up the words in titles; looks do not count (look_weight is 0), so no vector was compared.'
             WHEN 'bits' THEN format('bits: compared the bits of every image that matches, then the best %s exactly%s.', answer.ranked,
                 CASE per WHEN 'product' THEN ', and kept the nearest of each product' ELSE '' END)
@@ -42,8 +43,8 @@ BEGIN
         ('share', jsonb_build_object('sampled', here.sampled, 'share', plan.share, 'nearby', coalesce(plan.nearby, plan.share)),
          CASE WHEN coalesce(here.sampled, 0) = 0 THEN 'There is no sample of the images, so how many match could not be guessed.'
               WHEN plan.share IS NULL THEN 'How many match was not guessed: every one was looked at.'
-              WHEN plan.share >= 1 THEN 'Every image matches.'
-              ELSE format('Of %s sampled images %s %% match; near the query about %s %%.', here.sampled, round(100 * plan.share::numeric, 1),
+              WHEN plan.share >= 1 THEN format('Every image%s matches.', CASE WHEN plan.tenant IS NOT NULL THEN ' of this tenant' ELSE '' END)
+              ELSE format('Of %s sampled images %s %% match; near the query about %s %%.', CASE WHEN plan.tenant IS NOT NULL THEN here.of_tenant || ' of this tenant''s' ELSE here.sampled::text END, round(100 * plan.share::numeric, 1),
                           round(100 * coalesce(plan.nearby, plan.share)::numeric, 1)) END);
     IF answer.strategy <> 'hnsw' AND plan.reason IS NOT NULL THEN
         RETURN QUERY VALUES ('reason', jsonb_build_object('reason', plan.reason, 'ef', plan.ef), imgsearch_internal.reason_words(plan.reason, plan, here.sampled));

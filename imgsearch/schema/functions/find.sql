@@ -32,6 +32,7 @@ BEGIN
         END IF;
     END IF;
     ctx := imgsearch_internal.search_context(query, p.k + p.skip + CASE WHEN p.per_product THEN coalesce(p.passed, 0) ELSE 0 END, p.space);
+    ctx := imgsearch_internal.within_tenant(ctx, coalesce(f.tenant, imgsearch_internal.walled_tenant()));
     IF p.after_image IS NOT NULL AND (p.passed IS NULL OR NOT p.per_product) THEN
         ctx.ef := least(1000, 1000 * ctx.ef);  -- the rows of earlier pages are walked past
     END IF;

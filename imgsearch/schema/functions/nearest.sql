@@ -1,5 +1,13 @@
 -- What the statement of nearest() (db/sql/nearest.sql) asks of the database; the rest it shares with search().
 
+-- A tenant that the caller's own WHERE names is not known here; one that a wall names is.
+CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_context(query halfvec, page_end integer, space integer) RETURNS imgsearch_internal.search_context
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+BEGIN
+    RETURN imgsearch_internal.within_tenant(imgsearch_internal.search_context(query, page_end, space), imgsearch_internal.walled_tenant());
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.nearest_context(halfvec, integer, integer) IS 'The search_context() of nearest(), behind a wall within that tenant.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_plan(ctx imgsearch_internal.search_context, apart double precision[], access text) RETURNS imgsearch_internal.walk_plan
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE

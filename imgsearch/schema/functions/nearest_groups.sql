@@ -4,13 +4,13 @@
 CREATE OR REPLACE FUNCTION imgsearch_internal.groups_context(query halfvec, page_end integer, space integer) RETURNS imgsearch_internal.search_context
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
 DECLARE
-    ctx imgsearch_internal.search_context := imgsearch_internal.search_context(query, page_end, space);
+    ctx imgsearch_internal.search_context := imgsearch_internal.nearest_context(query, page_end, space);
 BEGIN
     ctx.crowding := coalesce(imgsearch_internal.crowding(ctx), 1);
     ctx := imgsearch_internal.cautious(ctx);
     RETURN ctx;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.groups_context(halfvec, integer, integer) IS 'The search_context() of a page of groups.';
+COMMENT ON FUNCTION imgsearch_internal.groups_context(halfvec, integer, integer) IS 'The nearest_context() of a page of groups.';
 
 -- 1,000 pictures may be of one group, so the pool is widened, and the fourth time it is all that matches: still bits, of
 -- which nearest_groups() compares few exactly.

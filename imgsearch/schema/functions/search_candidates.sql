@@ -32,7 +32,11 @@ DECLARE
     most  integer := walk_graph.ef / ctx.trust_divisor;
 BEGIN
     PERFORM set_config('hnsw.ef_search', walk_graph.ef::text, true);
-    IF restricted THEN
+    IF ctx.tenant IS NOT NULL THEN  -- planned for that one: so its own graph answers
+        RETURN QUERY EXECUTE 'SELECT w.* FROM (
+            SELECT v.tenant_id, v.image_id, v.embedding <=> $1 AS d FROM imgsearch.graph_vectors v WHERE v.tenant_id = $2 ORDER BY v.embedding <=> $1 LIMIT 1000) w
+        LIMIT $3' USING query, ctx.tenant, most;
+    ELSIF restricted THEN
         -- Only one tenant's part of the walk comes back: of that, the first part.
         RETURN QUERY SELECT w.tenant_id, w.image_id, w.d
             FROM (SELECT w.*, row_number() OVER (ORDER BY w.d) AS place, count(*) OVER () AS walked
@@ -44,7 +48,7 @@ BEGIN
         LIMIT most;
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.walk_graph(imgsearch_internal.search_context, integer, boolean) IS 'The images nearest to a query by the graph, those that are believed.';
+COMMENT ON FUNCTION imgsearch_internal.walk_graph(imgsearch_internal.search_context, integer, boolean) IS 'The images nearest to a query by the graph, or by that of one tenant, those that are believed.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_candidates(ctx imgsearch_internal.search_context, ef integer, restricted boolean)
 RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
@@ -53,6 +57,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     query halfvec := ctx.query;
+    shop  text := ctx.tenant;
     met   record;
 BEGIN
     IF ef IS NULL THEN
@@ -65,7 +70,7 @@ BEGIN
     FROM imgsearch_internal.walk_graph(ctx, ef, restricted) w;
     RETURN QUERY SELECT u.* FROM unnest(met.tenants, met.images, met.distances) u
         -- What waits outside the graph is compared whole; farther out than the walk is believed, nothing is.
-        UNION ALL SELECT t.* FROM (SELECT v.tenant_id, v.image_id, (v.embedding <=> query) + 0 AS d FROM imgsearch.tail_vectors v) t WHERE t.d <= met.edge;
+        UNION ALL SELECT t.* FROM (SELECT v.tenant_id, v.image_id, (v.embedding <=> query) + 0 AS d FROM imgsearch.tail_vectors v WHERE shop IS NULL OR v.tenant_id = shop) t WHERE t.d <= met.edge;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.hnsw_candidates(imgsearch_internal.search_context, integer, boolean) IS 'The images nearest to a query by the graph, those that are believed, and as near ones that are not in it yet; none where ef is null.';
 

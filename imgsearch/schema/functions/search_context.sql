@@ -54,7 +54,7 @@ BEGIN
     ef := least(1000, coalesce((kind ->> 'ef')::double precision, CASE WHEN far THEN 150 ELSE 200 END * scale));
     spread := coalesce(CASE WHEN page_end <= 50 THEN (kind ->> 'spread')::integer END, imgsearch_internal.cautious_divisor(page_end, here.pictures));
     ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
-               ceil(ef), spread, NULL, ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1);
+               ceil(ef), spread, NULL, ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1, NULL);
     ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
                                      ELSE l2_normalize(query) - here.mean END);
     -- 20,000: above, bits_page() compares everything; only a page behind many others should come to that.

@@ -118,17 +118,18 @@ DECLARE
 BEGIN
     plan.share := est.share; plan.nearby := est.share;
     plan.bits_ms := imgsearch_internal.bits_cost_ms(ctx.pictures, est);
-    plan.restricted := false;
+    plan.restricted := false; plan.tenant := ctx.tenant;
     IF est.share IS NULL THEN
         plan.reason := 'rare';
         RETURN plan;
     END IF;
-    IF row_security_active('imgsearch.image') THEN
+    IF ctx.tenant IS NULL AND row_security_active('imgsearch.image') THEN
         SELECT count(*) INTO seen FROM imgsearch.image_sample;
         plan.restricted := seen < ctx.sampled;
     END IF;
     IF est.share > 0 AND est.share < 0.95 AND plan.bits_ms > 4 THEN
-        SELECT max(x.apart) INTO edge FROM (SELECT s.bits <~> ctx.bits AS apart FROM imgsearch.image_sample s ORDER BY 1 LIMIT 32) x;
+        SELECT max(x.apart) INTO edge FROM (SELECT s.bits <~> ctx.bits AS apart FROM imgsearch.image_sample s
+                                      WHERE ctx.tenant IS NULL OR s.tenant_id = ctx.tenant ORDER BY 1 LIMIT 32) x;
         SELECT count(*) / least(32, seen) * seen / ctx.sampled INTO plan.nearby FROM unnest(est.apart) a (apart) WHERE a.apart <= edge;
     END IF;
     SELECT c.ef, c.reason INTO plan.ef, plan.reason FROM imgsearch_internal.choose_ef(ctx, plan.share, plan.nearby, plan.bits_ms) c;

@@ -17,6 +17,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.open_walk(halfvec) IS 'A cursor over all images along the graph, which compares only as many as are fetched; nearest first within each step.';
 
+-- Planned for that tenant, each time: a plan for any tenant walks the graph of all.
+CREATE OR REPLACE FUNCTION imgsearch_internal.open_tenant_walk(query halfvec, shop text) RETURNS refcursor LANGUAGE plpgsql STABLE
+SET max_parallel_workers_per_gather = 0
+SET plan_cache_mode = force_custom_plan
+SET enable_sort = off AS $$
+DECLARE
+    walk refcursor;
+BEGIN
+    IF EXISTS (SELECT 1 FROM imgsearch.tail_vectors v WHERE v.tenant_id = shop) THEN
+        OPEN walk FOR SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.vectors v WHERE v.tenant_id = shop ORDER BY v.embedding <=> query;
+    ELSE
+        OPEN walk FOR SELECT v.tenant_id, v.image_id, v.embedding <=> query AS d FROM imgsearch.graph_vectors v WHERE v.tenant_id = shop ORDER BY v.embedding <=> query;
+    END IF;
+    RETURN walk;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.open_tenant_walk(halfvec, text) IS 'As open_walk(), over one tenant''s images along its own graph.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.walk_further(
     walk refcursor, upto integer, INOUT tenants text[], INOUT images bigint[], INOUT distances double precision[]
 ) LANGUAGE plpgsql STABLE AS $$
@@ -114,7 +131,8 @@ SET hnsw.ef_search = 200 AS $$
 DECLARE
     wanted  CONSTANT integer := p.k + p.skip;
     wider   integer := least(1000, greatest(ctx.ef, plan.ef / ctx.crowding));
-    walk    refcursor := CASE WHEN NOT plan.restricted THEN imgsearch_internal.open_walk(ctx.query) END;
+    walk    refcursor := CASE WHEN ctx.tenant IS NOT NULL THEN imgsearch_internal.open_tenant_walk(ctx.query, ctx.tenant)
+                                  WHEN NOT plan.restricted THEN imgsearch_internal.open_walk(ctx.query) END;
     first   boolean := true;
     met     record;
     walked  record;

@@ -43,17 +43,17 @@ COMMENT ON TYPE imgsearch_internal.bound IS 'What the dynamic statements of a se
 
 CREATE TYPE imgsearch_internal.search_context AS (
     space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision, pictures double precision,
-    page_end integer, ef integer, trust_divisor integer, pool integer, margin integer, indexed boolean, crowding double precision
+    page_end integer, ef integer, trust_divisor integer, pool integer, margin integer, indexed boolean, crowding double precision, tenant text
 );
-COMMENT ON TYPE imgsearch_internal.search_context IS 'A query, its bits, and what the active space knows of how to search: see search_context(). crowding: pictures for each row of a page.';
+COMMENT ON TYPE imgsearch_internal.search_context IS 'A query, its bits, and what the active space knows of how to search: see search_context(). crowding: pictures for each row of a page. tenant: the one whose own graph is walked; sampled, pictures and indexed are of that one then.';
 
 CREATE TYPE imgsearch_internal.estimate AS (share double precision, reached double precision, apart double precision[], access text);
 COMMENT ON TYPE imgsearch_internal.estimate IS 'share: of the sample that matches; reached: that an index hands out; apart: bits between the query and each sampled image that matches; access: how bits are read (index, leading, row, join).';
 
 CREATE TYPE imgsearch_internal.walk_plan AS (
-    share double precision, nearby double precision, bits_ms double precision, ef integer, restricted boolean, reason text
+    share double precision, nearby double precision, bits_ms double precision, ef integer, restricted boolean, reason text, tenant text
 );
-COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (one small tenant, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), vain (tuned: no walk finds enough here), tried (too few matched near its centre).';
+COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (one small tenant, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), vain (tuned: no walk finds enough here), tried (too few matched near its centre). tenant: whose own graph it is; share and nearby are of that one''s images then.';
 
 CREATE TYPE imgsearch_internal.page AS (
     tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint,

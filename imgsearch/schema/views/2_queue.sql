@@ -29,8 +29,12 @@ FROM imgsearch.space s, LATERAL imgsearch_internal.violations_of(s.space_id) v
 UNION ALL
 SELECT 'lease not rescued', j.tenant_id, j.image_id, s.name
 FROM imgsearch.job j LEFT JOIN imgsearch.space s ON s.space_id = j.space_id
-WHERE j.state = 'leased' AND j.lease < now() - interval '5 minutes';
-COMMENT ON VIEW imgsearch.violations IS 'Broken invariants, in any space: must return no row, ever.';
+WHERE j.state = 'leased' AND j.lease < now() - interval '5 minutes'
+UNION ALL
+SELECT 'invalid graph of a tenant', g.tenant_id, NULL, s.name
+FROM imgsearch.tenant_graph g CROSS JOIN imgsearch.space s
+WHERE imgsearch_internal.index_state(imgsearch_internal.tenant_graph_name(s.space_id, g.tenant_id)) = 'invalid';
+COMMENT ON VIEW imgsearch.violations IS 'Broken invariants, in any space: must return no row, ever. Without an image_id: the graph of a tenant, whose build was interrupted; imgsearch index reindex.';
 
 CREATE OR REPLACE VIEW imgsearch.status WITH (security_invoker = true) AS
 SELECT s.*, c.with_regions, c.regions_wait FROM (SELECT

@@ -43,6 +43,13 @@ WHERE s.state = 'active' AND imgsearch_internal.may_have_graph() AND NOT EXISTS 
     SELECT 1 FROM pg_index x JOIN pg_opclass o ON o.oid = x.indclass[0] WHERE x.indrelid = t.oid AND o.opcname = 'halfvec_cosine_ops')
   AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.relid = t.oid)
 UNION ALL
+SELECT 'no graph of a tenant', 'problem', format('tenant %s is to have an HNSW of its own, and has none in %s', g.tenant_id, string_agg(s.name, ', ' ORDER BY s.space_id)),
+       'Its searches walk the graph of all: right, and slower.', 'imgsearch index tenant ' || imgsearch_internal.shell_word(g.tenant_id)
+FROM imgsearch.tenant_graph g CROSS JOIN imgsearch.space s
+WHERE g.wanted AND imgsearch_internal.index_state(format('embedding_%s_hnsw', s.space_id)) = 'valid'
+  AND imgsearch_internal.index_state(imgsearch_internal.tenant_graph_name(s.space_id, g.tenant_id)) = 'none'
+GROUP BY g.tenant_id
+UNION ALL
 SELECT 'vectors outside the graph', 'advice', format('%s vectors of space %s wait outside its graph', round(imgsearch_internal.tail_rows(s.space_id)), s.name),
        'Nothing is missed: a search that walks the graph compares all of these as well.', 'imgsearch worker  -- moves them into the graph, beside searches'
 FROM imgsearch.space s
@@ -70,7 +77,7 @@ LEFT JOIN imgsearch.promoted_attribute p ON u.indexrelname ~ ('^image_bits_' || 
 WHERE u.schemaname = 'imgsearch' AND u.relname ~ '^(image|embedding_\d+|region_\d+)$' AND NOT x.indisunique AND x.indisvalid AND u.idx_scan = 0
   AND pg_relation_size(u.indexrelid) > 1024 * 1024 AND t.seq_scan + t.idx_scan > 10000
   -- Ours are not the administrator's to drop: workers, joins and the plans of searches count on them.
-  AND (p.name IS NOT NULL OR u.indexrelname !~ '^(image_by_(id|digest|attributes)|image_bits_(category_|price_)?\d+|(embedding|region)_\d+_(hnsw|by_id))$')
+  AND (p.name IS NOT NULL OR u.indexrelname !~ '^(image_by_(id|digest|attributes)|image_bits_(category_|price_)?\d+|(embedding|region)_\d+_(hnsw(_[0-9a-f]{16})?|by_id))$')
 UNION ALL
 SELECT 'HNSW larger than memory', 'problem',
        format('%s has %s; the server counts on %s of cache (effective_cache_size)', x.indexrelid::regclass,
@@ -99,7 +106,7 @@ FROM (SELECT c.relname AS name, pg_get_indexdef(c.oid) AS def, s.space_id,
       WHERE s.state = 'active') o
 WHERE o.lacks <> ''
 HAVING count(*) > 0;
-COMMENT ON VIEW imgsearch.doctor_indexes IS 'Known problems in indexes: invalid, missing, of another distance, unused, larger than memory, many vectors outside the graph, a promoted attribute without one, without products.';
+COMMENT ON VIEW imgsearch.doctor_indexes IS 'Known problems in indexes: invalid, missing, of another distance, unused, larger than memory, many vectors outside the graph, a promoted attribute or a tenant''s graph without one, without products.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_tables WITH (security_invoker = true) AS
 WITH ours AS (
@@ -184,8 +191,14 @@ FROM imgsearch.tuning t WHERE NOT t.reached
 UNION ALL
 SELECT 'never tuned', 'advice', format('%s pictures are searched with the defaults', t.now ->> 'pictures'),
        'The defaults were measured on other pictures than yours.', 'imgsearch index tune  -- an idle worker does so too, unless IMGSEARCH_TUNING is off'
-FROM imgsearch.tuning t WHERE t.tuned_at IS NULL AND (t.now ->> 'pictures')::bigint > 50000;
-COMMENT ON VIEW imgsearch.doctor_tuning IS 'Known problems in tuned parameters: stale, short of their target, never tuned.';
+FROM imgsearch.tuning t WHERE t.tuned_at IS NULL AND (t.now ->> 'pictures')::bigint > 50000
+UNION ALL
+SELECT 'large tenant', 'advice', format('tenant %s has %s pictures, %s %% of all, and no HNSW of its own', d.tenant_id, d.pictures, round(100 * d.share)),
+       'Its searches walk the graph of all, past the pictures of others.',
+       format('imgsearch index tenant %s  -- an idle worker that owns the tables does so too, unless IMGSEARCH_TENANT_GRAPHS is off', imgsearch_internal.shell_word(d.tenant_id))
+FROM imgsearch_internal.tenant_graphs_due() d
+WHERE d.doing = 'make' AND NOT EXISTS (SELECT 1 FROM imgsearch.tenant_graph g WHERE g.tenant_id = d.tenant_id);
+COMMENT ON VIEW imgsearch.doctor_tuning IS 'Known problems in tuned parameters: stale, short of their target, never tuned; and tenants large enough for a graph of their own.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor_tenants WITH (security_invoker = true) AS
 WITH RECURSIVE tenants (role) AS (
@@ -250,7 +263,7 @@ FROM imgsearch.worker w HAVING coalesce(max(w.seen_at), '-infinity') < now() - i
 UNION ALL
 SELECT 'violations', 'problem', format('%s pictures: %s', count(*), v.violation), 'A picture in no state or in two: it is not found, or found wrongly.',
        'SELECT imgsearch.repair_violations();  -- embeds them again; SELECT * FROM imgsearch.violations; lists them'
-FROM imgsearch.violations v GROUP BY v.violation
+FROM imgsearch.violations v WHERE v.image_id IS NOT NULL GROUP BY v.violation
 UNION ALL
 SELECT 'addresses with other bytes', 'advice', format('%s pictures: their address answers other bytes than those that were embedded', count(DISTINCT (j.tenant_id, j.image_id))),
        'They are found as they were, and not in the spaces that were to embed them now.', 'imgsearch queue refetch --code changed'

@@ -25,6 +25,7 @@ from imgsearch_workers.pipeline.in_flight import InFlight
 from imgsearch_workers.pipeline.merger import Merger
 from imgsearch_workers.pipeline.prefetcher import Prefetcher
 from imgsearch_workers.pipeline.regions import RegionFiller
+from imgsearch_workers.pipeline.tenants import Tenants
 from imgsearch_workers.pipeline.tuner import Tuner
 from imgsearch_workers.pipeline.work_loop import LoopContext, WorkLoop
 from imgsearch_workers.process.listener import Listener
@@ -63,6 +64,7 @@ class ImageLoop(WorkLoop):
             embedders, prefetcher, self._in_flight, self._completer, self.watchdog, on_lost=on_device_lost
         )
         self._merger, self._tuner = Merger(context.settings), Tuner(context.settings)
+        self._tenants = Tenants(context.settings)
         self._describer, self._filler = describer, filler
         self._rescued_at = self._net_at = self._beat_at = float("-inf")
 
@@ -71,6 +73,7 @@ class ImageLoop(WorkLoop):
         self._device.start()
         self._merger.start()
         self._tuner.start()
+        self._tenants.start()
         if self._describer is not None:
             self._describer.start(busy=lambda: bool(len(self._in_flight)))
         if self._filler is not None:
@@ -198,6 +201,7 @@ class ImageLoop(WorkLoop):
         """End within seconds: what has begun is finished, the rest given back unspent."""
         self._merger.stop()
         self._tuner.stop()
+        self._tenants.stop()
         if self._describer is not None:
             self._describer.stop()
         if self._filler is not None:
