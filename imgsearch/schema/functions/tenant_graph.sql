@@ -49,8 +49,11 @@ BEGIN
     IF pictures > 0 AND pictures <= 0.9 * ctx.pictures THEN
         ctx.tenant := shop; ctx.pictures := pictures; ctx.indexed := true;
         ctx.sampled := (SELECT count(*) FROM imgsearch.image_sample s WHERE s.tenant_id = shop);
-        -- Nearly every search goes by it, those too that bits answered before: so it is wider, and less of it is believed.
-        ctx.ef := least(1000, ceil(1.5 * ctx.ef)); ctx.trust_divisor := round(1.5 * ctx.trust_divisor);
+        -- Nearly every search goes by it, those too that bits answered before, and many ask for what the tenant has little
+        -- of: so it is wider, 300 where that of all begins with 200 or (texts) 150. Less of it is not believed: a graph
+        -- that does not reach a picture misses it whatever part is taken.
+        ctx.ef := least(1000, greatest(ceil(1.5 * ctx.ef), least(300, 2 * ctx.ef)));
+        ctx := imgsearch_internal.cautious(ctx);
     END IF;
     RETURN ctx;
 END $$;
