@@ -165,6 +165,18 @@ def test_a_tenant_that_is_forgotten_leaves_no_graph(shop: Connection, settings: 
     assert (rows(shop, SAID), rows(shop, GRAPHS)) == ([], [])
 
 
+def test_what_a_role_may_not_drop_a_worker_drops(shop: Connection, settings: Settings) -> None:
+    tenant_graphs.keep(settings, "acme")
+    tenant_graphs.keep(settings, "bolt")
+    shop.execute("SET ROLE imgsearch_admin")
+    upload.forget(shop, tenant="acme", store=upload.open_store(settings.storage_url))
+    shop.execute("RESET ROLE")
+    assert rows(shop, "SELECT count(*) FROM imgsearch.image WHERE tenant_id = 'acme'") == [(0,)]
+    assert (rows(shop, SAID), rows(shop, GRAPHS)) == ([("bolt", True, True)], [(1, "acme"), (1, "bolt")])
+    Tenants(settings).follow()
+    assert rows(shop, GRAPHS) == [(1, "bolt")]
+
+
 def test_the_command_says_what_there_is(shop: Connection, run: Run) -> None:
     assert "No tenant has a graph of its own." in run("index", "tenant").out
     shop.execute("SET imgsearch.large_tenant = 450")

@@ -210,7 +210,8 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
     others = {table: _forget_rows(lent, table, tenant) for table in tables}
     sql.run(lent, "upload", "forget_changes", {"tenant_id": tenant})
     for row in sql.rows(lent, "tenant_graph", "names", {"tenant": tenant}):
-        sql.run(lent, "maintenance", "drop", names={"index": Identifier("imgsearch", row["name"])})
+        if row["ours"]:  # else an idle worker whose role may drops it: it belongs to nobody now
+            sql.run(lent, "maintenance", "drop", names={"index": Identifier("imgsearch", row["name"])})
     return Forgotten(images=images, objects=objects, rows={name: count for name, count in others.items() if count})
 
 

@@ -57,6 +57,14 @@ def due(connection: Connection[Any], *, fewest: int | None = None) -> Mapping[st
     return found[0] if found and sql.value(connection, "tenant_graph", "begin") else None
 
 
+def sweep(settings: Settings, connection: Connection[Any]) -> list[str]:
+    """Drop graphs of tenants that nobody knows any more; return their names. Raises UsageError while another builds."""
+    names = [row["name"] for row in sql.rows(connection, "tenant_graph", "orphans")]
+    if names:
+        maintenance.discard(settings, names)
+    return names
+
+
 def follow(settings: Settings, one: Mapping[str, Any]) -> list[str]:
     """Do what `due` returned, a build with one core; return the indexes that were built or dropped.
 

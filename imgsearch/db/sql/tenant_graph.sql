@@ -38,8 +38,15 @@ DELETE FROM imgsearch.tenant_graph g WHERE g.tenant_id = %(tenant)s AND NOT g.wa
 SELECT s.space_id FROM imgsearch.space s WHERE imgsearch_internal.index_state('embedding_' || s.space_id || '_hnsw') = 'valid' ORDER BY s.state <> 'active', s.space_id
 
 -- name: names
--- A tenant's graphs that are there, whole or not.
-SELECT c.relname AS name FROM imgsearch.space s JOIN pg_class c ON c.oid = to_regclass('imgsearch.' || imgsearch_internal.tenant_graph_name(s.space_id, %(tenant)s))
+-- A tenant's graphs that are there, whole or not; ours: this role may drop it.
+SELECT c.relname AS name, pg_has_role(c.relowner, 'USAGE') AS ours FROM imgsearch.space s JOIN pg_class c ON c.oid = to_regclass('imgsearch.' || imgsearch_internal.tenant_graph_name(s.space_id, %(tenant)s))
+
+-- name: orphans
+-- Graphs of nobody, as of a tenant that was forgotten by a role that may not drop them; those that this role may.
+SELECT c.relname AS name FROM imgsearch.space s
+JOIN pg_class c ON c.relnamespace = 'imgsearch'::regnamespace AND c.relname ~ ('^embedding_' || s.space_id || '_hnsw_[0-9a-f]{{16}}$')
+WHERE pg_has_role(c.relowner, 'USAGE')
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.tenant_graph g WHERE imgsearch_internal.tenant_graph_name(s.space_id, g.tenant_id) = c.relname)
 
 -- name: listed
 -- The whole of imgsearch.tenant_graphs.

@@ -46,6 +46,7 @@ class Tenants:
     def follow(self) -> bool:
         """Build or drop one tenant's graph, if that is due; return whether it was."""
         with connect(self._settings, "imgsearch tenants") as connection:
+            tenant_graphs.sweep(self._settings, connection)
             one = tenant_graphs.due(connection, fewest=self._fewest)
             if one is None:
                 return False
