@@ -96,7 +96,8 @@ def test_without_the_weight_regions_are_not_read_at_all(large: Connection) -> No
 
 def test_of_a_walk_only_the_first_part_is_believed(large: Connection) -> None:
     """Behind it a graph has left out what it should have met; an edge there would end a search too early."""
-    walked = """WITH p AS (SELECT jsonb_populate_record(NULL::imgsearch_internal.walk_plan, '{"restricted": false}') AS plan)
+    walked = """WITH p AS (
+            SELECT jsonb_populate_record(NULL::imgsearch_internal.walk_plan, '{"restricted": false}') AS plan)
         SELECT c.trust_divisor, cardinality(w.images), cardinality(w.near_images), w.edge,
                (SELECT max(d) FROM unnest(w.distances) d)
         FROM p, imgsearch_internal.regions_context(imgsearch_internal.search_context(l2_normalize(%s::halfvec), 10)) c,
