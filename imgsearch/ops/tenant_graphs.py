@@ -51,10 +51,10 @@ def leave(settings: Settings, tenant: str) -> None:
 def due(connection: Connection[Any], *, fewest: int | None = None) -> Mapping[str, Any] | None:
     """Return the next thing that the rule would do, `doing` (make, drop) to `tenant_id`, or None; drops come first.
 
-    None as well while workers have work, where this role may make no index, and while somebody else follows the rule.
+    None as well while workers have work, and where this role may make no index. Two workers may be told the same: index
+    work goes one at a time, and what is done already is not done again.
     """
-    found = [row for row in sql.rows(connection, "tenant_graph", "due", {"fewest": fewest}) if row["idle"]]
-    return found[0] if found and sql.value(connection, "tenant_graph", "begin") else None
+    return next((row for row in sql.rows(connection, "tenant_graph", "due", {"fewest": fewest}) if row["idle"]), None)
 
 
 def sweep(settings: Settings, connection: Connection[Any]) -> list[str]:

@@ -6,10 +6,6 @@ SELECT d.tenant_id, d.doing, d.pictures, d.share,
 FROM imgsearch.space s JOIN pg_class c ON c.oid = to_regclass('imgsearch.embedding_' || s.space_id), LATERAL imgsearch_internal.tenant_graphs_due(%(fewest)s::bigint) d
 WHERE s.state = 'active' ORDER BY d.doing = 'make', d.pictures DESC
 
--- name: begin
--- Whether nobody else follows the rule now; held until the connection ends.
-SELECT pg_try_advisory_lock(hashtext('imgsearch.tenant_graph'))
-
 -- name: exists
 -- Whether a tenant has pictures.
 SELECT EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = %(tenant)s)
