@@ -45,6 +45,9 @@ TRAPS = {
     "planner switched off": "ALTER DATABASE {db} SET enable_sort = off; ALTER DATABASE {db} SET enable_nestloop = off",
     "invalid index": "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'imgsearch.embedding_1_hnsw'::regclass",
     "no HNSW": "DROP INDEX imgsearch.embedding_1_hnsw",
+    "sparse graph": "DROP INDEX imgsearch.embedding_1_hnsw; CREATE INDEX embedding_1_hnsw ON imgsearch.embedding_1 "
+    "USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)",
+    "no graph of a tenant": "INSERT INTO imgsearch.tenant_graph (tenant_id, wanted, by_hand) VALUES ('acme', true, true)",
     "index of another distance": "CREATE INDEX wrong ON imgsearch.embedding_1 USING hnsw (embedding halfvec_l2_ops)",
     "unused index": "CREATE INDEX mine ON imgsearch.image (uri, sha256) WITH (fillfactor = 10);" + READ_OFTEN,
     "unused index, of an attribute": "SELECT imgsearch.promote_attribute('Größe ''x''');"
@@ -82,6 +85,7 @@ TRAPS = {
     "tuning stale, at a time unknown": TUNED % '"fingerprint": {"pictures": 300, "spread": 1, "shift": 0.1}',
     "recall below target": TUNED % '"recall": 0.9, "at": "2026-01-01"',
     "never tuned": "UPDATE pg_class SET reltuples = 60000 WHERE oid = 'imgsearch.embedding_1'::regclass",
+    "large tenant": "ALTER DATABASE {db} SET imgsearch.large_tenant = 200; SELECT imgsearch.refresh_sample()",
     "promoted attribute without index": "SELECT imgsearch.promote_attribute('Größe ''x''', 'number');"
     "DROP INDEX imgsearch.image_bits_attribute_größe_x__1",
     "index without products": "SELECT imgsearch.promote_attribute('Größe ''x''');"
@@ -102,7 +106,15 @@ TRAPS = {
     "SELECT tenant_id, image_id, 'leased', now() - interval '1 hour', gen_random_uuid() FROM imgsearch.image LIMIT 1",
 }
 HOLES = re.compile(r"  |\bNULL\b|%s|\(\)|\s[,.;:]|:$", re.IGNORECASE)
-ADVICE = {"addresses with other bytes", "attribute without column", "unused index", "space on standby", "never tuned"}
+ADVICE = {
+    "addresses with other bytes",
+    "attribute without column",
+    "unused index",
+    "space on standby",
+    "never tuned",
+    "sparse graph",
+    "large tenant",
+}
 
 
 @pytest.fixture(scope="module")

@@ -36,3 +36,15 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.may_have_graph() RETURNS boolean L
     SELECT string_to_array(substring(e.extversion FROM '^\d+(?:\.\d+)*'), '.')::integer[] >= ARRAY[0, 8, 4] FROM pg_extension e WHERE e.extname = 'vector'
 $$;
 COMMENT ON FUNCTION imgsearch_internal.may_have_graph() IS 'Whether this pgvector keeps an HNSW whole; with one that does not none is made, and searches compare bits.';
+
+-- pgvector's own 16 and 64 leave parts of a large catalogue that no walk reaches; as many bytes at 768 numbers
+-- (docs/decisions/0037-graphs.md).
+CREATE OR REPLACE FUNCTION imgsearch_internal.graph_sql() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT 'USING hnsw (embedding @extschema:vector@.halfvec_cosine_ops) WITH (m = 24, ef_construction = 200)'
+$$;
+COMMENT ON FUNCTION imgsearch_internal.graph_sql() IS 'What stands behind CREATE INDEX … ON a table of vectors for its HNSW.';
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_dense(options text[]) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN coalesce(substring(array_to_string(options, ' ') FROM '\mm=(\d+)')::integer >= 24 AND substring(array_to_string(options, ' ') FROM 'ef_construction=(\d+)')::integer >= 200, false);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.is_dense(text[]) IS 'Whether an HNSW with these options is at least as dense as graph_sql() makes it: then narrower walks are right.';

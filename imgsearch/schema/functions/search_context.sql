@@ -38,10 +38,11 @@ BEGIN
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
            p.search, (p.search ->> 'pool')::integer AS pool,
-           EXISTS (SELECT 1 FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
-                   AND x.indisvalid) AS indexed
-    INTO here FROM imgsearch.space s,
-         LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
+           coalesce(g.indisvalid, false) AS indexed, imgsearch_internal.is_dense(g.reloptions) AS dense
+    INTO here FROM imgsearch.space s
+         CROSS JOIN LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
+         LEFT JOIN LATERAL (SELECT x.indisvalid, c.reloptions FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+                            WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')) g ON true
     WHERE s.state = 'active';
     IF here.space_id IS NULL OR here.space_id <> imgsearch_internal.searched_space() OR space <> here.space_id OR query IS NULL OR vector_dims(query) <> here.dimension OR l2_norm(query) = 0 THEN
         PERFORM imgsearch_internal.refuse_query(query, space, here.space_id, here.dimension);
@@ -51,8 +52,10 @@ BEGIN
     scale := least(2, (greatest(200000, here.pictures) / 200000) ^ 0.4);
     kind := CASE WHEN far THEN coalesce(here.search -> 'text', jsonb_build_object('ef', round(0.75 * (here.search ->> 'ef')::integer), 'spread', here.search -> 'spread'))
                  ELSE here.search END;
-    ef := least(1000, coalesce((kind ->> 'ef')::double precision, CASE WHEN far THEN 150 ELSE 200 END * scale));
-    spread := coalesce(CASE WHEN page_end <= 50 THEN (kind ->> 'spread')::integer END, imgsearch_internal.cautious_divisor(page_end, here.pictures));
+    ef := least(1000, coalesce((kind ->> 'ef')::double precision, CASE WHEN here.dense THEN CASE WHEN far THEN 100 ELSE 120 END WHEN far THEN 150 ELSE 200 END * scale));
+    -- Of a dense graph's walk for a short page a quarter is believed (docs/decisions/0037-graphs.md).
+    spread := coalesce(CASE WHEN page_end <= 50 THEN coalesce((kind ->> 'spread')::integer, CASE WHEN here.dense THEN round(4 * scale) END) END,
+                       imgsearch_internal.cautious_divisor(page_end, here.pictures));
     ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
                ceil(ef), spread, NULL, ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1, NULL);
     ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text

@@ -1,6 +1,6 @@
 -- Which way to search: how many match, what each way costs, how wide to walk. search() and nearest() share all of it.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.walk_cost_ms(ef double precision) RETURNS double precision LANGUAGE sql IMMUTABLE AS 'SELECT 0.75 + 0.0155 * ef';
+CREATE OR REPLACE FUNCTION imgsearch_internal.walk_cost_ms(ef double precision) RETURNS double precision LANGUAGE sql IMMUTABLE AS 'SELECT 0.75 + 0.021 * ef';
 COMMENT ON FUNCTION imgsearch_internal.walk_cost_ms(double precision) IS 'ms that a walk of that hnsw.ef_search takes: the nodes it compares lie all over the memory.';
 
 -- access: how the bits of what matches are read.

@@ -71,7 +71,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.indexes_of(space integer) RETURNS 
     UNION ALL SELECT 'image_bits_' || p.column_name || '_' || space, 'image',
                      format('(%I, tenant_id, category, price, in_stock, image_id) INCLUDE (bits_%s, product_id)', p.column_name, space)
     FROM imgsearch.promoted_attribute p
-    UNION ALL SELECT format('embedding_%s_hnsw', space), 'embedding_' || space, 'USING hnsw (embedding @extschema:vector@.halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)'
+    UNION ALL SELECT format('embedding_%s_hnsw', space), 'embedding_' || space, imgsearch_internal.graph_sql()
     WHERE imgsearch_internal.may_have_graph()
 $$;
 COMMENT ON FUNCTION imgsearch_internal.indexes_of(integer) IS 'The indexes a space is searched with: the name, the table in imgsearch, and what stands behind CREATE INDEX … ON it.';

@@ -36,7 +36,7 @@ BEGIN
     END LOOP;
     EXECUTE format('CREATE INDEX %I ON imgsearch.%I (image_id)', name || '_by_id', name);
     IF imgsearch_internal.may_have_graph() THEN  -- the table is empty
-        EXECUTE format('CREATE INDEX %I ON imgsearch.%I USING hnsw (embedding @extschema:vector@.halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)', name || '_hnsw', name);
+        EXECUTE format('CREATE INDEX %I ON imgsearch.%I %s', name || '_hnsw', name, imgsearch_internal.graph_sql());
     END IF;
     PERFORM imgsearch.enable_rls(format('imgsearch.%I', name)::regclass);
     PERFORM imgsearch_internal.grant_rights(format('imgsearch.%I', name)::regclass);

@@ -10,7 +10,7 @@ COMMENT ON FUNCTION imgsearch_internal.tenant_graph_name(integer, text) IS 'The 
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.tenant_graphs_of(space integer) RETURNS TABLE (name text, relation text, how text) LANGUAGE sql STABLE AS $$
     SELECT imgsearch_internal.tenant_graph_name(space, g.tenant_id), 'embedding_' || space,
-           format('USING hnsw (embedding @extschema:vector@.halfvec_cosine_ops) WITH (m = 16, ef_construction = 128) WHERE tenant_id = %L', g.tenant_id)
+           format('%s WHERE tenant_id = %L', imgsearch_internal.graph_sql(), g.tenant_id)
     FROM imgsearch.tenant_graph g WHERE g.wanted AND imgsearch_internal.may_have_graph()
 $$;
 COMMENT ON FUNCTION imgsearch_internal.tenant_graphs_of(integer) IS 'The graphs of single tenants that a space is to have, as indexes_of() tells of those it must have.';
@@ -20,6 +20,16 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.index_state(name text) RETURNS tex
                      FROM pg_index x WHERE x.indexrelid = to_regclass('imgsearch.' || quote_ident(name))), 'none')
 $$;
 COMMENT ON FUNCTION imgsearch_internal.index_state(text) IS 'How an index is: valid, being built, invalid or none.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.exchange_index(old text, new text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    relation regclass := (SELECT x.indrelid FROM pg_index x WHERE x.indexrelid = to_regclass('imgsearch.' || quote_ident(old)));
+BEGIN
+    PERFORM imgsearch_internal.lock_briefly(relation);
+    EXECUTE format('DROP INDEX imgsearch.%I', old);
+    EXECUTE format('ALTER INDEX imgsearch.%I RENAME TO %I', new, old);
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.exchange_index(text, text) IS 'Puts a new index in the place and name of an old one of the same table. Raises who kept the table from being locked.';
 
 -- The one tenant whose rows this role sees, and no other's: only then may a search leave the others out. A policy beside
 -- ours that holds for this role shows more.
@@ -39,20 +49,21 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.within_tenant(ctx imgsearch_intern
 #variable_conflict use_variable
 DECLARE
     pictures double precision;
+    dense    boolean;
 BEGIN
     IF shop IS NULL THEN
         RETURN ctx;
     END IF;
-    SELECT c.reltuples INTO pictures FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+    SELECT c.reltuples, imgsearch_internal.is_dense(c.reloptions) INTO pictures, dense FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
     WHERE x.indexrelid = to_regclass('imgsearch.' || imgsearch_internal.tenant_graph_name(ctx.space_id, shop)) AND x.indisvalid;
     -- Of nearly all, the planner may take the graph of all, and then the walk is believed too far.
     IF pictures > 0 AND pictures <= 0.9 * ctx.pictures THEN
         ctx.tenant := shop; ctx.pictures := pictures; ctx.indexed := true;
         ctx.sampled := (SELECT count(*) FROM imgsearch.image_sample s WHERE s.tenant_id = shop);
         -- Nearly every search goes by it, those too that bits answered before, and many ask for what the tenant has little
-        -- of: so it is wider, 300 where that of all begins with 200 or (texts) 150. Less of it is not believed: a graph
-        -- that does not reach a picture misses it whatever part is taken.
-        ctx.ef := least(1000, greatest(ceil(1.5 * ctx.ef), least(300, 2 * ctx.ef)));
+        -- of: so it is wider than that of all. Less of it is not believed: a graph that does not reach a picture misses it
+        -- whatever part is taken.
+        ctx.ef := least(1000, greatest(ceil(1.5 * ctx.ef), least(300, 2 * ctx.ef), CASE WHEN ctx.ef > 0 AND NOT dense THEN 300 END));
         ctx := imgsearch_internal.cautious(ctx);
     END IF;
     RETURN ctx;
