@@ -47,7 +47,8 @@ TRAPS = {
     "no HNSW": "DROP INDEX imgsearch.embedding_1_hnsw",
     "sparse graph": "DROP INDEX imgsearch.embedding_1_hnsw; CREATE INDEX embedding_1_hnsw ON imgsearch.embedding_1 "
     "USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)",
-    "no graph of a tenant": "INSERT INTO imgsearch.tenant_graph (tenant_id, wanted, by_hand) VALUES ('acme', true, true)",
+    "no graph of a tenant": "INSERT INTO imgsearch.tenant_graph (tenant_id, wanted, by_hand) "
+    "VALUES ('acme', true, true)",
     "index of another distance": "CREATE INDEX wrong ON imgsearch.embedding_1 USING hnsw (embedding halfvec_l2_ops)",
     "unused index": "CREATE INDEX mine ON imgsearch.image (uri, sha256) WITH (fillfactor = 10);" + READ_OFTEN,
     "unused index, of an attribute": "SELECT imgsearch.promote_attribute('Größe ''x''');"
