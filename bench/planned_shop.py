@@ -22,7 +22,7 @@ WORDS = [
     for c in ("ba", "del", "gon", "k", "mi", "rst")
 ]
 HNSW = """CREATE INDEX embedding_{0}_hnsw ON imgsearch.embedding_{0}
-    USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)"""
+    USING hnsw (embedding halfvec_cosine_ops) WITH (m = 24, ef_construction = 200)"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,8 +85,8 @@ def _fill(connection: psycopg.Connection[Any], data: Dataset, stored: Halves, ma
     connection.execute(
         SQL(
             "CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (embedding halfvec_cosine_ops)"
-            " WITH (m = 16, ef_construction = 128)"  # as space_regions.sql builds it
-        ).format(graph, table)
+            " WITH (m = 24, ef_construction = 200)"  # as space_regions.sql builds it
+        ).format(Identifier(f"region_{row[0]}_hnsw"), table)
     )
     print(f"{many} regions a picture: graph built in {time.perf_counter() - began:.0f} s", flush=True)
     connection.execute(SQL("VACUUM ANALYZE {}").format(table))

@@ -59,7 +59,7 @@ def run(settings: Settings, graph: int, lots: int) -> dict[str, Any]:
             vectors.give_vectors(connection, "mine", _lot(first))
         connection.execute("SET maintenance_work_mem = '1GB'")
         connection.execute("""CREATE INDEX embedding_1_hnsw ON imgsearch.embedding_1
-            USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)""")
+            USING hnsw (embedding halfvec_cosine_ops) WITH (m = 24, ef_construction = 200)""")
         connection.execute("VACUUM ANALYZE imgsearch.image")
         connection.execute("SELECT imgsearch.refresh_sample()")
         figures: dict[str, Any] = {"graph": graph, "dimension": DIMENSION, "cores": 2}

@@ -64,7 +64,7 @@ class Asked:
 
 def walking(ef: float) -> float:
     """Return the ms of a walk: imgsearch_internal.walk_cost_ms()."""
-    return 0.75 + 0.0155 * ef
+    return 0.75 + 0.021 * ef
 
 
 def ranking(cell: str, matches: int, rows: int) -> float:
@@ -90,7 +90,7 @@ def replay(rule: Rule, cell: str, asked: Asked, rows: int, k: int) -> tuple[floa
         if passed // doubt > k:
             return cost, _recall(asked, int(wide), k), False
         wider = max(1.5 * wide, 1.2 * wide * (k + 1) / max(passed // doubt, 0.5))
-        further = 0.0155 * 1.09 * (wider - wide) + 0.3 if rule.resumed else walking(min(1000, wider))
+        further = 0.021 * 1.09 * (wider - wide) + 0.3 if rule.resumed else walking(min(1000, wider))
         most = WIDEST if rule.resumed else 1000
         if walk == rule.walks or wide >= most or wider > WIDEST or further >= 0.8 * bits:
             break
@@ -227,12 +227,13 @@ def table(rules: Sequence[Rule], found: dict[str, list[Asked]], rows: int, k: in
 RULES = (
     Rule((200, 150), 6),
     Rule((200, 150), 4),
-    Rule((200, 150), 4, walks=3),
-    Rule((200, 150), 4, walks=9, resumed=True),
-    Rule((200, 150), 3),
+    Rule((160, 120), 4),
+    Rule((120, 80), 6),
+    Rule((120, 80), 4),
+    Rule((120, 80), 4, walks=9, resumed=True),
+    Rule((120, 80), 3),
     Rule((100, 100), 4),
-    Rule((100, 100), 4, walks=9, resumed=True),
-    Rule((100, 100), 6),
+    Rule((80, 60), 4),
     Rule((40, 40), 4),
     Rule((40, 40), 6),
 )

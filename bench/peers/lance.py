@@ -115,7 +115,9 @@ class Lance:
         vector, condition = self.data.queries(cell.kind)[ask.query].astype("f4"), _where(ask.filter)
 
         def run() -> Answer:
-            asked = self.table.search(vector).distance_type("cosine").ef(max(ef, k)).refine_factor(refine).limit(k)
+            asked = (
+                self.table.search(vector).distance_type("cosine").ef(max(ef, k * refine)).refine_factor(refine).limit(k)
+            )
             if condition:
                 asked = asked.where(condition, prefilter=True)
             return Answer(asked.select(["image_id", "_distance"]).to_arrow()["image_id"].to_pylist())

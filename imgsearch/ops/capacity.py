@@ -20,9 +20,8 @@ from imgsearch.errors import UsageError
 PAGE = 8192
 HEAP = PAGE - 24  # without the page's header
 GRAPH = HEAP - 8  # pgvector keeps eight bytes at the end of each page
-NEIGHBOURS = (
-    200  # of an element of the lowest level, m = 16; each level above takes 96 more, and has a sixteenth of them
-)
+M = 24  # neighbours of an element, as imgsearch_internal.graph_sql() has it; 6 bytes each
+NEIGHBOURS = 8 + 2 * M * 6  # of an element of the lowest level; each level above takes M more, and has an M-th of them
 PARTS = ("images", "keys", "bits", "vectors", "hnsw", "words", "questions", "other")
 
 
@@ -128,8 +127,8 @@ def graph_on_disk(dimension: int) -> float:
     if size > GRAPH:
         return PAGE + PAGE * (NEIGHBOURS + 4) / GRAPH
     most = GRAPH // size
-    taller = (GRAPH - most * size) // 96  # how many of them may reach a level above
-    fit = sum(math.comb(most, k) * (1 / 16) ** k * (15 / 16) ** (most - k) for k in range(min(taller, most) + 1))
+    taller = (GRAPH - most * size) // (6 * M)  # how many of them may reach a level above
+    fit = sum(math.comb(most, k) * (1 / M) ** k * (1 - 1 / M) ** (most - k) for k in range(min(taller, most) + 1))
     return PAGE / (most * fit + (most - 1) * (1 - fit)) if most > 1 else PAGE
 
 
