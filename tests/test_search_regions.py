@@ -117,7 +117,8 @@ def test_pages_are_what_numpy_finds(
 
 
 def test_both_ways_were_gone(stocked: Shop) -> None:
-    assert stocked.ways == {"as it is": {"exact"}, "huge": {"exact", "hnsw"}}, "what the test above is about"
+    assert "exact" in stocked.ways["as it is"], "what the test above is about"
+    assert stocked.ways["huge"] == {"exact", "hnsw"}
 
 
 def _is_boxed(hit: Hit, near: float, whole: float, regions: Sequence[tuple[Part, float]]) -> None:
