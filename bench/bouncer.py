@@ -70,7 +70,7 @@ logfile = {folder}/bouncer.log
         yield through
     finally:
         process.send_signal(signal.SIGQUIT)  # at once; SIGTERM waits for clients since 1.23
-        process.wait(10)
+        process.wait(60)
 
 
 def version() -> tuple[int, ...]:

@@ -111,6 +111,20 @@ def test_no_other_search_walks_it(connection: Connection, filters: str, per_prod
         assert walks(connection) | {"all": 0} == {"all": 0, "acme": 0, ODD: 0}
 
 
+def test_it_is_walked_wider_than_the_graph_of_all_and_believed_as_cautiously(connection: Connection) -> None:
+    both = connection.execute(
+        """SELECT c.ef, t.ef, t.trust_divisor FROM imgsearch_internal.search_context(imgsearch.vec_of(1), 10) c,
+           imgsearch_internal.within_tenant(c, 'acme') t"""
+    ).fetchone()
+    assert both == (40, 60, 6)
+    connection.execute("SET imgsearch.search = '{\"ef\": 0}'")
+    context = "imgsearch_internal.search_context(imgsearch.vec_of(1), 10)"
+    none = f"SELECT (imgsearch_internal.within_tenant({context}, 'acme')).ef"
+    assert connection.execute(none.encode()).fetchone() == (0,), (
+        "where no walk finds enough, none of a tenant is made either"
+    )
+
+
 def test_a_tenant_of_any_name_has_one(connection: Connection) -> None:
     with connection.transaction():
         row = connection.execute(
