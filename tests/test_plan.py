@@ -15,6 +15,7 @@ from imgsearch.cli.plan import size_of
 from imgsearch.errors import UsageError
 from imgsearch.ops import capacity
 from imgsearch.ops.capacity import Machine, Wanted
+from imgsearch.schema import source
 from imgsearch.settings import Settings
 from tests.terminal import Run
 
@@ -103,6 +104,10 @@ def test_the_command_tells_every_part_and_the_whole(run: Run) -> None:
     assert found["measured_by"].startswith("python -m bench.capacity")
     refused = run("plan", 10, "--shape", "mine")
     assert (refused.code, "Nobody measured" in refused.err) == (2, True)
+
+
+def test_the_plan_knows_the_graph_that_is_built() -> None:
+    assert f"WITH (m = {capacity.M}, " in source.function("operators")
 
 
 def test_sizes_are_read_by_people() -> None:

@@ -90,6 +90,8 @@ def drop(settings: Settings) -> bool:
         had = sql.value(connection, "maintenance", "state", {"space_id": space_id}) != "none"
         for row in sql.rows(connection, "maintenance", "graphs", {"space_id": space_id}):
             _drop(connection, row["name"])
+            if row["made"]:
+                _drop(connection, f"{row['name']}_ccnew")
         return bool(had)
 
 
