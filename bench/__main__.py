@@ -29,6 +29,7 @@ from bench.methods import Method
 from bench.peers import peers
 from bench.runs import measure
 from bench.truth import Judge
+from bench.vectors import STRUCTURES
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -37,6 +38,9 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=200_000, help="pictures (default 200000)")
     parser.add_argument("--dim", type=int, default=768, help="numbers per vector (default 768)")
     parser.add_argument("--alike", action="store_true", help="products of 1, 5 and 20 near-alike pictures")
+    parser.add_argument(
+        "--structure", choices=sorted(STRUCTURES), default="usual", help="how pictures lie (default usual)"
+    )
     parser.add_argument("--queries", type=int, default=100, help="questions per cell (default 100)")
     parser.add_argument("--k", default="10,100", help="page sizes (default 10,100)")
     parser.add_argument("--cells", default=".", metavar="REGEX", help="only cells whose name matches")
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; return the exit status."""
     chosen = options(arguments)
     console = Console(width=None if sys.stdout.isatty() else 260, log_path=False)
-    data = dataset(chosen.rows, chosen.dim, alike=chosen.alike)
+    data = dataset(chosen.rows, chosen.dim, alike=chosen.alike, structure=chosen.structure)
     wanted = [cell for cell in cells(data) if re.search(chosen.cells, cell.name)]
     if chosen.list:
         console.print("\n".join(cell.name for cell in wanted), highlight=False)

@@ -69,21 +69,22 @@ class Dataset:
         return self.image_queries if kind == "image" else self.text_queries
 
 
-def folder_of(rows: int, dim: int, seed: int, *, alike: bool = False) -> Path:
+def folder_of(rows: int, dim: int, seed: int, *, alike: bool = False, structure: str = "usual") -> Path:
     """Return where everything about one dataset is kept, its database included."""
-    return OUT / f"{rows}x{dim}-{seed}{'-alike' if alike else ''}"
+    return OUT / f"{rows}x{dim}-{seed}{'-alike' if alike else ''}{'' if structure == 'usual' else f'-{structure}'}"
 
 
-def dataset(rows: int, dim: int, seed: int = 7, *, alike: bool = False) -> Dataset:
+def dataset(rows: int, dim: int, seed: int = 7, *, alike: bool = False, structure: str = "usual") -> Dataset:
     """Return the dataset, drawn now or read from an earlier run's files.
 
     alike: a third of the pictures each belong to products of 1, 5 and 20 near-alike ones, the size one per category.
+    structure: one of vectors.STRUCTURES, how pictures lie.
     """
-    folder = folder_of(rows, dim, seed, alike=alike)
+    folder = folder_of(rows, dim, seed, alike=alike, structure=structure)
     stamp = folder / "format"
     if not stamp.exists() or stamp.read_text() != str(FORMAT):
         folder.mkdir(parents=True, exist_ok=True)
-        _draw(folder, rows, dim, seed, alike=alike)
+        _draw(folder, rows, dim, seed, alike=alike, structure=structure)
         stamp.write_text(str(FORMAT))
     with np.load(folder / "shop.npz") as kept:
         arrays = dict(kept)
@@ -105,8 +106,8 @@ def _goods(arrays: dict[str, Any], prefix: str) -> shop.Goods:
     return shop.Goods(**{field.name: arrays[f"{prefix}.{field.name}"] for field in fields(shop.Goods)})
 
 
-def _draw(folder: Path, rows: int, dim: int, seed: int, *, alike: bool) -> None:
-    made = vectors.world(seed, rows, dim)
+def _draw(folder: Path, rows: int, dim: int, seed: int, *, alike: bool, structure: str) -> None:
+    made = vectors.world(seed, rows, dim, structure=vectors.STRUCTURES[structure])
     rng = np.random.default_rng((seed, 3))
     if alike:
         made = replace(made, weight=made.weight / SIZES[made.category_of % 3])
@@ -128,7 +129,7 @@ def _draw(folder: Path, rows: int, dim: int, seed: int, *, alike: bool) -> None:
     asked, asked_latent = shop.goods(made, POOL, seed + 1, level=0.5)
     writer = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float16, shape=(rows, dim))
     start = 0
-    for chunk in vectors.halves(made, latent, product_of, seed, ALIKE if alike else vectors.PICTURE):
+    for chunk in vectors.halves(made, latent, product_of, seed, ALIKE if alike else None):
         writer[start : start + len(chunk)] = chunk
         start += len(chunk)
     writer.flush()

@@ -17,12 +17,40 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Whole = NDArray[np.integer[Any]]
 
-LATENT = 80
 COMMON = 0.44  # part of a picture vector's squared length that all pictures share
-CATEGORY, CLUSTER, PRODUCT, PICTURE = 0.6, 0.45, 0.62, 0.45  # spread of each level in the latent space
 TEXT_SPREAD = 0.4  # texts of one cluster differ less than its pictures do
 TEXT_COMMON = 0.75
 CHUNK = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """How pictures lie: dimensions of the latent space, and in it the spread of each level about the one above.
+
+    islands: so many groups of categories, two apart; 0 for none.
+    """
+
+    latent: int = 80
+    category: float = 0.6
+    cluster: float = 0.45
+    product: float = 0.62
+    picture: float = 0.45
+    islands: int = 0
+
+    @property
+    def variance(self) -> float:
+        """The variance of one latent dimension, that of the islands included."""
+        levels = (self.category, self.cluster, self.product, self.picture, 2.0 if self.islands else 0.0)
+        return sum(level**2 for level in levels)
+
+
+USUAL = Structure()
+STRUCTURES = {
+    "usual": USUAL,
+    "tight": Structure(category=1.0, cluster=0.0, product=0.2, picture=0.15),  # a category is one tight cluster
+    "islands": Structure(latent=40, category=0.3, cluster=0.3, islands=30),
+    "flat": Structure(latent=250, category=0.0, cluster=0.0, product=0.8),  # nothing lies near anything
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +65,7 @@ class World:
     basis: Floats
     offset: Floats
     text_offset: Floats
+    structure: Structure = USUAL
 
 
 def sizes_of_categories(count: int) -> NDArray[np.floating[Any]]:
@@ -51,7 +80,7 @@ def sizes_of_categories(count: int) -> NDArray[np.floating[Any]]:
     return share
 
 
-def world(seed: int, rows: int, dim: int, categories: int = 200) -> World:
+def world(seed: int, rows: int, dim: int, categories: int = 200, structure: Structure = USUAL) -> World:
     """Make the world for about `rows` pictures: `categories` categories, a cluster for every 50 pictures."""
     rng = np.random.default_rng(seed)
     share = sizes_of_categories(categories)
@@ -60,12 +89,21 @@ def world(seed: int, rows: int, dim: int, categories: int = 200) -> World:
     # Clusters of a category are of unequal size.
     weight = rng.gamma(2.0, 1.0, len(category_of))
     weight *= (share / np.bincount(category_of, weights=weight))[category_of]
-    latent = min(LATENT, dim // 2)
+    latent = min(structure.latent, dim // 2)
     spectrum = (np.arange(latent) + 1.0) ** -0.35
     spectrum *= np.sqrt(latent / (spectrum**2).sum())
     spectrum = spectrum.astype(np.float32)
-    middles = CATEGORY * rng.standard_normal((categories, latent), dtype=np.float32)
-    centres = middles[category_of] + CLUSTER * rng.standard_normal((len(category_of), latent), dtype=np.float32)
+    middles = structure.category * rng.standard_normal((categories, latent), dtype=np.float32)
+    if structure.islands:
+        middles += (
+            2
+            * rng.standard_normal((structure.islands, latent), dtype=np.float32)[
+                np.arange(categories) % structure.islands
+            ]
+        )
+    centres = middles[category_of] + structure.cluster * rng.standard_normal(
+        (len(category_of), latent), dtype=np.float32
+    )
     axes = np.linalg.qr(rng.standard_normal((dim, latent + 2)))[0].astype(np.float32)
     return World(
         dim=dim,
@@ -76,12 +114,13 @@ def world(seed: int, rows: int, dim: int, categories: int = 200) -> World:
         basis=axes[:, 2:],
         offset=axes[:, 0],
         text_offset=axes[:, 1],
+        structure=structure,
     )
 
 
 def vectors(made: World, latent: Floats, offset: Floats, common: float, rng: np.random.Generator) -> Floats:
     """Turn latent points (n, latent) into vectors (n, dim) float32 of length one around `offset`."""
-    scale = np.sqrt((1 - common) / (CATEGORY**2 + CLUSTER**2 + PRODUCT**2 + PICTURE**2) / made.spectrum.size)
+    scale = np.sqrt((1 - common) / made.structure.variance / made.spectrum.size)
     found = (latent * made.spectrum * scale) @ made.basis.T + np.sqrt(common) * offset
     found += (0.05 / np.sqrt(made.dim)) * rng.standard_normal(found.shape, dtype=np.float32)
     return found / np.linalg.norm(found, axis=1, keepdims=True)  # type: ignore[no-any-return]
@@ -90,13 +129,14 @@ def vectors(made: World, latent: Floats, offset: Floats, common: float, rng: np.
 def products(made: World, clusters: Whole, rng: np.random.Generator) -> Floats:
     """Return a latent point for one product of each cluster named."""
     noise = rng.standard_normal((len(clusters), made.spectrum.size), dtype=np.float32)
-    return made.centres[clusters] + PRODUCT * noise
+    return made.centres[clusters] + made.structure.product * noise
 
 
-def pictures(made: World, product: Floats, rng: np.random.Generator, spread: float = PICTURE) -> Floats:
-    """Return a picture vector (n, dim) of each product."""
+def pictures(made: World, product: Floats, rng: np.random.Generator, spread: float | None = None) -> Floats:
+    """Return a picture vector (n, dim) of each product, `spread` about it (None: as the structure says)."""
     noise = rng.standard_normal(product.shape, dtype=np.float32)
-    return vectors(made, product + spread * noise, made.offset, COMMON, rng)
+    apart = made.structure.picture if spread is None else spread
+    return vectors(made, product + apart * noise, made.offset, COMMON, rng)
 
 
 def texts(made: World, clusters: Whole, rng: np.random.Generator) -> Floats:
@@ -106,7 +146,7 @@ def texts(made: World, clusters: Whole, rng: np.random.Generator) -> Floats:
 
 
 def halves(
-    made: World, product: Floats, product_of: Whole, seed: int, spread: float = PICTURE
+    made: World, product: Floats, product_of: Whole, seed: int, spread: float | None = None
 ) -> Iterator[NDArray[np.float16]]:
     """Yield the vectors of all pictures as float16 in chunks of CHUNK rows; the rounding is halfvec's."""
     for start in range(0, len(product_of), CHUNK):

@@ -90,7 +90,8 @@ def test_a_walk_over_the_graph_is_told(connection: Connection, like: ImageId) ->
     ("filters", "arm", "reason"),
     [
         ({"tenant": "coop"}, "exact", "few"),
-        ({"max_price": 1.0001}, "exact", "rare"),
+        ({"max_price": 1.0001}, "exact", "few"),
+        ({"max_price": 1.0001, "created_before": "2100-01-01T00:00:00Z"}, "exact", "rare"),
         ({"k": 900}, "bits", "deep"),
         ({"category": ["lamps"]}, "bits", "dear"),
     ],

@@ -134,7 +134,7 @@ DECLARE
 BEGIN
     page := (imgsearch_internal.answer(asked, f, p, r, q)).answer;
     RETURN QUERY SELECT u.image_id, u.product_id, u.distance, u.match, u.pictures, u.others, page.strategy, page.complete, page.matches, page.more, u.after,
-           imgsearch_internal.box_of(page.parts[u.place]), page.parts[u.place] ->> 'label'
+           CASE WHEN page.parts IS NOT NULL THEN imgsearch_internal.box_of(page.parts[u.place]) END, page.parts[u.place] ->> 'label'
     FROM imgsearch_internal.unfold(page, asked, q) WITH ORDINALITY
         AS u (tenant_id, image_id, product_id, distance, match, pictures, others, after, place);
 END $$;

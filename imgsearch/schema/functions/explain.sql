@@ -3,7 +3,7 @@
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.reason_words(reason text, plan imgsearch_internal.walk_plan, sampled integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT 'Why not by the HNSW: ' || CASE reason
-        WHEN 'few' THEN 'one tenant with few images, or a deep page; comparing all images costs less.'
+        WHEN 'few' THEN 'few images match, or the page is deep; comparing all that match costs less.'
         WHEN 'rare' THEN CASE WHEN coalesce(sampled, 0) = 0 THEN 'without a sample a walk with a filter is not tried.'
                          ELSE 'nothing in the sample matches, so a walk would find next to nothing.' END
         WHEN 'deep' THEN 'so many are asked for, or so few match, that a walk would pass 1,000 images, and that is the most.'

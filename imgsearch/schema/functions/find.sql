@@ -20,24 +20,24 @@ BEGIN
     PERFORM imgsearch_internal.check_page(p);
     IF p.regions IS NOT NULL THEN
         walked := imgsearch_internal.find_by_regions(query, f, p);
-        answer := walked.answer; plan := walked.plan;
+        answer := walked.answer; plan := walked.plan; RETURN;
+    END IF;
+    made := imgsearch_internal.filter_sql(f); plan.reason := 'few';
+    IF f.tenant IS NOT NULL AND made.plain THEN
+        answer := imgsearch_internal.small_tenant_page(query, made.columns, p); plan.share := CASE WHEN answer.strategy IS NOT NULL THEN 1 END;
+    END IF;
+    IF answer.strategy IS NULL THEN
+        ctx := imgsearch_internal.search_context(query, p.k + p.skip + CASE WHEN p.per_product THEN coalesce(p.passed, 0) ELSE 0 END, p.space);
+        answer := imgsearch_internal.few_page(ctx, made, p);
+    END IF;
+    IF answer.strategy IS NOT NULL THEN
         RETURN;
     END IF;
-    made := imgsearch_internal.filter_sql(f);
-    IF f.tenant IS NOT NULL AND made.plain THEN
-        answer := imgsearch_internal.small_tenant_page(query, made.columns, p);
-        IF answer.strategy IS NOT NULL THEN
-            plan.reason := 'few'; plan.share := 1;
-            RETURN;
-        END IF;
-    END IF;
-    ctx := imgsearch_internal.search_context(query, p.k + p.skip + CASE WHEN p.per_product THEN coalesce(p.passed, 0) ELSE 0 END, p.space);
     ctx := imgsearch_internal.within_tenant(ctx, coalesce(f.tenant, imgsearch_internal.walled_tenant()));
     IF p.after_image IS NOT NULL AND (p.passed IS NULL OR NOT p.per_product) THEN
         ctx.ef := least(1000, 1000 * ctx.ef);  -- the rows of earlier pages are walked past
     END IF;
     asked := ROW(made.names, made.vals, ctx.bits, p.after_distance, p.after_image);
-    plan.reason := 'few';
     IF p.skip <= 1000 THEN
         est := imgsearch_internal.estimate(ctx, made, asked);
         IF p.per_product THEN

@@ -18,7 +18,9 @@ COMMENT ON FUNCTION imgsearch.ranking_of(jsonb) IS 'A ranking out of JSON: imgse
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.check_ranking(r imgsearch.ranking) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    PERFORM imgsearch_internal.check_order(r);
+    IF r.sort IS NOT NULL OR r.boost IS NOT NULL THEN
+        PERFORM imgsearch_internal.check_order(r);
+    END IF;
     IF r.per NOT IN ('product', 'image') THEN
         RAISE EXCEPTION 'imgsearch: per is "%"', left(r.per, 100) USING HINT = 'One row per => ''product'' (the default) or per => ''image''.', ERRCODE = 'IM008';
     ELSIF r.cutoff <> 'auto' THEN

@@ -1,49 +1,6 @@
 -- The complete answer in one statement: the nearest images that match the filters.
 -- find(): check → few? → context → estimate → plan → walk, wider walk, bits, exact. Each step is a function of its own.
 
--- A tenant of at most 500 images is compared exactly, out of the primary key: planned once per session.
-CREATE OR REPLACE FUNCTION imgsearch_internal.small_tenant_page(query halfvec, f imgsearch_internal.column_filter, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page
-LANGUAGE plpgsql STABLE AS $$
-#variable_conflict use_column
-DECLARE
-    answer  imgsearch_internal.page;
-    shop   CONSTANT text := f.shop;
-    groups CONSTANT text[] := f.groups;
-    low    CONSTANT double precision := f.low;
-    high   CONSTANT double precision := f.high;
-    stock  CONSTANT boolean := f.stock;
-    every  CONSTANT boolean := coalesce(groups[1], low::text, high::text, stock::text) IS NULL AND groups IS NULL;
-    here   CONSTANT double precision := p.after_distance;
-    behind CONSTANT bigint := p.after_image;
-BEGIN
-    -- A range, though of one value: planned without knowing it, and still out of the primary key for sure.
-    SELECT count(*) INTO answer.matches FROM (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id >= shop AND v.tenant_id <= shop
-                                             ORDER BY v.tenant_id, v.image_id LIMIT 501) x;
-    IF answer.matches > 500 OR NOT EXISTS (
-        SELECT 1 FROM imgsearch.space s WHERE s.state = 'active' AND s.space_id = imgsearch_internal.searched_space() AND s.dimension = vector_dims(small_tenant_page.query)
-          AND s.space_id = coalesce((p).space, s.space_id)) OR l2_norm(query) = 0 THEN
-        RETURN NULL;
-    ELSIF p.per_product THEN
-        RETURN imgsearch_internal.small_tenant_products(query, f, p);
-    END IF;
-    WITH y AS MATERIALIZED (
-        SELECT v.tenant_id, v.image_id, (v.embedding <=> small_tenant_page.query) + 0 AS d FROM imgsearch.vectors v
-        WHERE v.tenant_id >= shop AND v.tenant_id <= shop
-          AND (every OR EXISTS (
-            SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id
-              AND (groups IS NULL OR i.category = ANY (groups) OR i.categories && groups) AND (low IS NULL OR i.price >= low)
-              AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)))
-    )
-    SELECT coalesce(array_agg(x.tenant_id), '{}'), coalesce(array_agg(x.image_id), '{}'), coalesce(array_agg(x.d), '{}'), (SELECT count(*) FROM y)
-    INTO answer.tenants, answer.images, answer.distances, answer.matches FROM (
-        SELECT y.* FROM y
-        WHERE (behind IS NULL OR (y.d, y.image_id) > (here, behind)) AND ((p).max_distance IS NULL OR y.d <= (p).max_distance)
-        ORDER BY y.d, y.image_id LIMIT (p).k OFFSET (p).skip) x;
-    answer.strategy := 'exact'; answer.complete := true; answer.more := false; answer.ranked := answer.matches;
-    RETURN answer;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.small_tenant_page(halfvec, imgsearch_internal.column_filter, imgsearch_internal.page_request) IS 'The page of one tenant with few images, compared exactly; null where it has many.';
-
 -- The rows of the page out of all that were ranked.
 CREATE OR REPLACE FUNCTION imgsearch_internal.cut(answer imgsearch_internal.page, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -57,6 +14,33 @@ BEGIN
     RETURN answer;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.cut(imgsearch_internal.page, imgsearch_internal.page_request) IS 'A page out of what was ranked: behind skip, within max_distance, k rows.';
+
+-- What a walk met and columns say all of: planned once per session, for each row is looked up by its key whatever is asked.
+CREATE OR REPLACE FUNCTION imgsearch_internal.walked_plain(
+    ctx imgsearch_internal.search_context, plan imgsearch_internal.walk_plan, f imgsearch_internal.column_filter, OUT tenants text[], OUT images bigint[], OUT distances double precision[]
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_variable
+DECLARE
+    ef         CONSTANT integer := plan.ef;
+    restricted CONSTANT boolean := plan.restricted;
+    shop   CONSTANT text := f.shop;
+    groups CONSTANT text[] := f.groups;
+    low    CONSTANT double precision := f.low;
+    high   CONSTANT double precision := f.high;
+    stock  CONSTANT boolean := f.stock;
+BEGIN
+    IF shop IS NULL AND groups IS NULL AND low IS NULL AND high IS NULL AND stock IS NULL THEN
+        SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) INTO tenants, images, distances
+        FROM (SELECT w.* FROM imgsearch_internal.hnsw_candidates(ctx, ef, restricted) w ORDER BY w.d, w.image_id) z;
+        RETURN;
+    END IF;
+    SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) INTO tenants, images, distances FROM (
+        SELECT w.* FROM imgsearch_internal.hnsw_candidates(ctx, ef, restricted) w JOIN imgsearch.image i ON i.tenant_id = w.tenant_id AND i.image_id = w.image_id
+        WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups))
+          AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)
+        ORDER BY w.d, w.image_id) z;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.walked_plain(imgsearch_internal.search_context, imgsearch_internal.walk_plan, imgsearch_internal.column_filter) IS 'What matches of a walk, nearest first, where columns say all that was asked.';
 
 -- Walks once, and once more and wider where too few matched and that still costs less than bits. plan.ef and
 -- plan.reason tell how it went; the page is null where a walk cannot be believed.
@@ -73,13 +57,17 @@ DECLARE
 BEGIN
     WHILE wider IS NOT NULL LOOP
         plan.ef := wider;
-        EXECUTE 'SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) FROM (
+        IF made.plain AND NOT made.unpacked AND NOT deep THEN
+            SELECT w.* INTO page.tenants, page.images, page.distances FROM imgsearch_internal.walked_plain(ctx, plan, made.columns) w;
+        ELSE
+            EXECUTE 'SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) FROM (
                 SELECT w.* FROM imgsearch_internal.hnsw_candidates($3, $4, $5) w'
             || CASE WHEN made.condition = '' THEN '' ELSE ' JOIN imgsearch.image i ON i.tenant_id = w.tenant_id AND i.image_id = w.image_id' END
             || ' WHERE true' || made.condition
             || CASE WHEN deep THEN ' AND (w.d, w.image_id) > (($1).after_distance, ($1).after_image)' ELSE '' END
             || ' ORDER BY w.d, w.image_id) z'
-        INTO page.tenants, page.images, page.distances USING asked, made.f, ctx, plan.ef, plan.restricted;
+            INTO page.tenants, page.images, page.distances USING asked, made.f, ctx, plan.ef, plan.restricted;
+        END IF;
         passed := coalesce(cardinality(page.distances), 0);
         sure := imgsearch_internal.sure(ctx, plan.share, plan.restricted, plan.ef, passed);
         IF imgsearch_internal.is_trusted(page.distances[1:sure], ctx.page_end, p.max_distance) THEN

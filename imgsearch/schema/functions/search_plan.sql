@@ -34,6 +34,11 @@ BEGIN
     est.access := CASE WHEN made.unpacked THEN 'row' WHEN coalesce(shop, groups[1], low::text, high::text) IS NULL THEN 'index' ELSE 'leading' END;
     IF made.condition = '' AND NOT row_security_active('imgsearch.image') THEN
         est.share := 1;
+    ELSIF ctx.sampled > 0 AND made.plain AND NOT made.unpacked THEN
+        -- Without the columns behind the price a row is taken apart in half the time.
+        SELECT array_agg(i.bits <~> wanted) INTO est.apart FROM imgsearch.image_sample i
+        WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups))
+          AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock);
     ELSIF ctx.sampled > 0 AND made.plain THEN
         SELECT array_agg(i.bits <~> wanted) INTO est.apart FROM imgsearch.image_sample i
         WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups) OR i.categories && groups)

@@ -53,7 +53,7 @@ COMMENT ON TYPE imgsearch_internal.estimate IS 'share: of the sample that matche
 CREATE TYPE imgsearch_internal.walk_plan AS (
     share double precision, nearby double precision, bits_ms double precision, ef integer, restricted boolean, reason text, tenant text
 );
-COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (one small tenant, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), vain (tuned: no walk finds enough here), tried (too few matched near its centre). tenant: whose own graph it is; share and nearby are of that one''s images then.';
+COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (few match, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), vain (tuned: no walk finds enough here), tried (too few matched near its centre). tenant: whose own graph it is; share and nearby are of that one''s images then.';
 
 CREATE TYPE imgsearch_internal.page AS (
     tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint,
