@@ -23,12 +23,12 @@ from tests.shop import database
 
 Connection = psycopg.Connection[Any]
 PICTURES = 6000
-QUERY = [1.0, *[0.1] * 47]
+QUERY = [0.4, 0.0] * 24  # no text: not far from the mean of all
 
 
 @pytest.fixture(scope="module")
 def settings(servers: embedded.Servers, template: str) -> Iterator[Settings]:
-    """6,000 pictures of three tenants; the index is built behind the load."""
+    """6,000 pictures of three tenants, a few of each near QUERY; the index is built behind the load."""
     with database(servers, template) as made:
         with db.connect(made, autocommit=True) as connection:
             space = ensure(connection, FakeEncoder().describe()).space_id
@@ -46,9 +46,9 @@ def settings(servers: embedded.Servers, template: str) -> Iterator[Settings]:
             connection.execute(
                 SQL("""INSERT INTO {table} (image_id, tenant_id, sha256, embedding)
                        SELECT i.image_id, i.tenant_id, i.sha256, (
-                           SELECT l2_normalize(array_agg(random() - 0.3)::halfvec)
-                           FROM generate_series(1, 48) WHERE i.image_id > 0)
-                       FROM imgsearch.image i""").format(**names)
+                           SELECT l2_normalize(array_agg(random() - 0.3 - (-1) ^ n * 0.5 * i.near)::halfvec)
+                           FROM generate_series(1, 48) n)
+                       FROM (SELECT i.*, random() ^ 8 AS near FROM imgsearch.image i) i""").format(**names)
             )
             connection.execute(
                 SQL("""UPDATE imgsearch.image i SET {bits} = binary_quantize(e.embedding - s.mean)
@@ -172,7 +172,7 @@ def test_products_are_ranked_by_bits_out_of_an_index_alone(
         pytest.skip("PostgreSQL 15 reads the rows where neither tenant nor category is given: right, and slower")
     read = """SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0)
               FROM pg_stat_xact_user_tables WHERE relname = 'image'"""
-    connection.execute("SELECT set_config('imgsearch.search', %s, false)", ['{"pool": 30}'])
+    connection.execute("SELECT set_config('imgsearch.search', %s, false)", ['{"pool": 60}'])
     with connection.transaction():
         rows = connection.execute(
             f"SELECT strategy, pictures FROM imgsearch.search(%s::halfvec, {wanted})".encode(),  # noqa: S608
@@ -257,7 +257,7 @@ def test_re_ranking_reads_only_the_best_pictures_also_behind_the_wall(
     believe(settings, PICTURES)
     read = """SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0)
               FROM pg_stat_xact_user_tables WHERE relname = 'embedding_1'"""
-    connection.execute("SELECT set_config('imgsearch.search', %s, false)", ['{"pool": 30}'])
+    connection.execute("SELECT set_config('imgsearch.search', %s, false)", ['{"pool": 60}'])
     with connection.transaction():
         rows = connection.execute(
             "SELECT strategy FROM imgsearch.search(%s::halfvec, tenant => 'tenant1')", [str(QUERY)]
@@ -265,7 +265,7 @@ def test_re_ranking_reads_only_the_best_pictures_also_behind_the_wall(
         assert rows == [("bits",)] * 10
         row = connection.execute(read.encode()).fetchone()
     assert row is not None
-    assert row[0] <= 350, "of 2,000 pictures of the tenant"
+    assert row[0] <= 500, "of 2,000 pictures of the tenant"
 
 
 def test_price_and_stock_updates_never_touch_the_hnsw(settings: Settings) -> None:

@@ -10,8 +10,8 @@ WITH RECURSIVE {asked}, imgsearch_walk (wide, edges, tenants, images, distances,
     SELECT m.wide, m.edges, x.tenants, x.images, x.distances, x.labels,
            coalesce(least(x.distances[%(last)s::integer], %(max_distance)s::double precision)
                     < imgsearch_internal.regional(m.edges[1], m.edges[2], %(regions)s::double precision), false)
-    FROM imgsearch_walk w, imgsearch_asked a, imgsearch_plan g,
-         LATERAL imgsearch_internal.walk_regions_round(a, g, w.wide, w.edges, w.distances, %(max_distance)s::double precision, %(regions)s::double precision) m,
+    FROM imgsearch_walk w, imgsearch_plan g,
+         LATERAL imgsearch_internal.walk_regions_round(g.ctx, g.plan, w.wide, w.edges, w.distances, %(max_distance)s::double precision, %(regions)s::double precision) m,
          LATERAL (SELECT array_agg(z.tenant_id) AS tenants, array_agg(z.image_id) AS images, array_agg(z.d) AS distances, array_agg(z.label) AS labels
                   FROM (SELECT z.* FROM ({met}) z ORDER BY z.d, z.image_id, z.label) z) x
     WHERE NOT w.trusted AND m.wide IS NOT NULL

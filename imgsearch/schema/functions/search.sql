@@ -92,6 +92,7 @@ DECLARE
     answer  imgsearch_internal.page;
     usual  CONSTANT integer := ctx.pool;
     enough double precision;
+    deepest integer;
     keys   bigint[];
 BEGIN
     WHILE ctx.pool <= 20000 LOOP
@@ -101,8 +102,12 @@ BEGIN
         INTO keys USING asked, made.f, ctx.pool + 1;
         answer.more := cardinality(keys) > ctx.pool;
         answer.matches := least(cardinality(keys), ctx.pool);
-        SELECT r.* INTO answer.tenants, answer.images, answer.distances, answer.ranked
+        SELECT r.* INTO answer.tenants, answer.images, answer.distances, answer.ranked, deepest
         FROM imgsearch_internal.rerank(ctx, keys, (made.f).tenant, p.after_distance, p.after_image) r;
+        IF answer.more AND p.after_image IS NULL AND imgsearch_internal.is_pool_short(ctx, keys[ctx.page_end], keys[ctx.pool], deepest, answer.ranked) THEN
+            ctx.pool := 4 * ctx.pool; ctx.margin := ceil(1.5 * ctx.margin);
+            CONTINUE;
+        END IF;
         answer.strategy := CASE WHEN answer.ranked = answer.matches AND NOT answer.more THEN 'exact' ELSE 'bits' END;
         IF p.after_image IS NULL OR NOT answer.more THEN
             RETURN imgsearch_internal.cut(answer, p);

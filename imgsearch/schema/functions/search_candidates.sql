@@ -88,7 +88,7 @@ COMMENT ON FUNCTION imgsearch_internal.is_trusted(double precision[], integer, d
 -- rough, or a page continues behind another, all of them.
 CREATE OR REPLACE FUNCTION imgsearch_internal.rerank(
     ctx imgsearch_internal.search_context, keys bigint[], shop text, after_distance double precision, after_image bigint,
-    OUT tenants text[], OUT images bigint[], OUT distances double precision[], OUT ranked integer
+    OUT tenants text[], OUT images bigint[], OUT distances double precision[], OUT ranked integer, OUT deepest integer
 ) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_variable
 DECLARE
@@ -99,12 +99,21 @@ BEGIN
     IF NOT ctx.rough AND after_image IS NULL AND ranked > most THEN
         ranked := imgsearch_internal.keys_within(keys[1:ranked], keys[most], ctx.margin);
     END IF;
-    SELECT coalesce(array_agg(r.tenant_id), '{}'), coalesce(array_agg(r.image_id), '{}'), coalesce(array_agg(r.d), '{}') INTO tenants, images, distances FROM (
+    SELECT coalesce(array_agg(r.tenant_id), '{}'), coalesce(array_agg(r.image_id), '{}'), coalesce(array_agg(r.d), '{}'), max(r.n) INTO tenants, images, distances, deepest FROM (
         -- + 0: ordered by the distance itself, the planner may walk the HNSW for this and find but a part of them.
-        SELECT v.tenant_id, v.image_id, (v.embedding <=> query) + 0 AS d
-        FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id FROM unnest(keys[1:ranked]) u (key) OFFSET 0) u
+        SELECT v.tenant_id, v.image_id, (v.embedding <=> query) + 0 AS d, u.n
+        FROM (SELECT imgsearch_internal.image_of(u.key) AS image_id, u.n FROM unnest(keys[1:ranked]) WITH ORDINALITY u (key, n) OFFSET 0) u
         JOIN imgsearch.vectors v ON v.image_id = u.image_id
         WHERE (shop IS NULL OR v.tenant_id = shop) AND (after_image IS NULL OR (v.embedding <=> query, v.image_id) > (after_distance, after_image))
         ORDER BY d, v.image_id LIMIT most) r;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.rerank(imgsearch_internal.search_context, bigint[], text, double precision, bigint) IS 'The nearest of an ascending list of keys, by their vectors.';
+COMMENT ON FUNCTION imgsearch_internal.rerank(imgsearch_internal.search_context, bigint[], text, double precision, bigint) IS 'The nearest of an ascending list of keys, by their vectors; deepest: where in the list the last of them stood.';
+
+-- Bits tell little where all that matches lies about as far: then what is as near as the page may lie behind the pool. It shows
+-- in where the page's rows stood among what was compared (deepest), and in how little farther by bits the pool's last key
+-- lies than the page's (edge). docs/decisions/0039-structures.md.
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_pool_short(ctx imgsearch_internal.search_context, edge bigint, last bigint, deepest integer, ranked bigint) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN deepest > ranked / 2 OR (last >> 51) - (edge >> 51) < 1.3 * sqrt(length(ctx.bits));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.is_pool_short(imgsearch_internal.search_context, bigint, bigint, integer, bigint) IS 'Whether a pool that does not hold all that matches may lack rows of the page.';

@@ -121,7 +121,7 @@ BEGIN
         RETURN imgsearch_internal.cut((imgsearch_internal.products_of(ctx, few.keys, few.tenants, few.products, false, f.shop, p, 0)).answer, p);
     END IF;
     answer.more := false; answer.matches := cardinality(few.keys);
-    SELECT r.* INTO answer.tenants, answer.images, answer.distances, answer.ranked FROM imgsearch_internal.rerank(ctx, few.keys, f.shop, p.after_distance, p.after_image) r;
+    SELECT r.tenants, r.images, r.distances, r.ranked INTO answer.tenants, answer.images, answer.distances, answer.ranked FROM imgsearch_internal.rerank(ctx, few.keys, f.shop, p.after_distance, p.after_image) r;
     answer.strategy := CASE WHEN answer.ranked = answer.matches THEN 'exact' ELSE 'bits' END;
     RETURN imgsearch_internal.cut(answer, p);
 END $$;

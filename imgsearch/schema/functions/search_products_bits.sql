@@ -29,7 +29,7 @@ COMMENT ON FUNCTION imgsearch_internal.count_products(text[], text[]) IS 'How ma
 -- product are grouped, and all of them only where those are of too few: sorting texts costs more than comparing vectors.
 CREATE OR REPLACE FUNCTION imgsearch_internal.rerank_products(
     ctx imgsearch_internal.search_context, keys bigint[], products text[], shop text, p imgsearch_internal.page_request,
-    OUT answer imgsearch_internal.page, OUT before integer
+    OUT answer imgsearch_internal.page, OUT before integer, OUT deepest integer
 ) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
@@ -45,7 +45,7 @@ BEGIN
         JOIN imgsearch.vectors v ON v.image_id = u.image_id
         WHERE shop IS NULL OR v.tenant_id = shop
     ), near AS MATERIALIZED (
-        SELECT y.tenant_id, y.image_id, y.d, rerank_products.products[y.n] AS product_id FROM (SELECT y.* FROM y ORDER BY y.d, y.image_id LIMIT 8 * wanted) y
+        SELECT y.tenant_id, y.image_id, y.d, y.n, rerank_products.products[y.n] AS product_id FROM (SELECT y.* FROM y ORDER BY y.d, y.image_id LIMIT 8 * wanted) y
     ), first AS MATERIALIZED (
         SELECT DISTINCT ON (n.tenant_id COLLATE "C", n.product_id COLLATE "C") n.* FROM near n ORDER BY n.tenant_id COLLATE "C", n.product_id COLLATE "C", n.d, n.image_id
     ), few AS MATERIALIZED (
@@ -53,12 +53,12 @@ BEGIN
     ), g AS MATERIALIZED (
         SELECT f.* FROM first f WHERE NOT (SELECT few.few FROM few)
         UNION ALL (SELECT DISTINCT ON (y.tenant_id COLLATE "C", y.product_id COLLATE "C") y.*
-                   FROM (SELECT y.tenant_id, y.image_id, y.d, rerank_products.products[y.n] AS product_id FROM y WHERE (SELECT few.few FROM few)) y
+                   FROM (SELECT y.tenant_id, y.image_id, y.d, y.n, rerank_products.products[y.n] AS product_id FROM y WHERE (SELECT few.few FROM few)) y
                    ORDER BY y.tenant_id COLLATE "C", y.product_id COLLATE "C", y.d, y.image_id)
     )
     SELECT coalesce(array_agg(x.tenant_id), '{}'), coalesce(array_agg(x.image_id), '{}'), coalesce(array_agg(x.d), '{}'), coalesce(array_agg(x.product_id), '{}'),
-           (SELECT count(*) FROM g WHERE (g.d, g.image_id) <= (here, behind))
-    INTO answer.tenants, answer.images, answer.distances, answer.products, before FROM (
+           (SELECT count(*) FROM g WHERE (g.d, g.image_id) <= (here, behind)), max(x.n)
+    INTO answer.tenants, answer.images, answer.distances, answer.products, before, deepest FROM (
         SELECT g.* FROM g WHERE behind IS NULL OR (g.d, g.image_id) > (here, behind) ORDER BY g.d, g.image_id LIMIT (p).k + (p).skip) x;
     answer.ranked := cardinality(rerank_products.keys);
 END $$;
@@ -91,6 +91,9 @@ BEGIN
     END LOOP;
     IF more AND (cardinality((best.answer).images) < wanted OR best.before + wanted > 1.1 * ctx.page_end) THEN
         ctx.page_end := greatest(ctx.page_end, best.before + wanted);
+        RETURN;
+    ELSIF more AND p.after_image IS NULL AND imgsearch_internal.is_pool_short(ctx, at_.edge, keys[pool], best.deepest, ranked) THEN
+        ctx.margin := ceil(1.5 * ctx.margin);
         RETURN;
     END IF;
     answer := best.answer;
