@@ -8,12 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
 
 from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
-from imgsearch.errors import FilterError, SpaceBusy, UsageError
+from imgsearch.errors import FilterError, UsageError
 from imgsearch.ops import maintenance
 from imgsearch.query import ImageId
 from imgsearch.retrieval import explain, search
@@ -100,55 +99,6 @@ def test_an_interrupted_build_leaves_nothing_and_reindex_mends_an_invalid_index(
     assert connection.execute("SELECT to_regclass('imgsearch.image_bits_1_ccnew')").fetchone() == (None,)
     assert maintenance.reindex(settings) == []
     assert maintenance.reindex(settings, everything=True) == ["rebuilt embedding_1_hnsw"]
-
-
-SPARSE = (
-    "CREATE INDEX embedding_1_hnsw ON imgsearch.embedding_1 USING hnsw (embedding halfvec_cosine_ops)"
-    " WITH (m = 16, ef_construction = 128)"
-)
-
-
-def width(connection: Connection) -> tuple[int, ...]:
-    """How wide a search begins to walk, as it comes."""
-    rows = connection.execute(
-        "SELECT (imgsearch_internal.search_context(v.embedding, 10)).ef FROM imgsearch.vectors v LIMIT 1"
-    ).fetchone()
-    assert rows is not None
-    return tuple(rows)
-
-
-def test_a_graph_of_an_older_release_is_walked_wider_until_a_denser_one_takes_its_place(
-    settings: Settings, connection: Connection
-) -> None:
-    maintenance.build(settings)
-    dense = width(connection)
-    connection.execute(f"DROP INDEX imgsearch.embedding_1_hnsw; {SPARSE}".encode())
-    assert width(connection) == (200,)
-    assert dense < (200,)
-    assert maintenance.reindex(settings) == [], "only on demand: it takes as long as a build"
-    assert maintenance.reindex(settings, everything=True) == ["rebuilt embedding_1_hnsw, denser than it was"]
-    assert [row[1] for row in connection.execute(HNSW)] == [True]
-    assert width(connection) == dense
-    assert maintenance.reindex(settings, everything=True) == ["rebuilt embedding_1_hnsw"]
-
-
-def test_an_exchange_that_finds_no_moment_is_made_by_the_next_call(settings: Settings, connection: Connection) -> None:
-    maintenance.build(settings)
-    connection.execute("DROP INDEX imgsearch.embedding_1_hnsw")
-    connection.execute(SPARSE.encode())
-    here = Identifier(connection.info.dbname)
-    connection.execute(SQL("ALTER DATABASE {} SET imgsearch.lock_patience = '1s'").format(here))
-    with db.connect(settings) as busy:
-        busy.execute("LOCK TABLE imgsearch.embedding_1 IN ACCESS SHARE MODE")  # a search that goes on: no build waits
-        with pytest.raises(SpaceBusy, match="embedding_1"):
-            maintenance.reindex(settings, everything=True)
-    connection.execute(
-        SQL("ALTER DATABASE {} RESET imgsearch.lock_patience").format(Identifier(connection.info.dbname))
-    )
-    assert "m='16'" in connection.execute(HNSW).fetchall()[0][0], "searches go on as before"
-    assert maintenance.reindex(settings) == ["rebuilt embedding_1_hnsw, denser than it was"], "nothing is built twice"
-    assert "m='24'" in connection.execute(HNSW).fetchall()[0][0]
-    assert connection.execute("SELECT to_regclass('imgsearch.embedding_1_hnsw_ccnew')").fetchone() == (None,)
 
 
 def test_a_build_after_a_cancelled_one_waits_for_the_session_that_is_about_to_end(settings: Settings) -> None:
