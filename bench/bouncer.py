@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -69,7 +68,7 @@ logfile = {folder}/bouncer.log
             time.sleep(0.02)
         yield through
     finally:
-        process.send_signal(signal.SIGQUIT)  # at once; SIGTERM waits for clients since 1.23
+        process.kill()  # SIGTERM waits for clients since 1.23; SIGQUIT is ignored by what a shell began behind itself
         process.wait(60)
 
 

@@ -34,7 +34,9 @@ BOLD = tuple(Walk(ef=ef, spread=4) for ef in (40, 60, 80, 100))
 CAUTIOUS = tuple(Walk(ef=ef, spread=6) for ef in (200, 300, 400, 600, 1000))
 NONE = Walk(ef=0, spread=6)
 USUAL = 320  # what a space begins with
-POOL = (10, 20, 40, 80, 160, 320, 640, 1280, 2560)  # how many to compare exactly, per √k
+# How many to compare exactly, per √k. Where that is too few a search goes on by itself, and reads all that match once
+# more each time: below 160 it would nearly always, so a smaller pool is no cheaper.
+POOL = (160, 320, 640, 1280, 2560)
 
 
 @dataclass(frozen=True, kw_only=True)
