@@ -105,7 +105,8 @@ BEGIN
         SELECT r.* INTO answer.tenants, answer.images, answer.distances, answer.ranked, deepest
         FROM imgsearch_internal.rerank(ctx, keys, (made.f).tenant, p.after_distance, p.after_image) r;
         IF answer.more AND p.after_image IS NULL AND imgsearch_internal.is_pool_short(ctx, keys[ctx.page_end], keys[ctx.pool], deepest, answer.ranked) THEN
-            ctx.pool := 4 * ctx.pool; ctx.margin := ceil(1.5 * ctx.margin);
+            -- 20,000 once more before everything is compared, as products do.
+            ctx.pool := CASE WHEN ctx.pool BETWEEN 5001 AND 19999 THEN 20000 ELSE 4 * ctx.pool END; ctx.margin := ceil(1.5 * ctx.margin);
             CONTINUE;
         END IF;
         answer.strategy := CASE WHEN answer.ranked = answer.matches AND NOT answer.more THEN 'exact' ELSE 'bits' END;
