@@ -153,15 +153,15 @@ def test_a_space_that_is_dropped_takes_its_tail_along(shop: Connection) -> None:
 
 def test_the_worker_moves_them_by_itself(shop: Connection, settings: Settings) -> None:
     merger = Merger(settings)
-    merger.start()
-    merger.wake()
+    merger.lookout.start()
+    merger.lookout.wake()
     try:
         deadline = time.monotonic() + 20
         while places(shop) != (MANY, MANY, 0):
             assert time.monotonic() < deadline, places(shop)
             time.sleep(0.05)
     finally:
-        merger.stop()
+        merger.lookout.stop()
 
 
 @contextmanager

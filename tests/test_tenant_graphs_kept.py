@@ -116,10 +116,10 @@ def test_only_who_owns_the_tables_makes_any(shop: Connection) -> None:
 
 
 def test_a_worker_that_is_told_not_to_makes_none(settings: Settings) -> None:
-    worker = Tenants(settings.model_copy(update={"tenant_graphs": "off"}), look_seconds=0.01)
+    worker = Tenants(settings.model_copy(update={"tenant_graphs": "off"}))
     worker.start()
-    assert not worker.is_running()
-    worker.stop()
+    assert not worker.lookout.is_running()
+    worker.lookout.stop()
 
 
 def test_every_live_space_has_them_and_a_dropped_one_takes_its_own_along(

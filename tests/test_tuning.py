@@ -224,10 +224,10 @@ def test_an_idle_worker_tunes_once_and_leaves_what_was_written_by_hand(shop: Con
 
 
 def test_a_worker_that_is_told_not_to_never_tunes(settings: Settings) -> None:
-    tuner = Tuner(settings.model_copy(update={"tuning": "off"}), look_seconds=0.01)
+    tuner = Tuner(settings.model_copy(update={"tuning": "off"}))
     tuner.start()
-    assert not tuner.is_running()
-    tuner.stop()
+    assert not tuner.lookout.is_running()
+    tuner.lookout.stop()
 
 
 def test_while_it_is_measured_nobody_waits_and_another_space_gets_nothing_of_it(

@@ -71,7 +71,7 @@ class ImageLoop(WorkLoop):
     def start(self) -> None:
         self._completer.start()
         self._device.start()
-        self._merger.start()
+        self._merger.lookout.start()
         self._tuner.start()
         self._tenants.start()
         if self._describer is not None:
@@ -159,7 +159,7 @@ class ImageLoop(WorkLoop):
 
     def _settled(self, claims: Sequence[Claim]) -> None:
         if len(claims) > 1:
-            self._merger.wake()
+            self._merger.lookout.wake()
         if claims:
             if self._filler is not None:
                 self._filler.note(claim.key for claim in claims)
@@ -199,9 +199,8 @@ class ImageLoop(WorkLoop):
 
     def _finish(self, connection: psycopg.Connection[Any]) -> None:
         """End within seconds: what has begun is finished, the rest given back unspent."""
-        self._merger.stop()
-        self._tuner.stop()
-        self._tenants.stop()
+        for one in (self._merger, self._tuner, self._tenants):
+            one.lookout.stop()
         if self._describer is not None:
             self._describer.stop()
         if self._filler is not None:

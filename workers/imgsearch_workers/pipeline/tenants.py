@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 
-import psycopg
-
-from imgsearch.errors import ImgsearchError
 from imgsearch.ops import tenant_graphs
 from imgsearch.settings import Settings
+from imgsearch_workers.pipeline.lookout import Lookout
 from imgsearch_workers.process.connect import connect
 
 log = logging.getLogger("imgsearch.worker")
@@ -17,31 +14,23 @@ LOOK_SECONDS = 300.0
 
 
 class Tenants:
-    """A thread that looks every few minutes; it has a connection only while it looks."""
+    """Looks every few minutes; has a connection only while it looks.
 
-    def __init__(self, settings: Settings, *, fewest: int | None = None, look_seconds: float = LOOK_SECONDS) -> None:
-        self._settings, self._fewest, self._look_seconds = settings, fewest, look_seconds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tenants", daemon=True)
+    To stop waits for no build; what that leaves is dropped by the next look.
+    """
+
+    def __init__(self, settings: Settings, *, fewest: int | None = None) -> None:
+        self._settings, self._fewest = settings, fewest
+        failing = "the graphs of large tenants are looked at again"
+        self.lookout = Lookout("tenants", self._look, seconds=LOOK_SECONDS, failing=failing)
 
     def start(self) -> None:
         if self._settings.tenant_graphs == "auto":
-            self._thread.start()
+            self.lookout.start()
 
-    def is_running(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Look no more; a build that runs is not waited for, and what it leaves is dropped by the next look."""
-        self._stopping.set()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._look_seconds):
-            try:
-                while not self._stopping.is_set() and self.follow():
-                    pass
-            except (psycopg.Error, ImgsearchError) as error:
-                log.warning("the graphs of large tenants are looked at again: %s", str(error).partition("\n")[0])
+    def _look(self) -> None:
+        while not self.lookout.is_stopping() and self.follow():
+            pass
 
     def follow(self) -> bool:
         """Build or drop one tenant's graph, if that is due; return whether it was."""

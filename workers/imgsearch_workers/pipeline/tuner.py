@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Any
 
 import psycopg
 
 from imgsearch.db import sql
 from imgsearch.db.held import held
-from imgsearch.errors import ImgsearchError
 from imgsearch.ops import tuning
 from imgsearch.settings import Settings
+from imgsearch_workers.pipeline.lookout import Lookout
 from imgsearch_workers.process.connect import connect
 
 log = logging.getLogger("imgsearch.worker")
@@ -35,32 +34,19 @@ def _refuse(_: psycopg.Connection[Any]) -> None:
 
 
 class Tuner:
-    """A thread that looks every few minutes; it has a connection only while it looks."""
+    """Looks every few minutes; has a connection only while it looks.
 
-    def __init__(self, settings: Settings, *, fewest: int = FEWEST, look_seconds: float = LOOK_SECONDS) -> None:
-        self._settings, self._fewest, self._look_seconds = settings, fewest, look_seconds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tuner", daemon=True)
+    Stops within one question; what was measured so far is forgotten.
+    """
+
+    def __init__(self, settings: Settings, *, fewest: int = FEWEST) -> None:
+        self._settings, self._fewest = settings, fewest
+        failing = "the tuning of the search comes again"
+        self.lookout = Lookout("tuner", self.tune, seconds=LOOK_SECONDS, failing=failing)
 
     def start(self) -> None:
         if self._settings.tuning == "auto":
-            self._thread.start()
-
-    def is_running(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """End within one question; what was measured so far is forgotten."""
-        self._stopping.set()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._look_seconds):
-            try:
-                self.tune()
-            except _Stopped:
-                return
-            except (psycopg.Error, ImgsearchError) as error:
-                log.warning("the tuning of the search comes again: %s", str(error).partition("\n")[0])
+            self.lookout.start()
 
     def tune(self, seconds: float = SECONDS) -> bool:
         """Tune the searched space if that is due; return whether it was."""
@@ -71,7 +57,7 @@ class Tuner:
             try:
                 with held(self._settings, "tuning", "begin", due[0], refuse=_refuse):
                     chosen = tuning.tune(connection, seconds=seconds, by="worker", rest=self._rest)
-            except _Taken:
+            except (_Stopped, _Taken):
                 return False
         log.info(
             "tuned the search of space %d: %s, pool %d; the worst filter finds %.1f %%",
@@ -83,5 +69,5 @@ class Tuner:
         return True
 
     def _rest(self, took: float) -> None:
-        if self._stopping.wait(took * (1 / SHARE - 1)):
+        if self.lookout.wait(took * (1 / SHARE - 1)):
             raise _Stopped("The worker ends.")
