@@ -116,7 +116,7 @@ def test_it_is_walked_wider_than_the_graph_of_all_and_believed_as_cautiously(con
         """SELECT c.ef, t.ef, t.trust_divisor FROM imgsearch_internal.search_context(imgsearch.vec_of(1), 10) c,
            imgsearch_internal.within_tenant(c, 'acme') t"""
     ).fetchone()
-    assert both == (40, 60, 6)
+    assert both == (40, 52, 6)
     connection.execute("SET imgsearch.search = '{\"ef\": 0}'")
     context = "imgsearch_internal.search_context(imgsearch.vec_of(1), 10)"
     none = f"SELECT (imgsearch_internal.within_tenant({context}, 'acme')).ef"

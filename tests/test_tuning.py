@@ -138,7 +138,7 @@ def found(missed: int, questions: int = 400) -> list[Measured]:
 @pytest.mark.parametrize(
     ("missed", "chosen"),
     [
-        ({None: 5, 40: 15, 80: 9, 100: 5}, Walk(ef=80, spread=4)),  # 15 of 4,000, and 30 more would be too many
+        ({None: 5, 40: 15, 80: 9, 100: 5}, Walk(ef=80, spread=2)),  # 15 of 4,000, and 30 more would be too many
         ({None: 5, 40: 15}, None),  # nothing bolder is sure: as it comes
         ({None: 40, 200: 40, 400: 10}, Walk(ef=400, spread=6)),
         ({None: 99, 200: 60, 0: 0}, Walk(ef=0, spread=6)),  # no walk reaches it, bits do
@@ -179,9 +179,9 @@ def test_what_is_tuned_for_texts_leaves_pictures_alone(shop: Connection) -> None
     both = parameters_of({"picture": Walk(ef=80, spread=4), "text": Walk(ef=300, spread=6)}, 320)
     assert (walk(picture, both), walk(text, both)) == ((80, 4), (300, 6))
     pictures = parameters_of({"picture": Walk(ef=80, spread=4)}, 320)
-    assert (walk(picture, pictures), walk(text, pictures)) == ((80, 4), (100, 4)), "texts were not measured"
-    assert (walk(picture, {}), walk(text, {})) == ((120, 4), (100, 4))
-    assert walk(text, {"ef": 100}) == (75, 4), "as it was stored before kinds were told apart"
+    assert (walk(picture, pictures), walk(text, pictures)) == ((80, 4), (100, 2)), "texts were not measured"
+    assert (walk(picture, {}), walk(text, {})) == ((140, 3), (100, 2))
+    assert walk(text, {"ef": 100}) == (75, 2), "as it was stored before kinds were told apart"
 
 
 def test_without_a_walk_bits_answer(shop: Connection) -> None:

@@ -30,7 +30,7 @@ class Walk:
 
 # Cheap first. Bolder than what a space begins with, and as cautious as that or more; the last of all: every question
 # goes to bits.
-BOLD = tuple(Walk(ef=ef, spread=4) for ef in (40, 60, 80, 100))
+BOLD = tuple(Walk(ef=ef, spread=2) for ef in (40, 60, 80, 100))
 CAUTIOUS = tuple(Walk(ef=ef, spread=6) for ef in (200, 300, 400, 600, 1000))
 NONE = Walk(ef=0, spread=6)
 USUAL = 320  # what a space begins with

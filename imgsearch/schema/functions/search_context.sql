@@ -52,9 +52,9 @@ BEGIN
     scale := least(2, (greatest(200000, here.pictures) / 200000) ^ 0.4);
     kind := CASE WHEN far THEN coalesce(here.search -> 'text', jsonb_build_object('ef', round(0.75 * (here.search ->> 'ef')::integer), 'spread', here.search -> 'spread'))
                  ELSE here.search END;
-    ef := least(1000, coalesce((kind ->> 'ef')::double precision, CASE WHEN here.dense THEN CASE WHEN far THEN 100 ELSE 120 END * sqrt(scale) WHEN far THEN 150 ELSE 200 END * scale));
-    -- Of a dense graph's walk for a short page a quarter is believed (docs/decisions/0037-graphs.md).
-    spread := coalesce(CASE WHEN page_end <= 50 THEN coalesce((kind ->> 'spread')::integer, CASE WHEN here.dense THEN round(4 * scale) END) END,
+    ef := least(1000, coalesce((kind ->> 'ef')::double precision, CASE WHEN here.dense THEN CASE WHEN far THEN 100 ELSE 140 END * sqrt(scale) WHEN far THEN 150 ELSE 200 END * scale));
+    -- Of a dense graph's walk for a short page a third is believed, of a text's a half (docs/decisions/0040-costs.md).
+    spread := coalesce(CASE WHEN page_end <= 50 THEN coalesce((kind ->> 'spread')::integer, CASE WHEN here.dense THEN round(CASE WHEN far THEN 2 * scale ELSE 3 * scale ^ 1.5 END) END) END,
                        imgsearch_internal.cautious_divisor(page_end, here.pictures));
     ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
                ceil(ef), spread, NULL, ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1, NULL);

@@ -1,17 +1,20 @@
 -- Which way to search: how many match, what each way costs, how wide to walk. search() and nearest() share all of it.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.walk_cost_ms(ef double precision) RETURNS double precision LANGUAGE sql IMMUTABLE AS 'SELECT 0.75 + 0.021 * ef';
+CREATE OR REPLACE FUNCTION imgsearch_internal.walk_cost_ms(ef double precision) RETURNS double precision LANGUAGE sql IMMUTABLE AS 'SELECT 1.2 + 0.029 * ef';
 COMMENT ON FUNCTION imgsearch_internal.walk_cost_ms(double precision) IS 'ms that a walk of that hnsw.ef_search takes: the nodes it compares lie all over the memory.';
 
 -- access: how the bits of what matches are read.
---   leading  out of an index that begins with what was asked: 0.15 µs for each that matches
---   index    out of an index that only holds it: the same, and 0.025 µs to look whether it matches, for all
---   row      out of the table: 0.8 µs, and 0.4 µs for each that no index ruled out before (reached)
+--   leading  out of an index that begins with what was asked: 0.185 µs for each that matches
+--   index    out of an index that only holds it: 0.1 µs, and 0.085 µs for each there is, to look whether it matches
+--   row      out of the table: 0.2 µs, and for each that no index ruled out before (reached) 0.35 µs and 0.7 for its page,
+--            of which there are a twentieth; no more than 0.22 µs for each there is, where the table is read through
 --   join     out of the caller's join: 2.5 µs
--- 2 ms to compare the best exactly.
+-- And 1 to 4.5 ms to compare the best exactly. Measured by bench/costs.py.
 CREATE OR REPLACE FUNCTION imgsearch_internal.bits_cost_ms(pictures double precision, e imgsearch_internal.estimate) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
-    SELECT pictures * (e.share * CASE e.access WHEN 'join' THEN 0.0025 WHEN 'row' THEN 0.0008 ELSE 0.00015 END
-                       + coalesce(e.reached, 1) * CASE e.access WHEN 'row' THEN 0.0004 WHEN 'index' THEN 0.000025 ELSE 0 END) + 2
+    SELECT least(4.5, 1 + 0.00035 * pictures * e.share) + pictures * (
+        e.share * CASE e.access WHEN 'join' THEN 0.0025 WHEN 'row' THEN 0.0002 WHEN 'index' THEN 0.0001 ELSE 0.000185 END
+        + CASE e.access WHEN 'row' THEN least(0.00022, 0.00035 * coalesce(e.reached, 1) + 0.0007 * least(0.05, coalesce(e.reached, 1)))
+                        WHEN 'index' THEN 0.000085 ELSE 0 END)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.bits_cost_ms(double precision, imgsearch_internal.estimate) IS 'ms that ranking all that match by their bits takes.';
 
@@ -59,7 +62,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.estimate(imgsearch_internal.search_context, imgsearch_internal.filter_text, imgsearch_internal.bound) IS 'How many images match, guessed from the sample; share is null where there is no sample.';
 
 -- Of pages up to 50 the first sixth, of deeper ones a quarter; above 200,000 images less. Single images of a dense graph
--- are believed to a quarter (search_context).
+-- are believed to a third or a half (search_context).
 CREATE OR REPLACE FUNCTION imgsearch_internal.cautious_divisor(page_end integer, pictures double precision) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT round(CASE WHEN page_end > 50 THEN 4 ELSE 6 END * least(2, (greatest(200000, pictures) / 200000) ^ 0.4))::integer
 $$;
@@ -108,7 +111,7 @@ BEGIN
         wide := least(1000, greatest(wide, ceil(0.25 * ctx.ef * sqrt(ctx.page_end * ctx.crowding / nullif(nearby, 0)))));
     END IF;
     reason := CASE WHEN nearby = 0 THEN 'rare' WHEN needed > 1000 THEN 'deep' WHEN NOT ctx.indexed THEN 'absent' WHEN ctx.ef = 0 THEN 'vain'
-                   WHEN imgsearch_internal.walk_cost_ms(wide) >= 0.8 * bits_ms THEN 'dear' END;
+                   WHEN imgsearch_internal.walk_cost_ms(wide) >= 0.75 * bits_ms THEN 'dear' END;
     IF reason IS NULL THEN
         ef := wide;
     END IF;
@@ -133,7 +136,7 @@ BEGIN
         SELECT count(*) INTO seen FROM imgsearch.image_sample;
         plan.restricted := seen < ctx.sampled;
     END IF;
-    IF est.share > 0 AND est.share < 0.95 AND plan.bits_ms > 4 THEN
+    IF est.share > 0 AND est.share < 0.95 AND plan.bits_ms > 5 THEN
         SELECT max(x.apart) INTO edge FROM (SELECT s.bits <~> ctx.bits AS apart FROM imgsearch.image_sample s
                                       WHERE ctx.tenant IS NULL OR s.tenant_id = ctx.tenant ORDER BY 1 LIMIT 32) x;
         SELECT count(*) / least(32, seen) * seen / ctx.sampled INTO plan.nearby FROM unnest(est.apart) a (apart) WHERE a.apart <= edge;
@@ -147,6 +150,6 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.widen_ef(ctx imgsearch_internal.se
 DECLARE
     wide double precision := greatest(1.5 * ef, 1.2 * ef * (ctx.page_end + 1) / greatest(passed, 0.5));
 BEGIN
-    RETURN CASE WHEN ef < 1000 AND wide <= 1600 AND imgsearch_internal.walk_cost_ms(least(1000, wide)) < 0.8 * bits_ms THEN least(1000, wide) END;
+    RETURN CASE WHEN ef < 1000 AND wide <= 1600 AND imgsearch_internal.walk_cost_ms(least(1000, wide)) < 0.75 * bits_ms THEN least(1000, wide) END;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.widen_ef(imgsearch_internal.search_context, integer, bigint, double precision) IS 'How wide to walk once more after a walk of `ef` in whose believed part only `passed` matched; null where bits cost less.';

@@ -83,7 +83,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.with_crowding(ctx imgsearch_intern
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     ctx := imgsearch_internal.cautious(ctx);
-    ctx.crowding := CASE WHEN imgsearch_internal.bits_cost_ms(ctx.pictures, est) <= 4.5 THEN 3
+    ctx.crowding := CASE WHEN imgsearch_internal.bits_cost_ms(ctx.pictures, est) <= 6 THEN 3
                          WHEN est.share >= 0.95 AND ctx.indexed AND ctx.pictures > 50000 AND ctx.page_end <= 50 THEN 1
                          ELSE coalesce(imgsearch_internal.crowding(ctx), 1) END;
     RETURN ctx;

@@ -63,7 +63,7 @@ BEGIN
         -- Nearly every search goes by it, those too that bits answered before, and many ask for what the tenant has little
         -- of: so it is wider than that of all. Less of it is not believed: a graph that does not reach a picture misses it
         -- whatever part is taken.
-        ctx.ef := least(1000, greatest(ceil(1.5 * ctx.ef), CASE WHEN NOT dense THEN least(300, 300 * ctx.ef) END));
+        ctx.ef := least(1000, greatest(ceil(1.3 * ctx.ef), CASE WHEN NOT dense THEN least(300, 300 * ctx.ef) END));
         ctx := imgsearch_internal.cautious(ctx);
     END IF;
     RETURN ctx;
