@@ -34,18 +34,19 @@ from bench.truth import SAME, Judge
 WIDEST = 1600
 LEAST = 0.02  # share of the pictures that a cell's filter keeps: below, nobody walks
 CAUTIOUS = {10: 6, 100: 4}  # cautious_divisor()
+DEAR = 0.75  # of what bits cost: a walk that costs more is not begun
 
 
 @dataclass(frozen=True)
 class Rule:
-    """ef: the least width, for pictures and texts; spread: 1 / the part that is believed; walks: how many at most.
+    """ef: the least width, spread: 1 / the part that is believed, for pictures and texts; walks: how many at most.
 
     resumed: a further walk goes on where the last one stopped, at 1.09 of its cost and 0.3 ms for what reads it (both
     measured), in place of beginning anew.
     """
 
     ef: tuple[int, int]
-    spread: int
+    spread: tuple[int, int]
     walks: int = 2
     resumed: bool = False
 
@@ -64,35 +65,41 @@ class Asked:
 
 def walking(ef: float) -> float:
     """Return the ms of a walk: imgsearch_internal.walk_cost_ms()."""
-    return 0.75 + 0.021 * ef
+    return 1.2 + 0.029 * ef
 
 
 def ranking(cell: str, matches: int, rows: int) -> float:
-    """Return the ms of ranking by bits: what find() reckons."""
-    if any(word in cell for word in ("attribute", "one-of", "colour", "everything")):
-        return 2 + 0.0009 * matches
-    if "range" in cell or "negation" in cell:
-        return 2 + 0.0004 * rows + 0.0002 * matches
-    return 2 + (0.0025 if "join" in cell else 0.00015) * matches
+    """Return the ms of ranking by bits: imgsearch_internal.bits_cost_ms()."""
+    exact = min(4.5, 1 + 0.00035 * matches)
+    if "join" in cell:
+        return exact + 0.0025 * matches
+    if any(word in cell for word in ("attribute", "one-of", "colour", "everything", "range", "exists", "negation")):
+        reached = rows if any(word in cell for word in ("range", "exists", "negation")) else matches
+        looked = min(0.00022 * rows, 0.00035 * reached + 0.0007 * min(0.05 * rows, reached))
+        return exact + 0.0002 * matches + looked
+    if "unfiltered" in cell or ("stock" in cell and "category" not in cell):
+        return exact + 0.0001 * matches + 0.000085 * rows
+    return exact + 0.000185 * matches
 
 
 def replay(rule: Rule, cell: str, asked: Asked, rows: int, k: int) -> tuple[float, float, bool]:
     """Return what a question would have cost by a rule, in ms, its recall, and whether bits answered it."""
-    bits, cost = 0.4 + ranking(cell, asked.matches, rows), 0.4
-    needed = rule.spread * k / nearby if (nearby := _nearby(asked)) else np.inf
-    wide = min(1000.0, max(rule.ef[cell.startswith("text")], 1.1 * needed * max(1.0, 5 / rule.spread)))
-    if needed > 1000 or walking(wide) >= 0.8 * bits:
+    bits, text = ranking(cell, asked.matches, rows), cell.startswith("text")
+    spread = rule.spread[text] if k <= 50 else CAUTIOUS[k]
+    needed = spread * k / nearby if (nearby := _nearby(asked)) else np.inf
+    wide = min(1000.0, max(rule.ef[text], 1.1 * needed * max(1.0, 5 / spread)))
+    if needed > 1000 or walking(wide) >= DEAR * bits:
         return bits, 1.0, True
-    cost += 1.09 * walking(wide) + 0.3 if rule.resumed else walking(wide)
+    cost = 1.09 * walking(wide) + 0.3 if rule.resumed else walking(wide)
     for walk in range(1, rule.walks + 1):
-        passed = _passed(asked, int(wide), int(wide) // rule.spread)
-        doubt = _doubt(rule, asked, wide, passed, k)
+        passed = _passed(asked, int(wide), int(wide) // spread)
+        doubt = _doubt(CAUTIOUS[k] / spread, asked.share * (int(wide) // spread), passed)
         if passed // doubt > k:
             return cost, _recall(asked, int(wide), k), False
         wider = max(1.5 * wide, 1.2 * wide * (k + 1) / max(passed // doubt, 0.5))
-        further = 0.021 * 1.09 * (wider - wide) + 0.3 if rule.resumed else walking(min(1000, wider))
+        further = 0.029 * 1.09 * (wider - wide) + 0.3 if rule.resumed else walking(min(1000, wider))
         most = WIDEST if rule.resumed else 1000
-        if walk == rule.walks or wide >= most or wider > WIDEST or further >= 0.8 * bits:
+        if walk == rule.walks or wide >= most or wider > WIDEST or further >= DEAR * bits:
             break
         wide, cost = min(float(most), wider), cost + further
     return cost + bits, 1.0, True
@@ -107,10 +114,9 @@ def _nearby(asked: Asked) -> float:
     return float(min(1.0, nearby * nearby / share) if tied else (nearby + share) / 2)
 
 
-def _doubt(rule: Rule, asked: Asked, wide: float, passed: int, k: int) -> float:
+def _doubt(bolder: float, expected: float, passed: int) -> float:
     """sure(): how many times the page must match."""
-    bolder = CAUTIOUS[k] / rule.spread
-    return float(max(1.0, min(bolder, np.sqrt(asked.share * (wide // rule.spread) / max(passed, 0.5)))))
+    return float(max(1.0, min(bolder, np.sqrt(expected / max(passed, 0.5)))))
 
 
 def _passed(asked: Asked, wide: int, believed: int) -> int:
@@ -213,7 +219,7 @@ def table(rules: Sequence[Rule], found: dict[str, list[Asked]], rows: int, k: in
         first = first or costs
         made.add_row(
             f"{rule.ef[0]}, {rule.ef[1]}",
-            f"1/{rule.spread}",
+            f"1/{rule.spread[0]}, 1/{rule.spread[1]}",
             f"{rule.walks}{' resumed' if rule.resumed else ''}",
             f"{np.exp(np.mean(np.log(np.array(costs) / first))):.3f}",
             f"{np.mean(recalls):.4f}",
@@ -225,17 +231,16 @@ def table(rules: Sequence[Rule], found: dict[str, list[Asked]], rows: int, k: in
 
 
 RULES = (
-    Rule((200, 150), 6),
-    Rule((200, 150), 4),
-    Rule((160, 120), 4),
-    Rule((120, 80), 6),
-    Rule((120, 80), 4),
-    Rule((120, 80), 4, walks=9, resumed=True),
-    Rule((120, 80), 3),
-    Rule((100, 100), 4),
-    Rule((80, 60), 4),
-    Rule((40, 40), 4),
-    Rule((40, 40), 6),
+    Rule((120, 100), (4, 4)),
+    Rule((120, 100), (4, 4), walks=9, resumed=True),
+    Rule((120, 100), (3, 3)),
+    Rule((120, 60), (2, 2)),
+    Rule((140, 80), (2, 2)),
+    Rule((140, 100), (3, 2)),
+    Rule((160, 100), (2, 3)),
+    Rule((160, 100), (3, 2)),
+    Rule((180, 100), (2, 2)),
+    Rule((180, 100), (3, 2)),
 )
 
 
