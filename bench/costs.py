@@ -79,7 +79,8 @@ def bits(data: Dataset, url: str, filtered: Sequence[Cell], queries: int) -> Tab
     sessions = Sessions(url, {"imgsearch.search": json.dumps(NO_WALK)}, None)
     method = SearchSql(data, sessions)
     for cell in track(filtered, "ranking"):
-        asks = cell.asks(queries, 1)
+        if not (asks := cell.asks(queries, 1)):
+            continue
         try:
             access, share, reached, ms = reckoned(data, sessions, cell, asks)
         except Unsupported:  # a join

@@ -184,6 +184,17 @@ def test_what_is_tuned_for_texts_leaves_pictures_alone(shop: Connection) -> None
     assert walk(text, {"ef": 100}) == (75, 2), "as it was stored before kinds were told apart"
 
 
+def test_among_a_million_walks_are_wider_and_less_of_them_is_believed(shop: Connection) -> None:
+    shop.execute("SELECT imgsearch.refresh_sample()")
+    shop.execute(
+        """UPDATE imgsearch.space SET parameters = jsonb_set(jsonb_set(parameters, '{sample,radius}', '0.0001'),
+           '{sample,pictures}', '1000000')"""
+    )
+    walk = """SELECT c.ef, c.trust_divisor FROM (VALUES ((SELECT mean FROM imgsearch.space)), (imgsearch.vec_of(1))) v (q),
+              imgsearch_internal.search_context(v.q, 10) c"""
+    assert shop.execute(walk.encode()).fetchall() == [(368, 8), (263, 4)]
+
+
 def test_without_a_walk_bits_answer(shop: Connection) -> None:
     shop.execute("SELECT imgsearch.refresh_sample()")
     shop.execute("UPDATE imgsearch.space SET parameters = jsonb_set(parameters, '{sample,pictures}', '1000000')")

@@ -1,0 +1,43 @@
+"""What find() reckons that a walk and bits cost, against what was measured (docs/decisions/0040-costs.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+Connection = psycopg.Connection[Any]
+
+
+# Measured by `python -m bench.costs` among 200,000.
+@pytest.mark.parametrize(
+    ("access", "share", "reached", "ms"),
+    [
+        ("leading", 0.01, None, 2.5),
+        ("leading", 0.1, None, 8.5),
+        ("leading", 0.5, None, 24),
+        ("index", 0.15, None, 22),
+        ("index", 0.85, None, 36),
+        ("row", 0.01, 0.01, 5),
+        ("row", 0.1, 0.1, 22),
+        ("row", 0.5, 0.5, 65),
+        ("row", 0.9, 1.0, 77),
+    ],
+)
+def test_bits_are_reckoned_to_cost_what_was_measured(
+    connection: Connection, access: str, share: float, reached: float | None, ms: float
+) -> None:
+    row = connection.execute(
+        "SELECT imgsearch_internal.bits_cost_ms(200000, ROW(%s, %s, NULL, %s)::imgsearch_internal.estimate)",
+        [share, reached, access],
+    ).fetchone()
+    assert row is not None
+    assert row[0] == pytest.approx(ms, rel=0.25)
+
+
+@pytest.mark.parametrize(("ef", "ms"), [(100, 4.3), (200, 7.4), (400, 13.3), (1000, 29)])
+def test_a_walk_is_reckoned_to_cost_what_was_measured(connection: Connection, ef: int, ms: float) -> None:
+    row = connection.execute("SELECT imgsearch_internal.walk_cost_ms(%s)", [ef]).fetchone()
+    assert row is not None
+    assert row[0] == pytest.approx(ms, rel=0.1)
