@@ -190,7 +190,8 @@ def test_among_a_million_walks_are_wider_and_less_of_them_is_believed(shop: Conn
         """UPDATE imgsearch.space SET parameters = jsonb_set(jsonb_set(parameters, '{sample,radius}', '0.0001'),
            '{sample,pictures}', '1000000')"""
     )
-    walk = """SELECT c.ef, c.trust_divisor FROM (VALUES ((SELECT mean FROM imgsearch.space)), (imgsearch.vec_of(1))) v (q),
+    walk = """SELECT c.ef, c.trust_divisor
+              FROM (VALUES ((SELECT mean FROM imgsearch.space)), (imgsearch.vec_of(1))) v (q),
               imgsearch_internal.search_context(v.q, 10) c"""
     assert shop.execute(walk.encode()).fetchall() == [(368, 8), (263, 4)]
 
