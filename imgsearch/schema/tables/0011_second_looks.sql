@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS imgsearch.second_look (
     space_id    integer     NOT NULL,
     steps       jsonb       NOT NULL,
     question    jsonb       NOT NULL,
-    picture     bytea       STORAGE EXTERNAL,
+    picture     bytea,
     images      bigint[]    NOT NULL,
     pool        jsonb       NOT NULL,
     belongs_to  text        NOT NULL,
@@ -19,6 +19,8 @@ CREATE TABLE IF NOT EXISTS imgsearch.second_look (
     CONSTRAINT answered_has_an_order CHECK (answered_at IS NULL OR answer IS NOT NULL),
     CONSTRAINT pool_is_small CHECK (cardinality(images) <= 500)
 );
+-- Apart from CREATE TABLE, which takes STORAGE from PostgreSQL 16 on only.
+ALTER TABLE imgsearch.second_look ALTER COLUMN picture SET STORAGE EXTERNAL;
 CREATE INDEX IF NOT EXISTS second_look_waiting ON imgsearch.second_look (asked_at) WHERE claimed IS NULL;
 COMMENT ON TABLE imgsearch.second_look IS 'The first rows of answers, to be ranked anew by workers; kept for an hour, so that further pages show the same order.';
 COMMENT ON COLUMN imgsearch.second_look.tenant_id IS 'Whose pictures it is about, and the only ones its worker reads; empty: of somebody who stands above tenants.';
