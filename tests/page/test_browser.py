@@ -234,6 +234,19 @@ def test_it_works_without_javascript(visit: Open, place: Site) -> None:
     expect(page.locator(".chip.photo")).to_have_count(1)
 
 
+@pytest.mark.parametrize(("width", "path"), [(1280, "/"), (1280, "/?q=red+shoes"), (390, "/"), (390, "/?q=red+shoes")])
+def test_nothing_jumps_while_the_page_loads(width: int, path: str, visit: Open) -> None:
+    """Cumulative layout shift, https://web.dev/articles/cls: below 0.1 is good."""
+    page = visit(path, width=width)
+    page.wait_for_load_state("networkidle")
+    shift = page.evaluate(
+        """() => new Promise((done) => new PerformanceObserver((list) =>
+            done(list.getEntries().reduce((sum, entry) => sum + (entry.hadRecentInput ? 0 : entry.value), 0))
+        ).observe({ type: "layout-shift", buffered: true }) || setTimeout(() => done(0), 1500))"""
+    )
+    assert shift < 0.1
+
+
 def test_a_phone_is_wide_enough(visit: Open) -> None:
     for path in ("/?q=red+shoes&category=shoes&max_price=60&a.colour=red", "/add", "/?q=shoes&max_price=1"):
         page = visit(path, width=360, height=740, has_touch=True, is_mobile=True)

@@ -2,7 +2,6 @@
 "use strict";
 (() => {
   const page = window.imgsearch;
-  document.documentElement.classList.add("js-on");
 
   page.arrange = () => {
     page.arrangePhoto();
