@@ -21,7 +21,10 @@ COMMENT ON FUNCTION imgsearch_internal.vectors_in(text, text) IS 'The vectors of
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.check_spaces(p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question, many integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF (r.words, r.word_weight, r.look_weight, r.expand, r.cutoff, r.min_match, r.sort, r.boost, r.diversity, nullif(r.regions, 0)) IS DISTINCT FROM (NULL::text, NULL::float8, NULL::float8, NULL::boolean, NULL::text, NULL::float8, NULL::text, NULL::jsonb, NULL::float8, NULL::float8)
+    -- What goes with several spaces, by name: a field that is added to the type breaks this until it has an answer here.
+    IF r IS DISTINCT FROM ROW(
+           r.per, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+           r.space, CASE WHEN r.regions = 0 THEN r.regions END)::imgsearch.ranking
        OR p.max_distance IS NOT NULL THEN
         RAISE EXCEPTION 'imgsearch: several spaces are fused by rank, and another order or a cut was asked for too' USING HINT = 'Leave it out, or search one space: filters, per, k, skip and after go with several.', ERRCODE = 'IM008';
     ELSIF coalesce(cardinality(q.vectors), 0) <> many - 1 THEN
