@@ -10,10 +10,12 @@ from typing import Any
 
 import typer
 
+from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output, progress
 from imgsearch.errors import UsageError
 from imgsearch.ops import backup as backups
 from imgsearch.ops import restore as restores
+from imgsearch.ops import shared_store
 from imgsearch.ops.backup import Pictures, Tick
 from imgsearch.ops.manifest import Manifest
 from imgsearch.settings import load_settings
@@ -52,8 +54,12 @@ def restore(
     json: bool = _JSON,
 ) -> None:
     """Restore a backup into an empty database and the picture store; what fails leaves the database empty."""
+    settings = load_settings()
     with _told(json) as tick:
-        found = restores.bring_back(load_settings(), folder, pictures=not no_pictures, tick=tick)
+        found = restores.bring_back(settings, folder, pictures=not no_pictures, tick=tick)
+    with db.connect_direct(settings, autocommit=True) as connection:
+        for finding in shared_store.examine(connection, settings):
+            errors.print(f"{finding.detail}. {finding.impact} {finding.fix}", markup=False, soft_wrap=True)
     if json:
         as_json(_told_of(found))
         return

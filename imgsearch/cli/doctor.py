@@ -8,8 +8,8 @@ import typer
 
 from imgsearch import db
 from imgsearch.cli.console import as_json, output
-from imgsearch.ops import route
-from imgsearch.ops.doctor import SECONDS, examine
+from imgsearch.ops import route, shared_store
+from imgsearch.ops.doctor import BLOCKED, SECONDS, examine
 from imgsearch.settings import load_settings
 
 
@@ -22,7 +22,10 @@ def doctor(
     findings = route.examine(settings)
     if not any(finding.check_name.startswith("primary ") for finding in findings):
         with db.connect_primary(settings, autocommit=True) as connection:  # where the fixes can be done
-            findings += examine(connection, seconds=seconds)
+            here = examine(connection, seconds=seconds)
+            findings += here
+            if not any(finding.check_name in BLOCKED for finding in here):
+                findings += shared_store.examine(connection, settings)
     problems = sum(finding.severity == "problem" for finding in findings)
     if json:
         as_json({"healthy": not problems, "findings": [asdict(finding) for finding in findings]})

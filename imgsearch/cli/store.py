@@ -9,10 +9,11 @@ import typer
 from imgsearch import db, storage
 from imgsearch.cli.console import as_json, errors, output, progress
 from imgsearch.errors import UsageError
-from imgsearch.ingest import upload
+from imgsearch.ingest import picture_store, upload
 from imgsearch.settings import load_settings
+from imgsearch.storage import owners
 
-app = typer.Typer(help="The picture store: copy, sweep.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="The picture store: copy, sweep, take over.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -29,9 +30,9 @@ def copy(
         raise UsageError("FROM and TO are the same store.")
     with progress(quiet=json) as bar:
         task = bar.add_task("copying", total=None)
-        copied = storage.open_store(source).copy_to(
-            storage.open_store(target), lambda objects, _: bar.update(task, completed=objects)
-        )
+        here, there = storage.open_store(source), storage.open_store(target)
+        owners.copy_marks(here.objects, there.objects)
+        copied = here.copy_to(there, lambda objects, _: bar.update(task, completed=objects))
     if json:
         as_json({"objects": copied.objects, "bytes": copied.size, "damaged": list(copied.damaged)})
     else:
@@ -57,3 +58,17 @@ def sweep(
         as_json({"seen": swept.seen, "deleted": swept.deleted, "bytes": swept.size})
     else:
         output.print(f"{swept.deleted:,} of {swept.seen:,} objects deleted, {swept.size:,} bytes freed.")
+
+
+@app.command("take-over")
+def take_over(json: bool = typer.Option(False, "--json", help="For programs.")) -> None:
+    """Make this database the store's only owner, where all others are gone: sweeps delete what only they used."""
+    settings = load_settings()
+    with db.connect(settings, autocommit=True) as connection:
+        gone = picture_store.take_over(connection, upload.open_store(settings.storage_url))
+    if json:
+        as_json({"gone": [{"id": owner.id, "database": owner.database, "since": owner.since} for owner in gone]})
+    else:
+        for owner in gone:
+            output.print(f"It no longer belongs to {owner}.", markup=False)
+        output.print("The picture store is this database's alone.")

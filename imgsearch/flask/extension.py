@@ -88,7 +88,7 @@ class ImageSearch:
 
         Raises PictureError for what no worker could ever decode, StoreError.
         """
-        return self.store.put(upload.inspected(picture).data)
+        return app_state().own_store.put(upload.inspected(picture).data)
 
     def search(
         self,

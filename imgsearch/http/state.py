@@ -25,7 +25,7 @@ from imgsearch.http.sessions import CONNECTIONS, PATIENCE, Sessions
 from imgsearch.http.shares import Shares
 from imgsearch.http.slow_searches import SlowSearches
 from imgsearch.http.waiting import ASSUMED, Waiting, asker
-from imgsearch.ingest import upload, wakeup
+from imgsearch.ingest import picture_store, upload, wakeup
 from imgsearch.retrieval import asked_attributes
 from imgsearch.servers import database_url, primary_url, redis_url
 from imgsearch.settings import Settings
@@ -83,6 +83,11 @@ class AppState:
     @property
     def store(self) -> Store:
         return upload.open_store(self.settings.storage_url)
+
+    @property
+    def own_store(self) -> Store:
+        """The same, for who puts something there: as this database's."""
+        return self.sessions.ask(lambda connection: picture_store.own_store(connection, self.store))
 
     @property
     def secret(self) -> bytes:

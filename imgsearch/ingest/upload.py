@@ -21,6 +21,7 @@ from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.ingest import vectors, wakeup
 from imgsearch.ingest import words as product_words
+from imgsearch.ingest.picture_store import Deletion, own_store, swept
 from imgsearch.ingest.vectors import Vector
 from imgsearch.picture import Header, digest, inspect
 from imgsearch.settings import Settings, process_settings
@@ -125,6 +126,7 @@ def add(
     Workers are told when the transaction commits; see `imgsearch.ingest.wakeup`.
     Raises PictureError for what no worker could ever decode, UsageError, StoreError, and the database's typed errors.
     """
+    lent = driver(connection)
     row = {
         "tenant_id": _name("tenant", tenant),
         "product_id": _name("product_id", product_id),
@@ -141,9 +143,9 @@ def add(
         row |= {"uri": picture, "sha256": None}
     else:
         data = inspected(picture).data
-        place = store or default_store(settings)
+        place = own_store(lent, store or default_store(settings))
         row |= {"uri": place.put(data), "sha256": digest(data)}
-    found = Added(**sql.rows(driver(connection), "upload", "add", row)[0])
+    found = Added(**sql.rows(lent, "upload", "add", row)[0])
     if found.waits:
         wakeup.notify_after_commit(connection, settings)
     return found
@@ -178,11 +180,12 @@ def sweep_store(
 ) -> storage.store.Swept:
     """Delete bytes that no image uses and that were last written before `older_than` ago.
 
-    Raises DatabaseRights for a role that does not see every tenant: what it cannot see would look unused.
+    Raises DatabaseRights for a role that does not see every tenant: what it cannot see would look unused. Raises
+    StoreDenied where another database keeps pictures in this store: what only that one uses would look unused, too.
     """
     lent = driver(connection)
     _must_see_all(lent)
-    return storage.sweep(store or default_store(), lambda digests: _used(lent, digests), older_than)
+    return swept(lent, store or default_store(), older_than)
 
 
 def forget(connection: Connectable, *, tenant: str, store: Store | None = None) -> Forgotten:
@@ -192,27 +195,29 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
     interruption leaves at most bytes for the sweep, and running it again finishes. Stop the tenant's uploads before.
     Two things go later, because they cannot be told from others': bytes of images replaced or removed within the last
     hour (with the next sweep), and what somebody above tenants searched for (the vectors, after 30 days).
-    Raises UsageError inside a transaction, DatabaseRights for a role that does not see every tenant, StoreError.
+    Raises UsageError inside a transaction, DatabaseRights for a role that does not see every tenant; and when all rows
+    are gone StoreError, such as StoreDenied where another database keeps pictures in this store.
     """
     lent = driver(connection)
     if not lent.autocommit:
         raise UsageError("Forgetting a tenant commits as it goes; use a connection in autocommit.")
     _must_see_all(lent)
-    place = store or default_store()
-    images = objects = 0
+    bytes_of_it = Deletion(lent, store or default_store())
+    images = 0
     while rows := sql.rows(lent, "upload", "forget_pictures", {"tenant_id": tenant, "most": FORGOTTEN_AT_ONCE}):
         images += len(rows)
-        digests = sorted({row["sha256"] for row in rows if row["sha256"]})
-        for unused in set(digests) - _used(lent, digests):
-            place.delete(storage.store.uri_of(unused))
-            objects += 1
+        bytes_of_it.delete(sorted({row["sha256"] for row in rows if row["sha256"]}))
     tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
     others = {table: _forget_rows(lent, table, tenant) for table in tables}
     sql.run(lent, "upload", "forget_changes", {"tenant_id": tenant})
     for row in sql.rows(lent, "tenant_graph", "names", {"tenant": tenant}):
         if row["ours"]:  # else an idle worker whose role may drops it: it belongs to nobody now
             sql.run(lent, "maintenance", "drop", names={"index": Identifier("imgsearch", row["name"])})
-    return Forgotten(images=images, objects=objects, rows={name: count for name, count in others.items() if count})
+    if bytes_of_it.error:
+        raise bytes_of_it.error
+    return Forgotten(
+        images=images, objects=bytes_of_it.objects, rows={name: count for name, count in others.items() if count}
+    )
 
 
 def _forget_rows(lent: Connection[Any], table: str, tenant: str) -> int:
@@ -227,11 +232,6 @@ def _must_see_all(lent: Connection[Any]) -> None:
             "This role sees one tenant at a time, so it cannot see which stored files are unused. "
             "Connect as the owner or as a member of imgsearch_admin or imgsearch_worker."
         )
-
-
-def _used(lent: Connection[Any], digests: list[bytes]) -> set[bytes]:
-    uris = [storage.store.uri_of(digest) for digest in digests]
-    return {row["sha256"] for row in sql.rows(lent, "upload", "used", {"digests": digests, "uris": uris})}
 
 
 def inspected(picture: Picture) -> Inspected:

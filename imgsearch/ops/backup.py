@@ -21,6 +21,7 @@ import psycopg
 from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.errors import DiskFull, UsageError
+from imgsearch.ingest import picture_store
 from imgsearch.ops import manifest, postgres_programs
 from imgsearch.ops.manifest import Manifest
 from imgsearch.schema import migrate
@@ -28,6 +29,7 @@ from imgsearch.schema.window import RELEASE
 from imgsearch.servers import direct_url
 from imgsearch.settings import Settings
 from imgsearch.storage import Store, open_store
+from imgsearch.storage.store import uri_of
 
 Pictures = Literal["copied", "listed", "none"]
 Tick = Callable[[str, int], None]
@@ -47,19 +49,21 @@ def take(
         program = postgres_programs.find("pg_dump", connection.info.server_version // 10000)
         store = open_store(settings.storage_url) if pictures != "none" else None
         if store and pictures == "copied":
-            _copy(store, folder, tick)
+            _copy(store, folder, tick, lambda digests: picture_store.used_of(connection, digests))
         tick("dumping the database", 0)
         with _snapshot(connection) as snapshot:  # what is said of the database is said of the dump
             about = sql.rows(connection, "backup", "about")[0]
-            named = {row["uri"] for row in sql.rows(connection, "backup", "stored")} if pictures == "copied" else set()
+            named = {row["uri"] for row in sql.rows(connection, "backup", "stored")} if store else set()
             _dump(program, direct_url(settings), snapshot, folder, tick)
         copied, lacking = (0, 0), tuple[str, ...]()
         if store and pictures == "copied":
-            copied, damaged = _copy(store, folder, tick)
+            copied, damaged = _copy(
+                store, folder, tick, lambda digests: {one for one in digests if uri_of(one) in named}
+            )
             tick("looking for what is missing", copied[0])
             lacking = _missing(named, store, folder, damaged)
         elif store:
-            copied = _list(store, folder, tick)
+            copied = _list(store, named, folder, tick)
         made = Manifest(
             taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
             release=str(RELEASE),
@@ -121,19 +125,24 @@ def _said(line: str) -> str:
     return line if line.startswith("dumping contents of table") else "dumping the database"
 
 
-def _copy(store: Store, folder: Path, tick: Tick) -> tuple[tuple[int, int], tuple[str, ...]]:
-    """Return how many objects the backup holds and their bytes, and which of the store have other bytes than names."""
+def _copy(
+    store: Store, folder: Path, tick: Tick, used: Callable[[list[bytes]], set[bytes]]
+) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """Copy what this database uses: a store that it shares holds more.
+
+    Return how many objects the backup holds and their bytes, and which of the store have other bytes than names.
+    """
     (folder / manifest.PICTURES).mkdir(exist_ok=True)
     target = open_store((folder / manifest.PICTURES).absolute().as_uri())
-    copied = store.copy_to(target, lambda objects, _: tick("copying pictures", objects))
+    copied = store.copy_to(target, lambda objects, _: tick("copying pictures", objects), used=used)
     total = [one.size for one in target.keys()]  # noqa: SIM118 - a store is no dict
     return (len(total), sum(total)), copied.damaged
 
 
-def _list(store: Store, folder: Path, tick: Tick) -> tuple[int, int]:
+def _list(store: Store, named: set[str], folder: Path, tick: Tick) -> tuple[int, int]:
     many = size = 0
     with (folder / manifest.LIST).open("w", encoding="utf-8") as file:
-        for many, one in enumerate(store.keys(), 1):
+        for many, one in enumerate((one for one in store.keys() if one.uri in named), 1):  # noqa: SIM118
             file.write(f"{one.uri}\t{one.size}\n")
             size += one.size
             if many % 1000 == 0:

@@ -12,6 +12,7 @@ from imgsearch.db import sql
 from imgsearch.errors import DatabaseError, ExtensionMissing, SchemaBehind
 
 SECONDS = 60  # one of the checks looks at every picture
+BLOCKED = ("pgvector missing", "schema behind", "server too old")  # nothing else can be looked for then
 
 
 @dataclass(frozen=True, kw_only=True)

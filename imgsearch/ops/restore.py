@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.errors import BackupDamaged, DatabaseRights, StoreError, UsageError
+from imgsearch.ingest import picture_store
 from imgsearch.ops import manifest, postgres_programs
 from imgsearch.ops.backup import Tick
 from imgsearch.ops.manifest import Manifest
@@ -48,7 +49,7 @@ def bring_back(settings: Settings, folder: Path, *, pictures: bool = True, tick:
             sql.run(connection, "backup", "unhurried")
             sql.run(connection, "backup", "analyze")
         if pictures and found.pictures == "copied":
-            _copy_back(settings, folder, tick)
+            _copy_back(connection, settings, folder, tick)
         sql.run(connection, "backup", "end")
     return found
 
@@ -163,9 +164,11 @@ def _values(name: str, value: str) -> list[str]:
     return next(csv.reader([value], skipinitialspace=True)) if name.lower() in _LISTS else [value]
 
 
-def _copy_back(settings: Settings, folder: Path, tick: Tick) -> None:
+def _copy_back(connection: Connection, settings: Settings, folder: Path, tick: Tick) -> None:
     source = open_store((folder / manifest.PICTURES).absolute().as_uri())
-    copied = source.copy_to(open_store(settings.storage_url), lambda objects, _: tick("copying pictures", objects))
+    target = picture_store.own_store(connection, open_store(settings.storage_url))
+    target.mark()
+    copied = source.copy_to(target, lambda objects, _: tick("copying pictures", objects))
     if copied.damaged:
         raise StoreError(
             f"{len(copied.damaged)} pictures of the backup have other bytes than their names say, the first: "

@@ -101,13 +101,13 @@ class Files:
             aside.unlink()
         return True
 
-    def entries(self) -> Iterator[Entry]:
-        folders = [""]
+    def entries(self, under: str = "") -> Iterator[Entry]:
+        folders = [under]
         while folders:
             folder = folders.pop()
             with self._speaking(folder or "the folder"):
-                if not self.root.is_dir():
-                    return
+                if not (self.root / folder).is_dir():
+                    continue
                 listing = list(os.scandir(self.root / folder))
             for item in listing:
                 if item.is_dir(follow_symlinks=False):

@@ -42,8 +42,8 @@ class Objects(Protocol):
     def delete_older(self, key: str, before: datetime) -> bool:
         """Delete the object only if it was last written before `before`; return whether it is gone by our hand."""
 
-    def entries(self) -> Iterator[Entry]:
-        """Walk all objects, in no order."""
+    def entries(self, under: str = "") -> Iterator[Entry]:
+        """Walk all objects, or those in one folder (`owner/`), in no order."""
 
     def sweep_unfinished(self, before: datetime) -> int:
         """Delete what writes that crashed before `before` left behind; return how many."""

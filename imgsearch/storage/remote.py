@@ -105,9 +105,9 @@ class Remote:
         self.delete(key)
         return True
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, under: str = "") -> Iterator[Entry]:
         with self._speaking("its list of objects"):
-            for page in obstore.list(self.bucket, chunk_size=1000):
+            for page in obstore.list(self.bucket, under or None, chunk_size=1000):
                 yield from map(_entry, page)
 
     def sweep_unfinished(self, before: datetime) -> int:

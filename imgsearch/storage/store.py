@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -20,8 +20,11 @@ from urllib.parse import unquote, urlsplit
 
 from imgsearch.errors import FetchRefused, ObjectMissing, SettingsError, StoreDenied
 from imgsearch.extras import needed
+from imgsearch.storage import owners
 from imgsearch.storage.files import Files
-from imgsearch.storage.objects import Objects
+from imgsearch.storage.keys import KEPT, MADE_AGAIN, PICTURE, digest_of, key_of, thumbnail_key
+from imgsearch.storage.objects import Entry, Objects
+from imgsearch.storage.owners import Owner
 
 MAX_BYTES = 64 << 20  # one picture
 MAX_THUMBNAIL_BYTES = 4 << 20
@@ -29,10 +32,6 @@ MAX_THUMBNAIL_BYTES = 4 << 20
 RENEW_AFTER = timedelta(minutes=10)
 GRACE = timedelta(hours=1)
 _URI = re.compile(r"store:(([0-9a-f]{2})/(\2[0-9a-f]{62}))")
-_PICTURE = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})")
-_THUMBNAIL = re.compile(r"thumb/([0-9a-f]{2})/(\1[0-9a-f]{62})\.webp")
-KEPT = ("sift", "own")  # what may be kept of a picture: local features, and what a step of the shop makes of it
-_KEPT = re.compile(r"look/([0-9a-f]{2})/(\1[0-9a-f]{62})\.(?:sift|own)")
 _T = TypeVar("_T")
 
 
@@ -62,7 +61,7 @@ class Swept(NamedTuple):
 
 def uri_of(sha256: bytes) -> str:
     """Return the address of the picture with this digest (32 bytes)."""
-    return f"store:{_key(sha256)}"
+    return f"store:{key_of(sha256)}"
 
 
 def sha256_of(uri: str) -> bytes:
@@ -81,14 +80,25 @@ class Store:
     """Pictures and thumbnails in one place. Safe to share between threads.
 
     Every method raises StoreError (worth trying again, perhaps after `retry_after` seconds), StoreDenied or, where an
-    object is asked for, ObjectMissing.
+    object is asked for, ObjectMissing. `owner`: the database whose mark goes before what is put here.
     """
 
     objects: Objects
+    owner: Owner | None = None
+
+    def of(self, owner: Owner) -> Store:
+        """Return the same store as this database's."""
+        return replace(self, owner=owner)
+
+    def mark(self) -> None:
+        """Let the store know that its database keeps pictures here."""
+        if self.owner:
+            owners.mark(self.objects, self.owner)
 
     def put(self, data: bytes) -> str:
         """Store `data` whole or not at all and return its uri; the same bytes again write nothing new."""
-        key = _key(hashlib.sha256(data).digest())
+        key = key_of(hashlib.sha256(data).digest())
+        self.mark()
         try:
             found = self.objects.stat(key)
         except StoreDenied:
@@ -101,47 +111,55 @@ class Store:
 
     def get(self, uri: str, max_bytes: int = MAX_BYTES) -> bytes:
         """Return the bytes of a picture; FetchRefused when there are more than `max_bytes` or `uri` is not ours."""
-        return self.objects.read(_key(sha256_of(uri)), max_bytes)
+        return self.objects.read(key_of(sha256_of(uri)), max_bytes)
 
     def put_thumbnail(self, sha256: bytes, data: bytes) -> None:
         """Store the thumbnail (WebP) of the picture with this digest, in place of any other.
 
         Not worth waiting for the disk: one that a power cut empties is as if there were none.
         """
-        self.objects.write(_thumbnail_key(sha256), data, durable=False)
+        self.mark()
+        self.objects.write(thumbnail_key(sha256), data, durable=False)
 
     def get_thumbnail(self, sha256: bytes) -> bytes:
         """Return the thumbnail (WebP) of the picture with this digest."""
-        return self.objects.read(_thumbnail_key(sha256), MAX_THUMBNAIL_BYTES)
+        return self.objects.read(thumbnail_key(sha256), MAX_THUMBNAIL_BYTES)
 
     def put_kept(self, sha256: bytes, kind: str, data: bytes) -> None:
         """Keep something small that was made of the picture with this digest: it goes when the picture goes."""
-        self.objects.write(f"look/{_key(sha256)}.{kind}", data, durable=False)
+        self.mark()
+        self.objects.write(f"look/{key_of(sha256)}.{kind}", data, durable=False)
 
     def get_kept(self, sha256: bytes, kind: str, max_bytes: int) -> bytes:
         """Return what was kept of the picture with this digest."""
-        return self.objects.read(f"look/{_key(sha256)}.{kind}", max_bytes)
+        return self.objects.read(f"look/{key_of(sha256)}.{kind}", max_bytes)
 
     def exists(self, uri: str) -> bool:
         """Return whether the picture is here."""
-        return self.objects.stat(_key(sha256_of(uri))) is not None
+        return self.objects.stat(key_of(sha256_of(uri))) is not None
 
     def delete(self, uri: str) -> None:
         """Delete a picture and what was made of it, if they are here. Others may use the same bytes: see `sweep`."""
         sha256 = sha256_of(uri)
-        self.objects.delete(_thumbnail_key(sha256))
+        self.objects.delete(thumbnail_key(sha256))
         for kind in KEPT:
-            self.objects.delete(f"look/{_key(sha256)}.{kind}")
-        self.objects.delete(_key(sha256))
+            self.objects.delete(f"look/{key_of(sha256)}.{kind}")
+        self.objects.delete(key_of(sha256))
 
     def keys(self) -> Iterator[Stored]:
         """Walk the pictures (not the thumbnails, nor what is not ours), in no order."""
         for entry in self.objects.entries():
-            if _PICTURE.fullmatch(entry.key):
+            if PICTURE.fullmatch(entry.key):
                 yield Stored(f"store:{entry.key}", entry.size, entry.modified)
 
-    def copy_to(self, other: Store, progress: Callable[[int, int], None] | None = None, workers: int = 8) -> Copied:
-        """Copy pictures and thumbnails that `other` lacks; may be stopped and started again.
+    def copy_to(
+        self,
+        other: Store,
+        progress: Callable[[int, int], None] | None = None,
+        workers: int = 8,
+        used: Callable[[list[bytes]], set[bytes]] | None = None,
+    ) -> Copied:
+        """Copy pictures and thumbnails that `other` lacks; may be stopped and started again. `used`: as for `sweep`.
 
         `progress(objects, bytes)` is called in this thread after each object with the totals so far, those already
         there included. Objects whose bytes do not match their name are left out and named in the result.
@@ -154,9 +172,12 @@ class Store:
 
         seen = size = written = 0
         damaged: list[str] = []
-        ours = (entry for entry in self.objects.entries() if _digest(entry.key) and not _KEPT.fullmatch(entry.key))
+        ours = (
+            entry for entry in self.objects.entries() if digest_of(entry.key) and not MADE_AGAIN.fullmatch(entry.key)
+        )
         with ThreadPoolExecutor(workers, thread_name_prefix="copy") as pool:
-            for batch in _batches(ours, 16 * workers):
+            for entries in _batches(ours, 16 * workers):
+                batch = _used_of(entries, used) if used else entries
                 for entry, (copied, whole) in zip(batch, pool.map(copy, [entry.key for entry in batch]), strict=True):
                     seen, size, written = seen + 1, size + copied, written + (copied > 0)
                     if not whole:
@@ -219,10 +240,10 @@ def sweep(store: Store, used: Callable[[list[bytes]], set[bytes]], older_than: t
     """
     before = datetime.now(UTC) - older_than
     seen = deleted = size = 0
-    ours = (entry for entry in store.objects.entries() if _digest(entry.key))
+    ours = (entry for entry in store.objects.entries() if digest_of(entry.key))
     for batch in _batches(ours, 1000):
         seen += len(batch)
-        old = [(entry, digest) for entry in batch if entry.modified < before and (digest := _digest(entry.key))]
+        old = [(entry, digest) for entry in batch if entry.modified < before and (digest := digest_of(entry.key))]
         kept = used(sorted({digest for _, digest in old})) if old else set()
         for entry, digest in old:
             if digest not in kept and store.objects.delete_older(entry.key, before):
@@ -241,23 +262,15 @@ def _copy(source: Objects, target: Objects, key: str) -> tuple[int, bool]:
         return 0, True  # swept while we walk
     except FetchRefused:
         return 0, False
-    if _PICTURE.fullmatch(key) and hashlib.sha256(data).digest() != _digest(key):
+    if PICTURE.fullmatch(key) and hashlib.sha256(data).digest() != digest_of(key):
         return 0, False
     target.write(key, data)
     return len(data), True
 
 
-def _key(sha256: bytes) -> str:
-    return f"{sha256[:1].hex()}/{sha256.hex()}"
-
-
-def _thumbnail_key(sha256: bytes) -> str:
-    return f"thumb/{_key(sha256)}.webp"
-
-
-def _digest(key: str) -> bytes | None:
-    match = _PICTURE.fullmatch(key) or _THUMBNAIL.fullmatch(key) or _KEPT.fullmatch(key)
-    return bytes.fromhex(match[2]) if match else None
+def _used_of(entries: list[Entry], used: Callable[[list[bytes]], set[bytes]]) -> list[Entry]:
+    kept = used(sorted({digest for entry in entries if (digest := digest_of(entry.key))}))
+    return [entry for entry in entries if digest_of(entry.key) in kept]
 
 
 def _batches(items: Iterator[_T], size: int) -> Iterator[list[_T]]:

@@ -70,6 +70,14 @@ SELECT decode(right(i.uri, 64), 'hex') FROM imgsearch.job j
 JOIN imgsearch.image i ON i.tenant_id = j.tenant_id AND i.image_id = j.image_id
 WHERE i.sha256 IS NULL AND i.uri = ANY(%(uris)s)
 
+-- name: owner
+-- This database as the picture store knows it.
+SELECT imgsearch_internal.database_id() AS id, current_database() AS database, coalesce(host(inet_server_addr()), '') AS server
+
+-- name: stores_pictures
+-- Whether bytes of some picture are in the store.
+SELECT EXISTS (SELECT 1 FROM imgsearch.image i WHERE starts_with(i.uri, 'store:'))
+
 -- name: is_tenant_restricted
 -- Whether this role sees one tenant at a time.
 SELECT imgsearch.is_tenant_restricted()

@@ -16,7 +16,7 @@ from imgsearch.errors import FetchRefused, ImgsearchError, ObjectMissing, Pictur
 from imgsearch.picture.geometry import Geometry
 from imgsearch.picture.region import Region
 from imgsearch.storage import Store
-from imgsearch.storage.store import KEPT
+from imgsearch.storage.keys import KEPT
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.looking import frames
 from imgsearch_workers.looking.step import QUESTION, Pixels

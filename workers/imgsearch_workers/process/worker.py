@@ -11,12 +11,14 @@ from typing import Any, Literal
 import psycopg
 
 from imgsearch import db, schema
-from imgsearch.errors import DatabaseError, NoSpace, UsageError
+from imgsearch.db import sql
+from imgsearch.errors import DatabaseError, NoSpace, StoreError, UsageError
+from imgsearch.ingest import picture_store
 from imgsearch.picture.geometry import Geometry
 from imgsearch.settings import DEFAULT_MODEL, Settings
 from imgsearch.spaces import space
 from imgsearch.spaces.space import Space
-from imgsearch.storage import FetchPolicy, open_store
+from imgsearch.storage import FetchPolicy, Store, open_store
 from imgsearch_workers.decoding.decoder import DecodePool
 from imgsearch_workers.model import probe
 from imgsearch_workers.model.encoder import Encoder, SharedEncoder, described, geometry_of, load
@@ -68,6 +70,7 @@ class Worker:
         with db.connect_direct(self.settings, autocommit=True) as connection:
             schema.check(connection)
             chosen = self._chosen(connection)
+            self._store = self._own_store(connection)
         wanted: list[Space | None] = [*chosen] or [None]
         encoders = dict(map(self._loaded, wanted))
         if "images" in self._names:  # parts of pictures are embedded beside them
@@ -150,6 +153,16 @@ class Worker:
         self._say_what_is_left(made)
         return made.space_id, encoder
 
+    def _own_store(self, connection: psycopg.Connection[Any]) -> Store:
+        """Let the store know whose pictures this worker reads: those of a restored copy have no other sign of it."""
+        store = picture_store.own_store(connection, open_store(self.settings.storage_url))
+        try:
+            if sql.value(connection, "upload", "stores_pictures"):
+                store.mark()
+        except StoreError as error:
+            log.warning("the picture store could not be marked as this database's: %s", error)
+        return store
+
     def _image_loop(self, context: LoopContext, encoders: Mapping[int, Encoder]) -> ImageLoop:
         settings = self.settings
         pools: dict[tuple[str, Geometry], DecodePool] = {}
@@ -166,7 +179,7 @@ class Worker:
                     probe=probe.drawn(1, encoder.size)[0],
                 )
             )
-        store = open_store(settings.storage_url)
+        store = self._store
         describer = Describer(settings, store, self._policy(), embedders[0].pool)
         prefetcher = Prefetcher(
             store,
@@ -192,7 +205,7 @@ class Worker:
             context,
             Listener(self.settings, "imgsearch_query"),
             encoders={space_id: (encoder, self._pool(encoder, 1)) for space_id, encoder in encoders.items()},
-            store=open_store(self.settings.storage_url),
+            store=self._store,
             policy=self._policy(),
             on_device_lost=_exit,
         )
