@@ -44,7 +44,7 @@ BESIDE = {
         *("picture_url", "region", "facets"),
     },
     "Python add": {"connection", "picture", "store", "settings"},
-    "command line add": {"wait", "json", "help"},
+    "command line add": {"wait", "json", "help", "allow-folder", "text", "encoding"},
 }
 
 

@@ -48,9 +48,9 @@ def test_python_adds_and_changes_them(connection: Connection, settings: Settings
     assert add(connection, ADDRESS, **given).outcome == "changed"
     assert stored(connection) == [None]
     for wrong in ([*most, "one more"], ["x" * 201], ["a\0b"]):
-        with pytest.raises(UsageError, match=r"at most (100|200)"):
+        with pytest.raises(UsageError, match=r"at most 100|limit is 200|null character"):
             add(connection, ADDRESS, categories=wrong, **given)
-        with pytest.raises(UsageError, match=r"at most (100|200)"):
+        with pytest.raises(UsageError, match=r"at most 100|limit is 200|null character"):
             change(connection, product_id="p", categories=wrong)
 
 

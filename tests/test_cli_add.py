@@ -136,7 +136,7 @@ def test_json_lines_are_a_catalogue_too(run: Run, shop: Path, connection: Connec
     [
         ("path,price\nred.jpg,1\n", "no column product_id"),
         ("", "no column path"),
-        ("path;product_id\n", "no column path"),
+        ("path;price\nred.jpg;1\n", "no column product_id (it has: path, price; this file is separated by semicolons)"),
     ],
 )
 def test_a_catalogue_without_a_needed_column_is_refused_whole(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, Unpack
 
 from django.db import connections, router
 from django.db.models import Model, QuerySet
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
 from imgsearch.django import site
 from imgsearch.django.mapping import Searchable, key_text, mapping_for
 from imgsearch.errors import UsageError
-from imgsearch.ingest import attachment, changes, upload
+from imgsearch.ingest import attachment, changes, columns, upload
 from imgsearch.ingest import words as product_words
 from imgsearch.ingest.changes import Changed, Changes
 from imgsearch.ingest.upload import Added
@@ -35,8 +37,6 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
         raise UsageError("This instance was not saved yet, so its image has no key; save it first.")
     alias = database_of(instance, using)
     mapping = _of_products(instance)
-    if hasattr(picture, "seek"):
-        picture.seek(0)
     return upload.add(
         connections[alias],
         picture,
@@ -101,14 +101,26 @@ def refilter(rows: Any, *, using: str | None = None) -> int:
 
 
 def filters_of(instance: Any) -> dict[str, Any]:
-    """Return what searches filter on, as `imgsearch.add` takes it. A price that is none is left out, as by attach()."""
+    """Return what searches filter on, as `imgsearch.add` takes it. What none is is left out and logged, as by attach():
+    saving a row is not refused for a price below 0, or an attribute that JSON does not know."""
     found = mapping_for(type(instance)).filters_of(instance)
+    for name, check in (("price", columns.checked_price), ("category", columns.checked_category)):
+        if name in found:
+            found[name] = _checked(instance, check, found[name])
+    attributes = {
+        name: _checked(instance, partial(values.as_json, field=name), value)
+        for name, value in found["attributes"].items()
+    }
+    found["attributes"] = {name: value for name, value in attributes.items() if value is not None}
+    return found
+
+
+def _checked(instance: Any, check: Callable[[Any], Any], value: Any) -> Any:
     try:
-        upload.checked_price(found.get("price"))
+        return check(str(value) if isinstance(value, Model) else value)
     except UsageError as error:
         _log.warning("%s %s: %s", instance._meta.label, instance.pk, error)  # noqa: SLF001
-        found["price"] = None
-    return found
+        return None
 
 
 def write_filters(instance: Any, using: str) -> str | None:
@@ -135,12 +147,12 @@ def _written(instances: Iterable[Any], using: str) -> list[Mapping[str, Any]]:
     products = {_key(instance): instance for instance in instances}
     lent = driver(connections[using])
     given = [_row(key, instance) for key, instance in products.items()]
-    found = sql.rows(lent, "django", "refilter", {"rows": json.dumps(given, default=str)})
+    found = sql.rows(lent, "django", "refilter", {"rows": json.dumps(given)})
     for key, instance in products.items():
         if called := mapping_for(type(instance)).words_of(instance):
             words = product_words.checked(called.get("title"), called.get("words"), called.get("codes"))
-            values = {"tenant_id": key[0], "product_id": key[1], "named": list(called)}
-            sql.run(lent, "change", "words", {**values, **words})
+            which = {"tenant_id": key[0], "product_id": key[1], "named": list(called)}
+            sql.run(lent, "change", "words", {**which, **words})
     return list(found)
 
 

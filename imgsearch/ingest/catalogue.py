@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from imgsearch import values
 from imgsearch.errors import CatalogueError, UsageError, VectorError
-from imgsearch.ingest import vectors
-from imgsearch.ingest.upload import checked_price
-from imgsearch.picture.formats import SUFFIXES
+from imgsearch.ingest import cells, folder, spreadsheet, vectors
+from imgsearch.ingest.columns import checked_price
+from imgsearch.ingest.folder import Below
+from imgsearch.ingest.spreadsheet import KNOWN
 
-KNOWN = (
-    "path",
-    "product_id",
-    "tenant_id",
-    "position",
-    "category",
-    "categories",
-    "price",
-    "in_stock",
-    "title",
-    "words",
-    "codes",
-    "vector",
-)
-_TRUE = frozenset({"true", "t", "yes", "y", "1"})
-_FALSE = frozenset({"false", "f", "no", "n", "0"})
+_TRUE = frozenset({*cells.TRUE, "t", "yes", "y", "ja", "oui", "si", "1"})
+_FALSE = frozenset({*cells.FALSE, "f", "no", "n", "nein", "non", "0"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How catalogues are read: what more than their own folder they may name, and what their cells are."""
+
+    allowed: Sequence[Path] = ()
+    encoding: str | None = None
+    texts: Sequence[str] = ()  # columns whose cells stay texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,101 +56,198 @@ class BadRow:
     error: CatalogueError
 
 
-def entries(source: Path) -> Iterator[Entry | BadRow]:
+@dataclass(frozen=True)
+class Column:
+    """A column of a catalogue that becomes an attribute: its type, and in how many rows it has a value."""
+
+    name: str
+    kind: cells.Kind
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.kind} in {self.rows:,} rows"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Hidden files and those that systems leave beside pictures, which were passed over."""
+
+    count: int
+
+
+Found = Entry | BadRow | Column | Skipped
+
+
+def entries(source: Path, reading: Reading = Reading()) -> Iterator[Found]:
     """Yield what `source` names; a bad row comes as a BadRow, and the rows after it still come.
 
     Raises CatalogueError when the source is nothing we know, or a catalogue lacks a column that every row needs.
     """
+    suffix = source.suffix.lower()
     if source.is_dir():
-        yield from _folder(source)
+        yield from _folder(source, Below(source, reading.allowed))
     elif not source.exists():
         raise CatalogueError(f"{source} does not exist; check the path.")
-    elif source.suffix.lower() == ".csv":
-        yield from _unique(_rows(_csv(source), source))
-    elif source.suffix.lower() in {".jsonl", ".ndjson"}:
-        yield from _unique(_rows(_jsonl(source), source))
+    elif suffix in {".csv", ".tsv"}:
+        yield from _csv(source, reading)
+    elif suffix in {".jsonl", ".ndjson"}:
+        yield from _rows(_jsonl(source, reading.encoding), source, reading)
     else:
-        yield Entry(image=source, product_id=source.stem, place=str(source))
+        yield _of_file(source, source.stem)
 
 
-def _folder(folder: Path) -> Iterator[Entry]:
+def unique(entries: Iterable[Found]) -> Iterator[Found]:
+    """Refuse a second picture for the same place of the same product: one of the two would silently win."""
+    places: dict[tuple[str, str, int], str] = {}
+    for row in entries:
+        if isinstance(row, Entry):
+            key = (row.tenant_id or "default", row.product_id, row.position)
+            if key in places:
+                why = f"product {row.product_id} position {row.position} stands in {places[key]} already"
+                cure = "rename one of the files, or number a product's images in a catalogue's column position."
+                yield BadRow(row.place, CatalogueError(f"{why}; {cure}"))
+                continue
+            places[key] = row.place
+        yield row
+
+
+def _folder(source: Path, below: Below) -> Iterator[Found]:
     """Every picture below a folder; its product is its path below the folder, without the suffix."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            yield Entry(image=path, product_id=path.relative_to(folder).with_suffix("").as_posix(), place=str(path))
+    inside = folder.walked(source)
+    for path in inside.pictures:
+        yield _of_file(path, path.relative_to(source).with_suffix("").as_posix(), below)
+    for error in inside.unreadable:
+        yield BadRow(values.printable(str(error.filename)), CatalogueError(f"cannot be read: {error.strerror}."))
+    if inside.skipped:
+        yield Skipped(inside.skipped)
 
 
-def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _of_file(path: Path, product: str, below: Below | None = None) -> Entry | BadRow:
+    place = values.printable(str(path))
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = [name.strip() for name in reader.fieldnames or ()]
-            if missing := [name for name in ("path", "product_id") if name not in columns]:
-                raise CatalogueError(
-                    f"{path} has no column {' and no column '.join(missing)} (it has: {', '.join(columns) or '–'}). "
-                    "A catalogue needs path and product_id; tenant_id, position, category, categories, price, "
-                    "in_stock, title, words, codes, vector and any further columns are optional."
-                )
-            reader.fieldnames = columns
-            for row in reader:
-                yield reader.line_num, row
-    except UnicodeDecodeError as error:
-        raise CatalogueError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8.") from error
-    except csv.Error as error:
-        raise CatalogueError(f"{path} is not a CSV file ({error}).") from error
+        image = path if below is None else below.resolved(path.absolute())
+        return Entry(image=image, product_id=values.key(product, "product_id"), place=place)
+    except UsageError as error:
+        return BadRow(place, error if isinstance(error, CatalogueError) else CatalogueError(str(error)))
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | CatalogueError]]:
+def _csv(path: Path, reading: Reading) -> Iterator[Found]:
+    table = spreadsheet.read(path, ("path", "product_id"), reading.encoding)
+    comma = table.separator in ";\t"
+    kinds: dict[str, Any] = {}
+    for place, name in enumerate(table.columns):
+        if name and name not in KNOWN:
+            column = [record[place] for _, record in table.records if isinstance(record, list) and place < len(record)]
+            kind, kinds[name] = cells.typed(column, comma=comma, stays_text=name in reading.texts)
+            yield Column(name, kind, sum(bool(cell.strip()) for cell in column))
+    if unknown := sorted(set(reading.texts) - set(table.columns)):
+        raise CatalogueError(f"{path} has no column {unknown[0][:100]!r} to keep as text.")
+    rows = ((line, _read(record, table.columns, kinds, comma=comma)) for line, record in table.records)
+    yield from _rows(rows, path, reading)
+
+
+def _read(
+    record: list[str] | CatalogueError, columns: list[str], kinds: Mapping[str, Any], *, comma: bool
+) -> dict[str, Any] | CatalogueError:
+    """Return the cells of a row by name, those of attributes as their column's type."""
+    if isinstance(record, CatalogueError):
+        return record
+    row: dict[str, Any] = {}
+    for name, cell in zip(columns, record, strict=False):
+        if not cell.strip():
+            continue
+        if not name:
+            return CatalogueError("a value stands in a column without a name; name it in the first line.")
+        row[name] = kinds[name](cell) if name in kinds else cell
+    if "price" in row:
+        row["price"] = cells.price(row["price"], comma=comma)
+    if "position" in row and (place := cells.number(row["position"])) is not None:
+        row["position"] = place
+    return row
+
+
+def _jsonl(path: Path, encoding: str | None) -> Iterator[tuple[int, Mapping[str, Any] | CatalogueError]]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        marked = encoding or ("utf-16" if file.read(2) in {b"\xff\xfe", b"\xfe\xff"} else None)
+        file.seek(0)
+        lines: Iterable[Any] = file if marked is None else spreadsheet.text_of(path, marked).split("\n")
+        for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    row = json.loads(line)
+                    row = json.loads(line, object_pairs_hook=_once)
                 except (ValueError, RecursionError) as error:
-                    yield number, CatalogueError(f"not JSON ({error}); write one object per line.")
+                    yield number, CatalogueError(f"not JSON ({error}); write one object per line, as UTF-8.")
                     continue
                 yield number, row if isinstance(row, dict) else CatalogueError("not a JSON object; write one per line.")
 
 
-def _rows(rows: Iterable[tuple[int, Mapping[str, Any] | CatalogueError]], source: Path) -> Iterator[Entry | BadRow]:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return row
+
+
+def _rows(
+    rows: Iterable[tuple[int, Mapping[str, Any] | CatalogueError]], source: Path, reading: Reading
+) -> Iterator[Entry | BadRow]:
+    below = Below(source.parent, reading.allowed)
     for number, row in rows:
-        place = f"{source.name}:{number}"
-        if isinstance(row, CatalogueError):
-            yield BadRow(place, row)
-            continue
+        place = f"{values.printable(source.name)}:{number}"
         try:
-            yield _entry(row, source.parent, place)
+            if isinstance(row, CatalogueError):
+                raise row
+            yield _entry(row, below, place)
         except CatalogueError as error:
             yield BadRow(place, error)
+        except UsageError as error:
+            yield BadRow(place, CatalogueError(str(error)))
 
 
-def _entry(row: Mapping[str, Any], folder: Path, place: str) -> Entry:
-    if None in row:
-        raise CatalogueError("more values than columns; quote values that hold a comma.")
+def _entry(row: Mapping[str, Any], below: Below, place: str) -> Entry:
     given = {name: value for name, value in row.items() if value is not None and value != ""}
     for name in ("path", "product_id"):
         if name not in given:
             raise CatalogueError(f"{name} is empty; give every image one.")
-    address = str(given["path"])
-    image: Path | str = address if address.lower().startswith(("http://", "https://")) else folder / address
-    if isinstance(image, Path) and not image.is_file():
-        raise CatalogueError(f"there is no file {image}; paths are relative to the catalogue.")
     return Entry(
-        image=image,
-        product_id=str(given["product_id"]),
+        image=_picture(values.text(given["path"], "path", 4096), below),
+        product_id=_key(given, "product_id") or "",
         place=place,
-        tenant_id=str(given["tenant_id"]) if "tenant_id" in given else None,
-        position=_position(given.get("position", 0)),
-        category=str(given["category"]) if "category" in given else None,
+        tenant_id=_key(given, "tenant_id"),
+        position=values.whole(_plain(given.get("position", 0)), "position", 0, values.POSITION),
+        category=_key(given, "category"),
         categories=_several("categories", given.get("categories")),
-        price=_price(given.get("price")),
+        price=checked_price(given.get("price")),
         in_stock=_truth(given.get("in_stock", True)),
-        attributes={name: value for name, value in given.items() if name not in KNOWN},
+        attributes=values.mapping({n: value for n, value in given.items() if n not in KNOWN}, "attributes"),
         title=_text(given, "title"),
         words=_text(given, "words"),
         codes=_several("codes", given.get("codes")),
         vector=_vector(given.get("vector")),
     )
+
+
+def _picture(address: str, below: Below) -> Path | str:
+    if address.lower().startswith(("http://", "https://")):
+        return address
+    image = below.resolved(Path(address))
+    try:
+        is_file = image.is_file()
+    except OSError:
+        is_file = False  # a name that is too long for the disk
+    if not is_file:
+        raise CatalogueError(f"there is no file {values.printable(address)}; paths are relative to the catalogue.")
+    return image
+
+
+def _key(given: Mapping[str, Any], name: str) -> str | None:
+    return values.key(given[name], name) if name in given else None
+
+
+def _plain(value: object) -> object:
+    """A whole number as a text of JSON is one too."""
+    read = cells.number(value) if isinstance(value, str) else None
+    return value if read is None else read
 
 
 def _vector(value: object) -> tuple[float, ...] | None:
@@ -168,54 +261,19 @@ def _vector(value: object) -> tuple[float, ...] | None:
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:
-    if isinstance(given.get(name), list | dict):
-        raise CatalogueError(f"{name} is no text.")
-    return str(given[name]) if name in given else None
+    return values.text(given[name], name, 1 << 20) if name in given else None
 
 
 def _several(name: str, value: object) -> tuple[str, ...] | str | None:
     """Several in a JSON list, or in one text: categories parted by bars, codes also by commas or semicolons."""
-    several = value if isinstance(value, list) else []
-    if isinstance(value, dict) or any(code is None or isinstance(code, list | dict) for code in several):
-        raise CatalogueError(f"{name} are texts; leave out what is null.")
-    return tuple(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
-
-
-def _price(value: float | str | None) -> float | None:
-    try:
-        return checked_price(value)
-    except UsageError as error:
-        raise CatalogueError(str(error)) from error
-
-
-def _position(value: int | float | str) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise CatalogueError(f"the position is {value!r}; write a whole number, 0 for the first image.") from error
+    if value is None or isinstance(value, str):
+        return value
+    listed = value if isinstance(value, list) else [value]
+    return tuple(values.text(part, name, 1 << 20) for part in listed)
 
 
 def _truth(value: object) -> bool:
-    text = str(value).strip().lower()
+    text = value.strip().lower() if isinstance(value, str) else ""
     if text in _TRUE | _FALSE:
         return text in _TRUE
-    raise CatalogueError(f"in_stock is {value!r}; write true or false.")
-
-
-def _unique(rows: Iterable[Entry | BadRow]) -> Iterator[Entry | BadRow]:
-    """Refuse a second row for the same place of the same product: one of the two would silently win."""
-    seen: dict[tuple[str | None, str, int], str] = {}
-    for row in rows:
-        if isinstance(row, Entry):
-            key = (row.tenant_id, row.product_id, row.position)
-            if key in seen:
-                yield BadRow(
-                    row.place,
-                    CatalogueError(
-                        f"product {row.product_id} position {row.position} stands in {seen[key]} already; "
-                        "number a product's images in a column position."
-                    ),
-                )
-                continue
-            seen[key] = row.place
-        yield row
+    return values.truth(_plain(value), "in_stock")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
 from imgsearch.ingest import vectors, words
-from imgsearch.ingest.upload import checked_price
+from imgsearch.ingest.columns import checked_attributes, checked_category, checked_price, chosen
 from imgsearch.ingest.vectors import Vector
 
 
@@ -79,18 +79,18 @@ def change(
         raise UsageError("A vector is of one image: say which, by its position or its image_id.")
     if _OF_PRODUCTS & set(given) and (product_id is None or position is not None or image_id is not None):
         raise UsageError("title, words and codes are a product's: change them by its product_id alone.")
-    if given.get("in_stock", True) is None:
-        raise UsageError("in_stock is True or False.")
+    if "in_stock" in given:
+        values.truth(given["in_stock"], "in_stock")
     title, more, codes = (given.get(name) for name in ("title", "words", "codes"))
-    named_words = words.checked(title, more, codes)  # type: ignore[arg-type]
-    which = {"tenant_id": tenant, "product_id": None if product_id is None else str(product_id)}
-    rows = sql.rows(driver(connection), "change", "image", _values(given) | which | _of(position, image_id) | vector)
+    named_words = words.checked(title, more, codes)
+    which = chosen(tenant, product_id, position, image_id)
+    rows = sql.rows(driver(connection), "change", "image", _values(given) | which | vector)
     if given and any(row["follows"] for row in rows):
         raise UsageError("These images follow an attached table; change its rows, and they follow.")
     named = False
     if rows and _OF_PRODUCTS & set(given):
-        values = {**named_words, **which, "named": sorted(given)}
-        named = sql.run(driver(connection), "change", "words", values).fetchone() is not None
+        called = {**named_words, **which, "named": sorted(given)}
+        named = sql.run(driver(connection), "change", "words", called).fetchone() is not None
     return Changed(
         images=tuple(row["image_id"] for row in rows),
         changed=tuple(row["image_id"] for row in rows if row["changed"]),
@@ -100,21 +100,13 @@ def change(
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:
-    attributes: Mapping[str, Any] = given.get("attributes") or {}
-    try:
-        merged = json.dumps({name: value for name, value in attributes.items() if value is not None}, default=str)
-    except AttributeError as error:
-        raise UsageError("attributes is a mapping of names to values; None takes a name away.") from error
+    attributes = values.mapping({} if given.get("attributes") is None else given["attributes"], "attributes")
     return {
         "named": sorted(given),
-        "category": given.get("category"),
+        "category": checked_category(given.get("category")),
         "categories": words.checked_categories(given.get("categories")),
         "price": checked_price(given.get("price")),
-        "in_stock": given.get("in_stock"),
-        "merged": merged,
+        "in_stock": given.get("in_stock") and values.truth(given["in_stock"], "in_stock"),
+        "merged": checked_attributes({name: value for name, value in attributes.items() if value is not None}),
         "unset": [name for name, value in attributes.items() if value is None],
     }
-
-
-def _of(position: int | None, image_id: int | None) -> dict[str, Any]:
-    return {"position": position, "image_id": image_id}

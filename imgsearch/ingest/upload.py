@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,12 +12,12 @@ from typing import IO, Any, Literal, Required, TypedDict
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from imgsearch import storage
+from imgsearch import storage, values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseRights, UsageError
-from imgsearch.ingest import vectors, wakeup
+from imgsearch.ingest import columns, files, vectors, wakeup
 from imgsearch.ingest import words as product_words
 from imgsearch.ingest.picture_store import Deletion, own_store, swept
 from imgsearch.ingest.vectors import Vector
@@ -128,14 +126,14 @@ def add(
     """
     lent = driver(connection)
     row = {
-        "tenant_id": _name("tenant", tenant),
-        "product_id": _name("product_id", product_id),
-        "position": position,
-        "category": category,
+        "tenant_id": values.key(tenant, "tenant"),
+        "product_id": values.key(product_id, "product_id"),
+        "position": values.whole(position, "position", 0, values.POSITION),
+        "category": columns.checked_category(category),
         "categories": product_words.checked_categories(categories),
-        "price": checked_price(price),
-        "in_stock": in_stock,
-        "attributes": json.dumps(dict(attributes or {}), default=str),
+        "price": columns.checked_price(price),
+        "in_stock": values.truth(in_stock, "in_stock"),
+        "attributes": columns.checked_attributes({} if attributes is None else attributes),
         **product_words.checked(title, words, codes),
         **vectors.bound(vector, space),
     }
@@ -166,13 +164,8 @@ def remove(
     """
     if product_id is None and image_id is None:
         raise UsageError("Say which images to remove: a product_id or an image_id.")
-    values = {
-        "tenant_id": tenant,
-        "product_id": None if product_id is None else str(product_id),
-        "position": position,
-        "image_id": image_id,
-    }
-    return [row["image_id"] for row in sql.rows(driver(connection), "upload", "remove", values)]
+    which = columns.chosen(tenant, product_id, position, image_id)
+    return [row["image_id"] for row in sql.rows(driver(connection), "upload", "remove", which)]
 
 
 def sweep_store(
@@ -251,9 +244,10 @@ def _read(picture: bytes | str | Path | IO[bytes]) -> bytes:
     if isinstance(picture, str | Path):
         try:
             return Path(picture).read_bytes()
-        except OSError as error:
-            raise UsageError(f"{picture} cannot be read: {error.strerror}. Check the path.") from error
-    return picture.read()
+        except (OSError, ValueError) as error:  # ValueError: a path with a null character, or none that encodes
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"{ascii(str(picture))[:200]} cannot be read: {why}. Check the path.") from error
+    return files.read(picture)
 
 
 @cache
@@ -265,23 +259,3 @@ def open_store(url: str) -> Store:
 def default_store(settings: Settings | None = None) -> Store:
     """Return the picture store of `settings`, or of the environment."""
     return open_store((settings or process_settings()).storage_url)
-
-
-def checked_price(price: float | str | None) -> float | None:
-    """Return a price as a number, None for none. Raises UsageError for what is no price."""
-    if price is None:
-        return None
-    try:
-        number = float(price)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise UsageError(f"The price is {price!r}; write a number of at least 0 such as 19.99, or leave it out.")
-    return number
-
-
-def _name(what: str, value: str | int) -> str:
-    text = str(value)
-    if not text or "\0" in text:
-        raise UsageError(f"{what} is {text!r}; give every image a {what} that is not empty.")
-    return text

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
+from imgsearch import values
 from imgsearch.errors import UsageError
 
 TITLE = 1000  # characters of a product's title
@@ -15,40 +15,44 @@ CATEGORIES = 100  # of an image
 CATEGORY = 200  # characters of one of several
 
 
-def checked(title: str | None, words: str | None, codes: Iterable[str] | str | None) -> dict[str, Any]:
+def checked(title: object, words: object, codes: object) -> dict[str, Any]:
     """Return title, words and codes as statements bind them; None: not given. Raises UsageError.
 
     codes: several, or one text in which commas, semicolons or bars part them.
     """
-    for name, text, most in (("title", title, TITLE), ("words", words, WORDS)):
-        if text is None:
-            continue
-        if (many := len(text.strip(" "))) > most:
-            raise UsageError(f"{name} has {many} characters, the limit is {most}; shorten it.")
-        if "\0" in text:
-            raise UsageError(f"{name} holds a null character; take it out.")
-    return {"title": title, "words": words, "codes": None if codes is None else _codes(codes)}
+    return {
+        "title": None if title is None else _trimmed("title", title, TITLE),
+        "words": None if words is None else _trimmed("words", words, WORDS),
+        "codes": None if codes is None else _codes(codes),
+    }
 
 
-def _codes(given: Iterable[str] | str) -> list[str]:
+def _trimmed(name: str, text: object, most: int) -> str:
+    """Blanks around it do not count, as they do not in SQL."""
+    return values.text(text.strip(" ") if isinstance(text, str) else text, name, most)
+
+
+def _codes(given: object) -> list[str]:
     parts = given.replace(";", ",").replace("|", ",").split(",") if isinstance(given, str) else given
-    codes = list(dict.fromkeys(code for part in parts if (code := str(part).strip())))
+    codes = _several("code", parts, CODE)
     if len(codes) > CODES:
         raise UsageError(f"A product has at most {CODES} codes, these are {len(codes)}; leave some out.")
-    if any(len(code) > CODE or "\0" in code for code in codes):
-        raise UsageError(f"A code has at most {CODE} characters, none of them null; what is longer goes into words.")
     return codes
 
 
-def checked_categories(given: Iterable[str] | str | None) -> list[str] | None:
+def checked_categories(given: object) -> list[str] | None:
     """Return an image's categories as statements bind them, without doubles and blanks; None where there are none.
 
     given: several, or one text in which bars part them. Raises UsageError.
     """
-    parts = given.split("|") if isinstance(given, str) else given or ()
-    categories = sorted({one for part in parts if (one := str(part).strip())})
+    parts = given.split("|") if isinstance(given, str) else () if given is None else given
+    categories = sorted(_several("category", parts, CATEGORY))
     if len(categories) > CATEGORIES:
         raise UsageError(f"An image has at most {CATEGORIES} categories, these are {len(categories)}; leave some out.")
-    if any(len(one) > CATEGORY or "\0" in one for one in categories):
-        raise UsageError(f"One of several categories has at most {CATEGORY} characters, none of them null; shorten it.")
     return categories or None
+
+
+def _several(name: str, parts: object, most: int) -> list[str]:
+    """Return texts without doubles and blanks, in the order they came in."""
+    stripped = (part.strip() if isinstance(part, str) else part for part in values.several(parts, name))
+    return list(dict.fromkeys(values.line(part, name, most) for part in stripped if part != ""))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from operator import index
+from enum import Enum
 from typing import Any, TypedDict
 
+from imgsearch import values
 from imgsearch.errors import FilterError
 
 
@@ -82,14 +82,9 @@ class Filters:
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
     def as_json(self) -> str:
-        """Return them as the JSON of which `imgsearch.filters_of(jsonb)` makes the composite."""
-        found = self.given()
-        if isinstance(found.get("category"), str):
-            found["category"] = [found["category"]]
-        try:
-            return json.dumps(found, default=_plain, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise FilterError(f"These filters cannot be written as JSON ({error}). Use plain values.") from error
+        """Return them as the JSON of which `imgsearch.filters_of(jsonb)` makes the composite. Raises FilterError."""
+        plain = {name: _READERS[name](value, name) for name, value in self.given().items()}
+        return json.dumps(plain, allow_nan=False)
 
 
 class FilterArguments(TypedDict, total=False):
@@ -130,15 +125,61 @@ def merged(filters: Filters | None, named: Mapping[str, Any]) -> Filters:
     return replace(filters, **named_filters.given()) if filters else named_filters
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError(f"{value} has no time zone; use for example datetime.now(UTC)")
-        return value.isoformat()
-    if isinstance(value, set | frozenset | tuple):
-        return sorted(value) if isinstance(value, set | frozenset) else list(value)
-    with suppress(TypeError):
-        return index(value)  # numpy's whole numbers
-    if hasattr(value, "__float__"):
-        return float(value)  # Decimal, numpy's other numbers
-    raise TypeError(f"{type(value).__name__} is not a plain value")
+def _key(value: Any, name: str) -> str:
+    return values.key(value, name, FilterError)
+
+
+def _keys(value: Any, name: str) -> list[str]:
+    return values.keys(value, name, FilterError)
+
+
+def _categories(value: Any, name: str) -> list[str]:
+    parts = value if isinstance(value, Iterable) and not isinstance(value, str | Enum) else [value]
+    return [values.text(part, name, values.NAME, FilterError) for part in values.several(parts, name, FilterError)]
+
+
+def _numbers(value: Any, name: str) -> list[float]:
+    """Latitude and longitude, which may be below 0, and kilometres."""
+    return [values.number(part, name, -1e6, 1e6, FilterError) for part in values.several(value, name, FilterError)]
+
+
+def _images(value: Any, name: str) -> list[int]:
+    parts = values.several(value, name, FilterError)
+    return [values.whole(part, name, -(2**63), 2**63 - 1, FilterError) for part in parts]
+
+
+def _price(value: Any, name: str) -> float:
+    return values.number(value, name, -values.PRICE, values.PRICE, FilterError)
+
+
+def _truth(value: Any, name: str) -> bool:
+    return values.truth(value, name, FilterError)
+
+
+def _tree(value: Any, name: str) -> dict[str, Any]:
+    return values.mapping(value, name, FilterError)
+
+
+def _time(value: Any, name: str) -> str:
+    """A text is read by the database, which asks for its zone."""
+    if isinstance(value, str):
+        return values.text(value, name, values.NAME, FilterError)
+    if not isinstance(value, datetime):
+        raise FilterError(f"{name} is a time with its zone, for example datetime.now(UTC).")
+    if value.tzinfo is None:
+        raise FilterError(f"{name}: {value} has no time zone; use for example datetime.now(UTC).")
+    plain: str = values.as_json(value, name, FilterError)
+    return plain
+
+
+_READERS: Mapping[str, Callable[[Any, str], Any]] = {
+    "tenant": _key,
+    "category": _categories,
+    **dict.fromkeys(("min_price", "max_price"), _price),
+    **dict.fromkeys(("in_stock", "duplicates"), _truth),
+    **dict.fromkeys(("attributes", "condition"), _tree),
+    **dict.fromkeys(("product_ids", "exclude_product_ids"), _keys),
+    "exclude_image_ids": _images,
+    **dict.fromkeys(("created_after", "created_before", "taken_after", "taken_before"), _time),
+    "near": _numbers,
+}
