@@ -22,6 +22,10 @@ def is_at(page: Page, height: float) -> None:
     eventually(lambda: abs(page.evaluate("window.scrollY") - height) < 2, 20, f"the page at {height}")
 
 
+def is_address(page: Page, end: str) -> None:
+    eventually(lambda: page.evaluate("location.href").endswith(end), 20, f"an address that ends with {end}")
+
+
 def test_back_forward_and_reload_lead_to_the_same_place(visit: Open) -> None:
     page = visit("/?q=mug")
     page.get_by_text("Show more").click()
@@ -96,3 +100,72 @@ def test_a_server_that_is_away_takes_nothing_from_the_page(visit: Open) -> None:
     page.locator("#facets input[name='in_stock'][value=yes]").check()
     expect(page.locator(".chip")).to_have_text(["in stock", "colour: red"])
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_back_closes_a_product_and_its_address_can_be_shared(visit: Open) -> None:
+    page = visit("/?q=mug", width=390, height=844)
+    search = page.url
+    page.locator(".card .picture a").first.click()
+    dialog = page.locator("#larger")
+    expect(dialog).to_be_visible()
+    product = page.url
+    assert "/product?" in product
+    page.go_back()
+    expect(dialog).to_be_hidden()
+    assert page.url == search
+    expect(page.locator(".card")).to_have_count(40)
+    page.go_forward()
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    is_address(page, search)
+    page.locator(".card .picture a").nth(1).click()
+    expect(dialog).to_be_visible()
+    page.reload()
+    expect(page.locator("#product h1")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".card")).to_have_count(40)
+    page.goto(product)
+    expect(page.locator("#product h1")).to_be_visible()
+
+
+def test_a_search_from_a_product_takes_its_place(visit: Open) -> None:
+    page = visit("/?q=mug")
+    page.locator(".card .picture a").first.click()
+    page.locator("#larger").get_by_role("link", name="Similar products").click()
+    expect(page.locator(".chip.more")).to_have_count(1)
+    page.go_back()
+    expect(page.locator("#q")).to_have_value("mug")
+    expect(page.locator("#larger")).to_be_hidden()
+    assert page.url.endswith("/?q=mug")
+
+
+def test_back_closes_the_sheet_of_filters_and_keeps_what_was_chosen(visit: Open) -> None:
+    page = visit("/?q=mug", width=390, height=844)
+    sheet = page.locator("html.sheet-open")
+
+    def open_sheet() -> None:
+        page.locator("#filters summary").click()
+        expect(sheet).to_have_count(1)
+
+    open_sheet()
+    page.go_back()
+    expect(sheet).to_have_count(0)
+    assert page.url.endswith("?q=mug")
+    open_sheet()
+    page.locator("#filters input[name=category]").first.check()
+    eventually(lambda: "category=" in page.evaluate("location.search"))
+    chosen = page.url
+    page.go_back()
+    expect(sheet).to_have_count(0)
+    assert page.url == chosen
+    page.go_back()
+    is_address(page, "?q=mug")
+    expect(page.locator("#filters input[name=category]").first).not_to_be_checked()
+    open_sheet()
+    page.locator("#filters input[name=category]").first.check()
+    page.locator("#filters [data-close]").click()
+    expect(sheet).to_have_count(0)
+    is_address(page, chosen)
+    page.go_back()
+    is_address(page, "?q=mug")

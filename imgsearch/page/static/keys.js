@@ -17,11 +17,13 @@
     else for (const name of ["role", "aria-label", "aria-modal"]) sheet.removeAttribute(name);
   };
   page.fold = () => { if (filters()) filters().open = !phone.matches; document.documentElement.classList.add("folded"); page.arrangeSheet(); };
-  phone.addEventListener("change", page.fold);
+  phone.addEventListener("change", () => { page.uncover(); page.fold(); });
   document.addEventListener("toggle", (event) => {
     if (event.target.id !== "filters") return;
     page.arrangeSheet();
-    if (isSheet()) document.querySelector("#filters .sheet").querySelector("a, input, button")?.focus({ preventScroll: true });
+    if (!isSheet()) { page.uncover(); return; }
+    page.cover(() => { filters().open = false; });
+    document.querySelector("#filters .sheet").querySelector("a, input, button")?.focus({ preventScroll: true });
   }, true);
 
   function close() {

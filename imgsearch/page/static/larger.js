@@ -26,7 +26,7 @@
     ahead.src = link.dataset.larger;
   }
 
-  async function open(link) {
+  async function open(link, { push = true } = {}) {
     under?.abort();
     const mine = (under = new AbortController());
     try {
@@ -39,10 +39,13 @@
       dialog().querySelector(".back")?.remove();
       dialog().setAttribute("aria-label", product.dataset.title);
       if (!dialog().open) { from = link; dialog().showModal(); }
+      page.cover(() => dialog().close(), { address: link.href, product: true, push });
     } catch {
       if (!mine.signal.aborted) location.assign(link.href);
     }
   }
+
+  page.openProduct = open;
 
   document.addEventListener("click", (event) => {
     if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || !dialog()) return;
@@ -64,6 +67,7 @@
   document.addEventListener("close", (event) => {
     if (event.target !== dialog()) return;
     dialog().replaceChildren();
+    page.uncover();
     if (from?.isConnected) (from.tabIndex < 0 ? from.closest(".card").querySelector("h2 a") : from).focus({ preventScroll: true });
     from = null;
   }, true);

@@ -73,6 +73,7 @@
       stage.append(spot);
     });
     at("part").showModal();
+    page.cover(() => at("part").close());
     set(now.length === 4 && Math.max(...now) <= 1 ? now : places[0] || [0.2, 0.2, 0.6, 0.6]);
     at("part-box").focus();
   }
@@ -91,6 +92,8 @@
     else if (found.id === "part-search") search();
     else at("part").close();
   });
+
+  document.addEventListener("close", (event) => { if (event.target.id === "part") page.uncover(); }, true);
 
   const place = (event) => {
     const field = at("part-stage").getBoundingClientRect();

@@ -26,6 +26,24 @@
 
   const remember = () => history.replaceState({ ...history.state, y: window.scrollY }, "");
 
+  // What lies over the page (a product, the sheet of filters) has a place of the history, so that Back closes it.
+  let over = null; // how it is closed
+  let base = null; // the search beneath it
+  let spare = false; // its place is left over: the next search takes it
+  page.cover = (shut, { address = location.href, product = false, push = true } = {}) => {
+    if (over) { history.replaceState(history.state, "", address); return; }
+    if (push) { remember(); history.pushState({ y: window.scrollY, product }, "", address); }
+    over = shut;
+    base = shown;
+    spare = false;
+  };
+  page.uncover = () => {
+    if (!over) return;
+    over = null;
+    if (asking) spare = true;
+    else if (base === shown) history.back();
+  };
+
   // history: push, replace or keep. to: the height to go to; null stays where people are.
   page.go = async (address, { history: how = "push", to = null, body = null } = {}) => {
     under?.abort();
@@ -55,7 +73,9 @@
     const isSearch = !body || answer.redirected;
     if (isSearch && how !== "keep") {
       const where = body ? answer.url : String(address);
-      history[how === "push" && where !== location.href ? "pushState" : "replaceState"]({ y: to ?? window.scrollY }, "", where);
+      const push = how === "push" && !over && !spare && where !== location.href;
+      history[push ? "pushState" : "replaceState"]({ y: to ?? window.scrollY }, "", where);
+      spare = false;
     }
     if (isSearch) shown = location.href;
     show(found, since, to);
@@ -149,6 +169,12 @@
     window.addEventListener("popstate", (event) => {
       clearTimeout(soon);
       const to = event.state?.y ?? 0;
+      if (over) {
+        const shut = over;
+        over = null;
+        shut();
+        if (base !== shown) { history.pushState({ y: window.scrollY }, "", shown); return; } // filters that were chosen stay
+      } else if (event.state?.product) { page.openProduct({ href: location.href }, { push: false }); return; }
       if (location.href.split("#")[0] === shown.split("#")[0]) { under?.abort(); asking = false; page.busy(false); window.scrollTo(0, to); return; }
       page.go(location.href, { history: "keep", to });
     });
@@ -157,8 +183,8 @@
     document.addEventListener("error", (event) => {
       if (event.target.localName !== "img" || !event.target.closest("#cards") || Date.now() - renewed < 60_000 || asking) return;
       renewed = Date.now();
-      page.go(location.href, { history: "keep" });
+      page.go(shown, { history: "keep" });
     }, true);
     if (history.state?.y) window.scrollTo(0, history.state.y);
-  }
+  } else window.addEventListener("popstate", () => location.reload()); // a product's own page, behind which a search lies
 })();
