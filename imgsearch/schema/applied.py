@@ -89,8 +89,7 @@ def stamp_parts(lent: Connection, step: Step, done: int) -> None:
 def settings(lent: Connection, **more: str) -> Iterator[None]:
     """Set what an upgrade needs, and set it back: the transaction may be the caller's."""
     before = sql.rows(lent, "schema", "settings")
-    path = f"pg_catalog, {sql.value(lent, 'schema', 'extension_schema')}, pg_temp"
-    ours = {"search_path": path, "check_function_bodies": "off", "statement_timeout": "0"}
+    ours = {"search_path": "pg_catalog, pg_temp", "check_function_bodies": "off", "statement_timeout": "0"}
     for name, value in {**ours, **more}.items():
         sql.run(lent, "schema", "set", {"name": name, "value": value})
     yield  # after an error the transaction, or the savepoint, goes back and the settings with it

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from imgsearch.db import sql
-from imgsearch.schema import source
+from imgsearch.schema import pgvector, source
 from imgsearch.schema.source import Object
 
 Connection = psycopg.Connection[TupleRow]
@@ -28,9 +28,9 @@ _ANEW = (
 
 
 def run(lent: Connection, text: str) -> None:
-    """Run a whole file; `@extschema:vector@` is where pgvector is, as in the scripts of extensions."""
+    """Run a whole file, with what is pgvector's named in full."""
     # Straight to the driver: no parameters, so that the file may hold many statements and percent signs.
-    lent.execute(text.replace("@extschema:vector@", sql.value(lent, "schema", "extension_schema")).encode())
+    lent.execute(pgvector.in_full(text, sql.value(lent, "schema", "extension_schema")).encode())
 
 
 def replace(lent: Connection, *, first: bool) -> None:
@@ -103,6 +103,7 @@ def _is_as_made(one: Object, found: dict[str, Any]) -> bool:
 def _make_all(lent: Connection) -> None:
     for text in source.functions():
         run(lent, text)
+    sql.run(lent, "schema", "pin_paths")
     sql.run(lent, "schema", "rebuild_generated")
     for text in (*source.views(), source.text("grants")):
         run(lent, text)
@@ -121,6 +122,7 @@ def prepare(lent: Connection) -> None:
     for one in routines:
         if there[one.key]["oid"] is None and not _of_name(lent, one):
             _make(lent, one)
+    sql.run(lent, "schema", "pin_paths")
     sql.run(lent, "schema", "make_tables")
 
 
@@ -129,6 +131,7 @@ def _make_changed(lent: Connection, todo: tuple[Object, ...]) -> None:
     for one in todo:
         if one.kind in _ROUTINES:
             _make(lent, one)
+    sql.run(lent, "schema", "pin_paths")
     sql.run(lent, "schema", "rebuild_spaces")
     rights = [one for one in todo if one.name == "imgsearch_internal.rights"]
     for one in rights:
@@ -233,6 +236,7 @@ def _make_type(lent: Connection, one: Object) -> None:
 
 def _note(lent: Connection, *kinds: str) -> None:
     """Note of which text what is there now was made, of these kinds."""
+    sql.run(lent, "schema", "pin_paths")
     made = [one for one in source.objects() if one.kind in kinds]
     found = state(lent, made)
     missing = [key for key, row in found.items() if row["oid"] is None]

@@ -141,7 +141,7 @@ def test_a_price_elsewhere_never_writes_vectors(family: Connection, space: Any) 
     [
         (
             {"price": "(SELECT min(s.price) FROM stock s WHERE s.product_id = product.id)"},
-            "reads stock",
+            "reads public.stock",
             '"product_id"',
         ),
         ({"price": "dear(id)"}, "may read other tables", "follow => '{}'"),
@@ -153,7 +153,7 @@ def test_a_price_elsewhere_never_writes_vectors(family: Connection, space: Any) 
         ({"follow": {"nowhere": "id"}}, "no table nowhere", "schema"),
         ({"follow": {"seen": "id"}}, "not an ordinary table", "null"),
         ({"owner": "parent_id, id"}, "does not give the whole key", "as many"),
-        ({"owner": "price"}, "no index that begins with price", "CREATE INDEX ON product"),
+        ({"owner": "price"}, "no index that begins with price", "CREATE INDEX ON public.product"),
         ({"main": "title"}, "main => 'title' is of type text", "boolean"),
     ],
 )

@@ -21,7 +21,7 @@ def test_drift_tells_why(connection: Connection) -> None:
     silent = "written without triggers, or changed in imgsearch.image"
     assert sorted(found) == [("extra", "2", silent), ("stale", "1", silent)]
     connection.execute("ALTER TABLE stock DISABLE TRIGGER imgsearch_1_follows_3_update")
-    assert {row[4] for row in drift(connection)} == {"trigger off: imgsearch_1_follows_3_update on stock"}
+    assert {row[4] for row in drift(connection)} == {"trigger off: imgsearch_1_follows_3_update on public.stock"}
     assert connection.execute("SELECT imgsearch.repair('product')").fetchone() == (2,)
     assert drift(connection) == []
 

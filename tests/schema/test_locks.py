@@ -48,7 +48,7 @@ def test_every_step_locks_what_it_says(empty: Settings) -> None:  # noqa: F811
             for text, stated in zip(step.texts, step.parts, strict=True):
                 tables = [oid for (oid,) in connection.execute(THERE).fetchall()]
                 with applied.settings(connection):
-                    connection.execute(in_transaction(text).encode())
+                    objects.run(connection, in_transaction(text))
                 locked = strongest(connection, tables)
                 connection.commit()
                 if stated.how == "index":  # CONCURRENTLY, it waits for writers and stops none

@@ -99,7 +99,7 @@ def test_a_type_that_somebody_uses_is_named_where_it_must_be_another(
     migrate.upgrade(connection)  # it is as it was: nobody minds
     connection.execute("ALTER TYPE imgsearch.filters RENAME ATTRIBUTE tenant TO shop")
     behind(settings)
-    with pytest.raises(UsageError, match=r"used by function mine\(imgsearch.filters\)"):
+    with pytest.raises(UsageError, match=r"used by function public.mine\(imgsearch.filters\)"):
         migrate.upgrade(connection)
     connection.execute("DROP FUNCTION public.mine")
     migrate.upgrade(connection)

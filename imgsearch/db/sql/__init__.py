@@ -2,7 +2,8 @@
 
 A statement in a `.sql` file begins with `-- name: <name>`; the comment lines after it describe it.
 Values are bound (`%(value)s`); the few names that vary (the table and column of a space) stand in braces and are
-filled in as `psycopg.sql.Identifier`. Nothing from outside is ever pasted into SQL.
+filled in as `psycopg.sql.Identifier`. Nothing from outside is ever pasted into SQL. Files name functions of PostgreSQL
+by their bare names; they are sent as `pg_catalog.now()`, for others may make functions in schemas of the search_path.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from psycopg import Connection, Cursor
 from psycopg.rows import RowFactory, dict_row, tuple_row
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
+from imgsearch.db.sql.tokens import in_full
+
 _EXPLAIN = SQL("EXPLAIN (ANALYZE, BUFFERS, SETTINGS)\n")
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
@@ -30,7 +33,7 @@ def text(file: str) -> str:
 def statements(file: str) -> Mapping[str, str]:
     """Return {name: statement} of a `.sql` file."""
     parts = _NAME.split(text(file))
-    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+    return dict(zip(parts[1::2], (in_full(part.strip()) for part in parts[2::2]), strict=True))
 
 
 def statement(

@@ -105,8 +105,9 @@ SELECT w.kind, w.name, o.oid::bigint AS oid, CASE w.kind
     WHEN 'TRIGGER' THEN (SELECT md5(pg_get_triggerdef(t.oid) || t.tgenabled::text || coalesce(obj_description(t.oid, 'pg_trigger'), '')) FROM pg_trigger t WHERE t.oid = o.oid)
     END AS looks, a.digest, a.found
 FROM unnest(%(kinds)s::text[], %(names)s::text[]) w (kind, name)
+CROSS JOIN (SELECT quote_ident(n.nspname) AS home FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector') v
 CROSS JOIN LATERAL (SELECT CASE w.kind
-    WHEN 'FUNCTION' THEN CASE WHEN strpos(w.name, '(') > 0 THEN to_regprocedure(w.name)::oid
+    WHEN 'FUNCTION' THEN CASE WHEN strpos(w.name, '(') > 0 THEN to_regprocedure(replace(w.name, 'halfvec', v.home || '.halfvec'))::oid
         ELSE (SELECT max(p.oid) FROM pg_proc p WHERE p.pronamespace = to_regnamespace(split_part(w.name, '.', 1)) AND p.proname = split_part(w.name, '.', 2)) END
     WHEN 'FUNCTIONS' THEN (SELECT min(p.oid) FROM pg_proc p WHERE p.pronamespace = to_regnamespace(split_part(w.name, '.', 1)) AND p.proname = split_part(w.name, '.', 2))
     WHEN 'VIEW' THEN to_regclass(w.name)::oid
@@ -114,6 +115,23 @@ CROSS JOIN LATERAL (SELECT CASE w.kind
     WHEN 'TRIGGER' THEN (SELECT t.oid FROM pg_trigger t WHERE t.tgname = split_part(w.name, ' ON ', 1) AND t.tgrelid = to_regclass(split_part(w.name, ' ON ', 2)))
     END AS oid) o
 LEFT JOIN imgsearch.applied_object a ON a.object = w.kind || ' ' || w.name
+
+-- name: pin_paths
+-- No function of ours looks for names where others may create: a name is pg_catalog's, or it is written in full. What is
+-- SQL alone and internal is inlined into, or called by, functions that are pinned; what else is not pinned says so.
+DO $$
+DECLARE
+    one regprocedure;
+BEGIN
+    FOR one IN
+        SELECT p.oid FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname IN ('imgsearch', 'imgsearch_internal') AND p.prokind = 'f'
+          AND NOT EXISTS (SELECT 1 FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%')
+          AND l.lanname = 'plpgsql' AND NOT (n.nspname = 'imgsearch' AND p.proname IN ('attach', 'attach_query')) AND p.proname <> 'table_called'
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, pg_temp', one);
+    END LOOP;
+END $$
 
 -- name: attributes
 -- The attributes of a type, in order.

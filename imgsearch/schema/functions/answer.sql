@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.answer(
     OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
 ) LANGUAGE plpgsql STABLE
 -- The path that find() sets: a function called on two paths in turn is planned anew each time (20 µs for check_page).
-SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     check_   text := imgsearch_internal.question_check(query, f, p, r, q);
     words    CONSTANT text := imgsearch_internal.words_asked(f, r, q);
@@ -69,7 +69,7 @@ COMMENT ON FUNCTION imgsearch_internal.count_pictures(text, text) IS 'How many p
 CREATE OR REPLACE FUNCTION imgsearch_internal.unfold(answer imgsearch_internal.page, query halfvec, q imgsearch_internal.question)
 RETURNS TABLE (tenant_id text, image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[], after text)
 LANGUAGE plpgsql STABLE ROWS 10
-SET search_path = pg_catalog, @extschema:vector@, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN

@@ -72,7 +72,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.arrange(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, words text, farthest double precision, check_ text,
     OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
 ) LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, @extschema:vector@, pg_temp
+SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     at       imgsearch_internal.place := imgsearch_internal.place_of(p, imgsearch_internal.window_size(r, p.k + p.skip));

@@ -15,7 +15,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.note_attributes(jsonb) IS 'Writes down how often a process was asked for attributes: [{"name": "colour", "type": "text", "searches": 12}, …]; returns of how many.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.fold_asked() RETURNS bigint LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.fold_asked() RETURNS bigint LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WITH several AS (
         SELECT a.name, a.type, a.day FROM imgsearch.asked_attribute a GROUP BY 1, 2, 3 HAVING count(*) > 1
     ), taken AS (

@@ -1,6 +1,21 @@
 -- imgsearch.attach(), attach_query() and detach(): image follows a table of yours, by triggers on it, inside your
 -- transactions. docs/decisions/0005-attach.md and 0019-catalogue-shapes.md have the reasons and the figures.
 
+-- What people type (names of tables, expressions, queries) is read with their search_path, kept in imgsearch.path; all
+-- else with our own. So what takes such a name is a few words in full, around a function that has no path but ours.
+CREATE OR REPLACE FUNCTION imgsearch_internal.mapping_of(
+    begin_with jsonb, key text, image text, images text[], tenant text, category text, price text, in_stock text, attributes text[], base text,
+    pictures text, picture_of text, ordinal text, title text, words text, codes text, categories text, owner text, fallback text, follow jsonb, main text
+) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN begin_with || jsonb_build_object('key', key, 'images', to_jsonb(coalesce(images, '{}') || CASE WHEN image IS NULL THEN '{}' ELSE ARRAY[image] END),
+        'tenant', tenant, 'category', category, 'price', price, 'in_stock', in_stock, 'attributes', coalesce(attributes, '{}'),
+        'base', rtrim(base, '/'), 'picture_of', picture_of, 'ordinal', ordinal)
+        || jsonb_strip_nulls(jsonb_build_object('pictures', pictures, 'title', title, 'words', words, 'codes', codes, 'categories', categories, 'owner', owner, 'fallback', fallback, 'main', main))
+        || CASE WHEN follow IS NULL THEN '{}' ELSE jsonb_build_object('follow', follow) END;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.mapping_of(jsonb, text, text, text[], text, text, text, text, text[], text, text, text, text, text, text, text, text, text, text, jsonb, text) IS 'The arguments of attach() as they are kept in attachment.mapping.';
+
 CREATE OR REPLACE FUNCTION imgsearch.attach(
     relation text, key text, image text DEFAULT NULL, images text[] DEFAULT NULL, tenant text DEFAULT NULL, category text DEFAULT NULL,
     price text DEFAULT NULL, in_stock text DEFAULT NULL, attributes text[] DEFAULT NULL, base text DEFAULT NULL,
@@ -12,16 +27,13 @@ CREATE OR REPLACE FUNCTION imgsearch.attach(
 DECLARE
     at imgsearch.attachment;
 BEGIN
-    PERFORM imgsearch_internal.refuse_caller();
+    PERFORM imgsearch_internal.refuse_caller(), pg_catalog.set_config('imgsearch.path', pg_catalog.current_setting('search_path'), true);
     at.relation := imgsearch_internal.require_table(relation);
     at.name := at.relation::text;
     at.pictures := imgsearch_internal.require_table(pictures);
     at.prefix := prefix;
-    at.mapping := jsonb_build_object('key', key, 'images', to_jsonb(coalesce(images, '{}') || CASE WHEN image IS NULL THEN '{}' ELSE ARRAY[image] END),
-        'tenant', tenant, 'category', category, 'price', price, 'in_stock', in_stock, 'attributes', coalesce(attributes, '{}'),
-        'base', rtrim(base, '/'), 'picture_of', picture_of, 'ordinal', ordinal)
-        || jsonb_strip_nulls(jsonb_build_object('pictures', pictures, 'title', title, 'words', words, 'codes', codes, 'categories', categories, 'owner', owner, 'fallback', fallback, 'main', main))
-        || CASE WHEN follow IS NULL THEN '{}' ELSE jsonb_build_object('follow', follow) END;
+    at.mapping := imgsearch_internal.mapping_of('{}', key, image, images, tenant, category, price, in_stock, attributes, base,
+        pictures, picture_of, ordinal, title, words, codes, categories, owner, fallback, follow, main);
     RETURN imgsearch_internal.begin_following(at, backfill, if_not_exists);
 END $$;
 COMMENT ON FUNCTION imgsearch.attach IS 'Keeps pictures in step with a table of yours. SELECT imgsearch.attach(''shop.product'', key => ''id'', image => ''photo'', tenant => ''store_id'', category => ''category'', price => ''price'', in_stock => ''stock > 0'', attributes => ARRAY[''brand'', ''name AS title''], base => ''https://cdn.example.com/media'');';
@@ -38,16 +50,13 @@ CREATE OR REPLACE FUNCTION imgsearch.attach_query(
 DECLARE
     at imgsearch.attachment;
 BEGIN
-    PERFORM imgsearch_internal.refuse_caller();
+    PERFORM imgsearch_internal.refuse_caller(), pg_catalog.set_config('imgsearch.path', pg_catalog.current_setting('search_path'), true);
     at.name := name;
     at.query := imgsearch_internal.resolve_query(name, query);
     at.pictures := imgsearch_internal.require_table(pictures);
     at.prefix := prefix;
-    at.mapping := jsonb_build_object('query', query, 'key', key, 'images', to_jsonb(coalesce(images, '{}') || CASE WHEN image IS NULL THEN '{}' ELSE ARRAY[image] END),
-        'tenant', tenant, 'category', category, 'price', price, 'in_stock', in_stock, 'attributes', coalesce(attributes, '{}'),
-        'base', rtrim(base, '/'), 'picture_of', picture_of, 'ordinal', ordinal)
-        || jsonb_strip_nulls(jsonb_build_object('pictures', pictures, 'title', title, 'words', words, 'codes', codes, 'categories', categories, 'owner', owner, 'fallback', fallback, 'main', main))
-        || CASE WHEN follow IS NULL THEN '{}' ELSE jsonb_build_object('follow', follow) END;
+    at.mapping := imgsearch_internal.mapping_of(pg_catalog.jsonb_build_object('query'::text, query), key, image, images, tenant, category, price, in_stock, attributes, base,
+        pictures, picture_of, ordinal, title, words, codes, categories, owner, fallback, follow, main);
     RETURN imgsearch_internal.begin_following(at, backfill, if_not_exists);
 END $$;
 COMMENT ON FUNCTION imgsearch.attach_query IS 'Keeps pictures in step with a view or a SELECT, for the keys that you name: SELECT imgsearch.attach_query(''catalogue'', ''SELECT * FROM shop.catalogue'', key => ''id'', image => ''photo''); then SELECT imgsearch.refresh(''catalogue'', ARRAY[''17'']);';
@@ -111,24 +120,24 @@ BEGIN
         END IF;
     END IF;
     IF wanted THEN
-        PERFORM imgsearch.repair(at.name);
+        PERFORM imgsearch_internal.repair(a) FROM imgsearch.attachment a WHERE a.attachment_id = at.attachment_id;
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.copy_first(imgsearch.attachment, boolean) IS 'Copies the rows that are there already, if that was asked for, or was not said and they are few.';
 
-CREATE OR REPLACE FUNCTION imgsearch.detach(relation text, keep boolean DEFAULT false, if_exists boolean DEFAULT false) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.detach(called regclass, relation text, keep boolean, if_exists boolean) RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     at    imgsearch.attachment;
     gone  bigint := 0;
 BEGIN
     LOCK TABLE imgsearch.attachment IN SHARE ROW EXCLUSIVE MODE;
-    SELECT a.* INTO at FROM imgsearch.attachment a WHERE a.name = relation OR a.relation = imgsearch_internal.table_called(relation);
+    SELECT a.* INTO at FROM imgsearch.attachment a WHERE a.name = relation OR a.relation = called;
     IF NOT FOUND THEN
         IF if_exists THEN
             RETURN 0;
         END IF;
-        PERFORM imgsearch_internal.attached(relation);
+        PERFORM imgsearch_internal.attached(called, relation);
     END IF;
     PERFORM imgsearch_internal.drop_attached(at);
     IF keep THEN
@@ -140,4 +149,9 @@ BEGIN
     END IF;
     RETURN gone;
 END $$;
+COMMENT ON FUNCTION imgsearch_internal.detach(regclass, text, boolean, boolean) IS 'What detach() does.';
+
+CREATE OR REPLACE FUNCTION imgsearch.detach(relation text, keep boolean DEFAULT false, if_exists boolean DEFAULT false) RETURNS bigint LANGUAGE sql AS $$
+    SELECT imgsearch_internal.detach(imgsearch_internal.table_called(relation), relation, keep, if_exists)
+$$;
 COMMENT ON FUNCTION imgsearch.detach(text, boolean, boolean) IS 'Takes the triggers off a table and its pictures out of the search; returns how many. keep => true leaves the pictures, for example while you alter a mapped column: SELECT imgsearch.detach(''shop.product'', keep => true);';

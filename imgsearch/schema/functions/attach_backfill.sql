@@ -1,9 +1,8 @@
 -- The rows a table had before it was attached, in small transactions.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.backfill_step(relation text, size integer DEFAULT 2000, OUT copied bigint, OUT finished boolean) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.backfill_step(at imgsearch.attachment, size integer, OUT copied bigint, OUT finished boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-    at   imgsearch.attachment := imgsearch_internal.attached(relation);
     ids  text;
     keys text[];
 BEGIN
@@ -22,6 +21,11 @@ BEGIN
     PERFORM imgsearch_internal.locked_write(at, keys);
     UPDATE imgsearch.attachment a SET backfilled_to = keys[cardinality(keys)] WHERE a.attachment_id = at.attachment_id;
 END $$;
+COMMENT ON FUNCTION imgsearch_internal.backfill_step(imgsearch.attachment, integer) IS 'What backfill_step() of a name does.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.backfill_step(relation text, size integer DEFAULT 2000, OUT copied bigint, OUT finished boolean) LANGUAGE sql AS $$
+    SELECT s.copied, s.finished FROM imgsearch_internal.backfill_step(imgsearch_internal.attached(imgsearch_internal.table_called(relation), relation), size) s
+$$;
 COMMENT ON FUNCTION imgsearch_internal.backfill_step(text, integer) IS 'Copies the next rows that a table had before it was attached; returns how many, and whether none were left.';
 
 CREATE OR REPLACE PROCEDURE imgsearch.backfill(relation text, size integer DEFAULT 2000) LANGUAGE plpgsql AS $$
@@ -44,7 +48,6 @@ COMMENT ON PROCEDURE imgsearch.backfill(text, integer) IS 'Copies the rows a tab
 -- A query is tried out as a view that goes again: its names are then in full, whatever the search path.
 CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_query(name text, query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    path text := current_setting('search_path');
     said text;
 BEGIN
     IF coalesce(name, '') !~ '^[^ ].{0,62}$' THEN
@@ -52,13 +55,11 @@ BEGIN
     END IF;
     PERFORM imgsearch_internal.refuse_text('query', query);
     BEGIN
-        EXECUTE 'CREATE VIEW imgsearch_internal.attached_probe AS ' || CASE WHEN query ~* '^\s*(select|with|values|table)\M' THEN query ELSE 'SELECT * FROM ' || query END;
+        PERFORM imgsearch_internal.as_typed('CREATE VIEW imgsearch_internal.attached_probe AS ' || CASE WHEN query ~* '^\s*(select|with|values|table)\M' THEN query ELSE 'SELECT * FROM ' || query END);
     EXCEPTION WHEN OTHERS THEN
         RAISE EXCEPTION 'imgsearch: query => ''%'': %', left(query, 200), SQLERRM USING HINT = 'A SELECT, or the name of a view.', ERRCODE = 'IM010';
     END;
-    PERFORM set_config('search_path', 'pg_catalog', true);
     said := rtrim(pg_get_viewdef('imgsearch_internal.attached_probe'::regclass), ';');
-    PERFORM set_config('search_path', path, true);
     DROP VIEW imgsearch_internal.attached_probe;
     RETURN said;
 END $$;

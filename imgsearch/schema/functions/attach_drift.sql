@@ -2,25 +2,25 @@
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.table_called(name text) RETURNS regclass LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN to_regclass(name);
+    RETURN pg_catalog.to_regclass(name);
 EXCEPTION WHEN OTHERS THEN
     RETURN NULL;  -- not a name at all
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.table_called(text) IS 'The table of that name; null where there is none.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.attached(relation text) RETURNS imgsearch.attachment LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.attached(called regclass, relation text) RETURNS imgsearch.attachment LANGUAGE plpgsql STABLE AS $$
 DECLARE
     at imgsearch.attachment;
 BEGIN
     SELECT a.* INTO at FROM imgsearch.attachment a
-    WHERE (a.relation = imgsearch_internal.table_called(attached.relation) OR a.name = attached.relation) AND a.attached_at IS NOT NULL
-    ORDER BY a.relation = imgsearch_internal.table_called(attached.relation) DESC NULLS LAST LIMIT 1;
+    WHERE (a.relation = called OR a.name = attached.relation) AND a.attached_at IS NOT NULL
+    ORDER BY a.relation = called DESC NULLS LAST LIMIT 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'imgsearch: % is not attached', relation USING HINT = 'SELECT relation FROM imgsearch.attachments;', ERRCODE = 'IM010';
     END IF;
     RETURN at;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.attached(text) IS 'The attachment of a table, or an error that says where to look.';
+COMMENT ON FUNCTION imgsearch_internal.attached(regclass, text) IS 'The attachment of a table, or an error that says where to look.';
 
 -- Every picture that is not as it should be, with the key of its row.
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_drift(at imgsearch.attachment) RETURNS TABLE (problem text, tenant_id text, product_id text, "position" integer, key text) LANGUAGE plpgsql STABLE AS $$
@@ -63,9 +63,8 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_astray(imgsearch.attachment) IS 'The SELECT of rows whose pictures are of no product, because their owner is missing or is owned by them.';
 
 -- cause: what can be known of it afterwards.
-CREATE OR REPLACE FUNCTION imgsearch.drift(relation text) RETURNS TABLE (problem text, tenant_id text, product_id text, "position" integer, cause text) LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.drift(at imgsearch.attachment) RETURNS TABLE (problem text, tenant_id text, product_id text, "position" integer, cause text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    at    imgsearch.attachment := imgsearch_internal.attached(relation);
     off   text := imgsearch_internal.triggers_off(at);
     other text := (SELECT string_agg(f ->> 'name', ', ') FROM jsonb_array_elements(at.resolved -> 'follow') f WHERE f ->> 'keys' IS NULL);
 BEGIN
@@ -83,6 +82,11 @@ BEGIN
 EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function OR insufficient_privilege OR data_exception OR raise_exception OR cardinality_violation OR SQLSTATE 'IM010' THEN
     RETURN QUERY SELECT 'unreadable', NULL::text, NULL::text, NULL::integer, 'failed: ' || SQLERRM;
 END $$;
+COMMENT ON FUNCTION imgsearch_internal.drift(imgsearch.attachment) IS 'What drift() does.';
+
+CREATE OR REPLACE FUNCTION imgsearch.drift(relation text) RETURNS TABLE (problem text, tenant_id text, product_id text, "position" integer, cause text) LANGUAGE sql STABLE AS $$
+    SELECT * FROM imgsearch_internal.drift(imgsearch_internal.attached(imgsearch_internal.table_called(relation), relation))
+$$;
 COMMENT ON FUNCTION imgsearch.drift(text) IS 'Where imgsearch.image is not what an attached table says, and why. SELECT * FROM imgsearch.drift(''shop.product''); SELECT imgsearch.repair(''shop.product'') mends it.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.triggers_off(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
@@ -110,9 +114,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.locked_write(imgsearch.attachment, text[]) IS 'Brings keys in step, each row locked against changes meanwhile.';
 
-CREATE OR REPLACE FUNCTION imgsearch.repair(relation text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.repair(at imgsearch.attachment) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    at   imgsearch.attachment := imgsearch_internal.attached(relation);
     keys text[];
     done bigint;
 BEGIN
@@ -124,12 +127,16 @@ BEGIN
     UPDATE imgsearch.attachment a SET backfilled_at = now() WHERE a.attachment_id = at.attachment_id AND a.backfilled_at IS NULL;
     RETURN done;
 END $$;
+COMMENT ON FUNCTION imgsearch_internal.repair(imgsearch.attachment) IS 'What repair() does.';
+
+CREATE OR REPLACE FUNCTION imgsearch.repair(relation text) RETURNS bigint LANGUAGE sql AS $$
+    SELECT imgsearch_internal.repair(imgsearch_internal.attached(imgsearch_internal.table_called(relation), relation))
+$$;
 COMMENT ON FUNCTION imgsearch.repair(text) IS 'Brings imgsearch.image in step with an attached table, in one transaction; returns how many pictures it wrote. SELECT imgsearch.repair(''shop.product'');';
 
 -- For what triggers do not see: a query, a table that is not followed. Cheap: only these keys are read.
-CREATE OR REPLACE FUNCTION imgsearch.refresh(relation text, keys text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.refresh(at imgsearch.attachment, keys text[]) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    at    imgsearch.attachment := imgsearch_internal.attached(relation);
     wrong text;
 BEGIN
     IF cardinality(keys) > 100000 THEN
@@ -142,6 +149,11 @@ BEGIN
     END;
     RETURN imgsearch_internal.locked_write(at, imgsearch_internal.whole_families(at, ARRAY(SELECT DISTINCT k FROM unnest(keys) k WHERE k <> '' ORDER BY k)));
 END $$;
+COMMENT ON FUNCTION imgsearch_internal.refresh(imgsearch.attachment, text[]) IS 'What refresh() does.';
+
+CREATE OR REPLACE FUNCTION imgsearch.refresh(relation text, keys text[]) RETURNS bigint LANGUAGE sql AS $$
+    SELECT imgsearch_internal.refresh(imgsearch_internal.attached(imgsearch_internal.table_called(relation), relation), keys)
+$$;
 COMMENT ON FUNCTION imgsearch.refresh(text, text[]) IS 'Writes the pictures of these rows of an attached table or query anew; returns how many changed. SELECT imgsearch.refresh(''shop.product'', ARRAY[''17'', ''18'']);';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.whole_families(at imgsearch.attachment, keys text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
@@ -155,7 +167,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.whole_families(imgsearch.attachment, text[]) IS 'The keys, and those of their owners.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.drift_of(attachment_id integer) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT count(d) FROM imgsearch.attachment a CROSS JOIN LATERAL imgsearch.drift(a.name) d WHERE a.attachment_id = drift_of.attachment_id AND a.attached_at IS NOT NULL
+CREATE OR REPLACE FUNCTION imgsearch_internal.drift_of(attachment_id integer) RETURNS bigint LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT count(d) FROM imgsearch.attachment a CROSS JOIN LATERAL imgsearch_internal.drift(a) d WHERE a.attachment_id = drift_of.attachment_id AND a.attached_at IS NOT NULL
 $$;
 COMMENT ON FUNCTION imgsearch_internal.drift_of(integer) IS 'How many pictures of an attachment are out of step.';

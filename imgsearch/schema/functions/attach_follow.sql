@@ -40,7 +40,6 @@ COMMENT ON FUNCTION imgsearch_internal.refuse_followed(regclass) IS 'Raises why 
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_rule(at imgsearch.attachment, one regclass, rule text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    path  text := current_setting('search_path');
     query text := CASE WHEN rule ~* '^\s*(select|with)\M' THEN rule ELSE format('SELECT %s FROM imgsearch_internal.changed AS %I', rule, (SELECT c.relname FROM pg_class c WHERE c.oid = one)) END;
     reads jsonb := at.resolved #> ARRAY['reads', one::oid::text];
     used  text[];
@@ -49,10 +48,9 @@ DECLARE
 BEGIN
     PERFORM imgsearch_internal.refuse_text('follow', rule);
     EXECUTE format('CREATE TABLE imgsearch_internal.changed (LIKE %s)', one);
-    PERFORM set_config('search_path', 'imgsearch_internal, ' || path, true);
     BEGIN
-        EXECUTE format('CREATE VIEW imgsearch_internal.attached_probe AS SELECT * FROM (%s) x (%s)', query,
-                       (SELECT string_agg('key_' || n, ', ') FROM generate_series(1, cardinality(at.key_columns)) n));
+        PERFORM imgsearch_internal.as_typed(format('CREATE VIEW imgsearch_internal.attached_probe AS SELECT * FROM (%s) x (%s)', query,
+                       (SELECT string_agg('key_' || n, ', ') FROM generate_series(1, cardinality(at.key_columns)) n)), 'imgsearch_internal, ');
     EXCEPTION WHEN OTHERS THEN
         RAISE EXCEPTION 'imgsearch: follow => {"%": "%"}: %', one, rule, SQLERRM
             USING HINT = format('It gives %s of %s: a column of %s, or a SELECT of keys over changed, the rows of %3$s that changed.', array_to_string(at.key_columns, ', '), at.name, one), ERRCODE = 'IM010';
@@ -64,9 +62,7 @@ BEGIN
     used := ARRAY(SELECT a.attname::text FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
                   JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
                   WHERE w.ev_class = 'imgsearch_internal.attached_probe'::regclass AND d.refobjid = 'imgsearch_internal.changed'::regclass AND d.refobjsubid > 0);
-    PERFORM set_config('search_path', 'pg_catalog', true);
     said := replace(rtrim(pg_get_viewdef('imgsearch_internal.attached_probe'::regclass), ';'), 'imgsearch_internal.changed', 'changed');
-    PERFORM set_config('search_path', path, true);
     DROP VIEW imgsearch_internal.attached_probe;
     DROP TABLE imgsearch_internal.changed;
     RETURN jsonb_build_object('keys', said, 'deep', (at.resolved -> 'moved_by') ? one::oid::text OR reads IS NULL AND (at.resolved -> 'moved_opaquely')::boolean,

@@ -29,6 +29,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.split_list(text) IS 'A list of columns or expressions as an array: commas inside brackets and quotes do not count.';
 
+-- before: schemas in which names are looked for first.
+CREATE OR REPLACE FUNCTION imgsearch_internal.as_typed(statement text, before text DEFAULT '', tried text DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    row_ refcursor;
+BEGIN
+    PERFORM set_config('search_path', before || current_setting('imgsearch.path'), true);  -- until the function ends
+    IF tried IS NOT NULL THEN
+        OPEN row_ FOR EXECUTE tried;  -- a cursor takes one statement; a lock no aggregate, window or set of rows
+        CLOSE row_;
+    END IF;
+    EXECUTE statement;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.as_typed(text, text, text) IS 'Runs a statement with an expression or a query that somebody typed, whose names are found as they are for him.';
+
 -- Tables that hold no row, with the columns of yours: what is tried out on them depends on none of your objects.
 CREATE OR REPLACE FUNCTION imgsearch_internal.make_probes(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -81,7 +95,6 @@ LANGUAGE plpgsql AS $$
 DECLARE
     probe  regclass := 'imgsearch_internal.attached_probe_' || side;
     query  text;
-    tried  refcursor;
     called oid[];
 BEGIN
     SELECT imgsearch_internal.token(side, n.place), a.atttypid, ARRAY[n.place], '{}', '{}' INTO expression, kind, columns, reads, opaque
@@ -95,9 +108,7 @@ BEGIN
     PERFORM imgsearch_internal.refuse_text(argument, mapping);
     query := format('SELECT (%s) AS imgsearch_value FROM %s AS %I', mapping, probe, imgsearch_internal.alias_of(at, side));
     BEGIN
-        OPEN tried FOR EXECUTE query || ' FOR KEY SHARE';  -- a cursor takes one statement; a lock no aggregate, window or set of rows
-        CLOSE tried;
-        EXECUTE 'CREATE VIEW imgsearch_internal.attached_probe AS ' || query;
+        PERFORM imgsearch_internal.as_typed('CREATE VIEW imgsearch_internal.attached_probe AS ' || query, tried => query || ' FOR KEY SHARE');
     EXCEPTION WHEN OTHERS THEN
         RAISE EXCEPTION 'imgsearch: % => ''%'': %', argument, mapping, SQLERRM
             USING HINT = format('It is evaluated for one row of %s at a time; other tables go into a sub-select in brackets.', CASE side WHEN 'row' THEN at.name ELSE at.pictures::text END), ERRCODE = 'IM010';
@@ -148,7 +159,6 @@ COMMENT ON FUNCTION imgsearch_internal.used_by_probe(imgsearch.attachment, text)
 CREATE OR REPLACE FUNCTION imgsearch_internal.deparse_probe(at imgsearch.attachment, side text, argument text, mapping text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     probe regclass := 'imgsearch_internal.attached_probe_' || side;
-    path  text := current_setting('search_path');
     names name[] := ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = probe AND a.attnum > 0);
     other name[] := ARRAY(SELECT imgsearch_internal.token(side, imgsearch_internal.place_of(at, side, n)) FROM unnest(names) n);
     said  text;
@@ -156,9 +166,7 @@ BEGIN
     FOR n IN 1..cardinality(names) LOOP
         EXECUTE format('ALTER TABLE %s RENAME %I TO %I', probe, names[n], other[n]);
     END LOOP;
-    PERFORM set_config('search_path', 'pg_catalog', true);
     said := '(' || regexp_replace(pg_get_viewdef('imgsearch_internal.attached_probe'::regclass), '^\s*SELECT (.*) AS imgsearch_value\s+FROM imgsearch_internal\.attached_probe_\w+.*$', '\1') || ')';
-    PERFORM set_config('search_path', path, true);
     IF said !~ '\mSELECT\M' THEN  -- PostgreSQL 15 names the table before each column of a view, later ones only beside another
         said := regexp_replace(said, format('(\m|")%s"?\.(?=imgsearch_(row|picture)_\d+_)', imgsearch_internal.alias_of(at, side)), '', 'g');
     END IF;

@@ -77,11 +77,15 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_caller() IS 'Raises that this role may not attach tables, if it may not.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.require_table(given text) RETURNS regclass LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    called regclass;
 BEGIN
-    IF to_regclass(given) IS NULL AND given IS NOT NULL THEN
+    PERFORM set_config('search_path', current_setting('imgsearch.path'), true);  -- until the function ends
+    called := pg_catalog.to_regclass(given);
+    IF called IS NULL AND given IS NOT NULL THEN
         RAISE EXCEPTION 'imgsearch: there is no table %', given USING HINT = 'Write it as in SQL: schema.table, with double quotes where a name has capitals.', ERRCODE = 'IM010';
     END IF;
-    RETURN to_regclass(given);
+    RETURN called;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.require_table(text) IS 'The table of that name, or an error; null of null.';
 

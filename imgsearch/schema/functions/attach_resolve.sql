@@ -50,7 +50,6 @@ DECLARE
     part    record;
     ids     jsonb := '[]';
     alone   boolean;
-    path    text := current_setting('search_path');
 BEGIN
     FOREACH given IN ARRAY names LOOP
         part := imgsearch_internal.resolve_mapping(at, 'row', 'key', given);
@@ -69,10 +68,8 @@ BEGIN
         names := company || names;
     END IF;
     at.key_columns := names::name[];
-    PERFORM set_config('search_path', 'pg_catalog', true);  -- a domain or enum of yours is named in full
     at.key_types := ARRAY(SELECT format_type(a.atttypid, a.atttypmod) FROM unnest(names) WITH ORDINALITY n (name, place)
                           JOIN pg_attribute a ON a.attname = n.name AND a.attrelid = 'imgsearch_internal.attached_probe_row'::regclass ORDER BY n.place);
-    PERFORM set_config('search_path', path, true);
     at.resolved := at.resolved || jsonb_build_object('ids', ids, 'key_alone', alone);
     RETURN at;
 END $$;

@@ -11,7 +11,7 @@ BEGIN
     IF before IS NULL OR coalesce((SELECT c.reltuples FROM pg_class c WHERE c.oid = at.relation), 0) > 50000 THEN
         RETURN 0;
     END IF;
-    done := imgsearch.repair(at.name);
+    done := imgsearch_internal.repair(at);
     UPDATE imgsearch.attachment_failure f SET times = before + 1 WHERE f.attachment_id = at.attachment_id AND f.key = '';
     RETURN done;
 END $$;

@@ -14,12 +14,12 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.address(text, text) IS 'Where a picture is: an address (store:…, https:…) as it stands, a path below base. SELECT imgsearch_internal.address(''shoes/1.jpg'', ''https://cdn.example.com/media'');';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.key_escaped(part text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT replace(replace(part, '%', '%25'), '/', '%2F')
+    SELECT pg_catalog.replace(pg_catalog.replace(part, '%', '%25'), '/', '%2F')
 $$;
 COMMENT ON FUNCTION imgsearch_internal.key_escaped(text) IS 'One part of a key of several columns, so that a stroke tells the parts apart.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.key_part(key text, place integer) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT replace(replace(split_part(key, '/', place), '%2F', '/'), '%25', '%')
+    SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.split_part(key, '/', place), '%2F', '/'), '%25', '%')
 $$;
 COMMENT ON FUNCTION imgsearch_internal.key_part(text, integer) IS 'One part of a key of several columns, as it was.';
 

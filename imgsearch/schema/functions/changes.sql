@@ -51,7 +51,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.facets_since(text, imgsearch.filters, text, double precision[], text[], boolean) IS
 'The rows of imgsearch.facets() with the stamp they are right for; where that is the known one, a single row without a facet.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.fold_changes() RETURNS bigint LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.fold_changes() RETURNS bigint LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WITH many AS (
         SELECT c.tenant_id FROM imgsearch.image_change c GROUP BY 1 HAVING count(*) > 50
     ), folded AS (

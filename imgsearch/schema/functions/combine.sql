@@ -1,24 +1,24 @@
 -- Several examples → one vector. What it computes and why: docs/decisions/0011-not-this.md.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.combined(vectors halfvec[], weights double precision[]) RETURNS halfvec LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp AS $$
     WITH given AS (
-        SELECT l2_normalize(g.vector::vector) * array_fill(abs(g.weight)::real, ARRAY[vector_dims(g.vector)])::vector AS part, g.weight
+        SELECT l2_normalize(g.vector::vector) OPERATOR(@extschema:vector@.*) array_fill(abs(g.weight)::real, ARRAY[vector_dims(g.vector)])::vector AS part, g.weight
         FROM unnest(vectors, weights) WITH ORDINALITY AS g (vector, weight, place)
     ), near AS (
-        SELECT l2_normalize(sum(g.part)) AS q FROM given g WHERE g.weight > 0 HAVING vector_norm(sum(g.part)) > 0.01 * max(g.weight)
+        SELECT l2_normalize(@extschema:vector@.sum(g.part)) AS q FROM given g WHERE g.weight > 0 HAVING vector_norm(@extschema:vector@.sum(g.part)) > 0.01 * max(g.weight)
     ), far AS (
-        SELECT l2_normalize(sum(g.part)) AS n, least(1, max(-g.weight)) AS strength FROM given g WHERE g.weight < 0
+        SELECT l2_normalize(@extschema:vector@.sum(g.part)) AS n, least(1, max(-g.weight)) AS strength FROM given g WHERE g.weight < 0
     ), turn AS (
         -- Half of what they share, and never more than a quarter of the question's length: it is turned, not turned round.
         SELECT near.q, far.n, far.strength * least(greatest(-(near.q <#> far.n), 0) / 2, 0.25) AS by FROM near, far
     )
-    SELECT l2_normalize(CASE WHEN t.by > 0 THEN t.q - t.n * array_fill(t.by::real, ARRAY[vector_dims(t.q)])::vector ELSE t.q END)::halfvec FROM turn t
+    SELECT l2_normalize(CASE WHEN t.by > 0 THEN t.q OPERATOR(@extschema:vector@.-) (t.n OPERATOR(@extschema:vector@.*) array_fill(t.by::real, ARRAY[vector_dims(t.q)])::vector) ELSE t.q END)::halfvec FROM turn t
 $$;
 COMMENT ON FUNCTION imgsearch_internal.combined(halfvec[], double precision[]) IS 'The vector of weighted examples; null where those to be near to cancel out.';
 
 CREATE OR REPLACE FUNCTION imgsearch.combine(vectors halfvec[], weights double precision[]) RETURNS halfvec LANGUAGE plpgsql IMMUTABLE
-SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found halfvec;
 BEGIN

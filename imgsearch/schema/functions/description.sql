@@ -2,7 +2,8 @@
 -- when and where it was taken, in a table of its own.
 
 -- The names that picture/palette.py gives; a shop's own attributes are all others.
-CREATE OR REPLACE FUNCTION imgsearch_internal.described_names() RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.described_names() RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT ARRAY['picture_colours', 'picture_hex', 'picture_shape', 'picture_aspect', 'picture_brightness', 'picture_background',
                  'picture_pink', 'picture_red', 'picture_orange', 'picture_yellow', 'picture_brown', 'picture_green', 'picture_cyan',
                  'picture_blue', 'picture_purple', 'picture_white', 'picture_grey', 'picture_black']
@@ -32,7 +33,9 @@ COMMENT ON FUNCTION imgsearch_internal.image_described() IS 'Trigger: what was r
 CREATE OR REPLACE FUNCTION imgsearch.distance_km(
     latitude double precision, longitude double precision, latitude2 double precision, longitude2 double precision
 ) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
-    SELECT 2 * 6371.0088 * asin(sqrt(least(1, sind((latitude2 - latitude) / 2) ^ 2 + cosd(latitude) * cosd(latitude2) * sind((longitude2 - longitude) / 2) ^ 2)))
+    SELECT 12742.0176::double precision * pg_catalog.asin(pg_catalog.sqrt(least(1::double precision,
+        pg_catalog.power(pg_catalog.sind((latitude2 - latitude) / 2::double precision), 2::double precision)
+        + pg_catalog.cosd(latitude) * pg_catalog.cosd(latitude2) * pg_catalog.power(pg_catalog.sind((longitude2 - longitude) / 2::double precision), 2::double precision))))
 $$;
 COMMENT ON FUNCTION imgsearch.distance_km(double precision, double precision, double precision, double precision) IS 'Kilometres between two places in degrees: SELECT imgsearch.distance_km(48.14, 11.58, 52.52, 13.41);';
 

@@ -9,7 +9,7 @@ COMMENT ON FUNCTION imgsearch_internal.looks_of(imgsearch_internal.pool) IS 'The
 
 -- What was shown of this window (`listed`) counts as shown; `most` more are chosen. Exact finds stand first.
 CREATE OR REPLACE FUNCTION imgsearch_internal.diversified(pool imgsearch_internal.pool, diversity double precision, listed text[], most integer)
-RETURNS imgsearch_internal.pool LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+RETURNS imgsearch_internal.pool LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     looks  halfvec[] := imgsearch_internal.looks_of(pool);
     chosen integer[] := '{}';

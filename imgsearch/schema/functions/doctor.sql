@@ -1,6 +1,7 @@
 -- What the doctor's views say their fixes with, and the fix of violations.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.reset_setting(name text) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.reset_setting(name text) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE s.source
         WHEN 'session' THEN format('RESET %s;', name)
         WHEN 'user' THEN format('ALTER ROLE %I RESET %s;', session_user, name)
@@ -11,7 +12,8 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.reset_setting(name text) RETURNS t
 $$;
 COMMENT ON FUNCTION imgsearch_internal.reset_setting(text) IS 'The statement that takes a setting back to its default where this session has it from: itself, its role, its database or the server.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.shell_word(word text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.shell_word(word text) RETURNS text LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN word ~ '^[A-Za-z0-9_][A-Za-z0-9_.-]*$' THEN word ELSE '''' || replace(word, '''', '''"''"''') || '''' END
 $$;
 COMMENT ON FUNCTION imgsearch_internal.shell_word(text) IS 'A text as one word of a shell command.';

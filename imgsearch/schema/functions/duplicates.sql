@@ -28,7 +28,8 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.alike_here(bit[], bigint) IS 'What alike() finds among the pictures of the tenant that this transaction speaks for, and of no other.';
 
 -- Inlined, so that a whole catalogue is joined with the few there are.
-CREATE OR REPLACE FUNCTION imgsearch_internal.set_aside_pictures() RETURNS TABLE (tenant_id text, image_id bigint) LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.set_aside_pictures() RETURNS TABLE (tenant_id text, image_id bigint) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT j.tenant_id, j.image_id FROM imgsearch.job j
     WHERE j.state = 'failed' AND NOT EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = j.tenant_id AND v.image_id = j.image_id)
 $$;
@@ -52,7 +53,7 @@ COMMENT ON FUNCTION imgsearch_internal.certain_twins(text, bigint) IS 'What is c
 
 CREATE OR REPLACE FUNCTION imgsearch.duplicates_of(image_id bigint, tenant text DEFAULT NULL, similarity double precision DEFAULT 0.97)
 RETURNS TABLE (duplicate bigint, product_id text, place integer, tier text, distance integer, turn integer, cosine double precision)
-LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     me    imgsearch.image;

@@ -26,13 +26,13 @@ COMMENT ON FUNCTION imgsearch_internal.expanding_images(halfvec, imgsearch.filte
 
 -- Added up in one order: in another the last bits would differ, and with them the place of a row.
 CREATE OR REPLACE FUNCTION imgsearch_internal.expanded(query halfvec, near bigint[]) RETURNS halfvec LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     added @extschema:vector@.vector;
 BEGIN
-    SELECT sum(v.embedding::vector * array_fill(power(greatest(1 - (v.embedding <=> query), 0), 3)::real, ARRAY[vector_dims(v.embedding)])::vector ORDER BY n.place) INTO added
+    SELECT @extschema:vector@.sum(v.embedding::vector OPERATOR(@extschema:vector@.*) array_fill(power(greatest(1 - (v.embedding <=> query), 0), 3)::real, ARRAY[vector_dims(v.embedding)])::vector ORDER BY n.place) INTO added
     FROM unnest(near) WITH ORDINALITY n (image, place) JOIN imgsearch.vectors v ON v.image_id = n.image;
-    RETURN coalesce(l2_normalize(l2_normalize(query::vector) + added)::halfvec, query);
+    RETURN coalesce(l2_normalize(l2_normalize(query::vector) OPERATOR(@extschema:vector@.+) added)::halfvec, query);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.expanded(halfvec, bigint[]) IS 'A query and what its ten nearest look like, as one vector; the query where there are none.';
 

@@ -55,7 +55,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.explain_way IS 'What a page and its plan tell, line by line.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.explain_slowness() RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.explain_slowness() RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'doctor', jsonb_build_object('check', d.check_name), format('Faster: %s. %s Fix: %s', d.detail, d.impact, d.fix)
     FROM (SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes
           UNION ALL SELECT * FROM imgsearch.doctor_tables UNION ALL SELECT * FROM imgsearch.doctor_tuning) d
@@ -133,7 +134,7 @@ COMMENT ON FUNCTION imgsearch.explain_search(halfvec, imgsearch.filters, integer
 CREATE OR REPLACE FUNCTION imgsearch.explain_search(
     query text, filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
     skip integer DEFAULT 0, after text DEFAULT NULL, ranking imgsearch.ranking DEFAULT NULL, question jsonb DEFAULT NULL
-) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql AS $$
+) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT * FROM imgsearch.explain_search(CASE WHEN (ranking).space IS NULL THEN imgsearch.vec(query) ELSE imgsearch.vec(query, btrim(split_part((ranking).space, ',', 1))) END, filters, k, max_distance, skip, after, ranking,
         coalesce(question, jsonb_strip_nulls(jsonb_build_object('kind', 'text', 'words', query, 'key', imgsearch_internal.canonical(query),
             'vectors', CASE WHEN (ranking).space LIKE '%,%' THEN to_jsonb(imgsearch_internal.vectors_in(query, (ranking).space)::text[]) END))))

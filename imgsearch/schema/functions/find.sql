@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION imgsearch_internal.find(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
 ) LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, @extschema:vector@, pg_temp
+SET search_path = pg_catalog, pg_temp
 -- The few static statements keep one plan; the dynamic ones are planned for their values each time.
 SET plan_cache_mode = force_generic_plan
 SET jit = off
@@ -63,7 +63,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.find(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'One page of nearest images as arrays, and how it was found, in one row.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.exact_distances(query halfvec, f imgsearch.filters, k integer, per_product boolean DEFAULT false) RETURNS double precision[] LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ctx   imgsearch_internal.search_context := imgsearch_internal.search_context(query, k);
     made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(f);

@@ -3,12 +3,14 @@
 -- measured in docs/decisions/0030-duplicates.md.
 
 -- 16 of 16 bits: (which of them, its bits) as one number.
-CREATE OR REPLACE FUNCTION imgsearch_internal.bands(bits bit) RETURNS integer[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.bands(bits bit) RETURNS integer[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT ARRAY(SELECT (n << 16) | substring(bits FROM 1 + 16 * n FOR 16)::bit(16)::integer FROM generate_series(0, 15) n)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.bands(bit) IS 'The bands of a PDQ hash: what two that are near share some of.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.turns(pdq bit, turned bit) RETURNS bit[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.turns(pdq bit, turned bit) RETURNS bit[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT ARRAY[pdq, substring(turned FROM 1 FOR 256), substring(turned FROM 257 FOR 256), substring(turned FROM 513 FOR 256), substring(turned FROM 769 FOR 256),
                  substring(turned FROM 1025 FOR 256), substring(turned FROM 1281 FOR 256), substring(turned FROM 1537 FOR 256)]
 $$;

@@ -20,7 +20,7 @@ COMMENT ON FUNCTION imgsearch_internal.words_asked(imgsearch.filters, imgsearch.
 -- pictures have no vector yet has the largest distance, 2. tied: where more rows are equal than are listed, those equal ones.
 CREATE OR REPLACE FUNCTION imgsearch_internal.words_pool(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, words text, weight double precision, farthest double precision, most integer
-) RETURNS imgsearch_internal.pool LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+) RETURNS imgsearch_internal.pool LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(f);
     asked imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);

@@ -52,7 +52,7 @@ COMMENT ON FUNCTION imgsearch_internal.write_image_triggers() IS 'Writes the tri
 
 -- Whoever searches waits while a view is replaced: so only one that reads otherwise is.
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_view(name text, query text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     EXECUTE format('CREATE VIEW imgsearch_internal.written_view AS %s', query);
     IF pg_get_viewdef(to_regclass(name)) IS DISTINCT FROM pg_get_viewdef('imgsearch_internal.written_view'::regclass) THEN
@@ -67,7 +67,7 @@ COMMENT ON FUNCTION imgsearch_internal.write_view(text, text) IS 'Writes a view,
 -- The functions are inlined by the planner, so that the indexes which hold the bits answer. They follow the catalogue:
 -- whoever holds a lock on the view sees one space until its transaction ends.
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_vectors() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     id integer := (SELECT s.space_id FROM imgsearch.space s WHERE s.state = 'active');
 BEGIN

@@ -18,12 +18,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.set_merchandise(text, text, text, text, integer, integer) IS 'Pins or hides a product; at: null hides it.';
 
-CREATE OR REPLACE FUNCTION imgsearch.pin(tenant text, product_id text, query text DEFAULT '', category text DEFAULT '', place integer DEFAULT 1) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.pin(tenant text, product_id text, query text DEFAULT '', category text DEFAULT '', place integer DEFAULT 1) RETURNS void LANGUAGE sql
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT imgsearch_internal.set_merchandise(tenant, product_id, query, category, coalesce(place, 1), 25)
 $$;
 COMMENT ON FUNCTION imgsearch.pin(text, text, text, text, integer) IS 'Pins a product to the top of a tenant''s answers, for a text, a category, or always; at most 25 for each. SELECT imgsearch.pin(''acme'', ''p42'', query => ''red shoe'');';
 
-CREATE OR REPLACE FUNCTION imgsearch.hide(tenant text, product_id text, query text DEFAULT '', category text DEFAULT '') RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.hide(tenant text, product_id text, query text DEFAULT '', category text DEFAULT '') RETURNS void LANGUAGE sql
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT imgsearch_internal.set_merchandise(tenant, product_id, query, category, NULL, 200)
 $$;
 COMMENT ON FUNCTION imgsearch.hide(text, text, text, text) IS 'Hides a product from a tenant''s answers, for a text, a category, or always; at most 200 for each. SELECT imgsearch.hide(''acme'', ''p13'');';

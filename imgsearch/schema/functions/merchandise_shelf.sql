@@ -21,7 +21,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.merchandise_for(imgsearch.filters, text) IS 'The products that are pinned, in their order, and those that are hidden, for these words and filters.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.pinned_rows(query halfvec, f imgsearch.filters, pinned text[], OUT pool imgsearch_internal.pool, OUT pictures bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(f);
     asked imgsearch_internal.bound := ROW(made.names, made.vals, NULL, NULL, NULL);

@@ -1,7 +1,7 @@
 -- What a restore into another cluster leaves out: roles belong to the server and are in no dump, and what was granted to
 -- them goes with them.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.missing_roles() RETURNS text[] LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.missing_roles() RETURNS text[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT ARRAY(SELECT r.name FROM unnest(ARRAY['imgsearch_reader', 'imgsearch_writer', 'imgsearch_worker', 'imgsearch_admin']) WITH ORDINALITY r (name, n)
                  WHERE to_regrole(r.name) IS NULL ORDER BY r.n)
 $$;

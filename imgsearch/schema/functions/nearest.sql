@@ -2,14 +2,14 @@
 
 -- A tenant that the caller's own WHERE names is not known here; one that a wall names is.
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_context(query halfvec, page_end integer, space integer) RETURNS imgsearch_internal.search_context
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN imgsearch_internal.within_tenant(imgsearch_internal.search_context(query, page_end, space), imgsearch_internal.walled_tenant());
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.nearest_context(halfvec, integer, integer) IS 'The search_context() of nearest(), behind a wall within that tenant.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_plan(ctx imgsearch_internal.search_context, apart double precision[], access text) RETURNS imgsearch_internal.walk_plan
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     est imgsearch_internal.estimate := ROW(cardinality(apart) / nullif(ctx.sampled, 0), 1, apart, access);
 BEGIN
@@ -30,7 +30,7 @@ COMMENT ON FUNCTION imgsearch_internal.pool_of_round(imgsearch_internal.search_c
 
 -- The best of the keys, compared exactly; strategy is null where rows may be missing and a wider round can be made.
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_by_bits(ctx imgsearch_internal.search_context, round integer, keys bigint[]) RETURNS imgsearch_internal.page
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     answer  imgsearch_internal.page;
     deepest integer;
@@ -49,7 +49,7 @@ COMMENT ON FUNCTION imgsearch_internal.nearest_by_bits(imgsearch_internal.search
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_page(
     ctx imgsearch_internal.search_context, tenants text[], images bigint[], distances double precision[], by_bits imgsearch_internal.page, max_distance double precision
 ) RETURNS TABLE (tenant_id text, image_id bigint, distance double precision, strategy text, complete boolean)
-LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
 DECLARE
     answer imgsearch_internal.page := by_bits;

@@ -2,7 +2,7 @@
 
 -- How crowded the query's neighbourhood is is guessed for products; of other groups the first walk and pool tell more.
 CREATE OR REPLACE FUNCTION imgsearch_internal.groups_context(query halfvec, page_end integer, space integer) RETURNS imgsearch_internal.search_context
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ctx imgsearch_internal.search_context := imgsearch_internal.nearest_context(query, page_end, space);
 BEGIN
@@ -78,7 +78,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_groups(
     ctx imgsearch_internal.search_context, tenants text[], images bigint[], distances double precision[], groups text[],
     keys bigint[], enough integer, max_distance double precision
 ) RETURNS TABLE (tenant_id text, image_id bigint, distance double precision, strategy text, complete boolean, label text)
-LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     answer imgsearch_internal.page;

@@ -2,14 +2,14 @@
 -- go and when a page is believed are those of search(): see search_regions.sql. Only who the candidates are is the caller's.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_regions_context(query halfvec, page_end integer, space integer) RETURNS imgsearch_internal.search_context
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN imgsearch_internal.cautious(imgsearch_internal.search_context(query, page_end, space));
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.nearest_regions_context(halfvec, integer, integer) IS 'The search_context() of a page that is ranked by parts of pictures.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_regions_plan(ctx imgsearch_internal.search_context, apart double precision[], access text) RETURNS imgsearch_internal.walk_plan
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     est imgsearch_internal.estimate := ROW(cardinality(apart) / nullif(ctx.sampled, 0), 1, apart, access);
 BEGIN
@@ -46,7 +46,7 @@ COMMENT ON FUNCTION imgsearch_internal.walk_from_start(imgsearch_internal.search
 CREATE OR REPLACE FUNCTION imgsearch_internal.walk_regions_round(
     ctx imgsearch_internal.search_context, plan imgsearch_internal.walk_plan, INOUT wide integer[], INOUT edges double precision[], distances double precision[],
     max_distance double precision, weight double precision, OUT tenants text[], OUT images bigint[]
-) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp
+) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 SET hnsw.iterative_scan = relaxed_order
 SET hnsw.max_scan_tuples = 1000000
 SET hnsw.scan_mem_multiplier = 16

@@ -46,7 +46,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.asking_tenant(imgsearch.filters) IS 'Whose rows a search means: those of the tenant it names, or that its transaction speaks for; empty: of all.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.question_check(query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 BEGIN
     -- A text is told by its words: embedded once more, perhaps elsewhere, its vector differs in the last bits. In another
     -- space its rows lie at other distances, so a place in one is none in the other.

@@ -1,7 +1,8 @@
 -- Anything → vector: vec, vec_of, distance, embed.
 -- Errors carry SQLSTATEs of class IM so that every door can turn them into the same typed error.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.canonical(query text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.canonical(query text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT btrim(regexp_replace(translate(lower(query), $p$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$p$, ''), '\s+', ' ', 'g'))
 $$;
 COMMENT ON FUNCTION imgsearch_internal.canonical(text) IS 'Lower case, no punctuation, single spaces: the form SigLIP was trained on, and the key of a text in query_vector.';
@@ -83,10 +84,10 @@ END $$;
 COMMENT ON FUNCTION imgsearch.vec_of(bigint, text) IS 'The stored vector of a picture: more like this. ORDER BY embedding <=> imgsearch.vec_of(42).';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.vectors_of_product(product_id text, tenant text) RETURNS TABLE (tenant_id text, embedding halfvec)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-    RETURN QUERY SELECT i.tenant_id, l2_normalize(avg(v.embedding::vector))::halfvec
+    RETURN QUERY SELECT i.tenant_id, l2_normalize(@extschema:vector@.avg(v.embedding::vector))::halfvec
         FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
         WHERE i.product_id = vectors_of_product.product_id AND (tenant IS NULL OR i.tenant_id = tenant)
         GROUP BY i.tenant_id ORDER BY i.tenant_id LIMIT 2;
@@ -175,8 +176,9 @@ DECLARE
     id        CONSTANT integer := CASE WHEN space IS NOT NULL THEN imgsearch_internal.space_of(space) END;  -- null: the searched one, also when that changes
     asked_key bytea;
     answer    record;
-    deadline  timestamptz := clock_timestamp() + make_interval(secs => timeout_seconds);
+    deadline  timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
 BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
     IF imgsearch_internal.canonical(query) = '' THEN
         RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
     ELSIF length(query) > 2000 THEN
@@ -185,6 +187,7 @@ BEGIN
     PERFORM imgsearch_internal.require_asker();
     asked_key := imgsearch_internal.enqueue_query(query, space => id);
     COMMIT;  -- the worker sees the question only now
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     LOOP
         SELECT q.answered_at, q.embedding, q.error, q.tokens, q.tokens_read INTO answer FROM imgsearch.query_vector q
         WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = coalesce(id, imgsearch_internal.active_space())
@@ -195,6 +198,7 @@ BEGIN
                 USING HINT = 'Is a query worker running? SELECT * FROM imgsearch.worker; start one with: imgsearch worker ' || coalesce('--space ' || lower(space) || ' ', '') || '--queue queries', ERRCODE = 'IM005';
         END IF;
         COMMIT;  -- never hold a snapshot while waiting
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
         PERFORM pg_sleep(0.005);
     END LOOP;
     IF answer.embedding IS NULL THEN

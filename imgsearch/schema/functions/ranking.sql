@@ -42,7 +42,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.check_ranking(imgsearch.ranking) IS 'Raises what is wrong with a ranking.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.question_of(given jsonb) RETURNS imgsearch_internal.question LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.question_of(given jsonb) RETURNS imgsearch_internal.question LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_populate_record(NULL::imgsearch_internal.question, given)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.question_of(jsonb) IS 'What a door was asked: {"kind": "text", "words": "red shoe", "key": "red shoe"}.';

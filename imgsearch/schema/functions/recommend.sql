@@ -50,7 +50,7 @@ COMMENT ON FUNCTION imgsearch_internal.best_pool(imgsearch_internal.page_request
 CREATE OR REPLACE FUNCTION imgsearch_internal.best_answer(
     likes halfvec[], like_weights double precision[], unlikes halfvec[], unlike_weights double precision[],
     f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking
-) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     check_ text := left(md5(concat_ws(E'\x01', likes::text, like_weights::text, unlikes::text, unlike_weights::text, f::text, r::text,
         coalesce(p.max_distance::text, ''), imgsearch_internal.asking_tenant(f))), 8);
@@ -85,7 +85,7 @@ COMMENT ON FUNCTION imgsearch_internal.best_answer IS 'One page of what is most 
 CREATE OR REPLACE FUNCTION imgsearch_internal.best_of(
     answer imgsearch_internal.page, likes halfvec[], like_weights double precision[], unlikes halfvec[], unlike_weights double precision[],
     per_product boolean, p imgsearch_internal.page_request
-) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     WITH pooled AS (

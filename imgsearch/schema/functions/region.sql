@@ -64,11 +64,13 @@ CREATE OR REPLACE PROCEDURE imgsearch.embed(image_id bigint, region double preci
 DECLARE
     asked_key CONSTANT bytea := imgsearch_internal.region_key(image_id, region, tenant);
     answer    record;
-    deadline  timestamptz := clock_timestamp() + make_interval(secs => timeout_seconds);
+    deadline  timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
 BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
     PERFORM imgsearch_internal.require_asker();
     PERFORM imgsearch_internal.enqueue_question(NULL, NULL, NULL, NULL, asked_key, image_id);
     COMMIT;  -- the worker sees the question only now
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     LOOP
         SELECT q.answered_at, q.embedding, q.error, q.error_code INTO answer FROM imgsearch.query_vector q
         WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = imgsearch_internal.active_space() AND q.kind = 'picture' AND q.key = asked_key;
@@ -78,6 +80,7 @@ BEGIN
                 USING HINT = 'Is a query worker running? SELECT * FROM imgsearch.worker; start one with: imgsearch worker --queue queries', ERRCODE = 'IM005';
         END IF;
         COMMIT;  -- never hold a snapshot while waiting
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
         PERFORM pg_sleep(0.005);
     END LOOP;
     IF answer.embedding IS NULL THEN

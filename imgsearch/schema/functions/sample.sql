@@ -2,7 +2,7 @@
 
 -- Replaces the sample in one transaction, so that searches always see one. From a large table it takes whole blocks,
 -- and of each block one picture before a second: neighbours were added together and are alike.
-CREATE OR REPLACE FUNCTION imgsearch_internal.draw_sample(space integer, size integer) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.draw_sample(space integer, size integer) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     many   double precision;
     taken  integer;
@@ -24,14 +24,14 @@ BEGIN
     UPDATE imgsearch.space s
     SET parameters = CASE WHEN taken = 0 THEN s.parameters - 'sample' ELSE s.parameters || jsonb_build_object('sample', jsonb_build_object('at', now(),
             'size', taken, 'pictures', CASE WHEN taken < size THEN taken ELSE round(greatest(many, taken)) END, 'radius', radius)) END,
-        mean_text = coalesce((SELECT CASE WHEN count(*) >= 16 THEN avg(embedding) END
+        mean_text = coalesce((SELECT CASE WHEN count(*) >= 16 THEN @extschema:vector@.avg(embedding) END
                      FROM (SELECT q.embedding FROM imgsearch.query_vector q WHERE q.space_id = s.space_id AND q.kind = 'text' AND q.embedding IS NOT NULL
                            ORDER BY q.asked_at DESC LIMIT 1000) x), s.mean_text)
     WHERE s.space_id = space;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.draw_sample(integer, integer) IS 'Draws the sample anew from the images of a space: of the searched one, or of the one that becomes it in this transaction.';
 
-CREATE OR REPLACE FUNCTION imgsearch.refresh_sample(older_than interval DEFAULT '0', size integer DEFAULT 512) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+CREATE OR REPLACE FUNCTION imgsearch.refresh_sample(older_than interval DEFAULT '0', size integer DEFAULT 512) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     here record;
 BEGIN

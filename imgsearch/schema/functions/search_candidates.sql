@@ -20,7 +20,7 @@ COMMENT ON FUNCTION imgsearch_internal.keys_within(bigint[], bigint, integer) IS
 -- enable_sort is off: this function is a walk, whatever the planner thinks of it.
 CREATE OR REPLACE FUNCTION imgsearch_internal.walk_graph(ctx imgsearch_internal.search_context, ef integer, restricted boolean)
 RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
-SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 SET max_parallel_workers_per_gather = 0
 SET enable_sort = off
 SET hnsw.iterative_scan = off
@@ -52,7 +52,7 @@ COMMENT ON FUNCTION imgsearch_internal.walk_graph(imgsearch_internal.search_cont
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_candidates(ctx imgsearch_internal.search_context, ef integer, restricted boolean)
 RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
-SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -19,7 +19,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_query(halfvec, integer, integer, integer) IS 'Raises why a query cannot be searched for.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.search_context(query halfvec, page_end integer, space integer DEFAULT NULL) RETURNS imgsearch_internal.search_context
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     here  record;
@@ -58,8 +58,8 @@ BEGIN
                        imgsearch_internal.cautious_divisor(page_end, here.pictures));
     ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
                ceil(ef), spread, NULL, ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1, NULL);
-    ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) - here.mean_text
-                                     ELSE l2_normalize(query) - here.mean END);
+    ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) OPERATOR(@extschema:vector@.-) here.mean_text
+                                     ELSE l2_normalize(query) OPERATOR(@extschema:vector@.-) here.mean END);
     -- 20,000: above, bits_page() compares everything; only a page behind many others should come to that.
     ctx.pool := greatest(page_end, least(20000, ceil(CASE WHEN ctx.rough THEN 8 ELSE 1 END * coalesce(here.pool, 320 * scale) * sqrt(page_end))));
     RETURN ctx;

@@ -19,7 +19,7 @@ COMMENT ON FUNCTION imgsearch_internal.elsewhere(text) IS 'The number of a space
 CREATE OR REPLACE FUNCTION imgsearch_internal.answer_elsewhere(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question,
     OUT elsewhere boolean, OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
-) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     space  integer;
     found_ record;
@@ -41,7 +41,7 @@ COMMENT ON FUNCTION imgsearch_internal.answer_elsewhere IS 'One page of an answe
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.unfold_elsewhere(answer imgsearch_internal.page, query halfvec, q imgsearch_internal.question)
 RETURNS TABLE (tenant_id text, image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[], after text)
-LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     space integer := answer.space;
 BEGIN
@@ -70,9 +70,9 @@ END $$;
 COMMENT ON FUNCTION imgsearch.vec(text, text) IS 'The vector of a text in a space. SELECT * FROM imgsearch.search(imgsearch.vec(''red shoe'', ''clip''), space => ''clip'');';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.vectors_elsewhere(space text, image_id bigint, product_id text, tenant text) RETURNS TABLE (tenant_id text, embedding halfvec)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN QUERY EXECUTE format('SELECT i.tenant_id, l2_normalize(avg(e.embedding::vector))::halfvec FROM imgsearch.image i JOIN imgsearch.embedding_%s e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id
+    RETURN QUERY EXECUTE format('SELECT i.tenant_id, l2_normalize(@extschema:vector@.avg(e.embedding::vector))::halfvec FROM imgsearch.image i JOIN imgsearch.embedding_%s e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id
         WHERE ($1 IS NULL OR i.image_id = $1) AND ($2 IS NULL OR i.product_id = $2) AND ($3 IS NULL OR i.tenant_id = $3) GROUP BY i.tenant_id ORDER BY i.tenant_id LIMIT 2',
         imgsearch_internal.space_of(space)) USING image_id, product_id, tenant;
 END $$;

@@ -127,7 +127,7 @@ COMMENT ON FUNCTION imgsearch_internal.find_by_regions(halfvec, imgsearch.filter
 -- Where the whole is as near as its best region, the picture is what matched. Planned once: for a picture alone, as part_of()
 -- asks, planning would cost more than the answer.
 CREATE OR REPLACE FUNCTION imgsearch_internal.parts_of(images bigint[], query halfvec) RETURNS jsonb[] LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN ARRAY(
         SELECT (SELECT jsonb_build_object('box', jsonb_build_array(r.x, r.y, r.w, r.h), 'label', r.label)
@@ -152,7 +152,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.with_parts(imgsearch_internal.page, halfvec) IS 'A page with the region of each of its pictures that lies nearer than the whole; see parts_of().';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.box_of(part jsonb) RETURNS real[] LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.box_of(part jsonb) RETURNS real[] LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN part IS NOT NULL THEN ARRAY(SELECT e::real FROM jsonb_array_elements_text(part -> 'box') WITH ORDINALITY b (e, n) ORDER BY n) END
 $$;
 COMMENT ON FUNCTION imgsearch_internal.box_of(jsonb) IS 'The box (x, y, w, h) of a part, in shares of the picture''s sides.';

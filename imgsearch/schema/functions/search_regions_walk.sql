@@ -14,7 +14,7 @@ COMMENT ON FUNCTION imgsearch_internal.open_regions_walk(halfvec) IS 'A cursor o
 -- Behind a wall only one tenant's part of the walk comes back: of that, the first part is believed.
 CREATE OR REPLACE FUNCTION imgsearch_internal.walled_regions(ctx imgsearch_internal.search_context, ef integer)
 RETURNS TABLE (tenant_id text, image_id bigint, d double precision) LANGUAGE plpgsql STABLE ROWS 40
-SET search_path = pg_catalog, @extschema:vector@, pg_temp SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 SET max_parallel_workers_per_gather = 0
 SET enable_sort = off
 SET hnsw.iterative_scan = off

@@ -40,7 +40,7 @@ COMMENT ON FUNCTION imgsearch_internal.check_spaces(imgsearch_internal.page_requ
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.answer_spaces(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question
-) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     ids    CONSTANT integer[] := imgsearch_internal.spaces_of(r.space);
     check_ CONSTANT text := imgsearch_internal.question_check(query, f, p, r, q);
@@ -72,7 +72,7 @@ COMMENT ON FUNCTION imgsearch_internal.answer_spaces(halfvec, imgsearch.filters,
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.fused_spaces(
     here imgsearch_internal.page, ranks integer[], arms integer[], query halfvec, space integer, p imgsearch_internal.page_request, check_ text
-) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     per_product CONSTANT boolean := here.products IS NOT NULL;
     from_       CONSTANT integer := coalesce(p.passed, 0) + p.skip;

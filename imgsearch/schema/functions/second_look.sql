@@ -68,12 +68,13 @@ COMMENT ON FUNCTION imgsearch_internal.look_steps(jsonb) IS 'Steps of a second l
 
 CREATE OR REPLACE PROCEDURE imgsearch.rerank(INOUT images bigint[], INOUT steps jsonb, query text DEFAULT NULL, image_id bigint DEFAULT NULL, timeout_seconds double precision DEFAULT 5) LANGUAGE plpgsql AS $$
 DECLARE
-    many     CONSTANT integer := coalesce(cardinality(images), 0);
-    deadline CONSTANT timestamptz := clock_timestamp() + make_interval(secs => timeout_seconds);
+    many     CONSTANT integer := coalesce(pg_catalog.cardinality(images), 0);
+    deadline CONSTANT timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
     asked    jsonb;
     made     uuid;
     answer_  jsonb;
 BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
     IF many > 500 OR array_position(images, NULL) IS NOT NULL OR jsonb_typeof(steps) IS DISTINCT FROM 'array' OR jsonb_array_length(steps) NOT BETWEEN 1 AND 4 THEN
         RAISE EXCEPTION 'imgsearch: rerank takes up to 500 images and 1 to 4 steps' USING HINT = 'steps => ''[{"step": "k_reciprocal"}]''', ERRCODE = 'IM008';
     END IF;
@@ -84,10 +85,12 @@ BEGIN
         'pool', jsonb_build_object('rows', (SELECT coalesce(jsonb_agg(jsonb_build_object('image', i, 'distance', 0)), '[]') FROM unnest(images) i)));
     made := imgsearch_internal.enqueue_look(asked, NULL, timeout_seconds);
     COMMIT;  -- the worker sees it only now
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     LOOP
         SELECT l.answer INTO answer_ FROM imgsearch.second_look l WHERE l.tenant_id = coalesce(imgsearch.current_tenant(), '') AND l.ticket = made AND l.answered_at IS NOT NULL;
         EXIT WHEN answer_ IS NOT NULL OR made IS NULL OR clock_timestamp() > deadline;
         COMMIT;  -- never hold a snapshot while waiting
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
         PERFORM pg_sleep(0.005);
     END LOOP;
     steps := answer_ -> 'steps';

@@ -64,7 +64,8 @@ COMMENT ON FUNCTION imgsearch_internal.lock_briefly(regclass) IS 'Takes the stro
 
 -- Bits are compared in index-only scans, one index for each filter that may stand first: a scan of the rows themselves in
 -- random order was measured 3 to 10 times slower (docs/decisions/0002-search-statement.md).
-CREATE OR REPLACE FUNCTION imgsearch_internal.indexes_of(space integer) RETURNS TABLE (name text, relation text, how text) LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.indexes_of(space integer) RETURNS TABLE (name text, relation text, how text) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'image_bits_' || space, 'image', format('(tenant_id, category, price, in_stock, image_id) INCLUDE (bits_%s, product_id)', space)
     UNION ALL SELECT 'image_bits_category_' || space, 'image', format('(category, price, in_stock, image_id) INCLUDE (bits_%s, product_id, tenant_id)', space)
     UNION ALL SELECT 'image_bits_price_' || space, 'image', format('(price, category, in_stock, image_id) INCLUDE (bits_%s, product_id, tenant_id)', space)
@@ -113,7 +114,7 @@ CREATE OR REPLACE FUNCTION imgsearch.add_space(
     model text, revision text, fingerprint text, dimension integer, preprocessing text,
     mean halfvec, probe_picture halfvec DEFAULT NULL, probe_text halfvec DEFAULT NULL,
     name text DEFAULT NULL, kind text DEFAULT 'model', indexes boolean DEFAULT false
-) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, @extschema:vector@, pg_temp SET lock_timeout = '3s' AS $$
+) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '3s' AS $$
 #variable_conflict use_variable
 DECLARE
     id    integer;
@@ -144,7 +145,7 @@ COMMENT ON FUNCTION imgsearch.add_space(text, text, text, integer, text, halfvec
 'Registers a model: makes embedding_<id> and image.bits_<id>, beside searches and writers; returns the space_id. It is filled from then on by its workers, and searched after activate_space().';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.make_embedding(id integer, model text, dimension integer, plain text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- Storage PLAIN keeps the vector in the row: an exact scan of TOASTed vectors was measured 4.4 times slower.
     -- image_id before tenant_id wastes no byte on alignment: with 768 dimensions five rows fit a page, not four.

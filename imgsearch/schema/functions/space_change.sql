@@ -71,7 +71,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_activation(integer) IS 'Raises why a space cannot take over: images that would be lost, indexes that are missing.';
 
 CREATE OR REPLACE FUNCTION imgsearch.activate_space(space text, force boolean DEFAULT false) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, @extschema:vector@, pg_temp SET lock_timeout = '3s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '3s' AS $$
 DECLARE
     id     integer := imgsearch_internal.space_of(space);
     before integer := (SELECT s.space_id FROM imgsearch.space s WHERE s.state = 'active' AND s.space_id <> imgsearch_internal.space_of(space));
@@ -130,7 +130,7 @@ END $$;
 COMMENT ON FUNCTION imgsearch.rollback_space(boolean) IS 'Makes the space that was searched before the searched one again; returns its name. Nothing is lost: it was kept in step.';
 
 CREATE OR REPLACE FUNCTION imgsearch.drop_space(space text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, @extschema:vector@, pg_temp SET lock_timeout = '3s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '3s' AS $$
 DECLARE
     id integer := imgsearch_internal.space_of(space);
 BEGIN

@@ -111,7 +111,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.sweep_engine(integer, boolean) IS 'Takes away what write_engine() writes no longer; at_once: only what calls could not tell from what it does.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.sweep_engines() RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.sweep_engines() RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT imgsearch_internal.sweep_engine(s.space_id) FROM imgsearch.space s WHERE imgsearch_internal.has_engine(s.space_id)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.sweep_engines() IS 'The same for every space; an upgrade ends with it.';
@@ -138,13 +138,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.drop_engine(integer) IS 'Takes away what write_engine() wrote.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.has_engine(space integer) RETURNS boolean LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.has_engine(space integer) RETURNS boolean LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT to_regnamespace('imgsearch_space_' || space) IS NOT NULL
 $$;
 COMMENT ON FUNCTION imgsearch_internal.has_engine(integer) IS 'Whether a space can be searched beside the active one.';
 
 -- What a search guesses from: how many of the sampled images are in this space too, and how far they lie from its mean.
-CREATE OR REPLACE FUNCTION imgsearch_internal.measure_engine(space integer) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.measure_engine(space integer) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF space IS NULL THEN
         RETURN;

@@ -24,7 +24,7 @@ COMMENT ON FUNCTION imgsearch_internal.given_space(text) IS 'The number of a spa
 
 -- Row by row behind one another in one array, as the workers deliver them.
 CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_numbers(space integer, many integer, numbers real[]) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     here  imgsearch.space := (SELECT s FROM imgsearch.space s WHERE s.space_id = refuse_numbers.space);
     place integer := coalesce(array_position(numbers, NULL), array_position(numbers, 'NaN'), array_position(numbers, 'Infinity'), array_position(numbers, '-Infinity'));
@@ -48,7 +48,7 @@ COMMENT ON FUNCTION imgsearch_internal.refuse_numbers(integer, integer, real[]) 
 -- A picture whose bytes nobody has read yet (an address) has no digest: its vector carries an empty one, and stays when a
 -- worker of another space reads the bytes. Rows are locked in one order, so that two of these never wait for each other.
 CREATE OR REPLACE FUNCTION imgsearch_internal.store_given(space integer, tenants text[], images bigint[], digests bytea[], numbers real[]) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     dimension integer := (SELECT s.dimension FROM imgsearch.space s WHERE s.space_id = store_given.space);
     reached   bigint;
@@ -69,7 +69,7 @@ BEGIN
             INSERT INTO imgsearch.embedding_%1$s AS e (tenant_id, image_id, sha256, embedding)
             SELECT l.tenant_id, l.image_id, l.sha256, l.embedding FROM locked l WHERE NOT l.last
             ON CONFLICT (tenant_id, image_id) DO UPDATE SET sha256 = EXCLUDED.sha256, embedding = EXCLUDED.embedding
-                WHERE (e.sha256, e.embedding) IS DISTINCT FROM (EXCLUDED.sha256, EXCLUDED.embedding)
+                WHERE e.sha256 <> EXCLUDED.sha256 OR e.embedding OPERATOR(@extschema:vector@.<>) EXCLUDED.embedding
             RETURNING e.tenant_id, e.image_id
         ), stored_last AS (  -- as the workers deliver theirs
             INSERT INTO imgsearch.embedding_%1$s_tail AS e (tenant_id, image_id, sha256, embedding)
@@ -78,14 +78,14 @@ BEGIN
             RETURNING e.tenant_id, e.image_id
         ), superseded AS (
             DELETE FROM imgsearch.embedding_%1$s_tail t USING locked l WHERE NOT l.last AND t.tenant_id = l.tenant_id AND t.image_id = l.image_id
-            RETURNING t.tenant_id, t.image_id, (t.sha256, t.embedding) IS NOT DISTINCT FROM (l.sha256, l.embedding) AS equal
+            RETURNING t.tenant_id, t.image_id, t.sha256 = l.sha256 AND t.embedding OPERATOR(@extschema:vector@.=) l.embedding AS equal
         ), same AS (
             SELECT p.tenant_id, p.image_id FROM superseded p WHERE p.equal
         ), kept AS MATERIALIZED (
             SELECT * FROM stored UNION ALL SELECT * FROM stored_last
         ), marked AS (  -- not joined with what was stored: guessed to be one row each, that were a loop in a loop
-            UPDATE imgsearch.image i SET bits_%1$s = binary_quantize(l.embedding - l.mean) FROM locked l
-            WHERE i.tenant_id = l.tenant_id AND i.image_id = l.image_id AND i.bits_%1$s IS DISTINCT FROM binary_quantize(l.embedding - l.mean)
+            UPDATE imgsearch.image i SET bits_%1$s = binary_quantize(l.embedding OPERATOR(@extschema:vector@.-) l.mean) FROM locked l
+            WHERE i.tenant_id = l.tenant_id AND i.image_id = l.image_id AND i.bits_%1$s IS DISTINCT FROM binary_quantize(l.embedding OPERATOR(@extschema:vector@.-) l.mean)
         )
         SELECT (SELECT count(*) FROM locked), ARRAY(
             SELECT k.image_id FROM kept k WHERE (k.tenant_id, k.image_id) NOT IN (SELECT tenant_id, image_id FROM same)) $f$, space)
@@ -147,22 +147,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.give(text, text[], bigint[], text[], integer[], bytea[], real[]) IS 'Stores vectors for pictures named by their numbers or by product and position; returns the images that had another one or none.';
 
-CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, tenant text, product_id text, "position" integer, vector real[], sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, tenant text, product_id text, "position" integer, vector real[], sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT imgsearch_internal.give(space, ARRAY[tenant], ARRAY[NULL::bigint], ARRAY[product_id], ARRAY["position"], ARRAY[sha256], vector) <> '{}'
 $$;
 COMMENT ON FUNCTION imgsearch.set_vector(text, text, text, integer, real[], bytea) IS 'Gives a picture its vector in a space whose vectors are brought along (space null: the only one); it is brought to length one. sha256: only while the picture has these bytes. Returns whether it had another one or none.';
 
-CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, tenant text, product_id text, "position" integer, vector halfvec, sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, tenant text, product_id text, "position" integer, vector halfvec, sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT imgsearch.set_vector(space, tenant, product_id, "position", vector::real[], sha256)
 $$;
 COMMENT ON FUNCTION imgsearch.set_vector(text, text, text, integer, halfvec, bytea) IS 'The same for a halfvec: SELECT imgsearch.set_vector(''mine'', ''acme'', ''sku-1'', 0, ''[0.6, 0.8]''::halfvec);';
 
-CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, image_id bigint, vector real[], sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, image_id bigint, vector real[], sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT imgsearch_internal.give(space, ARRAY[NULL::text], ARRAY[image_id], ARRAY[NULL::text], ARRAY[NULL::integer], ARRAY[sha256], vector) <> '{}'
 $$;
 COMMENT ON FUNCTION imgsearch.set_vector(text, bigint, real[], bytea) IS 'Gives the picture of this number its vector in a space whose vectors are brought along.';
 
-CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, image_id bigint, vector halfvec, sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, image_id bigint, vector halfvec, sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT imgsearch.set_vector(space, image_id, vector::real[], sha256)
 $$;
 COMMENT ON FUNCTION imgsearch.set_vector(text, bigint, halfvec, bytea) IS 'The same for a halfvec.';
@@ -170,12 +174,12 @@ COMMENT ON FUNCTION imgsearch.set_vector(text, bigint, halfvec, bytea) IS 'The s
 -- Bits are signs of what differs from the mean: where all numbers are positive, signs of the vectors themselves tell
 -- nothing. A given space begins without one; it is measured when there are vectors.
 CREATE OR REPLACE FUNCTION imgsearch_internal.measure_mean(space integer) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     many  double precision := (SELECT c.reltuples FROM pg_class c WHERE c.oid = format('imgsearch.embedding_%s', space)::regclass);
     found_ @extschema:vector@.vector;
 BEGIN
-    EXECUTE format('SELECT avg(x.embedding::vector) FROM (SELECT e.embedding FROM imgsearch.embedding_%s e TABLESAMPLE SYSTEM (%s) LIMIT 10000) x',
+    EXECUTE format('SELECT @extschema:vector@.avg(x.embedding::vector) FROM (SELECT e.embedding FROM imgsearch.embedding_%s e TABLESAMPLE SYSTEM (%s) LIMIT 10000) x',
                    space, least(100, 100.0 * 20000 / greatest(many, 1))) INTO found_;
     UPDATE imgsearch.space s SET mean = found_::halfvec
     WHERE s.space_id = measure_mean.space AND s.kind = 'given' AND found_ IS NOT NULL AND l2_distance(s.mean::vector, found_) > 0.05;
@@ -185,16 +189,16 @@ COMMENT ON FUNCTION imgsearch_internal.measure_mean(integer) IS 'Measures the me
 
 -- The pictures are locked first and their vectors read afterwards: whoever gives one meanwhile waits, or is seen.
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_bits(space integer, after bigint, size integer) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     these bigint[];
 BEGIN
     EXECUTE format('SELECT array_agg(x.image_id) FROM (SELECT e.image_id FROM imgsearch.embedding_%s e WHERE e.image_id > $1 ORDER BY e.image_id LIMIT $2) x', space)
     INTO these USING after, size;
     PERFORM 1 FROM imgsearch.image i WHERE i.image_id = ANY (these) ORDER BY i.tenant_id, i.image_id FOR NO KEY UPDATE;
-    EXECUTE format('UPDATE imgsearch.image i SET bits_%1$s = binary_quantize(e.embedding - s.mean) FROM imgsearch.embedding_%1$s e, imgsearch.space s
+    EXECUTE format('UPDATE imgsearch.image i SET bits_%1$s = binary_quantize(e.embedding OPERATOR(@extschema:vector@.-) s.mean) FROM imgsearch.embedding_%1$s e, imgsearch.space s
         WHERE i.image_id = ANY ($1) AND e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND s.space_id = %1$s
-          AND i.bits_%1$s IS DISTINCT FROM binary_quantize(e.embedding - s.mean)', space) USING these;
+          AND i.bits_%1$s IS DISTINCT FROM binary_quantize(e.embedding OPERATOR(@extschema:vector@.-) s.mean)', space) USING these;
     RETURN (SELECT max(x) FROM unnest(these) x);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_bits(integer, bigint, integer) IS 'Writes the bits of the next images of a space anew; returns the number of the last one, null behind the end.';

@@ -1,7 +1,7 @@
 -- Parts of pictures: a table of their vectors for each space, beside that of whole pictures, which it never slows.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.make_regions(space integer, dimension integer) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     name CONSTANT text := 'region_' || space;
     said record;
@@ -68,7 +68,8 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.regions_view(integer) IS 'What the view regions reads for a space; null: before there is one.';
 
 -- New settings of a shop have its pictures looked at anew: what they were looked at with stands beside each.
-CREATE OR REPLACE FUNCTION imgsearch_internal.proposer_of(shop imgsearch.shop) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.proposer_of(shop imgsearch.shop) RETURNS text LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT (shop).region_proposer || ' ' || (shop).regions_per_picture
 $$;
 COMMENT ON FUNCTION imgsearch_internal.proposer_of(imgsearch.shop) IS 'Who proposes parts of a shop''s pictures, and how many at most: salient 5; null: nobody.';

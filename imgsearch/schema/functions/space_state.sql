@@ -11,7 +11,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.count_space(integer) IS 'How many images a space holds, how many wait and failed, and how many bytes it takes with its indexes.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.index_health(space integer) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.index_health(space integer) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN bool_and(x.indisvalid) THEN 'valid' WHEN bool_or(p.pid IS NOT NULL) THEN 'being built' WHEN bool_or(NOT x.indisvalid) THEN 'invalid'
                 WHEN bool_and(x.indexrelid IS NULL) THEN 'none' ELSE 'incomplete' END
     FROM (SELECT o.name, o.relation, to_regclass('imgsearch.' || quote_ident(o.name)) AS oid FROM imgsearch_internal.indexes_of(space) o) o
@@ -21,7 +22,7 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.index_health(integer) IS 'How the indexes are that a space is searched with: valid, being built, invalid, incomplete or none.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.violations_of(space integer) RETURNS TABLE (violation text, tenant_id text, image_id bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, @extschema:vector@, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     here imgsearch.space := (SELECT s FROM imgsearch.space s WHERE s.space_id = violations_of.space);

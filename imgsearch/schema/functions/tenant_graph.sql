@@ -3,19 +3,22 @@
 -- (docs/decisions/0035-tenants.md).
 
 -- By a digest: a tenant's name may be longer than an index's, and hold anything.
-CREATE OR REPLACE FUNCTION imgsearch_internal.tenant_graph_name(space integer, tenant text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.tenant_graph_name(space integer, tenant text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'embedding_' || space || '_hnsw_' || left(encode(sha256(convert_to(tenant, 'UTF8')), 'hex'), 16)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.tenant_graph_name(integer, text) IS 'The name of the index that is a tenant''s own graph in a space.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.tenant_graphs_of(space integer) RETURNS TABLE (name text, relation text, how text) LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.tenant_graphs_of(space integer) RETURNS TABLE (name text, relation text, how text) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT imgsearch_internal.tenant_graph_name(space, g.tenant_id), 'embedding_' || space,
            format('%s WHERE tenant_id = %L', imgsearch_internal.graph_sql(), g.tenant_id)
     FROM imgsearch.tenant_graph g WHERE g.wanted AND imgsearch_internal.may_have_graph()
 $$;
 COMMENT ON FUNCTION imgsearch_internal.tenant_graphs_of(integer) IS 'The graphs of single tenants that a space is to have, as indexes_of() tells of those it must have.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.index_state(name text) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.index_state(name text) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce((SELECT CASE WHEN x.indisvalid THEN 'valid' WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.index_relid = x.indexrelid) THEN 'being built' ELSE 'invalid' END
                      FROM pg_index x WHERE x.indexrelid = to_regclass('imgsearch.' || quote_ident(name))), 'none')
 $$;

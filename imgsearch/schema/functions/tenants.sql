@@ -7,11 +7,11 @@
 
 CREATE OR REPLACE FUNCTION imgsearch.current_tenant() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE AS $$
     -- '' is what a setting of an ended transaction leaves behind on a pooled connection: it must mean nobody.
-    SELECT nullif(current_setting('imgsearch.tenant', true), '')
+    SELECT nullif(pg_catalog.current_setting('imgsearch.tenant', true), '')
 $$;
 COMMENT ON FUNCTION imgsearch.current_tenant() IS 'The tenant this transaction speaks for: SELECT set_config(''imgsearch.tenant'', ''acme'', true). Null: nobody.';
 
-CREATE OR REPLACE FUNCTION imgsearch.is_tenant_restricted() RETURNS boolean LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch.is_tenant_restricted() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT NOT r.rolsuper AND NOT r.rolbypassrls
        AND NOT EXISTS (SELECT 1 FROM unnest(ARRAY['imgsearch_admin', 'imgsearch_worker']) AS open (name)
                        WHERE to_regrole(open.name) IS NOT NULL AND pg_has_role(current_user, open.name, 'USAGE'))

@@ -32,5 +32,5 @@ def connect(settings: Settings, name: str) -> psycopg.Connection[Any]:
     connection = db.connect_direct(settings, autocommit=True, application_name=name, **_PATIENCE)
     if is_pooled(connection):
         return connection
-    connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{_STATEMENT_SECONDS}s",))
+    connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, false)", (f"{_STATEMENT_SECONDS}s",))
     return connection
