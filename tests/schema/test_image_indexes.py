@@ -28,7 +28,7 @@ NEEDED = {
 FILL = """
 INSERT INTO imgsearch.image (tenant_id, product_id, position, category, price, uri, sha256, attributes, categories)
 SELECT 'shop-' || n % 7, 'p' || n / 3, n % 3, 'c' || n % 50, n % 997, 'store:' || n, sha256(n::text::bytea),
-       jsonb_build_object('colour', n % 100), CASE WHEN n % 2 = 0 THEN ARRAY['c1', 'x' || n % 90] END
+       jsonb_build_object('colour', n % 100), CASE WHEN n % 10 = 0 THEN ARRAY['c1', 'x' || n % 90] END
 FROM generate_series(1, 3000) n"""
 
 
