@@ -62,6 +62,8 @@ TRAPS = {
     "vacuum overdue": 8 * "UPDATE imgsearch.image SET price = price + 1;" + "SELECT pg_stat_force_next_flush()",
     "addresses with other bytes": "UPDATE imgsearch.image SET uri = 'https://x.example/1' WHERE product_id = 'p1';"
     "UPDATE imgsearch.job SET state = 'failed', error_code = 'changed', error = 'other bytes'",
+    "table without identity": "ALTER TABLE imgsearch.vocabulary REPLICA IDENTITY DEFAULT;"
+    "CREATE PUBLICATION p FOR ALL TABLES",
     "rows not followed": "CREATE TABLE ware (id integer PRIMARY KEY, photo text);"
     "SELECT imgsearch.attach('ware', key => 'id', image => 'photo', prefix => 'w:', base => 'https://x.example');"
     "ALTER TABLE imgsearch.image ADD CONSTRAINT c CHECK (product_id NOT LIKE 'w:%'); INSERT INTO ware VALUES (1, 'a');"

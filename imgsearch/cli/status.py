@@ -60,6 +60,8 @@ def status(
         output.print(table(columns, rows))
     else:
         output.print("[yellow]no worker has been seen in the last minute; start one: imgsearch up[/]")
+    for one in document["upkeep"]:
+        output.print(f"upkeep: {one['step']} failed {one['times']} times in a row: {one['error']}", markup=False)
     if document["failures"]:
         reasons = [(f["error_code"], f["count"], f["example"]) for f in document["failures"]]
         output.print(table(["failed because", ("images", "right"), "for example"], reasons))
@@ -83,11 +85,12 @@ def requeue(
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """Return {"status", "spaces", "tenants" (with graphs of their own), "workers", "failures"} as plain values."""
+    """Return {"status", "spaces", "tenants" (with own graphs), "workers", "failures", "upkeep"} as plain values."""
     return {
         "status": sql.rows(connection, "status", "status")[0],
         "spaces": lifecycle.listed(connection),
         "tenants": [one for one in tenant_graphs.listed(connection) if one["wanted"]],
         "workers": list(sql.rows(connection, "status", "workers")),
         "failures": list(sql.rows(connection, "status", "failures")),
+        "upkeep": list(sql.rows(connection, "upkeep", "failing")),
     }

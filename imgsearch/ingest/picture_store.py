@@ -71,6 +71,11 @@ class Deletion:
         except StoreError as error:
             self.error = error
 
+    def tell(self) -> None:
+        """Raise what kept bytes from being deleted, if something did."""
+        if self.error:
+            raise self.error
+
     def delete(self, digests: list[bytes]) -> None:
         """Delete the pictures with these digests, and what was made of them."""
         try:

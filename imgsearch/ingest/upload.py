@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any, Literal, Required, TypedDict
 
@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier
 
 from imgsearch import storage, values
 from imgsearch.db import sql
+from imgsearch.db.all_of import all_of
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseRights, UsageError
@@ -200,14 +201,23 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
     while rows := sql.rows(lent, "upload", "forget_pictures", {"tenant_id": tenant, "most": FORGOTTEN_AT_ONCE}):
         images += len(rows)
         bytes_of_it.delete(sorted({row["sha256"] for row in rows if row["sha256"]}))
-    tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
-    others = {table: _forget_rows(lent, table, tenant) for table in tables}
-    sql.run(lent, "upload", "forget_changes", {"tenant_id": tenant})
-    for row in sql.rows(lent, "tenant_graph", "names", {"tenant": tenant}):
+    others: dict[str, int] = {}
+
+    def forget_rows(table: str) -> None:
+        others[table] = _forget_rows(lent, table, tenant)
+
+    def forget_marks() -> None:
+        sql.run(lent, "upload", "forget_changes", {"tenant_id": tenant})
+
+    def forget_graph(row: Mapping[str, Any]) -> None:
         if row["ours"]:  # else an idle worker whose role may drops it: it belongs to nobody now
             sql.run(lent, "maintenance", "drop", names={"index": Identifier("imgsearch", row["name"])})
-    if bytes_of_it.error:
-        raise bytes_of_it.error
+
+    tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
+    graphs = sql.rows(lent, "tenant_graph", "names", {"tenant": tenant})
+    steps: list[Callable[[], object]] = [partial(forget_rows, table) for table in tables]
+    steps += [forget_marks, *(partial(forget_graph, row) for row in graphs), bytes_of_it.tell]
+    all_of(steps, lambda step: step())
     return Forgotten(
         images=images, objects=bytes_of_it.objects, rows={name: count for name, count in others.items() if count}
     )

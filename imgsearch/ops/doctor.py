@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
+from psycopg.sql import Identifier
 
 from imgsearch import schema
 from imgsearch.db import sql
-from imgsearch.errors import DatabaseError, ExtensionMissing, SchemaBehind
+from imgsearch.errors import DatabaseError, ExtensionMissing, ImgsearchError, SchemaBehind
 
 SECONDS = 60  # one of the checks looks at every picture
+# Of the view imgsearch.doctor, each read by itself: one that fails hides none of the others.
+CHECKS = tuple(
+    f"doctor_{one}" for one in ("settings", "indexes", "tables", "tuning", "tenants", "rights", "work", "upkeep")
+)
 BLOCKED = ("pgvector missing", "schema behind", "server too old")  # nothing else can be looked for then
 
 
@@ -37,11 +43,30 @@ def examine(connection: psycopg.Connection[Any], *, seconds: float = SECONDS) ->
     """
     if blocked := _blocked(connection):
         return [blocked]
+    found: list[Finding] = []
+    end = time.monotonic() + seconds
     with connection.transaction():
         connection.execute("SET TRANSACTION READ ONLY")
-        sql.run(connection, "doctor", "bounded", {"milliseconds": str(round(seconds * 1000))})
         sql.run(connection, "doctor", "loaded")
-        return [Finding(**row) for row in sql.rows(connection, "doctor", "findings")]
+        for view in CHECKS:
+            left = max(1, round((end - time.monotonic()) * 1000))
+            sql.run(connection, "doctor", "bounded", {"milliseconds": str(left)})
+            found += _looked(connection, view)
+    return sorted(found, key=lambda one: (one.severity != "problem", one.check_name, one.detail))
+
+
+def _looked(connection: psycopg.Connection[Any], view: str) -> list[Finding]:
+    """Return what one group of checks finds; of one that fails, that it does: the others are looked at all the same."""
+    try:
+        with connection.transaction():
+            names = {"view": Identifier("imgsearch", view)}
+            return [Finding(**row) for row in sql.run(connection, "doctor", "findings", names=names)]
+    except psycopg.errors.QueryCanceled:
+        raise
+    except (psycopg.Error, ImgsearchError) as error:
+        detail = f"imgsearch.{view} cannot be read: {str(error).partition(chr(10))[0]}"
+        impact, fix = "What it looks for is not seen.", "imgsearch db check  -- says what the schema lacks"
+        return [Finding(check_name="check fails", severity="problem", detail=detail, impact=impact, fix=fix)]
 
 
 def _blocked(connection: psycopg.Connection[Any]) -> Finding | None:

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from imgsearch import db
 from imgsearch.db import sql
+from imgsearch.db.all_of import all_of
 from imgsearch.db.held import held
 from imgsearch.db.pooler import is_pooled
 from imgsearch.errors import UsageError
@@ -35,10 +36,10 @@ def build(settings: Settings, *, memory: str | None = None, tick: Tick | None = 
     """
     with _alone(settings, memory) as connection:
         clean(connection)
-        built = _complete(settings, connection, space.require(connection).space_id, tick)
-        if not built:
-            extension.require_graph(connection)
-        return bool(built)
+        if _complete(settings, connection, space.require(connection).space_id, tick):
+            return True
+        extension.require_graph(connection)
+        return False
 
 
 def index_space(
@@ -58,25 +59,26 @@ def index_space(
 def discard(settings: Settings, names: Sequence[str]) -> None:
     """Drop these indexes of imgsearch, where they are there, beside searches and writers. Raises UsageError."""
     with _alone(settings, None) as connection:
-        for name in names:
-            _drop(connection, name)
+        all_of(names, lambda name: _drop(connection, name))
 
 
 def _complete(settings: Settings, connection: psycopg.Connection[Any], space_id: int, tick: Tick | None) -> list[str]:
-    built = []
-    for row in sql.rows(connection, "maintenance", "indexes", {"space_id": space_id}):
-        if row["state"] == "valid":
-            continue
+    built: list[str] = []
+
+    def complete(row: Mapping[str, Any]) -> None:
         if row["state"] == "invalid":
             _drop(connection, row["name"])
-        relation = Identifier("imgsearch", row["relation"])
-        names = {"index": Identifier(row["name"]), "relation": relation, "how": SQL(row["how"])}
+        names: dict[str, Composable] = {"index": Identifier(row["name"]), "how": SQL(row["how"])}
+        names["relation"] = Identifier("imgsearch", row["relation"])
         try:
             _watched(settings, connection, "create_one", "building", tick, names)
         except BaseException:
             _drop(connection, row["name"])  # what an interrupted build leaves behind is written to and never read
             raise
         built.append(row["name"])
+
+    rows = sql.rows(connection, "maintenance", "indexes", {"space_id": space_id})
+    all_of((row for row in rows if row["state"] != "valid"), complete)
     return built
 
 
@@ -87,12 +89,12 @@ def drop(settings: Settings) -> bool:
     """
     with _alone(settings, None) as connection:
         space_id = space.require(connection).space_id
-        had = sql.value(connection, "maintenance", "state", {"space_id": space_id}) != "none"
+        had = bool(sql.value(connection, "maintenance", "state", {"space_id": space_id}) != "none")
         for row in sql.rows(connection, "maintenance", "graphs", {"space_id": space_id}):
             _drop(connection, row["name"])
             if row["made"]:
                 _drop(connection, f"{row['name']}_ccnew")
-        return bool(had)
+        return had
 
 
 def reindex(
@@ -108,11 +110,11 @@ def reindex(
         space_id = space.require(connection).space_id
         built = _complete(settings, connection, space_id, tick)
         done += [f"built {name}" for name in built]
-        for graph in sql.rows(connection, "maintenance", "graphs", {"space_id": space_id}):
-            if graph["made"] or (everything and graph["name"] not in built):
-                done.append(_renew(settings, connection, space_id, graph, tick))
+        graphs = sql.rows(connection, "maintenance", "graphs", {"space_id": space_id})
+        due = (one for one in graphs if one["made"] or (everything and one["name"] not in built))
+        all_of(due, lambda one: done.append(_renew(settings, connection, space_id, one, tick)))
         others = sql.rows(connection, "maintenance", "invalid")
-        done += [_rebuild(settings, connection, row["index"], tick) for row in others]
+        all_of(others, lambda one: done.append(_rebuild(settings, connection, one["index"], tick)))
         return done
 
 
@@ -131,8 +133,8 @@ def vacuum(settings: Settings, *, tick: Tick | None = None) -> list[str]:
         _unhurried(connection)
         if active := space.active(connection):
             tables += [f"embedding_{active.space_id}", f"region_{active.space_id}"]
-        for table in tables:
-            _watched(settings, connection, "vacuum", "vacuuming", tick, {"table": Identifier("imgsearch", table)})
+        names = [{"table": Identifier("imgsearch", table)} for table in tables]
+        all_of(names, partial(_watched, settings, connection, "vacuum", "vacuuming", tick))
     return tables
 
 
@@ -167,10 +169,7 @@ def prewarm(connection: psycopg.Connection[Any], *, seconds: float = 60, tick: T
 
 
 def promote(connection: psycopg.Connection[Any], name: str, kind: str) -> str:
-    """Give an attribute a typed, indexed column that searches use; return the column's name.
-
-    Rewrites the table of images under a lock. Raises UsageError for an unknown type, DatabaseRights.
-    """
+    """Give an attribute a typed, indexed column, under a lock; return its name. Raises UsageError, DatabaseRights."""
     return str(sql.value(connection, "maintenance", "promote", {"name": name, "type": kind}))
 
 

@@ -5,13 +5,15 @@ Its searches walk that one (docs/decisions/0035-tenants.md). All of it runs besi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from psycopg import Connection
 
 from imgsearch import db
 from imgsearch.db import sql
+from imgsearch.db.all_of import all_of
 from imgsearch.errors import UsageError
 from imgsearch.ops import maintenance
 from imgsearch.ops.maintenance import Tick
@@ -48,13 +50,16 @@ def leave(settings: Settings, tenant: str) -> None:
         sql.run(connection, "tenant_graph", "unsay", {"tenant": tenant})
 
 
-def due(connection: Connection[Any], *, fewest: int | None = None) -> Mapping[str, Any] | None:
+def due(
+    connection: Connection[Any], *, fewest: int | None = None, but: Collection[str] = ()
+) -> Mapping[str, Any] | None:
     """Return the next thing that the rule would do, `doing` (make, drop) to `tenant_id`, or None; drops come first.
 
     None as well while workers have work, and where this role may make no index. Two workers may be told the same: index
     work goes one at a time, and what is done already is not done again.
     """
-    return next((row for row in sql.rows(connection, "tenant_graph", "due", {"fewest": fewest}) if row["idle"]), None)
+    rows = sql.rows(connection, "tenant_graph", "due", {"fewest": fewest})
+    return next((row for row in rows if row["idle"] and row["tenant_id"] not in but), None)
 
 
 def sweep(settings: Settings, connection: Connection[Any]) -> list[str]:
@@ -86,11 +91,10 @@ def _build(
 ) -> list[str]:
     with db.connect_primary(settings, autocommit=True) as connection:
         spaces = [row["space_id"] for row in sql.rows(connection, "tenant_graph", "spaces")]
-    return [
-        name
-        for space_id in spaces
-        for name in maintenance.index_space(settings, space_id, memory=memory, one_core=one_core, tick=tick)
-    ]
+    built: list[str] = []
+    index = partial(maintenance.index_space, settings, memory=memory, one_core=one_core, tick=tick)
+    all_of(spaces, lambda space_id: built.extend(index(space_id)))
+    return built
 
 
 def _drop(settings: Settings, tenant: str) -> list[str]:

@@ -35,9 +35,9 @@ FROM (VALUES
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'fingerprint', 'duplicate']),
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'table', ARRAY['picture_source']),
-    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'image_change', 'asked_attribute', 'tenant_graph']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'image_change', 'asked_attribute', 'tenant_graph', 'upkeep_failure']),
     ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'attachments', 'tuning', 'asked_attributes', 'tenant_graphs']),
-    ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_rights', 'doctor_work', 'rights']),
+    ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_rights', 'doctor_work', 'doctor_upkeep', 'rights']),
     ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'forget_regions', 'note_attributes']),
 
     ('admin', 'ALL', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),

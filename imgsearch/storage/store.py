@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from imgsearch.errors import FetchRefused, ObjectMissing, SettingsError, StoreDenied
+from imgsearch.errors import FetchRefused, ObjectMissing, SettingsError, StoreDenied, StoreError
 from imgsearch.extras import needed
 from imgsearch.storage import owners
 from imgsearch.storage.files import Files
@@ -31,6 +31,7 @@ MAX_THUMBNAIL_BYTES = 4 << 20
 # A second `put` of an object older than this makes it young again, so that a sweep that began before cannot take it.
 RENEW_AFTER = timedelta(minutes=10)
 GRACE = timedelta(hours=1)
+MOST_REFUSED = 100  # objects that cannot be deleted, after which a sweep ends: the store is away
 _URI = re.compile(r"store:(([0-9a-f]{2})/(\2[0-9a-f]{62}))")
 _T = TypeVar("_T")
 
@@ -236,19 +237,27 @@ def sweep(store: Store, used: Callable[[list[bytes]], set[bytes]], older_than: t
     `used(digests)` answers those of at most 1,000 digests (32 bytes each) that some row uses; it must see every
     committed row. An upload in flight is safe as long as it commits within `older_than` less ten minutes of its `put`,
     which renews what it finds; for the one remaining gap in buckets see `Remote.delete_older`. What is not ours in the
-    folder or bucket is never touched.
+    folder or bucket is never touched. What cannot be deleted keeps nothing else: the first such error is raised last.
     """
     before = datetime.now(UTC) - older_than
     seen = deleted = size = 0
+    refused: list[StoreError] = []
     ours = (entry for entry in store.objects.entries() if digest_of(entry.key))
     for batch in _batches(ours, 1000):
         seen += len(batch)
         old = [(entry, digest) for entry in batch if entry.modified < before and (digest := digest_of(entry.key))]
         kept = used(sorted({digest for _, digest in old})) if old else set()
         for entry, digest in old:
-            if digest not in kept and store.objects.delete_older(entry.key, before):
-                deleted, size = deleted + 1, size + entry.size
+            try:
+                if digest not in kept and store.objects.delete_older(entry.key, before):
+                    deleted, size = deleted + 1, size + entry.size
+            except StoreError as error:
+                refused.append(error)
+                if len(refused) == MOST_REFUSED:
+                    raise error
     store.objects.sweep_unfinished(before)
+    if refused:
+        raise refused[0]
     return Swept(seen, deleted, size)
 
 

@@ -38,6 +38,7 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "image_change": (READ, READ, WORK),
     "asked_attribute": (set(), set(), WORK),
     "tenant_graph": (READ, READ, WORK),
+    "upkeep_failure": (set(), set(), WORK),
     "shop": (READ, READ, WORK),
     "vocabulary": (READ, READ, WORK),
     "past_question": (READ, READ, WORK),

@@ -1,6 +1,6 @@
 -- name: findings
--- Every known problem of this database.
-SELECT check_name, severity, detail, impact, fix FROM imgsearch.doctor ORDER BY severity DESC, check_name, detail
+-- What one group of checks finds.
+SELECT check_name, severity, detail, impact, fix FROM {view}
 
 -- name: loaded
 -- Loads pgvector's library, so that its settings can be seen.

@@ -292,5 +292,6 @@ COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker,
 
 CREATE OR REPLACE VIEW imgsearch.doctor WITH (security_invoker = true) AS
 SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes UNION ALL SELECT * FROM imgsearch.doctor_tables
-UNION ALL SELECT * FROM imgsearch.doctor_tuning UNION ALL SELECT * FROM imgsearch.doctor_tenants UNION ALL SELECT * FROM imgsearch.doctor_rights UNION ALL SELECT * FROM imgsearch.doctor_work;
+UNION ALL SELECT * FROM imgsearch.doctor_tuning UNION ALL SELECT * FROM imgsearch.doctor_tenants UNION ALL SELECT * FROM imgsearch.doctor_rights UNION ALL SELECT * FROM imgsearch.doctor_work
+UNION ALL SELECT * FROM imgsearch.doctor_upkeep;
 COMMENT ON VIEW imgsearch.doctor IS 'Every known problem of this database, what it does to searches, and the fix. A healthy database has no row here.';

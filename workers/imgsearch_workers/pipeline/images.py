@@ -16,7 +16,7 @@ import psycopg
 
 from imgsearch.ingest import queue
 from imgsearch.ingest.queue import Claim, Delivery
-from imgsearch.ops import metrics
+from imgsearch.ops import metrics, upkeep
 from imgsearch_workers.pipeline.completer import Completer
 from imgsearch_workers.pipeline.describer import Describer
 from imgsearch_workers.pipeline.device import Device
@@ -66,6 +66,7 @@ class ImageLoop(WorkLoop):
         self._merger, self._tuner = Merger(context.settings), Tuner(context.settings)
         self._tenants = Tenants(context.settings)
         self._describer, self._filler = describer, filler
+        self._steps = upkeep.Steps()
         self._rescued_at = self._net_at = self._beat_at = float("-inf")
 
     def start(self) -> None:
@@ -177,14 +178,15 @@ class ImageLoop(WorkLoop):
                 self._settled([claim for claim in mine if claim.key not in ours])
         if now - self._rescued_at > min(2.0, lease / 3):
             self._rescued_at = now
-            if rescued := queue.rescue(connection, max_attempts=self.settings.max_attempts):
+            most = self.settings.max_attempts
+            if rescued := self._steps.run(connection, "rescue", lambda here: queue.rescue(here, max_attempts=most)):
                 metrics.count("rescued", rescued)
                 log.warning("took back %d pictures of workers that went silent", rescued)
         if now - self._net_at > NET_SECONDS:
             self._net_at = now
-            if found := queue.enqueue_missing(connection):
+            if found := self._steps.run(connection, "enqueue_missing", queue.enqueue_missing):
                 log.warning("queued %d pictures that had neither vector nor job", found)
-            if followed := queue.retry_attached(connection):
+            if followed := self._steps.run(connection, "retry_attached", queue.retry_attached):
                 log.info("followed %d rows of attached tables that could not be before", followed)
 
     def _patience(self, connection: psycopg.Connection[Any]) -> float:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from imgsearch.db.all_of import all_of
 from imgsearch.ingest import queue
+from imgsearch.ops import upkeep
 from imgsearch.settings import Settings
 from imgsearch_workers.pipeline.lookout import Lookout
 from imgsearch_workers.process.connect import connect
@@ -20,10 +27,15 @@ class Merger:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         failing = "the merge of new vectors comes again"
-        self.lookout = Lookout("merger", self._merge, seconds=LOOK_SECONDS, rest=REST_SECONDS, failing=failing)
+        noted = partial(upkeep.note_apart, settings, "merger")
+        self.lookout = Lookout(
+            "merger", self._merge, seconds=LOOK_SECONDS, rest=REST_SECONDS, failing=failing, noted=noted
+        )
 
     def _merge(self) -> None:
         with connect(self._settings, "imgsearch merger") as connection:
-            for space_id in queue.tails(connection):
-                while not self.lookout.is_stopping() and queue.merge_tail(connection, space_id):
-                    pass
+            all_of(queue.tails(connection), partial(self._merge_one, connection))
+
+    def _merge_one(self, connection: psycopg.Connection[Any], space_id: int) -> None:
+        while not self.lookout.is_stopping() and queue.merge_tail(connection, space_id):
+            pass

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from imgsearch.db import sql
 from imgsearch.db.held import held
-from imgsearch.ops import tuning
+from imgsearch.ops import tuning, upkeep
 from imgsearch.settings import Settings
 from imgsearch_workers.pipeline.lookout import Lookout
 from imgsearch_workers.process.connect import connect
@@ -42,7 +43,8 @@ class Tuner:
     def __init__(self, settings: Settings, *, fewest: int = FEWEST) -> None:
         self._settings, self._fewest = settings, fewest
         failing = "the tuning of the search comes again"
-        self.lookout = Lookout("tuner", self.tune, seconds=LOOK_SECONDS, failing=failing)
+        noted = partial(upkeep.note_apart, settings, "tuner")
+        self.lookout = Lookout("tuner", self.tune, seconds=LOOK_SECONDS, failing=failing, noted=noted)
 
     def start(self) -> None:
         if self._settings.tuning == "auto":

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import psycopg
 from celery import Celery
 
-from imgsearch import db
 from imgsearch.db import sql
 from imgsearch.errors import ImgsearchError
 from imgsearch.ingest import queue, upload
 from imgsearch.ingest.wakeup import TASKS
-from imgsearch.ops import metrics, page_sessions
+from imgsearch.ops import metrics, page_sessions, upkeep
 from imgsearch.settings import process_settings
 from imgsearch_workers.process.listener import Listener
 
@@ -49,32 +49,37 @@ def wake_queries() -> None:
 
 def sweep() -> None:
     """Catch what every net above let through: lost jobs, silent workers, old questions, an old sample, new words."""
-    settings = process_settings()
-    try:
-        with db.connect_direct(settings, autocommit=True) as connection:
-            queue.rescue(connection, max_attempts=settings.max_attempts)
-            queue.enqueue_missing(connection)
-            queue.retry_attached(connection)
-            sql.run(connection, "query_cache", "forget", {"days": FORGET_DAYS})
-            sql.run(connection, "look", "forget")
-            page_sessions.sweep(connection)
-            sql.run(connection, "maintenance", "refresh_sample")
-            sql.run(connection, "maintenance", "fold_changes")
-            sql.run(connection, "maintenance", "fold_asked")
-            sql.run(connection, "maintenance", "refresh_vocabulary")
-    except (psycopg.Error, ImgsearchError) as error:
-        log.warning("the sweep comes again in a minute: %s", error)
+    _run_each(
+        {
+            "rescue": lambda connection: queue.rescue(connection, max_attempts=process_settings().max_attempts),
+            "enqueue_missing": lambda connection: queue.enqueue_missing(connection),
+            "retry_attached": lambda connection: queue.retry_attached(connection),
+            "forget_questions": lambda connection: sql.run(connection, "query_cache", "forget", {"days": FORGET_DAYS}),
+            "forget_looks": lambda connection: sql.run(connection, "look", "forget"),
+            "sweep_sessions": lambda connection: page_sessions.sweep(connection),
+            "refresh_sample": lambda connection: sql.run(connection, "maintenance", "refresh_sample"),
+            "fold_changes": lambda connection: sql.run(connection, "maintenance", "fold_changes"),
+            "fold_asked": lambda connection: sql.run(connection, "maintenance", "fold_asked"),
+            "refresh_vocabulary": lambda connection: sql.run(connection, "maintenance", "refresh_vocabulary"),
+        }
+    )
 
 
 def sweep_store() -> None:
     """Delete bytes nobody uses. Walks the whole store, and buckets charge for that: not every minute."""
-    settings = process_settings()
+    _run_each({"sweep_store": _sweep_store})
+
+
+def _sweep_store(connection: psycopg.Connection[Any]) -> None:
+    swept = upload.sweep_store(connection, upload.open_store(process_settings().storage_url))
+    log.info("swept the store: %d of %d objects deleted, %d bytes", swept.deleted, swept.seen, swept.size)
+
+
+def _run_each(steps: Mapping[str, Callable[[psycopg.Connection[Any]], object]]) -> None:
     try:
-        with db.connect_direct(settings, autocommit=True) as connection:
-            swept = upload.sweep_store(connection, upload.open_store(settings.storage_url))
-        log.info("swept the store: %d of %d objects deleted, %d bytes", swept.deleted, swept.seen, swept.size)
+        upkeep.run_each(process_settings(), steps)
     except (psycopg.Error, ImgsearchError) as error:
-        log.warning("the sweep of the store comes again: %s", error)
+        log.warning("the sweep comes again: %s", error)
 
 
 def _wake(queue_name: str) -> None:
