@@ -127,7 +127,9 @@ class Settings(RerankSettings):
     )
     device: str = Field("auto", description="where the model runs: auto, cpu, cuda, cuda:1, …")
     fetch_allow: Names = Field(
-        frozenset(), description="comma-separated intranet hosts that may be fetched though their address is private"
+        frozenset(),
+        description="comma-separated intranet hosts that may be fetched though their address is private; "
+        "with a port (`host:8123`) also from it: others than 80 and 443 are refused",
     )
     fetch_folders: Annotated[tuple[Path, ...], BeforeValidator(_names)] = Field(
         (), description="comma-separated folders below which workers may read pictures named file:///…"

@@ -7,12 +7,13 @@ transaction is open while images are fetched, decoded or embedded.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
-from psycopg.errors import UndefinedColumn
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from imgsearch.db import sql
 from imgsearch.db.vector_array import vector_array
@@ -23,12 +24,16 @@ from imgsearch.spaces.space import Array
 Key = tuple[str, int, int]  # (tenant_id, image_id, space_id)
 LOST = "worker_lost"
 """The error code of a picture whose worker died with it; it is then claimed with few others, or alone."""
+PASSING = ("fetch_failed", "store_unavailable", "text_answered")
+"""The error codes of what may pass by itself: such a picture is tried again for a day before it is set aside."""
+PASSING_ATTEMPTS = 72  # pauses grow to 15 to 30 minutes: about a day
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """A picture leased to us for one space: `sha256` is None until an http(s) address has been fetched once.
 
+    `before`: its address is read anew, and these are the bytes whose vector answers meanwhile.
     `suspect`: a worker died while it had this picture; what else is in flight may die with it.
     """
 
@@ -40,6 +45,7 @@ class Claim:
     uri: str
     sha256: bytes | None
     suspect: bool = False
+    before: bytes | None = None
 
     @property
     def key(self) -> Key:
@@ -149,6 +155,7 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
     """
     if not deliveries:
         return set()
+    replacing = [d for d in deliveries if d.claim.before not in {None, d.sha256}]
     values = _fence(d.claim for d in deliveries) | {
         "sha256s": [d.sha256 for d in deliveries],
         **vector_array(connection, [d.embedding for d in deliveries]),
@@ -159,8 +166,25 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
         "space_id": space_id,
     }
     try:
-        return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))
+        with connection.transaction() if replacing else nullcontext():
+            if replacing:
+                sql.run(connection, "queue", "adopt", _adopted(replacing) | {"space_id": space_id})
+            return _keys(sql.rows(connection, "queue", "deliver", values, space_id=space_id))
     except (SchemaBehind, UndefinedColumn) as error:  # its table and its bits are not there
+        if space.is_there(connection, space_id):
+            raise
+        raise SpaceGone from error
+
+
+def confirm(connection: Connection[Any], space_id: int, claims: Iterable[Claim]) -> set[Key]:
+    """Close jobs of a space whose addresses answer the bytes of before; return the keys of those that are ready.
+
+    The others are pending again: their bytes are known, their vectors are not. Raises SpaceGone as `deliver` does.
+    """
+    values = _fence(claims) | {"space_id": space_id}
+    try:
+        return _keys(sql.rows(connection, "queue", "confirm", values, space_id=space_id))
+    except (SchemaBehind, UndefinedTable) as error:
         if space.is_there(connection, space_id):
             raise
         raise SpaceGone from error
@@ -175,6 +199,8 @@ def fail(connection: Connection[Any], failures: Sequence[Failure], *, max_attemp
         "messages": [_storable(f.message) for f in failures],
         "permanents": [f.permanent for f in failures],
         "max_attempts": max_attempts,
+        "passing": list(PASSING),
+        "passing_attempts": PASSING_ATTEMPTS,
     }
     found = sql.rows(connection, "queue", "fail", values)
     return {(row["tenant_id"], row["image_id"], row["space_id"]): row["state"] for row in found}
@@ -187,7 +213,8 @@ def release(connection: Connection[Any], claims: Iterable[Claim], *, delay: floa
 
 def rescue(connection: Connection[Any], *, max_attempts: int) -> int:
     """Take back the images of workers that went silent; return how many."""
-    return len(sql.rows(connection, "queue", "rescue", {"max_attempts": max_attempts, "lost": LOST}))
+    values = {"max_attempts": max_attempts, "lost": LOST, "passing": list(PASSING)}
+    return len(sql.rows(connection, "queue", "rescue", values))
 
 
 def tails(connection: Connection[Any]) -> list[int]:
@@ -232,6 +259,11 @@ def next_due(connection: Connection[Any], spaces: Sequence[int]) -> float | None
 def _storable(message: str) -> str:
     """Return a text that Postgres takes: a message may quote a hostile file's bytes."""
     return message.replace("\0", "").encode("utf-8", "replace").decode()[:2000]
+
+
+def _adopted(deliveries: Iterable[Delivery]) -> dict[str, Any]:
+    new = list(deliveries)
+    return _fence(d.claim for d in new) | {"sha256s": [d.sha256 for d in new]}
 
 
 def _fence(claims: Iterable[Claim]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "decoder_crashed": "The picture broke the decoder; save it again in another format and upload that.",
         "missing": "The picture store has no such object; upload the picture again.",
         "fetch_refused": "This address must not be fetched; upload the picture itself.",
+        "text_answered": "It is asked again for a day; open it in a browser to see what it says.",
         "changed": "The address answers other bytes by now; take them: imgsearch queue refetch --code changed.",
         "bad_region": "This region is no part of the picture; give x, y, w, h within it, as shares or pixels.",
         "duplicate": "This shop takes each picture once and has this one; leave it out, or remove the other.",

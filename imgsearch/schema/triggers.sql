@@ -12,7 +12,7 @@ COMMENT ON TRIGGER image_removed ON imgsearch.image IS 'A question that is the v
 CREATE OR REPLACE TRIGGER image_replaced BEFORE UPDATE OF uri, sha256 ON imgsearch.image FOR EACH ROW
     WHEN (OLD.uri IS DISTINCT FROM NEW.uri OR (OLD.sha256 IS NOT NULL AND OLD.sha256 IS DISTINCT FROM NEW.sha256))
     EXECUTE FUNCTION imgsearch_internal.image_replaced();
-COMMENT ON TRIGGER image_replaced ON imgsearch.image IS 'New bytes → the old vectors go, the picture waits again.';
+COMMENT ON TRIGGER image_replaced ON imgsearch.image IS 'New bytes → the old vectors go; another address → they stay until it is read. The picture waits again.';
 CREATE OR REPLACE TRIGGER image_described BEFORE UPDATE OF attributes, uri, sha256 ON imgsearch.image FOR EACH ROW
     WHEN (OLD.attributes ?| ARRAY['picture_shape', 'picture_things'] AND (OLD.attributes ? 'picture_shape' AND NOT NEW.attributes ? 'picture_shape'
           OR OLD.attributes ? 'picture_things' AND NOT NEW.attributes ? 'picture_things' OR OLD.uri IS DISTINCT FROM NEW.uri OR OLD.sha256 IS DISTINCT FROM NEW.sha256))

@@ -15,10 +15,11 @@ Resolver = Callable[[str, int], list[str]]
 
 
 class Fetched(NamedTuple):
-    """What was fetched: the bytes, and where they really came from."""
+    """What was fetched: the bytes, where they really came from, and what the host calls them (Content-Type)."""
 
     data: bytes
     final_url: str
+    kind: str = ""
 
 
 def addresses(host: str, port: int) -> list[str]:

@@ -62,7 +62,7 @@ def _ask(
                 return said.get("location", "")
             _check_status(response.status, said, shown)
             data = _body(response, said, allowance, shown)
-            return Fetched(data, str(place))
+            return Fetched(data, str(place), said.get("content-type", ""))
     except httpcore.TimeoutException as error:
         raise allowance.too_slow() from error
     except httpcore.LocalProtocolError as error:
@@ -70,9 +70,8 @@ def _ask(
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         cause = error.args[0] if error.args else None
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise FetchRefused(
-                f"The certificate of {shown} is not valid ({cause.verify_message}); renew it."
-            ) from error
+            message = f"The certificate of {shown} is not valid ({cause.verify_message}); renew it."
+            raise StoreError(message) from error
         raise StoreError(
             f"{shown} did not respond properly ({error or type(error).__name__}); try again later."
         ) from error
@@ -153,7 +152,7 @@ def _checked(url: str, policy: FetchPolicy) -> httpx.URL:
     host = place.raw_host.decode("ascii").lower()
     port = port or (443 if place.scheme == "https" else 80)
     if not policy.allows_port(host, port):
-        message = f"Port {port} of {host[:100]} is not fetched from; use 80 or 443."
+        message = f"Port {port} of {host[:100]} is not fetched from; use 80 or 443, or have it allowed."
         raise FetchRefused(message, advice=f"{host[:100]}:{port} in IMGSEARCH_FETCH_ALLOW allows it.")
     if ":" not in host:
         _check_name(host)

@@ -101,9 +101,11 @@ def test_a_price_change_embeds_nothing_again(attached: Connection, space: Any) -
         "SELECT count(*) FROM imgsearch.images WHERE NOT in_stock AND category = 'sale'"
     ).fetchone() == (20,)
     attached.execute("UPDATE shop.product SET photo = 'other.jpg' WHERE id = 1")
-    assert attached.execute("SELECT count(*) FROM imgsearch.images").fetchone() == (19,), (
-        "an old vector never answers for a new picture"
+    assert attached.execute("SELECT count(*) FROM imgsearch.images").fetchone() == (20,), (
+        "until other bytes are embedded"
     )
+    waiting = attached.execute("SELECT image_id, anew FROM imgsearch.job WHERE anew").fetchall()
+    assert waiting == [(ids[0], True)]
 
 
 def test_values_that_image_would_refuse_do_not_break_the_shop(attached: Connection) -> None:

@@ -33,9 +33,10 @@ WITH due AS MATERIALIZED (
     SET state = 'leased', lease = now() + make_interval(secs => %(lease_seconds)s), token = gen_random_uuid(),
         worker = %(worker)s, attempts = j.attempts + 1
     FROM (SELECT * FROM chosen UNION ALL SELECT * FROM beside) c WHERE j.tenant_id = c.tenant_id AND j.image_id = c.image_id AND j.space_id = c.space_id
-    RETURNING j.tenant_id, j.image_id, j.space_id, j.token, j.attempts, c.suspect
+    RETURNING j.tenant_id, j.image_id, j.space_id, j.token, j.attempts, j.anew, c.suspect
 )
-SELECT l.tenant_id, l.image_id, l.space_id, l.token, l.attempts, l.suspect, i.uri, i.sha256
+SELECT l.tenant_id, l.image_id, l.space_id, l.token, l.attempts, l.suspect, i.uri,
+       CASE WHEN NOT l.anew THEN i.sha256 END AS sha256, CASE WHEN l.anew THEN i.sha256 END AS before
 FROM leased l JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id = l.image_id
 
 -- name: heartbeat
@@ -115,15 +116,56 @@ WITH input AS MATERIALIZED (
 )
 SELECT tenant_id, image_id, %(space_id)s::integer AS space_id FROM done
 
+-- name: adopt
+-- Addresses that were read anew answer other bytes: these are the pictures now, in the transaction that stores their
+-- vectors. The trigger takes away what was of the old bytes, and leaves our leases. Image rows are locked before jobs.
+WITH input AS (
+    SELECT * FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[])
+        AS t (tenant_id, image_id, token, sha256)
+), locked AS MATERIALIZED (
+    SELECT n.* FROM input n JOIN imgsearch.image i ON i.tenant_id = n.tenant_id AND i.image_id = n.image_id
+    FOR NO KEY UPDATE OF i SKIP LOCKED
+), ours AS MATERIALIZED (
+    SELECT l.* FROM locked l
+    JOIN imgsearch.job j ON j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.space_id = %(space_id)s
+    WHERE j.state = 'leased' AND j.token = l.token AND j.anew
+    FOR UPDATE OF j
+)
+UPDATE imgsearch.image i SET sha256 = o.sha256 FROM ours o
+WHERE i.tenant_id = o.tenant_id AND i.image_id = o.image_id AND i.sha256 IS DISTINCT FROM o.sha256
+
+-- name: confirm
+-- Addresses that were read anew answer the bytes of before: where the space holds their vector nothing is left to do, else
+-- they wait as any picture of known bytes.
+WITH ours AS MATERIALIZED (
+    SELECT j.tenant_id, j.image_id, j.space_id, EXISTS (SELECT 1 FROM {embedding} e
+        WHERE e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND e.sha256 = i.sha256) AS whole
+    FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[]) AS t (tenant_id, image_id, token)
+    JOIN imgsearch.image i ON i.tenant_id = t.tenant_id AND i.image_id = t.image_id
+    JOIN imgsearch.job j ON j.tenant_id = t.tenant_id AND j.image_id = t.image_id AND j.space_id = %(space_id)s
+    WHERE j.state = 'leased' AND j.token = t.token
+    FOR UPDATE OF j
+), done AS (
+    DELETE FROM imgsearch.job j USING ours o
+    WHERE o.whole AND j.tenant_id = o.tenant_id AND j.image_id = o.image_id AND j.space_id = o.space_id
+), waiting AS (
+    UPDATE imgsearch.job j SET state = 'pending', due = now(), lease = NULL, token = NULL, attempts = 0, anew = false
+    FROM ours o
+    WHERE NOT o.whole AND j.tenant_id = o.tenant_id AND j.image_id = o.image_id AND j.space_id = o.space_id
+)
+SELECT tenant_id, image_id, space_id FROM ours WHERE whole
+
 -- name: fail
 -- Give pictures back after an error: set aside when it is permanent or was tried often enough, else try later with
--- exponential back-off and jitter, so that a recovering store is not stormed.
+-- exponential back-off and jitter, so that a recovering store is not stormed. What may pass by itself is tried for a day.
 UPDATE imgsearch.job j
-SET state = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
-    due = CASE WHEN n.permanent OR j.attempts >= %(max_attempts)s THEN now()
-               ELSE now() + make_interval(secs => least(power(2, j.attempts), 300) * n.jitter) END,
+SET state = CASE WHEN n.permanent OR j.attempts >= n.most THEN 'failed' ELSE 'pending' END,
+    due = CASE WHEN n.permanent OR j.attempts >= n.most THEN now()
+               ELSE now() + make_interval(secs => least(power(2, j.attempts), n.pause) * n.jitter) END,
     lease = NULL, token = NULL, error_code = n.code, error = n.message
-FROM (SELECT u.*, 0.5 + random() / 2 AS jitter
+FROM (SELECT u.*, 0.5 + random() / 2 AS jitter,
+             CASE WHEN u.code = ANY (%(passing)s::text[]) THEN %(passing_attempts)s ELSE %(max_attempts)s END AS most,
+             CASE WHEN u.code = ANY (%(passing)s::text[]) THEN 1800 ELSE 300 END AS pause
       FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(codes)s::text[], %(messages)s::text[],
                   %(permanents)s::boolean[]) AS u (tenant_id, image_id, token, code, message, permanent)) n
 WHERE j.tenant_id = n.tenant_id AND j.image_id = n.image_id AND j.state = 'leased' AND j.token = n.token
@@ -147,7 +189,8 @@ WITH expired AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE imgsearch.job j
-SET state = CASE WHEN j.attempts >= %(max_attempts)s THEN 'failed' ELSE 'pending' END,
+SET state = CASE WHEN j.attempts >= %(max_attempts)s AND coalesce(j.error_code <> ALL (%(passing)s::text[]), true)
+                 THEN 'failed' ELSE 'pending' END,
     due = now(), lease = NULL, token = NULL, error_code = %(lost)s,
     error = 'The worker ' || coalesce(j.worker, '?') || ' went silent while it had this picture.'
 FROM expired x WHERE j.tenant_id = x.tenant_id AND j.image_id = x.image_id AND j.space_id = x.space_id

@@ -35,7 +35,7 @@ WITH given AS (
 ), found AS (
     SELECT coalesce(w.image_id, b.image_id) AS image_id,
            CASE WHEN b.image_id IS NULL THEN 'added' WHEN w.image_id IS NULL AND NOT EXISTS (SELECT 1 FROM called) THEN 'unchanged'
-                WHEN w.uri <> b.uri THEN 'replaced' ELSE 'changed' END AS outcome
+                WHEN w.uri <> b.uri AND NOT imgsearch_internal.is_named_alike(b.uri, w.uri) THEN 'replaced' ELSE 'changed' END AS outcome
     FROM once one LEFT JOIN written w ON true LEFT JOIN before b ON true
 ), given_vector AS MATERIALIZED (
     -- A vector that came along: the function sees the row that has just been written, and where it refuses nothing is.

@@ -6,12 +6,21 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.digest_in(uri text) RETURNS bytea 
 $$;
 COMMENT ON FUNCTION imgsearch_internal.digest_in(text) IS 'The digest of the bytes, where the address says it: store:<aa>/<sha256>.';
 
+-- Percent-encoded is all but the unreserved characters of RFC 3986 and the stroke between folders.
+CREATE OR REPLACE FUNCTION imgsearch_internal.path_escaped(path text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN path COLLATE "C" ~ '^[A-Za-z0-9._~/-]*$' THEN path ELSE (
+        SELECT string_agg(CASE WHEN c COLLATE "C" ~ '^[A-Za-z0-9._~/-]$' THEN c
+            ELSE regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') END, '' ORDER BY n)
+        FROM unnest(string_to_array(path, NULL)) WITH ORDINALITY u (c, n)) END
+$$;
+COMMENT ON FUNCTION imgsearch_internal.path_escaped(text) IS 'The path of an address for a name as it stands, none of it escaped before. SELECT imgsearch_internal.path_escaped(''E+P 1.jpg'');';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.address(value text, base text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN value = '' THEN NULL
                 WHEN base IS NULL OR value ~* '^[a-z][a-z0-9+.-]+:' THEN value
-                ELSE base || '/' || replace(replace(replace(replace(ltrim(value, '/'), '%', '%25'), '?', '%3F'), '#', '%23'), ' ', '%20') END
+                ELSE base || '/' || imgsearch_internal.path_escaped(ltrim(value, '/')) END
 $$;
-COMMENT ON FUNCTION imgsearch_internal.address(text, text) IS 'Where a picture is: an address (store:…, https:…) as it stands, a path below base. SELECT imgsearch_internal.address(''shoes/1.jpg'', ''https://cdn.example.com/media'');';
+COMMENT ON FUNCTION imgsearch_internal.address(text, text) IS 'Where a picture is: an address (store:…, https:…) as it stands, a path below base, which is not escaped yet. SELECT imgsearch_internal.address(''shoes/1.jpg'', ''https://cdn.example.com/media'');';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.key_escaped(part text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT pg_catalog.replace(pg_catalog.replace(part, '%', '%25'), '/', '%2F')

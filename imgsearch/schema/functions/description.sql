@@ -19,7 +19,8 @@ COMMENT ON FUNCTION imgsearch_internal.read_names() IS 'All attributes that work
 -- A shop that writes its own attributes anew does not take away what was read; another picture does.
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_described() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF OLD.uri IS DISTINCT FROM NEW.uri OR (OLD.sha256 IS NOT NULL AND OLD.sha256 IS DISTINCT FROM NEW.sha256) THEN
+    IF (OLD.uri IS DISTINCT FROM NEW.uri OR (OLD.sha256 IS NOT NULL AND OLD.sha256 IS DISTINCT FROM NEW.sha256))
+       AND NOT imgsearch_internal.keeps_vectors(OLD.sha256, NEW.uri, NEW.sha256) THEN
         NEW.attributes := NEW.attributes - imgsearch_internal.read_names();
     ELSIF current_setting('imgsearch.undescribe', true) IS DISTINCT FROM 'on' THEN
         NEW.attributes := NEW.attributes || (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') FROM jsonb_each(OLD.attributes) e

@@ -1,8 +1,9 @@
 -- What is written by the schema itself, because it names the spaces and the attached tables that are there. An upgrade
 -- writes all of it anew, so that a correction here reaches every installation.
 
--- A new picture waits once for each space that workers fill; one whose bytes change is unsearchable until the new bytes
--- are embedded: an old vector never answers for a new picture. The spaces stand in the text of the functions and are not
+-- A new picture waits once for each space that workers fill. One whose bytes are others now is unsearchable until they are
+-- embedded. One whose address is another, or is to be read again, keeps its vectors until a worker has found other bytes.
+-- The spaces stand in the text of the functions and are not
 -- read from their table: whoever writes to image after a space was made sees the functions that know it, whatever the
 -- snapshot of the transaction. Before the first space a picture waits for "0".
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_image_triggers() RETURNS void LANGUAGE plpgsql AS $$
@@ -18,23 +19,43 @@ BEGIN
     EXECUTE format($f$
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_replaced() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    spaces  CONSTANT integer[] := %2$L;
+    named   CONSTANT boolean := imgsearch_internal.is_named_alike(OLD.uri, NEW.uri);
+    keeps   CONSTANT boolean := (named OR cardinality(spaces) > 0)
+        AND imgsearch_internal.keeps_vectors(OLD.sha256, NEW.uri, NEW.sha256);
+    adopted CONSTANT boolean := OLD.uri = NEW.uri AND NEW.sha256 IS NOT NULL;  -- a worker found these bytes there
 BEGIN
     NEW.updated_at := now();
-    NEW.incomplete := false;
-%s
-    DELETE FROM imgsearch.region_state r WHERE r.tenant_id = NEW.tenant_id AND r.image_id = NEW.image_id;
-    DELETE FROM imgsearch.fingerprint f WHERE f.tenant_id = NEW.tenant_id AND f.image_id = NEW.image_id;
-    DELETE FROM imgsearch.capture c WHERE c.tenant_id = NEW.tenant_id AND c.image_id = NEW.image_id;
-    INSERT INTO imgsearch.job AS j (tenant_id, image_id, space_id) SELECT NEW.tenant_id, NEW.image_id, s FROM unnest(%L::integer[]) s
+    IF keeps THEN
+        NEW.sha256 := OLD.sha256;
+    ELSE
+        NEW.incomplete := false;
+%1$s
+        DELETE FROM imgsearch.region_state r WHERE r.tenant_id = NEW.tenant_id AND r.image_id = NEW.image_id;
+        DELETE FROM imgsearch.fingerprint f WHERE f.tenant_id = NEW.tenant_id AND f.image_id = NEW.image_id;
+        DELETE FROM imgsearch.capture c WHERE c.tenant_id = NEW.tenant_id AND c.image_id = NEW.image_id;
+    END IF;
+    INSERT INTO imgsearch.job AS j (tenant_id, image_id, space_id, anew)
+    SELECT NEW.tenant_id, NEW.image_id, s, keeps AND NEW.uri !~* '^store:' FROM unnest(spaces) s
+    WHERE NOT named OR EXISTS (SELECT 1 FROM imgsearch.job w
+        WHERE w.tenant_id = NEW.tenant_id AND w.image_id = NEW.image_id AND w.space_id = s)
     ON CONFLICT (tenant_id, image_id, space_id) DO UPDATE
         SET state = 'pending', due = EXCLUDED.due, lease = NULL, token = NULL, attempts = 0,
-            error_code = NULL, error = NULL, created_at = EXCLUDED.created_at;
+            error_code = NULL, error = NULL, created_at = EXCLUDED.created_at, anew = EXCLUDED.anew
+        WHERE NOT (adopted AND j.anew AND j.state = 'leased');
+    UPDATE imgsearch.job j SET anew = false
+    WHERE adopted AND j.anew AND j.tenant_id = NEW.tenant_id AND j.image_id = NEW.image_id;
+    IF keeps THEN
+        PERFORM pg_notify('imgsearch_image', '');
+        RETURN NEW;
+    END IF;
     DELETE FROM imgsearch.query_vector q WHERE q.tenant_id IN (NEW.tenant_id, '') AND q.kind = 'picture'
         AND q.key >= OLD.sha256 AND q.key < OLD.sha256 || '\x80'::bytea;
     PERFORM pg_notify('imgsearch_image', '');
     RETURN NEW;
 END $body$ $f$, coalesce(forget, ''), filled);
-    COMMENT ON FUNCTION imgsearch_internal.image_replaced() IS 'Trigger: new bytes → the old vectors go, the picture waits again, for each space.';
+    COMMENT ON FUNCTION imgsearch_internal.image_replaced() IS 'Trigger: new bytes → the old vectors go; another address → they stay until it is read. The picture waits again, for each space.';
     EXECUTE format($f$
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_inserted() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

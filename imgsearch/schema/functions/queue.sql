@@ -26,6 +26,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.image_moved() IS 'Trigger: refuses to move a picture to another tenant.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.keeps_vectors(held bytea, uri text, sha256 bytea) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT held IS NOT NULL AND coalesce(CASE WHEN uri ~* '^(https?|file):' THEN coalesce(sha256 = held, true)
+        ELSE sha256 = held AND imgsearch_internal.digest_in(uri) = held END, false)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.keeps_vectors(bytea, text, bytea) IS 'Whether a picture that is written with another address or digest may still be the bytes that it was.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_named_alike(held text, uri text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT held <> uri AND split_part(uri, '#', 2) <> '' AND split_part(uri, '#', 2) = split_part(held, '#', 2)
+        AND split_part(split_part(uri, '#', 1), '?', 1) = split_part(split_part(held, '#', 1), '?', 1)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.is_named_alike(text, text) IS 'Whether two addresses differ in what signs them only: they end in the same #version. SELECT imgsearch_internal.is_named_alike(''https://h/a.jpg?sig=1#v1'', ''https://h/a.jpg?sig=2#v1'');';
+
 CREATE OR REPLACE FUNCTION imgsearch.requeue(tenant text DEFAULT NULL, error_code text DEFAULT NULL, image_id bigint DEFAULT NULL, space text DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     changed bigint;
@@ -57,9 +70,9 @@ CREATE OR REPLACE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_i
 DECLARE
     changed bigint;
 BEGIN
-    -- Without a digest the bytes are unknown: the trigger takes the vector away, and a worker fetches the address anew.
+    -- The trigger puts the digest back and has a worker read the address anew: the vector answers until bytes are others.
     UPDATE imgsearch.image i SET sha256 = NULL
-    WHERE i.uri ~* '^https?://' AND i.sha256 IS NOT NULL
+    WHERE i.uri ~* '^(https?|file):' AND i.sha256 IS NOT NULL
       AND (refetch.tenant IS NULL OR i.tenant_id = refetch.tenant)
       AND (refetch.product_id IS NULL OR i.product_id = refetch.product_id)
       AND (refetch.image_id IS NULL OR i.image_id = refetch.image_id)
@@ -68,4 +81,4 @@ BEGIN
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN changed;
 END $$;
-COMMENT ON FUNCTION imgsearch.refetch(text, text, bigint, text) IS 'Has pictures of http(s) addresses fetched and embedded again, for every space; returns how many. error_code: those that failed with it, changed: whose address answers other bytes by now. SELECT imgsearch.refetch(product_id => ''sku-1'');';
+COMMENT ON FUNCTION imgsearch.refetch(text, text, bigint, text) IS 'Has pictures of addresses (http, https, file) read again, and embedded anew where their bytes are others; returns how many. error_code: those that failed with it, changed: whose address answers other bytes by now. SELECT imgsearch.refetch(product_id => ''sku-1'');';

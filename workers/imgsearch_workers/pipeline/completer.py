@@ -31,7 +31,12 @@ class _Release:
     delay: float
 
 
-_Result = Delivery | Failure | _Release
+@dataclass(frozen=True)
+class _Confirm:
+    claim: Claim
+
+
+_Result = Delivery | Failure | _Release | _Confirm
 
 
 class Completer:
@@ -59,6 +64,11 @@ class Completer:
         """Give pictures back without spending the attempt."""
         if claims:
             self._inbox.put(_Release(list(claims), delay))
+
+    def confirm(self, claims: Sequence[Claim]) -> None:
+        """Close the jobs of addresses that answer the bytes of before."""
+        for claim in claims:
+            self._inbox.put(_Confirm(claim))
 
     def close(self, seconds: float) -> None:
         """Write what is left, for at most `seconds`; the leases of the rest run out by themselves."""
@@ -123,9 +133,19 @@ class Completer:
         for result in results:
             if isinstance(result, Delivery):
                 by_space.setdefault(result.claim.space_id, []).append(result)
+        self._confirm(connection, [result.claim for result in results if isinstance(result, _Confirm)])
         for space_id, deliveries in by_space.items():
             with metrics.timed("deliver"), span("imgsearch.deliver", pictures=len(deliveries), space=space_id):
                 self._deliver(connection, space_id, deliveries)
+
+    def _confirm(self, connection: psycopg.Connection[Any], claims: list[Claim]) -> None:
+        for space_id in {claim.space_id for claim in claims}:
+            same = [claim for claim in claims if claim.space_id == space_id]
+            try:
+                metrics.count("ready", len(queue.confirm(connection, space_id, same)))
+            except SpaceGone:
+                log.warning("%d pictures were for space %d, which was dropped", len(same), space_id)
+            self._settled(same)
 
     def _fail(self, connection: psycopg.Connection[Any], failures: list[Failure]) -> None:
         if not failures:
@@ -134,7 +154,10 @@ class Completer:
         for failure in failures:
             state = states.get(failure.claim.key)
             metrics.failed(failure.code, state)
-            log.warning(
+            # Of a host that does not answer is told once a minute (hosts.py), not for each of its pictures.
+            passing = failure.code == "fetch_failed" and state == "pending"
+            log.log(
+                logging.DEBUG if passing else logging.WARNING,
                 "image %s of %s: %s %s",
                 failure.claim.image_id,
                 failure.claim.tenant_id,

@@ -18,7 +18,7 @@ from imgsearch_workers.pipeline.batch import DeviceLost
 from imgsearch_workers.pipeline.completer import Completer
 from imgsearch_workers.pipeline.embedder import Embedder
 from imgsearch_workers.pipeline.in_flight import InFlight
-from imgsearch_workers.pipeline.prefetcher import Deferred, Failed, Prefetcher, Prepared, Result
+from imgsearch_workers.pipeline.prefetcher import Deferred, Failed, Prefetcher, Prepared, Result, Unchanged
 from imgsearch_workers.process.traces import span
 from imgsearch_workers.process.watchdog import Watchdog
 
@@ -81,6 +81,8 @@ class Device:
             claims = self._in_flight.close(result.group)
             if isinstance(result, Deferred):
                 self._completer.release(claims, result.delay)
+            elif isinstance(result, Unchanged):
+                self._completer.confirm(claims)
             else:
                 self._completer.put([_failure(claim, result) for claim in claims])
         if prepared:

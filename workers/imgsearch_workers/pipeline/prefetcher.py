@@ -13,11 +13,12 @@ from imgsearch import picture
 from imgsearch.errors import FetchRefused, ImgsearchError, ObjectMissing, PictureError, StoreDenied, StoreError
 from imgsearch.ops import metrics
 from imgsearch.picture.hashes import Pdq, of_plane
-from imgsearch.storage import FetchPolicy, Store, read
+from imgsearch.storage import Fetched, FetchPolicy, Store, read
 from imgsearch_workers.decoding.decoder import Decoded, DecodePool
 from imgsearch_workers.model.encoder import Pixels
 from imgsearch_workers.pipeline.circuit_breaker import CircuitBreaker
 from imgsearch_workers.pipeline.describer import Describer
+from imgsearch_workers.pipeline.hosts import Hosts
 from imgsearch_workers.pipeline.in_flight import Group
 from imgsearch_workers.process.traces import span
 
@@ -55,7 +56,14 @@ class Deferred:
     delay: float
 
 
-Result = Prepared | Failed | Deferred
+@dataclass(frozen=True, kw_only=True)
+class Unchanged:
+    """The address was read anew and answers the bytes whose vectors are there already."""
+
+    group: Group
+
+
+Result = Prepared | Failed | Deferred | Unchanged
 
 
 class Prefetcher:
@@ -76,6 +84,7 @@ class Prefetcher:
     ) -> None:
         self.ready: Queue[Result] = Queue()
         self.breaker = CircuitBreaker(store)
+        self._hosts = Hosts()
         self._store, self._policy, self._pools, self._thumbnails = store, policy, pools, thumbnails
         self._describer = describer
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prefetcher")
@@ -122,10 +131,13 @@ class Prefetcher:
 
     def _read(self, group: Group) -> Result:
         first = group.claims[0]
+        if (resting := self._hosts.resting(first.uri)) is not None:
+            return _failed(group, "fetch_failed", resting, permanent=False)
         try:
             with metrics.timed("fetch"), span("imgsearch.fetch", first):
                 fetched = read(first.uri, self._store, self._policy, picture.DEFAULT_LIMITS.max_bytes)
         except ObjectMissing as error:
+            self._hosts.answered(first.uri)
             return _failed(group, "missing", error, permanent=False)
         except FetchRefused as error:
             if error.advice:
@@ -134,10 +146,15 @@ class Prefetcher:
         except StoreError as error:
             return self._unavailable(group, error)
         self.breaker.over(first.uri)
+        self._hosts.answered(first.uri)
         data = fetched.data
         digest = picture.digest(data)
         if first.sha256 is not None and digest != first.sha256:
             return _other_bytes(group)
+        if digest == first.before:
+            return Unchanged(group=group)
+        if is_text(first.uri, data):
+            return _failed(group, "text_answered", _text_answered(fetched), permanent=False)
         with metrics.timed("decode"), span("imgsearch.decode", first):
             decoded = self._decode(group, data)
         one = next(iter(decoded.values()))
@@ -166,6 +183,7 @@ class Prefetcher:
         code = "store_denied" if isinstance(error, StoreDenied) else "store_unavailable"
         if not group.claims[0].uri.startswith("store:"):
             code = "fetch_failed"  # an address of theirs, not our store
+            self._hosts.failed(group.claims[0].uri, error)
         seconds = self.breaker.noticed(group.claims[0].uri, error)
         if seconds is not None:
             return Deferred(group=group, delay=seconds)
@@ -177,6 +195,20 @@ class Prefetcher:
                 self._store.put_thumbnail(digest, decoded.thumbnail)
             except StoreError:
                 return  # a page can make it later; the vector must not wait for it
+
+
+def is_text(uri: str, data: bytes) -> bool:
+    """Return whether a host answered a page or an error in words, which another time may be the picture."""
+    if not uri.lower().startswith(("http://", "https://")):
+        return False
+    start = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    is_markup = start.startswith((b"<", b"{", b"[")) and b"<svg" not in start
+    return is_markup and not any(byte < 9 for byte in start)
+
+
+def _text_answered(fetched: Fetched) -> StoreError:
+    kind = "".join(c for c in fetched.kind.partition(";")[0] if c.isprintable()).strip()[:60] or "text"
+    return StoreError(f"The address answered {kind}. {picture.CODES['text_answered']}")
 
 
 def _other_bytes(group: Group) -> Failed:
