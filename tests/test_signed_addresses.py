@@ -1,4 +1,4 @@
-"""An address that is signed anew, or led elsewhere, takes no picture out of search: its vector answers until bytes differ."""
+"""An address signed anew, or led elsewhere, takes no picture out of search: its vector answers until bytes differ."""
 
 from __future__ import annotations
 
