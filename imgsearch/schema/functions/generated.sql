@@ -3,9 +3,8 @@
 
 -- A new picture waits once for each space that workers fill. One whose bytes are others now is unsearchable until they are
 -- embedded. One whose address is another, or is to be read again, keeps its vectors until a worker has found other bytes.
--- The spaces stand in the text of the functions and are not
--- read from their table: whoever writes to image after a space was made sees the functions that know it, whatever the
--- snapshot of the transaction. Before the first space a picture waits for "0".
+-- The spaces stand in the text of the functions and are not read from their table: whoever writes to image after a space was
+-- made sees the functions that know it, whatever the snapshot of the transaction. Before the first space a picture waits for "0".
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_image_triggers() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     filled integer[] := ARRAY(SELECT s.space_id FROM imgsearch.space s WHERE s.kind = 'model' ORDER BY 1);
@@ -22,8 +21,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body
 DECLARE
     spaces  CONSTANT integer[] := %2$L;
     named   CONSTANT boolean := imgsearch_internal.is_named_alike(OLD.uri, NEW.uri);
-    keeps   CONSTANT boolean := (named OR cardinality(spaces) > 0)
-        AND imgsearch_internal.keeps_vectors(OLD.sha256, NEW.uri, NEW.sha256);
+    keeps   CONSTANT boolean := imgsearch_internal.keeps_vectors(OLD.sha256, NEW.uri, NEW.sha256) AND (named OR spaces <> '{}');
     adopted CONSTANT boolean := OLD.uri = NEW.uri AND NEW.sha256 IS NOT NULL;  -- a worker found these bytes there
 BEGIN
     NEW.updated_at := now();
@@ -44,13 +42,8 @@ BEGIN
         SET state = 'pending', due = EXCLUDED.due, lease = NULL, token = NULL, attempts = 0,
             error_code = NULL, error = NULL, created_at = EXCLUDED.created_at, anew = EXCLUDED.anew
         WHERE NOT (adopted AND j.anew AND j.state = 'leased');
-    UPDATE imgsearch.job j SET anew = false
-    WHERE adopted AND j.anew AND j.tenant_id = NEW.tenant_id AND j.image_id = NEW.image_id;
-    IF keeps THEN
-        PERFORM pg_notify('imgsearch_image', '');
-        RETURN NEW;
-    END IF;
-    DELETE FROM imgsearch.query_vector q WHERE q.tenant_id IN (NEW.tenant_id, '') AND q.kind = 'picture'
+    UPDATE imgsearch.job j SET anew = false WHERE adopted AND j.anew AND j.tenant_id = NEW.tenant_id AND j.image_id = NEW.image_id;
+    DELETE FROM imgsearch.query_vector q WHERE NOT keeps AND q.tenant_id IN (NEW.tenant_id, '') AND q.kind = 'picture'
         AND q.key >= OLD.sha256 AND q.key < OLD.sha256 || '\x80'::bytea;
     PERFORM pg_notify('imgsearch_image', '');
     RETURN NEW;
