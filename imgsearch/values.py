@@ -11,6 +11,7 @@ import math
 import operator
 import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -52,8 +53,11 @@ def line(value: object, field: str, longest: int = NAME, error: Error = UsageErr
 
 
 def key(value: object, field: str, error: Error = UsageError) -> str:
-    """Return what something is called by (product id, tenant, category, a name): a line that is not empty."""
-    called = line(value, field, NAME, error)
+    """Return what something is called by (product id, tenant, category, a name): a line that is not empty.
+
+    With another error than UsageError it is looked for, not stored: rows that SQL wrote may hold controls.
+    """
+    called = (line if error is UsageError else text)(value, field, NAME, error)
     if not called:
         raise error(f"{field} is empty; give it a text.")
     return called
@@ -68,7 +72,10 @@ def several(value: object, field: str, error: Error = UsageError) -> list[Any]:
     """Return the values of a list, tuple or set. Raises `error` for anything else, and for a null in it."""
     if isinstance(value, str | bytes | bytearray | Enum | Mapping) or not isinstance(value, Iterable):
         raise error(f"{field} is a list, not {_kind(value)}; write it as one.")
-    parts = list(value)
+    try:
+        parts = list(value)
+    except (TypeError, ValueError, OSError) as broken:  # a closed file, an array without rows
+        raise error(f"{field} is a list, not {_kind(value)}; write it as one.") from broken
     if any(part is None for part in parts):
         raise error(f"{field} holds a null; leave it out.")
     return parts
@@ -106,7 +113,7 @@ def number(value: object, field: str, least: float, most: float, error: Error = 
 def truth(value: object, field: str, error: Error = UsageError) -> bool:
     """Return true or false; 0 and 1, as some databases write it, are the same."""
     read = bool(value) if isinstance(value, bool) or _numpy_kind(value) == "b" else _number(value)
-    if read not in (0, 1):
+    if not isinstance(read, int | float) or read not in (0, 1):
         raise error(f"{field} is {shown(value)}; give True or False.")
     return bool(read)
 
@@ -167,7 +174,9 @@ def _object(value: Mapping[Any, Any], field: str, error: Error, depth: int) -> d
 
 def _moment(value: object) -> str | float | None:
     if isinstance(value, datetime):
-        return (value if value.tzinfo is None else value.astimezone(UTC)).isoformat()
+        with suppress(OverflowError):  # within a day of the first or the last moment that Python knows
+            value = value if value.tzinfo is None else value.astimezone(UTC)
+        return value.isoformat()
     if isinstance(value, date | time):
         return value.isoformat()
     return value.total_seconds() if isinstance(value, timedelta) else None

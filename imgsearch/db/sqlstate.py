@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,6 +59,8 @@ def translate(error: psycopg.Error, setting: str = "IMGSEARCH_DATABASE_URL") -> 
         kind = errors.DatabaseUnreachable  # a replica took away what this statement still read
     elif error.sqlstate in {"58P01", "42883"} and _is_pgvector(message):
         kind = errors.ExtensionMissing
+    if kind is None and _is_refusal(error):
+        return errors.UsageError(f"The database refuses a value: {' '.join(message.split())[:500]}. Correct it.")
     if kind is None:
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
             said = " ".join(message.split()).rstrip(".?")
@@ -81,6 +84,14 @@ def translate(error: psycopg.Error, setting: str = "IMGSEARCH_DATABASE_URL") -> 
     return kind(f"{message}. {hint}" if hint else message)
 
 
+def _is_refusal(error: psycopg.Error) -> bool:
+    """Return whether a value is to blame: of the wrong kind (class 22), against a rule (23), too large (54), no name or
+    expression (42); or psycopg could not even send it."""
+    unsent = isinstance(error, psycopg.DataError | psycopg.ProgrammingError) and error.sqlstate is None
+    state = error.sqlstate or ""
+    return unsent or state[:2] in {"22", "23", "54"} or state in {"42601", "42602", "42622"}
+
+
 def _is_pgvector(message: str) -> bool:
     """Return whether a library or a function of it was not found that is pgvector's."""
     return "vector" in message and ("could not access file" in message or "could not find function" in message)
@@ -96,3 +107,5 @@ def translated(setting: str = "IMGSEARCH_DATABASE_URL") -> Iterator[None]:
         if typed is None:
             raise
         raise typed from error
+    except (UnicodeEncodeError, OverflowError, struct.error) as error:  # psycopg's own, of a value it cannot send
+        raise errors.UsageError(f"A value cannot be sent to the database ({error}); correct it.") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import UsageError
@@ -89,7 +90,7 @@ def attach(  # every argument but `table` is explained together
     Raises AttachmentError and DatabaseRights, which say what to write instead or what to grant.
     """
     mapping = {name: value for name, value in locals().items() if name not in ("connection", "table")}
-    return int(sql.value(driver(connection), "attachment", "attach", arguments(mapping) | {"relation": table}))
+    return int(sql.value(driver(connection), "attachment", "attach", arguments(mapping) | _relation(table)))
 
 
 def attach_query(connection: Connectable, name: str, query: str, **mapping: Any) -> int:
@@ -97,10 +98,11 @@ def attach_query(connection: Connectable, name: str, query: str, **mapping: Any)
 
     Nothing tells when a query's rows change: call `refresh()`, or name tables to `follow`. Raises AttachmentError.
     """
-    values = arguments(mapping) | {"name": name, "query": query}
-    return int(sql.value(driver(connection), "attachment", "attach_query", values))
+    texts = {"name": values.text(name, "name", MOST), "query": values.text(query, "query", MOST)}
+    return int(sql.value(driver(connection), "attachment", "attach_query", arguments(mapping) | texts))
 
 
+MOST = 100_000  # characters of an expression, a query or a key
 ARGUMENTS = (
     "key",
     "image",
@@ -133,19 +135,38 @@ def arguments(mapping: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(mapping) - set(ARGUMENTS))
     if unknown:
         raise UsageError(f"attach has no argument {unknown[0]}. It has: {', '.join(ARGUMENTS)}.")
-    image = mapping.get("image")
+    image, follow, flag = mapping.get("image"), mapping.get("follow"), mapping.get("if_not_exists", False)
     several = image is not None and not isinstance(image, str)
-    follow = mapping.get("follow")
-    return {
-        **dict.fromkeys(ARGUMENTS),
-        "prefix": "",
-        "if_not_exists": False,
-        **mapping,
-        "image": None if several else image,
-        "images": list(image) if several and image is not None else mapping.get("images"),
-        "attributes": list(mapping.get("attributes") or ()),
-        "follow": None if follow is None else json.dumps(dict(follow)),
+    bound: dict[str, Any] = {
+        name: None if (given := mapping.get(name)) is None else values.text(given, name, MOST)
+        for name in (*ARGUMENTS, "prefix")
+        if name not in {"image", "images", "attributes", "follow", "backfill", "if_not_exists"}
     }
+    backfill = mapping.get("backfill")
+    return bound | {
+        "prefix": bound["prefix"] or "",
+        "image": None if image is None or several else values.text(image, "image", MOST),
+        "images": _texts("image", image if several else mapping.get("images")),
+        "attributes": _texts("attributes", mapping.get("attributes")) or [],
+        "follow": None if follow is None else json.dumps(_follow(follow)),
+        "backfill": None if backfill is None else values.truth(backfill, "backfill"),
+        "if_not_exists": values.truth(flag, "if_not_exists"),
+    }
+
+
+def _texts(name: str, given: object) -> list[str] | None:
+    return None if given is None else [values.text(part, name, MOST) for part in values.several(given, name)]
+
+
+def _follow(given: object) -> dict[str, str | None]:
+    if not isinstance(given, Mapping):
+        raise UsageError(f"follow is a mapping of tables to what a change there concerns, not {type(given).__name__}.")
+    texts = {values.text(name, "follow", MOST): rows for name, rows in given.items()}
+    return {name: None if rows is None else values.text(rows, "follow", MOST) for name, rows in texts.items()}
+
+
+def _relation(table: object) -> dict[str, str]:
+    return {"relation": values.text(table, "table", MOST)}
 
 
 def detach(connection: Connectable, table: str, *, keep: bool = False, if_exists: bool = False) -> int:
@@ -153,8 +174,8 @@ def detach(connection: Connectable, table: str, *, keep: bool = False, if_exists
 
     Raises AttachmentError where the table is not attached, unless `if_exists`.
     """
-    values = {"relation": table, "keep": keep, "if_exists": if_exists}
-    return int(sql.value(driver(connection), "attachment", "detach", values))
+    flags = {"keep": values.truth(keep, "keep"), "if_exists": values.truth(if_exists, "if_exists")}
+    return int(sql.value(driver(connection), "attachment", "detach", _relation(table) | flags))
 
 
 def backfill(connection: Connectable, table: str, *, size: int = STEP) -> Iterator[int]:
@@ -165,9 +186,9 @@ def backfill(connection: Connectable, table: str, *, size: int = STEP) -> Iterat
     lent = driver(connection)
     if not lent.autocommit:
         raise UsageError("Backfilling commits as it goes; use a connection in autocommit.")
-    total = 0
+    total, bound = 0, {**_relation(table), "size": values.whole(size, "size", 1, 2**31 - 1)}
     while True:
-        step = sql.rows(lent, "attachment", "step", {"relation": table, "size": size})[0]
+        step = sql.rows(lent, "attachment", "step", bound)[0]
         if step["finished"]:
             return
         total += step["copied"]
@@ -176,7 +197,7 @@ def backfill(connection: Connectable, table: str, *, size: int = STEP) -> Iterat
 
 def repair(connection: Connectable, table: str) -> int:
     """Bring the images of an attached table back in step; return how many were written or removed."""
-    return int(sql.value(driver(connection), "attachment", "repair", {"relation": table}))
+    return int(sql.value(driver(connection), "attachment", "repair", _relation(table)))
 
 
 def refresh(connection: Connectable, table: str, keys: Sequence[object]) -> int:
@@ -184,13 +205,13 @@ def refresh(connection: Connectable, table: str, keys: Sequence[object]) -> int:
 
     keys: of the rows, at most 100,000; of a key of several columns its parts with "/" between. Raises AttachmentError.
     """
-    values = {"relation": table, "keys": [str(key) for key in keys]}
-    return int(sql.value(driver(connection), "attachment", "refresh", values))
+    named = [values.text(str(key), "keys", MOST) for key in values.several(keys, "keys")]
+    return int(sql.value(driver(connection), "attachment", "refresh", {**_relation(table), "keys": named}))
 
 
 def drift(connection: Connectable, table: str) -> list[Drift]:
     """Return the images of an attached table that are out of step, each with its cause; reads all of its rows."""
-    return [Drift(**row) for row in sql.rows(driver(connection), "attachment", "drift", {"relation": table})]
+    return [Drift(**row) for row in sql.rows(driver(connection), "attachment", "drift", _relation(table))]
 
 
 def attachments(connection: Connectable, *, drift: bool = False) -> list[Attachment]:
@@ -201,4 +222,4 @@ def attachments(connection: Connectable, *, drift: bool = False) -> list[Attachm
 
 def rows_of(connection: Connectable, table: str) -> int:
     """Return about how many rows a table has, from its statistics."""
-    return int(sql.value(driver(connection), "attachment", "rows", {"relation": table}) or 0)
+    return int(sql.value(driver(connection), "attachment", "rows", _relation(table)) or 0)

@@ -79,8 +79,6 @@ def change(
         raise UsageError("A vector is of one image: say which, by its position or its image_id.")
     if _OF_PRODUCTS & set(given) and (product_id is None or position is not None or image_id is not None):
         raise UsageError("title, words and codes are a product's: change them by its product_id alone.")
-    if "in_stock" in given:
-        values.truth(given["in_stock"], "in_stock")
     title, more, codes = (given.get(name) for name in ("title", "words", "codes"))
     named_words = words.checked(title, more, codes)
     which = chosen(tenant, product_id, position, image_id)
@@ -106,7 +104,7 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
         "category": checked_category(given.get("category")),
         "categories": words.checked_categories(given.get("categories")),
         "price": checked_price(given.get("price")),
-        "in_stock": given.get("in_stock") and values.truth(given["in_stock"], "in_stock"),
+        "in_stock": values.truth(given["in_stock"], "in_stock") if "in_stock" in given else None,
         "merged": checked_attributes({name: value for name, value in attributes.items() if value is not None}),
         "unset": [name for name, value in attributes.items() if value is None],
     }

@@ -15,6 +15,7 @@ from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.vector_array import vector_array
 from imgsearch.errors import UsageError, VectorError
+from imgsearch.ingest import columns
 from imgsearch.spaces.space import Array
 
 MOST = 4000  # numbers of a vector: halfvec's own limit of dimensions
@@ -42,7 +43,7 @@ def numbers(vector: Vector) -> list[float]:
     """Return the numbers of a vector. Raises VectorError for what is none, for NaN, infinity, zero and too many."""
     try:
         found = np.asarray(vector.tolist() if hasattr(vector, "tolist") else vector, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise VectorError("A vector is a list of numbers, all in one row.") from error
     if found.ndim != 1 or not 1 <= found.size <= MOST:
         raise VectorError(f"A vector is a list of 1 to {MOST} numbers; this one has the shape {found.shape}.")
@@ -89,13 +90,21 @@ _WHICH = ("tenant", "image_id", "product_id", "position", "sha256")
 
 def _parts(rows: Iterable[Any]) -> Iterator[list[Any]]:
     """Cut rows into statements by how many numbers the first has."""
-    left = iter(rows)
-    while first := next(left, None):
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise UsageError(f"rows is a list of mappings, not {type(rows).__name__}.")
+    left = iter(rows if not hasattr(rows, "read") else [rows])
+    while (first := next(left, None)) is not None:
+        if not isinstance(first, Mapping):
+            raise UsageError(
+                f"A row is a mapping of {', '.join(GivenVector.__annotations__)}, not {type(first).__name__}."
+            )
         wide = len(first["vector"]) if hasattr(first.get("vector"), "__len__") else 1
         yield [first, *islice(left, max(min(TOGETHER, AT_ONCE // max(wide, 1)) - 1, 0))]
 
 
 def _row(row: Mapping[str, Any], place: int) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        raise UsageError(f"Row {place} is no mapping but {type(row).__name__}.")
     if unknown := set(row) - set(GivenVector.__annotations__):
         raise UsageError(f"Row {place} has {sorted(unknown)[0]!r}; a row has {', '.join(GivenVector.__annotations__)}.")
     image, product = row.get("image_id"), row.get("product_id")
@@ -105,13 +114,10 @@ def _row(row: Mapping[str, Any], place: int) -> dict[str, Any]:
         vector = numbers(row["vector"])
     except VectorError as error:
         raise VectorError(f"Row {place}: {error}") from error
-    by_name = {"product_id": str(product), "position": row.get("position", 0)} if image is None else {}
-    tenant = row.get("tenant", "default" if image is None else None)
-    return {
-        **dict.fromkeys(_WHICH),
-        "image_id": image,
-        **by_name,
-        "tenant": tenant,
-        "sha256": row.get("sha256"),
-        "vector": vector,
-    }
+    tenant, digest = row.get("tenant", "default" if image is None else None), row.get("sha256")
+    if not isinstance(digest, bytes | None):
+        raise UsageError(f"Row {place}: sha256 is 32 bytes, not {type(digest).__name__}.")
+    position = row.get("position", 0) if image is None else None
+    which = columns.chosen("default" if tenant is None else tenant, product, position, image)
+    named = {"tenant": None if tenant is None else which.pop("tenant_id")}
+    return {name: {**which, **named}.get(name) for name in _WHICH} | {"sha256": digest, "vector": vector}

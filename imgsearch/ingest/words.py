@@ -55,4 +55,6 @@ def checked_categories(given: object) -> list[str] | None:
 def _several(name: str, parts: object, most: int) -> list[str]:
     """Return texts without doubles and blanks, in the order they came in."""
     stripped = (part.strip() if isinstance(part, str) else part for part in values.several(parts, name))
-    return list(dict.fromkeys(values.line(part, name, most) for part in stripped if part != ""))
+    return list(
+        dict.fromkeys(values.line(part, name, most) for part in stripped if not (isinstance(part, str) and part == ""))
+    )

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from psycopg import Connection
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.errors import ImgsearchError, UsageError
+from imgsearch.errors import FilterError, ImgsearchError, UsageError
 from imgsearch.ops.twins import WIDEST, Group, Packed, grouped, packed
 from imgsearch.picture import DEFAULT_LIMITS, digest
 from imgsearch.picture.hashes import SAME_PICTURE, Pdq, of_plane
@@ -82,8 +83,12 @@ def duplicates_of(
 
     Raises UnknownImage, FilterError for a similarity outside of 0.5 to 1.
     """
-    values = {"image_id": image_id, "tenant": tenant, "similarity": similarity}
-    return [Twin(**row) for row in sql.rows(driver(connection), "duplicates", "of", values)]
+    bound = {
+        "image_id": values.whole(image_id, "image_id", -(2**63), 2**63 - 1),
+        "tenant": tenant if tenant is None else values.key(tenant, "tenant"),
+        "similarity": values.number(similarity, "similarity", -1e300, 1e300, FilterError),
+    }
+    return [Twin(**row) for row in sql.rows(driver(connection), "duplicates", "of", bound)]
 
 
 def duplicates(

@@ -220,7 +220,7 @@ def _give(connection: psycopg.Connection[Any], memory: str) -> None:
         raise UsageError("Memory cannot be set through a pooler; set IMGSEARCH_DIRECT_URL, or leave --memory out.")
     try:
         sql.run(connection, "maintenance", "memory", {"memory": memory})
-    except psycopg.errors.InvalidParameterValue as error:
+    except UsageError as error:
         raise UsageError(f"{memory!r} is not an amount of memory; write for example 2GB.") from error
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 
@@ -28,14 +30,13 @@ def pin(
     connection: Connectable, *, tenant: str, product_id: str, query: str = "", category: str = "", place: int = 1
 ) -> None:
     """Pin a product to the top, at most 25 for each query and category. Raises FilterError, UsageError."""
-    values = {"tenant": tenant, "product_id": product_id, "query": query, "category": category, "place": place}
-    sql.run(driver(connection), "merchandise", "pin", values)
+    bound = _bound(tenant, product_id, query, category) | {"place": values.whole(place, "place", -1, 2**31 - 1)}
+    sql.run(driver(connection), "merchandise", "pin", bound)
 
 
 def hide(connection: Connectable, *, tenant: str, product_id: str, query: str = "", category: str = "") -> None:
     """Hide a product, at most 200 for each query and category. Raises FilterError, UsageError."""
-    values = {"tenant": tenant, "product_id": product_id, "query": query, "category": category}
-    sql.run(driver(connection), "merchandise", "hide", values)
+    sql.run(driver(connection), "merchandise", "hide", _bound(tenant, product_id, query, category))
 
 
 def unpin(
@@ -47,10 +48,21 @@ def unpin(
     category: str | None = None,
 ) -> int:
     """Take back what was pinned or hidden of a product, for a query, for a category (None: any); return how many."""
-    values = {"tenant": tenant, "product_id": product_id, "query": query, "category": category}
-    return int(sql.value(driver(connection), "merchandise", "unpin", values))
+    bound = _bound(tenant, product_id, query, category)
+    return int(sql.value(driver(connection), "merchandise", "unpin", bound))
 
 
 def listed(connection: Connectable, tenant: str | None = None) -> list[Merchandise]:
     """Return what is pinned and hidden, of a tenant or of all."""
-    return [Merchandise(**row) for row in sql.rows(driver(connection), "merchandise", "all", {"tenant": tenant})]
+    bound = {"tenant": tenant if tenant is None else values.key(tenant, "tenant")}
+    return [Merchandise(**row) for row in sql.rows(driver(connection), "merchandise", "all", bound)]
+
+
+def _bound(tenant: object, product_id: object, query: object, category: object) -> dict[str, Any]:
+    """Return what is meant as statements bind it; the database says how long a query may be. Raises UsageError."""
+    return {
+        "tenant": values.key(tenant, "tenant"),
+        "product_id": None if product_id is None else values.key(product_id, "product_id"),
+        "query": None if query is None else values.text(query, "query", values.VALUE),
+        "category": None if category is None else values.line(category, "category"),
+    }

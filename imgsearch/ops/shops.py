@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 from psycopg.pq import TransactionStatus
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 
@@ -60,18 +61,18 @@ def set_shop(
     regions_per_picture: at most so many, 1 to 9. Turned off on a connection in autocommit what is there goes in small
     parts beside those who search; else workers remove it. Raises FilterError.
     """
-    values = {
-        "tenant": tenant,
-        "language": language,
-        "keep_questions": keep_questions,
-        "duplicates": duplicates,
-        "describe_pictures": describe_pictures,
-        "keep_captures": keep_captures,
-        "regions": regions,
-        "regions_per_picture": regions_per_picture,
+    texts = {"language": language, "duplicates": duplicates, "regions": regions}
+    truths = {"keep_questions": keep_questions, "describe_pictures": describe_pictures, "keep_captures": keep_captures}
+    bound: dict[str, Any] = {
+        "tenant": values.key(tenant, "tenant"),
+        **{name: value if value is None else values.text(value, name, values.VALUE) for name, value in texts.items()},
+        **{name: value if value is None else values.truth(value, name) for name, value in truths.items()},
+        "regions_per_picture": regions_per_picture
+        if regions_per_picture is None
+        else values.whole(regions_per_picture, "regions_per_picture", -1, 2**31 - 1),
     }
     lent = driver(connection)
-    sql.run(lent, "shop", "set", values)
+    sql.run(lent, "shop", "set", bound)
     if regions == "off" and lent.autocommit and lent.info.transaction_status == TransactionStatus.IDLE:
         while sql.value(lent, "shop", "forget_regions", {"tenant": tenant}):
             pass
@@ -79,10 +80,14 @@ def set_shop(
 
 def show(connection: Connectable, tenant: str) -> Shop:
     """Return what a shop says of itself, and how far workers have come with what it asks for."""
-    return cast("Shop", sql.rows(driver(connection), "shop", "show", {"tenant": tenant})[0])
+    return cast("Shop", sql.rows(driver(connection), "shop", "show", {"tenant": values.key(tenant, "tenant")})[0])
 
 
 def suggest(connection: Connectable, typed: str, *, tenant: str | None = None, k: int = 8) -> list[Suggestion]:
     """Return at most `k` (1 to 20) words, titles and kept questions that go on from `typed`. Raises FilterError."""
-    values = {"typed": typed, "tenant": tenant, "k": k}
-    return cast("list[Suggestion]", list(sql.rows(driver(connection), "shop", "suggest", values)))
+    bound = {
+        "typed": values.text(typed, "typed", values.VALUE),
+        "tenant": tenant if tenant is None else values.key(tenant, "tenant"),
+        "k": values.whole(k, "k", -1, 2**31 - 1),
+    }
+    return cast("list[Suggestion]", list(sql.rows(driver(connection), "shop", "suggest", bound)))

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import NoSpace, QueryError, SpaceChanged, VectorError
@@ -42,8 +43,8 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
         raise SpaceChanged("The model was changed while this was asked; ask again.")
     began = time.perf_counter()
     vectors, weights = [resolved.vector for resolved, _ in examples], [float(weight) for _, weight in examples]
-    values = {"vectors": vectors, "weights": weights, "space": examples[0][0].space_id}
-    row = sql.run(driver(connection), "query", "combine", values).fetchone()
+    bound = {"vectors": vectors, "weights": weights, "space": examples[0][0].space_id}
+    row = sql.run(driver(connection), "query", "combine", bound).fetchone()
     if row is None:
         raise NoSpace
     if row["vector"] is None:
@@ -65,8 +66,11 @@ def combine(connection: Connectable, examples: Sequence[tuple[Resolved, float]])
 
 def checked_weights(weights: Sequence[Any]) -> None:
     """Raise QueryError where there are too many examples, or a weight is no number, too small or too large."""
-    numbers = all(hasattr(weight, "__float__") for weight in weights)  # numpy's and Decimal too
-    if not numbers or len(weights) > MOST or not all(1 / HEAVIEST <= abs(weight) <= HEAVIEST for weight in weights):
+    try:
+        numbers = [values.number(weight, "weight", -HEAVIEST, HEAVIEST, QueryError) for weight in weights]
+    except QueryError:
+        numbers = [0]
+    if len(weights) > MOST or not all(abs(number) >= 1 / HEAVIEST for number in numbers):
         raise QueryError(
             f"A search takes at most {MOST} examples, with weights from {1 / HEAVIEST:g} to {HEAVIEST:g} or their "
             "negatives; leave some out."

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from imgsearch.errors import RegionError
+from imgsearch import values
+from imgsearch.errors import QueryError, RegionError
 from imgsearch.picture.region import Region
 
 Source = Literal["memory", "database", "worker", "image", "given"]
@@ -19,6 +20,10 @@ class ImageId:
 
     image_id: int
 
+    def __post_init__(self) -> None:
+        """Raise QueryError for what is no number of an image."""
+        object.__setattr__(self, "image_id", values.whole(self.image_id, "image_id", -(2**63), 2**63 - 1, QueryError))
+
 
 @dataclass(frozen=True)
 class ProductId:
@@ -29,6 +34,12 @@ class ProductId:
 
     product_id: str
     tenant: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise QueryError for what is no name."""
+        object.__setattr__(self, "product_id", values.key(self.product_id, "product_id", QueryError))
+        if self.tenant is not None:
+            object.__setattr__(self, "tenant", values.key(self.tenant, "tenant", QueryError))
 
 
 @dataclass(frozen=True)

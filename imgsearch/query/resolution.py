@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 import psycopg
 
-from imgsearch import picture
+from imgsearch import picture, values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.run_blocking import run_blocking
@@ -82,7 +82,12 @@ def resolve(
     SpaceChanged, ReadOnlyDatabase.
     """
     query = cropped(query, region)
+    timeout = values.number(timeout, "timeout", 0, 1e9, QueryError)
+    tenant = tenant if tenant is None else values.key(tenant, "tenant", QueryError)
+    space = space if space is None else values.whole(space, "space", 1, 2**31 - 1, QueryError)
     if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
+        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in query):
+            raise QueryError("Several examples are a list of (thing, weight), each of them.")
         several = cast("Sequence[tuple[Thing, float]]", query)
         asked = [
             (_one(connection, thing, timeout, tenant, notify, space, primary), weight) for thing, weight in several
@@ -121,8 +126,8 @@ def look_up(
         return query
     lent = driver(connection)
     if isinstance(query, ImageId):
-        values = {"image_id": query.image_id, "tenant": tenant, "space": space}
-        found = sql.rows(lent, "query", "vector_of" if space is None else "vector_in", values)
+        bound = {"image_id": query.image_id, "tenant": tenant, "space": space}
+        found = sql.rows(lent, "query", "vector_of" if space is None else "vector_in", bound)
         if not found:
             raise UnknownImage(f"Image {query.image_id} does not exist or has no vector yet; look at imgsearch.status.")
         found_as = _resolved(found[0]["space_id"], found[0]["embedding"], "image", "image", began)
@@ -207,8 +212,8 @@ def unknown_product(product_id: str) -> UnknownImage:
 def _of_product(
     lent: psycopg.Connection[Any], query: ProductId, tenant: str | None, space: int | None, began: float
 ) -> Resolved:
-    values = {"product_id": query.product_id, "tenant": tenant, "space": space}
-    found = sql.rows(lent, "query", "vectors_of_product" if space is None else "vectors_of_product_in", values)
+    bound = {"product_id": query.product_id, "tenant": tenant, "space": space}
+    found = sql.rows(lent, "query", "vectors_of_product" if space is None else "vectors_of_product_in", bound)
     if not found:
         raise unknown_product(query.product_id)
     if len(found) > 1:
@@ -220,6 +225,7 @@ def _of_product(
 
 def _entry(query: str | bytes | Path) -> Entry:
     if isinstance(query, str):
+        values.composed(query, "query", QueryError)
         if len(query) > MAX_TEXT:
             raise QueryError(f"The query has {len(query)} characters, the limit is {MAX_TEXT}; shorten it.")
         if not cache.canonical(query) or "\0" in query:
@@ -246,8 +252,9 @@ def _entry_of_crop(lent: psycopg.Connection[Any], query: Crop, tenant: str | Non
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise QueryError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise QueryError(f"{ascii(str(path))[:200]} cannot be read: {why}. Check the path.") from error
 
 
 def _known(

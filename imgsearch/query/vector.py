@@ -13,7 +13,7 @@ def checked(vector: Sequence[float], dimension: int) -> str:
     """Return a vector in pgvector's text form. Raises VectorError for a wrong dimension, zero, NaN or infinity."""
     try:
         literal = spaces.vector_literal(vector)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise VectorError("The query is neither text, picture, image id nor a sequence of numbers.") from error
     numbers = [float(number) for number in literal[1:-1].split(",")] if len(literal) > 2 else []
     if len(numbers) != dimension:

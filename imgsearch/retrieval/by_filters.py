@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Any, TypeVar, Unpack
 
 from imgsearch import query as questions
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.errors import SpaceChanged
+from imgsearch.errors import FilterError, SpaceChanged
 from imgsearch.query import ImageId, Query, Resolved
 from imgsearch.query.memory import database_of
 from imgsearch.query.question import cropped
@@ -73,13 +74,13 @@ def search(
 
     def once() -> Hits:
         resolved = asked(connection, query, wanted, order, timeout)
-        values = values_of(resolved, without_twins(connection, wanted, images_in(query)), order, **page)
+        bound = values_of(resolved, without_twins(connection, wanted, images_in(query)), order, **page)
         if chain is not None:
             from imgsearch.retrieval.asked_again import searched  # only who reranks loads it
 
-            return searched(connection, query, resolved, values, chain, wanted.tenant, rerank_timeout)
+            return searched(connection, query, resolved, bound, chain, wanted.tenant, rerank_timeout)
         began = time.perf_counter()
-        rows = sql.rows(driver(connection), "search", "search", values)
+        rows = sql.rows(driver(connection), "search", "search", bound)
         took_ms = (time.perf_counter() - began) * 1000
         return hits_of(rows, took_ms=took_ms, statement="search", truncated=resolved.truncated)
 
@@ -111,9 +112,10 @@ def without_twins(connection: Connectable, filters: Filters, images: Sequence[in
     """
     if filters.duplicates is not False or not images:
         return filters
-    room = MOST_IMAGES - len({*(filters.exclude_image_ids or ())})
-    values = {"images": list(images), "tenant": filters.tenant, "most": max(0, room)}
-    return filters.without_images(sql.value(driver(connection), "duplicates", "twins", values))
+    excluded = () if filters.exclude_image_ids is None else filters.exclude_image_ids
+    room = MOST_IMAGES - len(values.several(excluded, "exclude_image_ids", FilterError))
+    bound = {"images": list(images), "tenant": filters.tenant, "most": max(0, room)}
+    return filters.without_images(sql.value(driver(connection), "duplicates", "twins", bound))
 
 
 def asked_anew(connection: Connectable, search_once: Callable[[], Answer]) -> Answer:
@@ -212,10 +214,20 @@ def values_of(
         "filters": filters.without_images(resolved.rejected).without_products(resolved.products).as_json(),
         "ranking": (ranking or Ranking()).as_json(),
         "question": json.dumps({name: value for name, value in asked.items() if value is not None}),
-        "k": k,
-        "skip": skip,
+        **page_of(k, skip, max_distance),
         "after": after,
-        "max_distance": max_distance,
         "space": resolved.space_id or None,
         "digests": False,
+    }
+
+
+def page_of(k: object, skip: object, max_distance: object) -> dict[str, Any]:
+    """Return which page as statements bind it; the database says within which bounds. Raises FilterError."""
+    most = 2**31 - 1
+    return {
+        "k": values.whole(k, "k", -most, most, FilterError),
+        "skip": values.whole(skip, "skip", -most, most, FilterError),
+        "max_distance": None
+        if max_distance is None
+        else values.number(max_distance, "max_distance", -1e300, 1e300, FilterError),
     }

@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields
 from threading import Lock
 from typing import Any, Literal, Unpack
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
+from imgsearch.errors import FilterError
 from imgsearch.query.memory import database_of
 from imgsearch.retrieval.filters import FilterArguments, Filters, merged
 
@@ -46,11 +48,11 @@ _lock = Lock()
 class Counting:
     """One question for counts: what the statement `facets` binds, and the rows of its answer, kept or counted."""
 
-    def __init__(self, database: str, values: Mapping[str, Any]) -> None:
-        self._key = (database, repr(sorted(values.items())))
+    def __init__(self, database: str, bound: Mapping[str, Any]) -> None:
+        self._key = (database, repr(sorted(bound.items())))
         with _lock:
             self._before = _kept.get(self._key)
-        self.values = {**values, "known": self._before[0] if self._before else None}
+        self.values = {**bound, "known": self._before[0] if self._before else None}
         self.counted = True  # whether the database counted, once the rows are there
 
     def rows(self, found: Rows) -> Rows:
@@ -68,10 +70,10 @@ class Counting:
         return found
 
 
-def rows_of(connection: Connectable, values: Mapping[str, Any]) -> Rows:
+def rows_of(connection: Connectable, bound: Mapping[str, Any]) -> Rows:
     """Return the rows of the statement `facets`, out of this process's memory where they are right."""
     lent = driver(connection)
-    counting = Counting(database_of(lent), values)
+    counting = Counting(database_of(lent), bound)
     return counting.rows(sql.rows(lent, "search", "facets", counting.values))
 
 
@@ -96,11 +98,12 @@ def facets(
 
     Raises FilterError, UsageError, NoSpace.
     """
-    values = {
+    numbers = None if prices is None else values.several(prices, "prices", FilterError)
+    bound = {
         "filters": merged(filters, named).as_json(),
-        "per": per,
-        "prices": None if prices is None else list(prices),
-        "names": None if attribute_names is None else list(attribute_names),
-        "exact": exact,
+        "per": values.text(per, "per", values.NAME, FilterError),
+        "prices": numbers and [values.number(price, "prices", -1e300, 1e300, FilterError) for price in numbers],
+        "names": None if attribute_names is None else values.keys(attribute_names, "attribute_names", FilterError),
+        "exact": values.truth(exact, "exact", FilterError),
     }
-    return [Facet(**{name: row[name] for name in _FIELDS}) for row in rows_of(connection, values)]
+    return [Facet(**{name: row[name] for name in _FIELDS}) for row in rows_of(connection, bound)]

@@ -69,13 +69,15 @@ class Filters:
         """Return the same filters that leave out these images too."""
         if not images:
             return self
-        return replace(self, exclude_image_ids=list(dict.fromkeys((*(self.exclude_image_ids or ()), *images))))
+        before = [] if self.exclude_image_ids is None else _images(self.exclude_image_ids, "exclude_image_ids")
+        return replace(self, exclude_image_ids=list(dict.fromkeys((*before, *images))))
 
     def without_products(self, products: Sequence[str]) -> Filters:
         """Return the same filters that leave out these products too."""
         if not products:
             return self
-        return replace(self, exclude_product_ids=list(dict.fromkeys((*(self.exclude_product_ids or ()), *products))))
+        before = [] if self.exclude_product_ids is None else _keys(self.exclude_product_ids, "exclude_product_ids")
+        return replace(self, exclude_product_ids=list(dict.fromkeys((*before, *products))))
 
     def given(self) -> dict[str, Any]:
         """Return {name: value} of the filters that are given."""
@@ -119,10 +121,9 @@ def merged(filters: Filters | None, named: Mapping[str, Any]) -> Filters:
     if not isinstance(given, Filters | None):
         kind = type(given).__name__
         raise FilterError(f'filters is not a {kind}; write Filters(tenant="acme") or tenant="acme".')
-    if not named:
-        return filters or Filters()
-    named_filters = Filters.from_mapping(named)
-    return replace(filters, **named_filters.given()) if filters else named_filters
+    named_filters = Filters.from_mapping(named) if named else Filters()
+    both = replace(filters, **named_filters.given()) if filters and named else filters or named_filters
+    return both if both.tenant is None else both.of_tenant(_key(both.tenant, "tenant"))
 
 
 def _key(value: Any, name: str) -> str:

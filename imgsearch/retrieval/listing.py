@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Unpack
 
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
+from imgsearch.errors import FilterError
 from imgsearch.retrieval.filters import FilterArguments, Filters, merged
 from imgsearch.retrieval.hits import place_of
 
@@ -61,8 +63,13 @@ def browse_products(
     Raises FilterError, NoSpace.
     """
     place_of(after)  # here, for the driver refuses some of what is no place in words of its own
-    values = {"filters": merged(filters, named).as_json(), "k": k, "sort": sort, "after": after}
-    found = sql.rows(driver(connection), "search", "browse", values)
+    bound = {
+        "filters": merged(filters, named).as_json(),
+        "k": values.whole(k, "k", -(2**31), 2**31 - 1, FilterError),
+        "sort": values.text(sort, "sort", values.VALUE, FilterError),
+        "after": after,
+    }
+    found = sql.rows(driver(connection), "search", "browse", bound)
     return [Listed(**{name: row[name] for name in _PLAIN}, others=tuple(_others(row))) for row in found]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict
 
+from imgsearch import values
 from imgsearch.errors import FilterError
 
 Per = Literal["product", "image"]
@@ -66,16 +66,12 @@ class Ranking:
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
     def as_json(self) -> str:
-        """Return it as the JSON of which `imgsearch.ranking_of(jsonb)` makes the composite."""
-        found = self.given()
-        for name, value in found.items():
-            numbers = value.values() if isinstance(value, Mapping) else [value]
-            if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-                raise FilterError(f"{name} is {value}; it must be finite, for example {_FOR_EXAMPLE[name]}.")
-        try:
-            return json.dumps(found, allow_nan=False, default=float)
-        except (TypeError, ValueError) as error:
-            raise FilterError(f"This ranking cannot be written as JSON ({error}). Use plain values.") from error
+        """Return it as the JSON of which `imgsearch.ranking_of(jsonb)` makes the composite. Raises FilterError."""
+        return json.dumps(self.plain(), allow_nan=False)
+
+    def plain(self) -> dict[str, Any]:
+        """Return {name: JSON value} of what is given. Raises FilterError."""
+        return {name: _READERS[name](value, name) for name, value in self.given().items()}
 
 
 class RankingArguments(TypedDict, total=False):
@@ -97,10 +93,6 @@ class RankingArguments(TypedDict, total=False):
 
 HELP: Mapping[str, str] = {one.name: one.metadata["help"] for one in fields(Ranking)}
 NAMES = tuple(HELP)
-_FOR_EXAMPLE = {
-    "word_weight": 2, "look_weight": 2, "min_match": 0.5, "diversity": 0.3, "regions": 1,
-    "boost": '{"in_stock": 0.05}',
-}  # fmt: skip
 
 
 def merged(ranking: Ranking | None, named: Mapping[str, Any]) -> Ranking:
@@ -108,7 +100,36 @@ def merged(ranking: Ranking | None, named: Mapping[str, Any]) -> Ranking:
     given: object = ranking  # of whoever runs no type checker
     if not isinstance(given, Ranking | None):
         raise FilterError(f'ranking is not a {type(given).__name__}; write Ranking(sort="price") or sort="price".')
-    if not named:
-        return ranking or Ranking()
-    named_ranking = Ranking.from_mapping(named)
-    return replace(ranking, **named_ranking.given()) if ranking else named_ranking
+    named_ranking = Ranking.from_mapping(named) if named else Ranking()
+    both = replace(ranking, **named_ranking.given()) if ranking and named else ranking or named_ranking
+    return Ranking(**both.plain())
+
+
+def _text(value: Any, name: str) -> str:
+    return values.text(value, name, values.VALUE, FilterError)
+
+
+def _number(value: Any, name: str) -> float:
+    """The database says within which bounds."""
+    try:
+        return values.number(value, name, -1e300, 1e300, FilterError)
+    except FilterError as error:
+        raise FilterError(f"{name} is {values.shown(value)}; it must be a finite number.") from error
+
+
+def _truth(value: Any, name: str) -> bool:
+    return values.truth(value, name, FilterError)
+
+
+def _boosts(value: Any, name: str) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise FilterError(f'{name} is a mapping of names to numbers, for example {{"in_stock": 0.05}}.')
+    return {values.key(key, f"a name in {name}", FilterError): _number(weight, name) for key, weight in value.items()}
+
+
+_READERS: Mapping[str, Callable[[Any, str], Any]] = {
+    **dict.fromkeys(("per", "words", "cutoff", "sort", "space"), _text),
+    **dict.fromkeys(("word_weight", "look_weight", "min_match", "diversity", "regions"), _number),
+    "expand": _truth,
+    "boost": _boosts,
+}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Unpack, cast
 
 from imgsearch import query as questions
+from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import FilterError, QueryError, SpaceChanged
@@ -86,8 +87,8 @@ def explain_recommend(
     near, far = wish.resolved(connection, timeout)
     page: dict[str, Any] = {"k": k, "skip": skip, "after": after}
     if strategy == "best":
-        values = best_values(near, far, filters=wish.filters, ranking=wish.ranking, **page)
-        return [row["explanation"] for row in sql.rows(driver(connection), "explain", "best", values)]
+        bound = best_values(near, far, filters=wish.filters, ranking=wish.ranking, **page)
+        return [row["explanation"] for row in sql.rows(driver(connection), "explain", "best", bound)]
     turned = f", turned away from {len(far)} disliked" if far else ""
     middle = middle_of(connection, near, far)
     return [
@@ -127,13 +128,14 @@ def wish_of(
     ranking: Ranking,
 ) -> Wish:
     """Return what was asked for, where it makes sense. Raises QueryError."""
-    if strategy not in STRATEGIES:
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:
         raise QueryError(f"strategy is {str(strategy)[:100]!r}; there are {' and '.join(STRATEGIES)}.")
     if ranking.space is not None:
         raise QueryError("A recommendation is of the active space; search() takes a space.")
     for name, several in (("like", like), ("unlike", unlike), ("seen", seen)):
         if isinstance(several, str | bytes | ProductId | ImageId):
             raise QueryError(f"{name} is one thing; write a list of them, for example {name}=[{str(several)[:20]!r}].")
+        values.several(several, name, QueryError)
     near, far = [*map(weighted, like)], [*map(weighted, unlike)]
     checked_weights([weight for _, weight in (*near, *far)])
     if not near:
@@ -152,11 +154,13 @@ def weighted(example: Example) -> tuple[Thing, float]:
     if not (isinstance(example, tuple) and len(example) == 2 and not isinstance(example[0], int | float)):
         return cast("Thing", example), 1.0
     thing, weight = example
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+    try:
+        return thing, values.number(weight, "weight", 5e-324, 1e308, QueryError)
+    except QueryError as error:
+        shown = values.shown(weight)
         raise QueryError(
-            f"The weight {weight!r} of an example is not a number above 0; what is disliked goes in unlike."
-        )
-    return thing, float(weight)
+            f"The weight {shown} of an example is not a number above 0; what is disliked goes in unlike."
+        ) from error
 
 
 def ranked_by_best(
@@ -173,11 +177,11 @@ def ranked_by_best(
 ) -> Hits:
     """Return what scores best by any of the liked (`near`, never empty). Raises FilterError, VectorError."""
     asked = [one for one, _ in (*near, *far)]
-    values = best_values(
+    bound = best_values(
         near, far, filters=filters, ranking=ranking, k=k, skip=skip, after=after, max_distance=max_distance
     )
     began = time.perf_counter()
-    rows = sql.rows(driver(connection), "search", "best", values)
+    rows = sql.rows(driver(connection), "search", "best", bound)
     took_ms = (time.perf_counter() - began) * 1000
     truncated = next((one.truncated for one in asked if one.truncated), None)
     return hits_of(rows, took_ms=took_ms, statement="best", truncated=truncated)
@@ -209,7 +213,9 @@ def products_of(
             raise QueryError(f"What was seen is products and images, not {type(one).__name__}; leave it out of seen.")
     images = [one.image_id for one in things if isinstance(one, ImageId)]
     found = [
-        one.product_id if isinstance(one, ProductId) else str(one) for one in things if not isinstance(one, ImageId)
+        one.product_id if isinstance(one, ProductId) else values.key(one, "seen", QueryError)
+        for one in things
+        if not isinstance(one, ImageId)
     ]
     if images:
         rows = sql.rows(driver(connection), "search", "products_of", {"images": images, "tenant": tenant})

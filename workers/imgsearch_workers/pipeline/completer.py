@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from imgsearch.errors import DatabaseError, SpaceGone
+from imgsearch.errors import DatabaseError, SpaceGone, UsageError
 from imgsearch.ingest import arrival, queue
 from imgsearch.ingest.queue import Claim, Delivery, Failure
 from imgsearch.ops import metrics
@@ -175,7 +175,7 @@ class Completer:
         for tried in range(LOCKED_TRIES):
             try:
                 written, refused = arrival.deliver(connection, space_id, deliveries)
-            except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
+            except UsageError as error:
                 self._deliver_alone(connection, space_id, deliveries, error)
                 return
             except SpaceGone:
@@ -203,12 +203,12 @@ class Completer:
         self._settled(claims)
 
     def _deliver_alone(
-        self, connection: psycopg.Connection[Any], space_id: int, deliveries: list[Delivery], error: psycopg.Error
+        self, connection: psycopg.Connection[Any], space_id: int, deliveries: list[Delivery], error: UsageError
     ) -> None:
         """A vector the table refuses fails alone; its neighbours are delivered."""
         if len(deliveries) == 1:
             [delivery] = deliveries
-            message = f"The database refuses this vector: {error.diag.message_primary}"
+            message = f"The database refuses this vector: {error}"
             self._fail(
                 connection, [Failure(claim=delivery.claim, code="not_embeddable", message=message, permanent=True)]
             )

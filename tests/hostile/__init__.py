@@ -1,0 +1,1 @@
+"""Hostile values against every public argument of every interface."""
