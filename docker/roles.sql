@@ -4,7 +4,11 @@
 \set owner_password `cat "${SECRETS:-/run/secrets}/owner_password"`
 \set worker_password `cat "${SECRETS:-/run/secrets}/worker_password"`
 \set web_password `cat "${SECRETS:-/run/secrets}/web_password"`
-CREATE EXTENSION IF NOT EXISTS vector;
+-- In a schema of its own, where nobody else may create: what programs name bare is then pgvector's and nobody else's.
+CREATE SCHEMA IF NOT EXISTS extensions;
+CREATE EXTENSION IF NOT EXISTS vector SCHEMA extensions;
+GRANT USAGE ON SCHEMA extensions TO PUBLIC;
+ALTER DATABASE :"DBNAME" SET search_path = "$user", public, extensions;
 SELECT format('CREATE ROLE %I NOLOGIN', name)
 FROM unnest(ARRAY['imgsearch_worker', 'imgsearch_reader', 'imgsearch_writer', 'imgsearch_admin']) name WHERE to_regrole(name) IS NULL \gexec
 GRANT imgsearch_reader TO imgsearch_writer;

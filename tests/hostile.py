@@ -15,6 +15,7 @@ import psycopg
 
 import imgsearch
 from imgsearch.db.sql.tokens import tokens
+from imgsearch.schema import pgvector
 
 Connection = psycopg.Connection[Any]
 ROOT = Path(imgsearch.__file__).parent
@@ -49,6 +50,9 @@ SYMBOLS = (
     *("=", "<>", "<", ">", "<=", ">=", "||", "+", "-", "*", "/", "%", "^", "&", "|", "<<", ">>", "->", "->>"),
     *("#>", "#>>", "@>", "<@", "&&", "?", "~", "!~", "~*", "~~", "!~~", "~~*"),
 )
+# pgvector's, which lies in public as well.
+VECTORS = ("<=>", "<~>", "<#>", "<->", "<+>", "+", "-", "*", "=", "<>")
+LISTS = ("halfvec", "vector", "sparsevec", "bit", "varbit", "real[]", "double precision[]", "integer[]", "numeric[]")
 # Where a trap would catch PostgreSQL's own parser or the test itself, or the catalogue has the type under this name.
 NEVER = {"count", "float8", "int4", "int8", "bit", "text", "name", "numeric", "varchar", "regclass", "timestamptz"}
 
@@ -80,21 +84,28 @@ def plant(connection: Connection) -> int:
         " WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = ANY (%s) GROUP BY pg_proc.oid",
         (sorted(called() - NEVER),),
     ).fetchall()
-    wanted = {(name, types) for name, kinds, more in functions for types in _exact(kinds or [], variadic=more)}
-    pairs = list(itertools.product(SYMBOLS, OPERANDS, OPERANDS))
+    wanted = {
+        (name, types, "pg_catalog") for name, kinds, more in functions for types in _exact(kinds or [], variadic=more)
+    }
+    wanted |= {(name, (kind,), "public") for name in (*pgvector.NAMES, "avg", "sum") for kind in LISTS}
+    pairs = [
+        *itertools.product(SYMBOLS, OPERANDS, OPERANDS, ["pg_catalog"]),
+        *itertools.product(VECTORS, LISTS, LISTS, ["public"]),
+    ]
     with connection.transaction():
         made = connection.execute(
-            "SELECT count(*) FILTER (WHERE public.set_trap(x.name, string_to_array(x.types, ';')))"
-            " FROM unnest(%s::text[], %s::text[]) x (name, types)",
-            ([name for name, _ in wanted], [";".join(types) for _, types in wanted]),
+            "SELECT count(*) FILTER (WHERE public.set_trap(x.name, string_to_array(x.types, ';'), x.home))"
+            " FROM unnest(%s::text[], %s::text[], %s::text[]) x (name, types, home)",
+            tuple(list(column) for column in zip(*((n, ";".join(t), h) for n, t, h in wanted), strict=True)),
         ).fetchone()
         more = connection.execute(
-            "SELECT count(*) FILTER (WHERE public.set_operator_trap(x.s, x.l, x.r))"
-            " FROM unnest(%s::text[], %s::text[], %s::text[]) x (s, l, r)",
+            "SELECT count(*) FILTER (WHERE public.set_operator_trap(x.s, x.l, x.r, x.home))"
+            " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) x (s, l, r, home)",
             tuple(list(column) for column in zip(*pairs, strict=True)),
         ).fetchone()
     assert made is not None
     assert more is not None
+    connection.execute("DELETE FROM public.caught")  # what was set later catches what sets it
     return int(made[0]) + int(more[0])
 
 

@@ -108,10 +108,10 @@ def mend(json: bool = typer.Option(False, "--json", help="For programs.")) -> No
         as_json({"rights": done.rights, "missing": list(done.missing)})
     else:
         output.print(f"{done.rights} rights were not as they must be, and are now." if done.rights else "All is well.")
-        if done.missing:
+        if done.statements:
             errors.print(f"An administrator has to type: {done.statements}", markup=False, soft_wrap=True)
             errors.print("Then run `imgsearch db mend` again.", markup=False)
-    if done.missing:
+    if done.statements:
         raise typer.Exit(5)
 
 
@@ -120,17 +120,18 @@ def check(json: bool = typer.Option(False, "--json", help="For programs.")) -> N
     """Exit with 0 when extension, schema and rights are as this version needs them, else say what to do."""
     with db.connect_direct(load_settings(), autocommit=True) as connection:
         migrate.check(connection)
-        missing, rights = mending.missing(connection)
+        lacks = mending.missing(connection)
+    rights = lacks.rights
     if json:
-        as_json({"ok": not rights, "roles_missing": list(missing), "rights_missing": rights})
+        as_json({"ok": not rights, "roles_missing": list(lacks.missing), "rights_missing": rights})
     else:
         output.print("Database connection: OK\npgvector: OK\nSchema: OK")
         output.print(
             "Rights: OK" if not rights else f"Rights: {rights} are not as they must be. Run: imgsearch db mend"
         )
-        if missing:
-            typed = " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in missing)
-            errors.print(f"Roles are missing; an administrator types: {typed}", markup=False, soft_wrap=True)
+        if lacks.statements:
+            what = "Roles are missing" if lacks.missing else "Roles are not granted to the owner"
+            errors.print(f"{what}; an administrator types: {lacks.statements}", markup=False, soft_wrap=True)
             errors.print("Then run: imgsearch db mend", markup=False)
     if rights:
         raise typer.Exit(5)

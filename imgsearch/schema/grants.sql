@@ -4,7 +4,8 @@
 --   imgsearch_reader   searches, one tenant's pictures       behind row-level security
 --   imgsearch_writer   adds and removes them as well         behind row-level security
 --   imgsearch_worker   embeds everybody's                    sees all tenants, no keys
---   imgsearch_admin    everything, for people                sees all tenants
+--   imgsearch_admin    reads and writes all, for people      sees all tenants; no owner: what the owner runs (triggers,
+--                                                            mappings, types of columns) is not his to write
 
 CREATE OR REPLACE VIEW imgsearch_internal.rights WITH (security_invoker = true) AS
 SELECT 'imgsearch_' || r.role AS role, r.rights, r.kind, o.object
@@ -24,7 +25,9 @@ FROM (VALUES
     -- imgsearch_writer is a member of imgsearch_reader.
     ('writer', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     -- Not image_id: a role of one tenant that chose the id of another's image would stand in that one's results.
-    ('writer', 'INSERT (tenant_id, product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, attachment_id, created_at, updated_at), UPDATE, DELETE', 'table', ARRAY['image']),
+    ('writer', 'INSERT (tenant_id, product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, created_at, updated_at), DELETE', 'table', ARRAY['image']),
+    -- Nor what workers and attached tables keep there: bits, attachment_id.
+    ('writer', 'UPDATE (product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, updated_at)', 'table', ARRAY['image']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['merchandise', 'product']),
     ('writer', 'INSERT', 'table', ARRAY['vote']),
     ('writer', 'EXECUTE', 'function', ARRAY['set_aside', 'store_given_here']),
@@ -40,16 +43,17 @@ FROM (VALUES
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_rights', 'doctor_work', 'doctor_upkeep', 'rights']),
     ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'forget_regions', 'note_attributes']),
 
-    ('admin', 'ALL', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
-    ('admin', 'ALL', 'table', ARRAY['*']),
-    ('admin', 'ALL', 'view', ARRAY['*']),
+    ('admin', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
+    ('admin', 'SELECT', 'table', ARRAY['applied_object', 'attachment', 'promoted_attribute', 'schema_version']),
+    ('admin', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['*']),
+    ('admin', 'SELECT', 'view', ARRAY['*']),
     -- A function that stands anywhere in this table is nobody's unless it is granted; all others are everybody's.
     ('admin', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'drop_space', 'requeue', 'refetch', 'retry_attached', 'repair_violations', 'promote_attribute', 'demote_attribute',
                                            'check_api_key', 'note_key_use', 'note_attributes', 'begin_session', 'find_session', 'end_session', 'sweep_sessions', 'link_secret',
                                            'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'set_shop', 'forget_regions', 'enable_rls', 'grant_rights', 'rebuild_generated',
                                            'write_image_triggers', 'write_vectors', 'set_aside', 'store_given_here'])
 ) r (role, rights, kind, objects), unnest(r.objects) o (object);
-COMMENT ON VIEW imgsearch_internal.rights IS 'What each role of imgsearch may do; embedding_<n> and region_<n> are the tables of every space, * every object of its kind.';
+COMMENT ON VIEW imgsearch_internal.rights IS 'What each role of imgsearch may do; embedding_<n> and region_<n> are the tables of every space, * every object of its kind that has no line of that role.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.grant_rights(one regclass DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -71,7 +75,8 @@ BEGIN
         EXECUTE format('REVOKE ALL ON %s FROM %s', subject.called, grantees);
         FOR given IN
             SELECT r.rights, r.role FROM imgsearch_internal.rights r
-            WHERE r.kind = subject.kind AND r.object IN (subject.name, '*') AND to_regrole(r.role) IS NOT NULL
+            WHERE r.kind = subject.kind AND to_regrole(r.role) IS NOT NULL AND (r.object = subject.name OR r.object = '*' AND NOT EXISTS (
+                SELECT 1 FROM imgsearch_internal.rights o WHERE o.role = r.role AND o.kind = r.kind AND o.object = subject.name))
         LOOP
             EXECUTE format('GRANT %s ON %s TO %I', given.rights, subject.called, given.role);
         END LOOP;

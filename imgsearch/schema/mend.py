@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
+from imgsearch.schema import applied as noted
 from imgsearch.schema import migrate, objects, source
 
 
 @dataclass(frozen=True)
 class Mended:
-    """`rights`: how many were not as they must be before; `missing`: roles that this role may not create."""
+    """`rights`: how many were not as they must be before; `missing`: roles that this role may not create.
+
+    statements: what an administrator types for these, and for the owner to step down to them; '' for nothing.
+    """
 
     rights: int
     missing: tuple[str, ...]
-
-    @property
-    def statements(self) -> str:
-        """Return what an administrator types for the roles that are missing; '' when none is."""
-        return " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in self.missing)
+    statements: str
 
 
-def missing(connection: Connectable) -> tuple[tuple[str, ...], int]:
-    """Return the roles that this server lacks, and how many rights are not as they must be."""
+def missing(connection: Connectable) -> Mended:
+    """Return what mend() would, and change nothing."""
     lent = driver(connection)
-    return tuple(sql.value(lent, "schema", "missing_roles")), int(sql.value(lent, "schema", "missing_rights"))
+    roles, typed = (sql.value(lent, "schema", name) for name in ("missing_roles", "missing_grants"))
+    return Mended(int(sql.value(lent, "schema", "missing_rights")), tuple(roles), str(typed))
 
 
 def mend(connection: Connectable) -> Mended:
@@ -38,6 +39,7 @@ def mend(connection: Connectable) -> Mended:
     migrate.check(lent)
     with translated(), lent.transaction():
         sql.run(lent, "schema", "lock")
-        before = int(sql.value(lent, "schema", "missing_rights"))
-        objects.run(lent, source.rest("grants"))
-        return Mended(before, tuple(sql.value(lent, "schema", "missing_roles")))
+        before = missing(lent)
+        with noted.settings(lent):
+            objects.run(lent, source.rest("grants"))
+        return replace(missing(lent), rights=before.rights)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from imgsearch.db.sql.tokens import tokens
 
-_NAMES = frozenset(
+NAMES = frozenset(
     (
         "halfvec",
         "halfvec_send",
@@ -39,7 +39,7 @@ def _named(text: str, home: str) -> str:
 
 
 def _part(kind: str, part: str, before: str, home: str) -> str:
-    if kind == "name" and ((part in _NAMES and before != ".") or (part == "vector" and before == ":")):
+    if kind == "name" and ((part in NAMES and before != ".") or (part == "vector" and before == ":")):
         return f"{home}.{part}"
     if kind == "operator" and part in _OPERATORS and before != ".":
         return f"OPERATOR({home}.{part})"

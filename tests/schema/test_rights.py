@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from imgsearch.schema.mend import mend
+from imgsearch.schema.mend import mend, missing
 from imgsearch.spaces.space import Space
 
 Connection = psycopg.Connection[Any]
@@ -17,7 +17,9 @@ WORK = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 READ = {"SELECT"}
 WRITE = {"INSERT", "UPDATE", "DELETE"}
 
-# What reader, writer and worker may do; the writer is also a reader. Of an admin everything is expected.
+# What the owner runs, or believes, is not an admin's to write; of all else he may do the work.
+OWNERS = {"applied_object", "attachment", "promoted_attribute", "schema_version"}
+# What reader, writer and worker may do; the writer is also a reader.
 TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "image": (READ, READ | WRITE, WORK),
     "image_sample": (READ, READ, WORK),
@@ -120,7 +122,7 @@ def test_every_role_has_these_rights_on_these_tables_and_no_others(
         assert granted(connection, "imgsearch_reader", table) == reader, table
         assert granted(connection, "imgsearch_writer", table) == writer, table
         assert granted(connection, "imgsearch_worker", table) == worker, table
-        assert granted(connection, "imgsearch_admin", table) == set(RIGHTS), table
+        assert granted(connection, "imgsearch_admin", table) == (READ if table in OWNERS else WORK), table
         assert connection.execute(
             "SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = %s::regclass AND a.grantee = 0",
             (f"imgsearch.{table}",),
@@ -175,3 +177,105 @@ def test_a_wall_that_is_down_is_named_and_put_up_again(
     assert connection.execute(found).fetchall() == [(f"imgsearch.{table}", problem)]
     assert mend(connection).rights == 1
     assert connection.execute(found).fetchall() == []
+
+
+DEFINERS = {
+    # the one way to ask: who asks may neither read others' questions nor write answers
+    **dict.fromkeys(("enqueue_question", "enqueue_look"), "queues a question"),
+    # one row of a table that these roles see nothing of
+    **dict.fromkeys(("check_api_key", "note_key_use", "link_secret"), "keys"),
+    **dict.fromkeys(("begin_session", "find_session", "end_session", "sweep_sessions"), "sessions of the page"),
+    **dict.fromkeys(("note_attributes", "keep_question_here"), "counts what is asked"),
+    # an index over all tenants answers, and only what is the asking tenant's is told
+    **dict.fromkeys(("words_found_here", "words_page_here", "asked_words_here", "suggest_here", "alike_here"), "walls"),
+    # what is the asking tenant's is written beside his picture
+    **dict.fromkeys(("set_aside", "store_given_here"), "writes for one tenant"),
+    # workers make tables and indexes, which are the owner's
+    **dict.fromkeys(("add_space", "fill_space", "activate_space", "drop_space"), "upkeep"),
+    "retry_attached": "reads attached tables as whoever may write them",
+    # triggers: who writes an image need not be able to write what follows from it
+    **dict.fromkeys(
+        ("image_inserted", "image_removed", "image_replaced", "images_changed", "words_changed"), "trigger"
+    ),
+}
+
+
+def test_each_function_with_its_owners_rights_has_its_reason(connection: Connection, space: Space) -> None:
+    rows = connection.execute(
+        "SELECT p.proname FROM pg_proc p WHERE p.pronamespace::regnamespace::text ~ '^imgsearch' AND p.prosecdef"
+    )
+    assert {row[0] for row in rows} == set(DEFINERS)
+
+
+ADMINS = (
+    "CREATE FUNCTION imgsearch.mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "CREATE TABLE imgsearch_internal.mine ()",
+    "CREATE TRIGGER mine BEFORE INSERT ON imgsearch.vote EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "UPDATE imgsearch.attachment SET mapping = '{}'",
+    "DELETE FROM imgsearch.applied_object",
+    "INSERT INTO imgsearch.promoted_attribute (name, type, column_name) VALUES ('x', 'text) OR evil((1', 'x')",
+    "TRUNCATE imgsearch.image",
+)
+
+
+@pytest.mark.parametrize("attack", ADMINS)
+def test_an_admin_runs_nothing_as_the_owner(connection: Connection, space: Space, attack: str) -> None:
+    connection.execute("SET ROLE imgsearch_admin")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(attack.encode())
+
+
+@pytest.mark.parametrize("change", ["attachment_id = 7", "bits_1 = NULL", "tenant_id = 'other'", "incomplete = true"])
+def test_a_writer_changes_only_what_a_shop_says(connection: Connection, space: Space, change: str) -> None:
+    connection.execute("INSERT INTO imgsearch.image (tenant_id, product_id, uri) VALUES ('acme', '1', 'https://x/1')")
+    connection.execute("SELECT set_config('imgsearch.tenant', 'acme', false)")
+    connection.execute("SET ROLE imgsearch_writer")
+    connection.execute("UPDATE imgsearch.image SET price = 3, category = 'shoes'")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(b"UPDATE imgsearch.image SET " + change.encode())
+
+
+@pytest.mark.parametrize("role", ["imgsearch_reader", "imgsearch_writer"])
+@pytest.mark.parametrize("logged_in", [False, True], ids=["stepped down", "logged in"])
+def test_nobody_of_one_tenant_asks_without_saying_whose(
+    connection: Connection, space: Space, role: str, logged_in: bool
+) -> None:
+    if logged_in:
+        connection.execute("DROP ROLE IF EXISTS asks")
+        connection.execute(f"CREATE ROLE asks IN ROLE {role}".encode())
+        connection.execute("SET SESSION AUTHORIZATION asks")
+    else:
+        connection.execute(f"SET ROLE {role}".encode())
+    question = "SELECT imgsearch_internal.enqueue_question('red', NULL, NULL, NULL, NULL, NULL)"
+    look = 'SELECT imgsearch_internal.enqueue_look(\'{"space": 1, "steps": [], "images": []}\', NULL, 5)'
+    for statement in (question, look):
+        with pytest.raises(psycopg.Error, match="none is set"):
+            connection.execute(statement.encode())
+    connection.execute("SELECT set_config('imgsearch.tenant', 'acme', false)")
+    assert connection.execute(question.encode()).fetchone() is not None
+    connection.execute("RESET SESSION AUTHORIZATION; RESET ROLE; DROP ROLE IF EXISTS asks")
+
+
+def test_the_doctor_names_roles_that_are_not_granted_to_the_owner(connection: Connection) -> None:
+    connection.execute("DROP ROLE IF EXISTS poor_owner")
+    connection.execute("CREATE ROLE poor_owner")
+    connection.execute("ALTER TABLE imgsearch.image OWNER TO poor_owner")
+    assert missing(connection).statements == "GRANT imgsearch_writer TO poor_owner;"
+    query = "SELECT fix FROM imgsearch.doctor_rights WHERE check_name = 'roles missing'"
+    fix = str((connection.execute(query).fetchone() or ("",))[0])
+    assert fix.startswith("GRANT imgsearch_writer TO poor_owner;")
+    connection.execute(fix.split("--")[0].encode())
+    assert connection.execute(query).fetchone() is None
+    connection.execute(
+        "ALTER TABLE imgsearch.image OWNER TO CURRENT_USER; DROP OWNED BY poor_owner; DROP ROLE poor_owner"
+    )
+
+
+def test_the_doctor_names_who_may_create_in_our_schemas(connection: Connection) -> None:
+    query = "SELECT fix FROM imgsearch.doctor_rights WHERE check_name = 'others may create in our schemas'"
+    assert connection.execute(query).fetchall() == []
+    connection.execute("GRANT CREATE ON SCHEMA imgsearch_internal TO imgsearch_worker")
+    [(fix,)] = connection.execute(query).fetchall()
+    assert fix == "REVOKE CREATE ON SCHEMA imgsearch_internal FROM imgsearch_worker;"
+    connection.execute(fix.encode())
+    assert connection.execute(query).fetchall() == []

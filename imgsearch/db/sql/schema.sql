@@ -260,6 +260,10 @@ SELECT greatest(c.reltuples, 0)::bigint FROM pg_class c WHERE c.oid = to_regclas
 -- Which roles of imgsearch this server lacks.
 SELECT imgsearch_internal.missing_roles() AS missing
 
+-- name: missing_grants
+-- What an administrator types for roles that are missing, or that the owner may not step down to; '' for nothing.
+SELECT array_to_string(imgsearch_internal.missing_grants(), ' ')
+
 -- name: missing_rights
 -- How many rights are not as they must be.
 SELECT count(*) FROM imgsearch_internal.missing_rights()

@@ -123,9 +123,11 @@ COMMENT ON FUNCTION imgsearch.distance(halfvec, halfvec) IS 'Cosine distance of 
 
 -- What a role of one tenant asks without saying whose it is would be nobody's: it could never read the answer.
 CREATE OR REPLACE FUNCTION imgsearch_internal.require_asker() RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    asker name := CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END;  -- not whose rights this runs with
 BEGIN
-    IF imgsearch.current_tenant() IS NULL AND imgsearch.is_tenant_restricted() THEN
-        RAISE EXCEPTION 'imgsearch: % sees one tenant at a time, and none is set', current_user
+    IF imgsearch.current_tenant() IS NULL AND imgsearch_internal.is_restricted(asker) THEN
+        RAISE EXCEPTION 'imgsearch: % sees one tenant at a time, and none is set', asker
             USING HINT = 'SELECT set_config(''imgsearch.tenant'', ''acme'', false);  -- then ask again', ERRCODE = 'IM021';
     END IF;
 END $$;
@@ -143,6 +145,7 @@ DECLARE
         ELSE sha256(coalesce(picture, convert_to(imgsearch_internal.canonical(query), 'UTF8'))) || coalesce(convert_to(region, 'UTF8'), '') END;
     asked_text CONSTANT text := coalesce(image_id::text, imgsearch_internal.canonical(query));
 BEGIN
+    PERFORM imgsearch_internal.require_asker();
     IF pg_is_in_recovery() THEN
         RAISE EXCEPTION 'imgsearch: this is a replica, which no question can be written to'
             USING HINT = 'Ask on the primary; the answer follows to here.', ERRCODE = '25006';

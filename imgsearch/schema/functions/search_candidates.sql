@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.pack_key(apart double precision, i
 COMMENT ON FUNCTION imgsearch_internal.pack_key(double precision, bigint) IS 'Bits apart and image_id as one number that sorts by both.';
 -- The same as text: a call that the planner inlines costs it 25 µs each time, and dynamic statements are planned each time.
 CREATE OR REPLACE FUNCTION imgsearch_internal.key_sql(space integer) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT format('(i.bits_%s <~> ($1).bits)::bigint << 51 | i.image_id', space)
+    SELECT format('(i.bits_%s <~> ($1).bits::"bit")::bigint << 51 | i.image_id', space)
 $$;
 COMMENT ON FUNCTION imgsearch_internal.key_sql(integer) IS 'The key of an image i of that space, for dynamic statements.';
 CREATE OR REPLACE FUNCTION imgsearch_internal.image_of(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT $1 & 2251799813685247';

@@ -86,7 +86,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT coalesce(array_agg(b.key), '{}'), array_agg(b.tenant_id), array_agg(b.product_id) INTO keys, tenants, products FROM (
-        SELECT imgsearch_internal.pack_key(a.bits <~> wanted, a.image_id) AS key, a.tenant_id, a.product_id
+        SELECT imgsearch_internal.pack_key(a.bits::"bit" <~> wanted::"bit", a.image_id) AS key, a.tenant_id, a.product_id
         FROM ((SELECT i.tenant_id, i.image_id, i.product_id, i.price, i.in_stock, imgsearch_internal.bits_of(i) AS bits FROM imgsearch.image i
                WHERE lead = 'tenant' AND i.tenant_id = shop AND i.category = kind ORDER BY i.tenant_id, i.category, i.price LIMIT 321)
               UNION ALL

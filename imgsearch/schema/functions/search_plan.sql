@@ -39,16 +39,16 @@ BEGIN
         est.share := 1;
     ELSIF ctx.sampled > 0 AND made.plain AND NOT made.unpacked THEN
         -- Without the columns behind the price a row is taken apart in half the time.
-        SELECT array_agg(i.bits <~> wanted) INTO est.apart FROM imgsearch.image_sample i
+        SELECT array_agg(i.bits::"bit" <~> wanted::"bit") INTO est.apart FROM imgsearch.image_sample i
         WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups))
           AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock);
     ELSIF ctx.sampled > 0 AND made.plain THEN
-        SELECT array_agg(i.bits <~> wanted) INTO est.apart FROM imgsearch.image_sample i
+        SELECT array_agg(i.bits::"bit" <~> wanted::"bit") INTO est.apart FROM imgsearch.image_sample i
         WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups) OR i.categories && groups)
           AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock);
     ELSIF ctx.sampled > 0 THEN
         -- Where an index answers all of it, what it hands out is what matches: not asked twice.
-        EXECUTE 'SELECT array_agg(i.bits <~> ($1).bits) FILTER (WHERE true' || made.condition || ')'
+        EXECUTE 'SELECT array_agg(i.bits::"bit" <~> ($1).bits::"bit") FILTER (WHERE true' || made.condition || ')'
             || CASE WHEN made.indexed = made.condition THEN ', NULL' ELSE ', count(*) FILTER (WHERE true' || made.indexed || ') / $3' END
             || ' FROM imgsearch.image_sample i' INTO est.apart, est.reached USING asked, made.f, ctx.sampled;
         est.reached := coalesce(est.reached, coalesce(cardinality(est.apart), 0) / ctx.sampled);
@@ -137,7 +137,7 @@ BEGIN
         plan.restricted := seen < ctx.sampled;
     END IF;
     IF est.share > 0 AND est.share < 0.95 AND plan.bits_ms > 5 THEN
-        SELECT max(x.apart) INTO edge FROM (SELECT s.bits <~> ctx.bits AS apart FROM imgsearch.image_sample s
+        SELECT max(x.apart) INTO edge FROM (SELECT s.bits::"bit" <~> ctx.bits::"bit" AS apart FROM imgsearch.image_sample s
                                       WHERE ctx.tenant IS NULL OR s.tenant_id = ctx.tenant ORDER BY 1 LIMIT 32) x;
         SELECT count(*) / least(32, seen) * seen / ctx.sampled INTO plan.nearby FROM unnest(est.apart) a (apart) WHERE a.apart <= edge;
     END IF;

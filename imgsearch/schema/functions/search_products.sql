@@ -71,7 +71,7 @@ DECLARE
     shop   CONSTANT text := ctx.tenant;
 BEGIN
     RETURN (SELECT 1 / avg(greatest(1, x.many) ^ -0.65)
-            FROM (SELECT s.tenant_id, s.product_id FROM imgsearch.image_sample s WHERE shop IS NULL OR s.tenant_id = shop ORDER BY s.bits <~> wanted LIMIT 16) s,
+            FROM (SELECT s.tenant_id, s.product_id FROM imgsearch.image_sample s WHERE shop IS NULL OR s.tenant_id = shop ORDER BY s.bits::"bit" <~> wanted::"bit" LIMIT 16) s,
                  LATERAL (SELECT count(*) AS many FROM (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = s.tenant_id AND i.product_id = s.product_id LIMIT 100) i) x);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.crowding(imgsearch_internal.search_context) IS 'How many pictures there are for each product near the query, guessed from the sample; null where there is none.';

@@ -113,7 +113,7 @@ DECLARE
     place  integer;
 BEGIN
     IF est.apart IS NULL AND condition = '' THEN
-        SELECT array_agg(s.bits <~> wanted) INTO est.apart FROM imgsearch.image_sample s;
+        SELECT array_agg(s.bits::"bit" <~> wanted::"bit") INTO est.apart FROM imgsearch.image_sample s;
     END IF;
     place := greatest(8, ceil(4.0 * ctx.pool * ctx.sampled / greatest(ctx.pictures, 1)));
     RETURN CASE WHEN place * 2 <= cardinality(est.apart) THEN (SELECT a.apart FROM unnest(est.apart) a (apart) ORDER BY 1 OFFSET place - 1 LIMIT 1) END;
@@ -138,7 +138,7 @@ BEGIN
         EXECUTE format('SELECT coalesce(array_agg(b.key), ''{}''), coalesce(array_agg(b.product_id), ''{}''), %4$s FROM (
                 SELECT %1$s AS key, i.product_id, i.tenant_id FROM imgsearch.image i WHERE i.bits_%2$s IS NOT NULL%5$s%3$s ORDER BY 1 LIMIT $3) b',
             imgsearch_internal.key_sql(ctx.space_id), ctx.space_id, made.condition, CASE WHEN (made.f).tenant IS NULL THEN 'array_agg(b.tenant_id)' ELSE 'NULL' END,
-            CASE WHEN reach IS NULL THEN '' ELSE format(' AND i.bits_%s <~> ($1).bits <= $4', ctx.space_id) END)
+            CASE WHEN reach IS NULL THEN '' ELSE format(' AND i.bits_%s <~> ($1).bits::"bit" <= $4', ctx.space_id) END)
         INTO keys, products, tenants USING asked, made.f, ctx.pool + 1, reach;
         more := cardinality(keys) > ctx.pool;
         IF reach IS NOT NULL AND NOT more THEN

@@ -11,15 +11,20 @@ CREATE OR REPLACE FUNCTION imgsearch.current_tenant() RETURNS text LANGUAGE sql 
 $$;
 COMMENT ON FUNCTION imgsearch.current_tenant() IS 'The tenant this transaction speaks for: SELECT set_config(''imgsearch.tenant'', ''acme'', true). Null: nobody.';
 
-CREATE OR REPLACE FUNCTION imgsearch.is_tenant_restricted() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_restricted(role name) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT NOT r.rolsuper AND NOT r.rolbypassrls
        AND NOT EXISTS (SELECT 1 FROM unnest(ARRAY['imgsearch_admin', 'imgsearch_worker']) AS open (name)
-                       WHERE to_regrole(open.name) IS NOT NULL AND pg_has_role(current_user, open.name, 'USAGE'))
-       AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass AND pg_has_role(current_user, c.relowner, 'USAGE'))
+                       WHERE to_regrole(open.name) IS NOT NULL AND pg_has_role(is_restricted.role, open.name, 'USAGE'))
+       AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass AND pg_has_role(is_restricted.role, c.relowner, 'USAGE'))
        AND NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
                        WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p')
                          AND NOT c.relrowsecurity)
-    FROM pg_roles r WHERE r.rolname = current_user
+    FROM pg_roles r WHERE r.rolname = is_restricted.role
+$$;
+COMMENT ON FUNCTION imgsearch_internal.is_restricted(name) IS 'Whether row-level security limits a role to one tenant at a time.';
+
+CREATE OR REPLACE FUNCTION imgsearch.is_tenant_restricted() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT imgsearch_internal.is_restricted(current_user)
 $$;
 COMMENT ON FUNCTION imgsearch.is_tenant_restricted() IS 'Whether row-level security limits this role to one tenant at a time. `imgsearch serve` refuses a role it does not limit.';
 
