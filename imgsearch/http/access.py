@@ -13,9 +13,10 @@ from imgsearch.errors import KeyEnded
 from imgsearch.http import cookie, cross_site
 from imgsearch.http.identity import EVERYBODY, Identity
 from imgsearch.http.limiter import origin
-from imgsearch.http.problem import Problem, TooMany, Unauthorized
+from imgsearch.http.problem import Problem, TooMany, Unauthorized, bad_request
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState, app_state
+from imgsearch.http.waiting import asker
 from imgsearch.ops import api_keys as keys
 from imgsearch.ops import page_sessions
 from imgsearch.ops.api_keys import Grant, Scope
@@ -24,6 +25,7 @@ from imgsearch.retrieval.filters import Filters
 
 MISSING_KEY = "Missing API key. Send Authorization: Bearer imgs_…; `imgsearch key create` makes a key."
 INVALID_KEY = "Invalid API key: it is unknown or was revoked."
+TEXTS_AT_ONCE = 4  # that nobody has asked before, of one search with a key that stands in a browser
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 
@@ -80,6 +82,19 @@ def count(state: AppState, who: Identity) -> None:
     wait = state.limiter.take(f"{who.tenant or ''}/{who.name}{apart}")
     if wait:
         raise TooMany(wait)
+
+
+def count_texts(state: AppState, count: int) -> None:
+    """Count texts that a worker has to embed, behind a key that stands in a browser. Raises TooMany, Problem."""
+    who = asker()
+    if not count or len(who) < 2:
+        return
+    if count > TEXTS_AT_ONCE:
+        reason = f"This search has {count} texts that nobody has asked before; a key with filters may bring"
+        raise bad_request(f"{reason} {TEXTS_AT_ONCE}. Ask with fewer texts, or by image_id and product_id.")
+    wait = state.limiter.take_texts(who, count)
+    if wait:
+        raise TooMany(wait, "Too many new texts from this address")
 
 
 def count_address(state: AppState, what: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from ipaddress import IPv6Address
 from threading import Lock
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.strategies import RateLimiter
 
+NEW_TEXTS = 60  # that one visitor may have embedded in a minute, behind a key that stands in a browser
 GUESSES = 20  # wrong keys that one address may send in a minute; each costs a look-up in the database
 REMEMBERED = (
     1024  # keys that worked lately, and that no longer do: whoever shares an address with a guesser is not shut out
@@ -48,6 +49,13 @@ class Limiter:
     def take(self, who: str) -> float:
         """Count one request of `who`; return 0, or in how many seconds the next is welcome."""
         return self._hit(_requests(self._per_second), who) if self._per_second else 0.0
+
+    def take_texts(self, who: Sequence[str], count: int) -> float:
+        """Count texts that a worker has to embed, of a key and of one address behind it; return as `take` does."""
+        if not self._per_second:
+            return 0.0
+        per_minute = (10 * NEW_TEXTS, NEW_TEXTS)
+        return max(self._hit(_texts(most), name, count) for most, name in zip(per_minute, who, strict=True))
 
     def may_try(self, address: str, key: str) -> float:
         """Return 0 where a key may be looked up, or in how many seconds; asked before the database is."""
@@ -77,8 +85,8 @@ class Limiter:
     def _guesser(self, address: str, digest: bytes) -> str:
         return f"ended/{digest.hex()}" if digest in self._ended else address
 
-    def _hit(self, item: RateLimitItem, who: str) -> float:
-        return self._ask(lambda counts: 0.0 if counts.hit(item, who) else _wait(counts, item, who))
+    def _hit(self, item: RateLimitItem, who: str, count: int = 1) -> float:
+        return self._ask(lambda counts: 0.0 if counts.hit(item, who, cost=count) else _wait(counts, item, who))
 
     def _ask(self, question: Callable[[RateLimiter], float]) -> float:
         from limits.errors import StorageError
@@ -146,6 +154,12 @@ def _requests(per_second: float) -> RateLimitItem:
 
     most = max(1, int(2 * per_second))
     return RateLimitItemPerSecond(most, math.ceil(most / per_second), namespace="requests")
+
+
+def _texts(most: int) -> RateLimitItem:
+    from limits import RateLimitItemPerMinute
+
+    return RateLimitItemPerMinute(most, namespace="texts")
 
 
 def _guesses() -> RateLimitItem:

@@ -19,6 +19,7 @@ from imgsearch.http.state import AppState
 from imgsearch.query import Crop, ImageId, Query, Resolved, cache, resolve
 from imgsearch.query.combine import checked_weights, combine
 from imgsearch.query.question import Thing
+from imgsearch.query.resolution import Question as Unanswered
 from imgsearch.query.resolution import words_alone
 from imgsearch.retrieval import Hits
 from imgsearch.retrieval import search as nearest_images
@@ -80,6 +81,7 @@ def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[
         if len(known) == len(found):
             asks = None
             continue
+        access.count_texts(state, sum(isinstance(one, Unanswered) and one.words is not None for one in found))
         asks = [(one if isinstance(one, Resolved) else state.waiting.ask(one), None) for one in found]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Condition
 
@@ -13,39 +13,53 @@ from imgsearch.errors import Busy
 SLOW = 1.0  # seconds; who holds a whole share for that long is told to come again, and quicker ones wait for their turn
 
 
+def share(most: int, level: int) -> int:
+    """Return how many of `most` one key may hold (level 1), or one address behind a key (level 2)."""
+    return int(max(1, most * 3**level // 4**level))
+
+
 class Shares:
-    """Of `most` connections three quarters for one asker."""
+    """Of `most` connections three quarters for one key, and three quarters of those for one address behind it."""
 
     def __init__(self, most: int) -> None:
-        self.of_one = max(1, most * 3 // 4)
+        self._most = most
         self._changed = Condition()
         self._began: defaultdict[str, list[float]] = defaultdict(list)
 
     @contextmanager
-    def of(self, who: str, patience: float) -> Iterator[None]:
+    def of(self, who: Sequence[str], patience: float) -> Iterator[None]:
         """Take one for as long as the block runs, waiting `patience` seconds at most. Raises Busy.
+
+        who: a key or an address, and behind a key that stands in a browser the address, too.
 
         Where all that somebody holds are slow, nobody waits: a thread that waits answers nobody.
         """
         here = time.monotonic()
         with self._changed:
-            mine = self._began[who]
-            while len(mine) >= self.of_one:
-                now = time.monotonic()
-                left = min(here + patience, max(mine) + SLOW) - now
+            while full := self._full(who):
+                left = min(here + patience, max(full) + SLOW) - time.monotonic()
                 if left <= 0:
                     raise Busy
                 self._changed.wait(left)
-                mine = self._began[who]
-            mine.append(began := time.monotonic())
+            began = time.monotonic()
+            for name in who:
+                self._began[name].append(began)
         try:
             yield
         finally:
             with self._changed:
-                mine.remove(began)
-                if not mine and self._began.get(who) is mine:
-                    del self._began[who]
+                for name in who:
+                    self._began[name].remove(began)
+                    if not self._began[name]:
+                        del self._began[name]
                 self._changed.notify_all()
+
+    def _full(self, who: Sequence[str]) -> list[float]:
+        """Return since when all of a share that is taken are held."""
+        for level, name in enumerate(who, 1):
+            if len(began := self._began.get(name, [])) >= share(self._most, level):
+                return began
+        return []
 
     def taken(self, who: str) -> int:
         """Return how many somebody holds."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock
@@ -19,8 +19,10 @@ from flask import g, has_app_context, has_request_context, request
 from imgsearch.db import sql
 from imgsearch.errors import Busy, ImgsearchError, NoQueryWorker, PictureError, QueryError, QueryTimeout
 from imgsearch.http.identity import EVERYBODY, Identity
+from imgsearch.http.limiter import origin
 from imgsearch.http.problem import code_of
 from imgsearch.http.sessions import Sessions
+from imgsearch.http.shares import share
 from imgsearch.query import Resolved
 from imgsearch.query.looking import Asker, Looked, look
 from imgsearch.query.resolution import Question, ask
@@ -35,28 +37,30 @@ PROBE = 5.0  # seconds between requests that may look whether they are back; who
 
 
 class Turns:
-    """`most` requests at once, three quarters of them of one asker."""
+    """`most` requests at once; of one key three quarters, and of one address behind it three quarters of those."""
 
     def __init__(self, most: int) -> None:
         self.most = max(1, most)
-        self.of_one = max(1, self.most * 3 // 4)
         self._lock = Lock()
+        self._taken = 0
         self._of: Counter[str] = Counter()
 
     @contextmanager
-    def turn(self, who: str) -> Iterator[None]:
-        """Take a turn for as long as the block runs. Raises Busy."""
+    def turn(self, who: Sequence[str]) -> Iterator[None]:
+        """Take a turn for as long as the block runs; `who`: see `asker`. Raises Busy."""
         with self._lock:
-            if self._of.total() >= self.most or self._of[who] >= self.of_one:
+            full = any(self._of[name] >= share(self.most, level) for level, name in enumerate(who, 1))
+            if full or self._taken >= self.most:
                 raise Busy
-            self._of[who] += 1
+            self._taken += 1
+            self._of.update(who)
         try:
             yield
         finally:
             with self._lock:
-                self._of[who] -= 1
-                if not self._of[who]:
-                    del self._of[who]
+                self._taken -= 1
+                self._of.subtract(who)
+                self._of = +self._of
 
 
 class Breaker:
@@ -142,7 +146,7 @@ class Waiting:
         with self._timed(), self.questions.turn(asker()):
             if not self._sessions.ask(_is_anybody_there):
                 raise NoQueryWorker
-            with self._breaker.trying(_tenant() or asker()):
+            with self._breaker.trying(_tenant() or asker()[0]):
                 return ask(question, self._timeout if timeout is None else timeout, self._notify, self._primary)
 
     def look(self, asker_: Asker, asked: Mapping[str, Any], picture: bytes | None, seconds: float) -> Looked:
@@ -167,12 +171,17 @@ class Waiting:
             self._waited(outcome, time.perf_counter() - began)
 
 
-def asker() -> str:
-    """Return whom a request counts for: a key or a user, else an address; "" outside of requests."""
-    found = g.get("imgsearch_identity") if has_app_context() else None
-    if isinstance(found, Identity) and found != EVERYBODY:
-        return f"{found.tenant or ''}/{found.name}"
-    return (request.remote_addr or "") if has_request_context() else ""
+def asker() -> tuple[str, ...]:
+    """Return whom a request counts for: a key or a user, else an address; "" outside of requests.
+
+    Behind a key that stands in a browser each address counts as well: one visitor must not lock out the others.
+    """
+    identity = g.get("imgsearch_identity") if has_app_context() else None
+    address = origin(request.remote_addr or "") if has_request_context() else ""
+    if not isinstance(identity, Identity) or identity == EVERYBODY:
+        return (address,)
+    name = f"{identity.tenant or ''}/{identity.name}"
+    return (name,) if identity.limits is None else (name, f"{name}/{address}")
 
 
 def _tenant() -> str | None:

@@ -86,7 +86,7 @@ def test_many_quick_ones_wait_for_their_turn() -> None:
     shares, most = Shares(4), []
 
     def work(_: int) -> None:
-        with shares.of("a", 5.0):
+        with shares.of(["a"], 5.0):
             most.append(shares.taken("a"))
             time.sleep(0.01)
 

@@ -146,14 +146,14 @@ def test_turns_are_limited_in_all_and_for_one() -> None:
     turns = Turns(4)
     with ExitStack() as taken:
         for _ in range(3):
-            taken.enter_context(turns.turn("one"))
+            taken.enter_context(turns.turn(["one"]))
         with pytest.raises(Busy):
-            taken.enter_context(turns.turn("one"))
-        taken.enter_context(turns.turn("other"))
+            taken.enter_context(turns.turn(["one"]))
+        taken.enter_context(turns.turn(["other"]))
         with pytest.raises(Busy):
-            taken.enter_context(turns.turn("third"))
-    with turns.turn("one"):
-        assert Turns(0).most == Turns(1).of_one == 1
+            taken.enter_context(turns.turn(["third"]))
+    with turns.turn(["one"]):
+        assert Turns(0).most == Turns(1).most == 1
 
 
 def test_a_breaker_counts_what_is_in_vain_and_nothing_else() -> None:
