@@ -103,13 +103,13 @@ def place_of(after: str | None) -> tuple[float, int, str] | None:
     """Return the (distance, image_id, rest) of a page's `after`. Raises FilterError when no page gave it."""
     if after is None:
         return None
-    found = _PLACE.fullmatch(after) if isinstance(after, str) else None
+    found = _PLACE.fullmatch(after)
     try:
         place = (float(found[1]), int(found[2]), found[3]) if found else None
     except ValueError:
         place = None
     if place is None or not math.isfinite(place[0]):
-        raise FilterError(f"after is {str(after)[:100]!r}; pass the `after` of the page before, as it is.")
+        raise FilterError("`after` is no place of a page; pass the `after` of the page before, as it is.")
     return place
 
 

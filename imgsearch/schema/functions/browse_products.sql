@@ -8,12 +8,12 @@ DECLARE
     part CONSTANT text[] := regexp_match(after, '^(-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:e[-+]?[0-9]{1,3})?),([0-9]{1,18}),([0-3]),([0-9a-f]*),([0-9a-f]{8})$');
 BEGIN
     IF after IS NOT NULL AND part IS NULL OR length(after) > 10000 THEN
-        RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100) USING HINT = 'Pass the `after` of the last row of the page before, as it is.', ERRCODE = 'IM008';
+        RAISE EXCEPTION 'imgsearch: `after` is no place of a page' USING HINT = 'Pass the `after` of the last row of the page before, as it is.', ERRCODE = 'IM008';
     END IF;
     image := part[2]; class := part[3]; number := CASE WHEN class IN (0, 2) THEN part[1] END;
     words := CASE WHEN class = 1 THEN convert_from(decode(part[4], 'hex'), 'UTF8') END; check_ := part[5];
 EXCEPTION WHEN data_exception THEN
-    RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100) USING HINT = 'Pass the `after` of the last row of the page before, as it is.', ERRCODE = 'IM008';
+    RAISE EXCEPTION 'imgsearch: `after` is no place of a page' USING HINT = 'Pass the `after` of the last row of the page before, as it is.', ERRCODE = 'IM008';
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.browse_place(text) IS 'Where a list goes on.';
 

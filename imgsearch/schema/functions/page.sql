@@ -1,4 +1,5 @@
--- Which page of a search is asked for, and the text that continues behind a row.
+-- Which page of a search is asked for, and the text that continues behind a row. No error repeats an `after`: over HTTP the
+-- ids in it were turned by then, and their message would tell those of the table.
 --
 -- after: '<distance>,<image_id>[,<passed>,<check>[,<place>][,e.i<image_id>…]]', the place of a row: its distance and image_id, how many rows
 -- lie up to it, which question it belongs to, where a window that was ranked anew goes on, and by which images it was expanded. The first two alone,
@@ -28,14 +29,14 @@ BEGIN
     END IF;
     part := regexp_match(after, '^(-?[0-9]{1,3}(?:\.[0-9]{1,25})?(?:e-?[0-9]{1,3})?),([0-9]{1,18})(?:,([0-9]{1,9}),([0-9a-f]{8})(?:,([0-9A-Za-df-z_.-][0-9A-Za-z_.-]*))?(?:,e((?:\.i[0-9]{1,18}){1,10})\.)?)?$');
     IF part IS NULL OR length(after) > 4000 THEN
-        RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100)
+        RAISE EXCEPTION 'imgsearch: `after` is no place of a page'
             USING HINT = 'Pass the `after` of the last row of the page before, as it is; written by hand, its distance and image_id: ''0.25,42''.', ERRCODE = 'IM008';
     END IF;
     p.after_distance := part[1]; p.after_image := part[2]; p.passed := part[3]; p.check_ := part[4]; p.place := part[5];
     p.near := regexp_split_to_array(substring(part[6] FROM 3), '\.i')::bigint[];
     RETURN p;
 EXCEPTION WHEN data_exception THEN
-    RAISE EXCEPTION 'imgsearch: after is "%"', left(after, 100) USING HINT = 'Pass the `after` of the page before, as it is.', ERRCODE = 'IM008';
+    RAISE EXCEPTION 'imgsearch: `after` is no place of a page' USING HINT = 'Pass the `after` of the page before, as it is.', ERRCODE = 'IM008';
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.page_of(integer, integer, text, double precision, integer) IS 'Which page is asked for, as one value.';
 
