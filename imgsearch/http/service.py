@@ -16,11 +16,9 @@ from imgsearch.http import access, ids, links, pictures, responses, visible, wat
 from imgsearch.http.rerank import said_of
 from imgsearch.http.search_request import SearchRequest, Weighted
 from imgsearch.http.state import AppState
-from imgsearch.query import Crop, ImageId, Query, Resolved, cache, resolve
+from imgsearch.query import Crop, ImageId, Query, Resolved, cache, resolution, resolve
 from imgsearch.query.combine import checked_weights, combine
 from imgsearch.query.question import Thing
-from imgsearch.query.resolution import Question as Unanswered
-from imgsearch.query.resolution import words_alone
 from imgsearch.retrieval import Hits
 from imgsearch.retrieval import search as nearest_images
 from imgsearch.retrieval.by_filters import spaces_of, together, without_twins
@@ -81,7 +79,7 @@ def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[
         if len(known) == len(found):
             asks = None
             continue
-        access.count_texts(state, sum(isinstance(one, Unanswered) and one.words is not None for one in found))
+        access.count_texts(state, sum(isinstance(one, resolution.Question) and one.words is not None for one in found))
         asks = [(one if isinstance(one, Resolved) else state.waiting.ask(one), None) for one in found]
 
 
@@ -155,7 +153,7 @@ def vector_of(
 ) -> Resolved:
     """Return the one vector that words and pictures (`given`), vectors and images of a search make together."""
     if asked.ranking.look_weight == 0:
-        return words_alone(asked.text, asked.ranking.words, asked.less)
+        return resolution.words_alone(asked.text, asked.ranking.words, asked.less)
     near, far = examples_of(connection, asked, given, space)
     return unforgetful(combine(connection, [*near, *((one, -weight) for one, weight in far)]))
 

@@ -103,7 +103,7 @@ def place_of(after: str | None) -> tuple[float, int, str] | None:
     """Return the (distance, image_id, rest) of a page's `after`. Raises FilterError when no page gave it."""
     if after is None:
         return None
-    found = _PLACE.fullmatch(after)
+    found = _PLACE.fullmatch(after) if isinstance(after, str) else None
     try:
         place = (float(found[1]), int(found[2]), found[3]) if found else None
     except ValueError:
