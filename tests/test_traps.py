@@ -16,7 +16,7 @@ from imgsearch.ingest import changes
 from imgsearch.ops import doctor
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
-from tests.hostile import plant
+from tests.traps import plant
 
 Connection = psycopg.Connection[Any]
 FILTERS: dict[str, Any] = {"category": ["shoes"], "min_price": 1, "max_price": 60, "in_stock": True}

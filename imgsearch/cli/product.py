@@ -76,6 +76,9 @@ def change(
     words: str | None = typer.Option(None, "--words", help="More words to find it by."),
     code: list[str] = typer.Option(None, "--code", help="A SKU, EAN or other code. Repeat for several."),
     empty: list[str] = typer.Option(None, "--empty", help=f"Empty one of: {', '.join(_EMPTIES)}. Repeat for several."),
+    order: list[int] = typer.Option(
+        None, "--order", help="The position of a picture that comes first from now on. Repeat for several, in order."
+    ),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
     """Change price, stock, attributes or words without the pictures: nothing is embedded again."""
@@ -83,7 +86,7 @@ def change(
     if unknown := sorted(set(empty or ()) - set(_EMPTIES)):
         raise UsageError(f"--empty {unknown[0][:40]}: it is one of {', '.join(_EMPTIES)}.")
     named: dict[str, Any] = {"price": price, "in_stock": in_stock, "category": category, "categories": categories}
-    named |= {"title": title, "words": words, "codes": code}
+    named |= {"title": title, "words": words, "codes": code, "order": order}
     given: dict[str, Any] = typed(named) | dict.fromkeys(empty or ())
     if attribute:
         given["attributes"] = attributes(attribute)

@@ -57,6 +57,10 @@ class ProductChanges(Changes):
     title: fields.Title | None = None
     words: fields.ProductWords | None = None
     codes: fields.Codes | None = None
+    order: Annotated[
+        list[fields.Position] | SkipJsonSchema[None],
+        Field(max_length=caps.IMAGES, description="Positions of its pictures that come first from now on: [3]."),
+    ] = None
 
 
 _CHANGES = frozenset({*ProductChanges.model_fields, *ImageChanges.model_fields})

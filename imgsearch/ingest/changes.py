@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
@@ -20,6 +20,8 @@ class Changes(TypedDict, total=False):
 
     attributes are merged: a name with a value is set, one with None goes, the others stay. title, words and codes are
     the product's, so they need a product_id. vector is of one image, in `space`, whose vectors are given.
+    order: positions of the product's pictures that come first from now on, as `[3]` or `[1, 0]`; the others stand
+    behind them as they stood.
     """
 
     category: str | None
@@ -32,6 +34,7 @@ class Changes(TypedDict, total=False):
     codes: Iterable[str] | str | None
     vector: Vector
     space: str | None
+    order: Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,8 @@ class Changed:
 
 _OF_IMAGES = frozenset({"category", "categories", "price", "in_stock", "attributes"})
 _OF_VECTORS = frozenset({"vector", "space"})
-_OF_PRODUCTS = frozenset({"title", "words", "codes"})
+_OF_WORDS = frozenset({"title", "words", "codes"})
+_OF_PRODUCTS = _OF_WORDS | {"order"}
 
 
 def change(
@@ -78,23 +82,36 @@ def change(
     if vector["vector"] is not None and position is None and image_id is None:
         raise UsageError("A vector is of one image: say which, by its position or its image_id.")
     if _OF_PRODUCTS & set(given) and (product_id is None or position is not None or image_id is not None):
-        raise UsageError("title, words and codes are a product's: change them by its product_id alone.")
+        raise UsageError("title, words, codes and order are a product's: change them by its product_id alone.")
     title, more, codes = (given.get(name) for name in ("title", "words", "codes"))
     named_words = words.checked(title, more, codes)
     which = chosen(tenant, product_id, position, image_id)
     rows = sql.rows(driver(connection), "change", "image", _values(given) | which | vector)
     if given and any(row["follows"] for row in rows):
         raise UsageError("These images follow an attached table; change its rows, and they follow.")
-    named = False
-    if rows and _OF_PRODUCTS & set(given):
+    named, moved = False, set[int]()
+    if rows and "order" in given:
+        moved = _ordered(connection, which, given["order"])
+    if rows and _OF_WORDS & set(given):
         called = {**named_words, **which, "named": sorted(given)}
         named = sql.run(driver(connection), "change", "words", called).fetchone() is not None
     return Changed(
         images=tuple(row["image_id"] for row in rows),
-        changed=tuple(row["image_id"] for row in rows if row["changed"]),
+        changed=tuple(row["image_id"] for row in rows if row["changed"] or row["image_id"] in moved),
         words=named,
         largest=max((row["size"] for row in rows), default=0),
     )
+
+
+def _ordered(connection: Connectable, which: Mapping[str, Any], order: object) -> set[int]:
+    """Let a product's pictures change places; return those that stand elsewhere now. Raises UsageError."""
+    positions = [values.whole(place, "order", 0, values.POSITION) for place in values.several(order, "order")]
+    if len(set(positions)) < len(positions):
+        raise UsageError("order names a position twice; name each once.")
+    rows = sql.rows(driver(connection), "change", "order", {**which, "positions": positions})
+    if missing := sorted(set(positions) - {row["position"] for row in rows}):
+        raise UsageError(f"The product has no picture at position {missing[0]}; order names positions that there are.")
+    return {row["image_id"] for row in rows if row["changed"]}
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:

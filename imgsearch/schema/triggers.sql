@@ -18,6 +18,14 @@ CREATE OR REPLACE TRIGGER image_described BEFORE UPDATE OF attributes, uri, sha2
           OR OLD.attributes ? 'picture_things' AND NOT NEW.attributes ? 'picture_things' OR OLD.uri IS DISTINCT FROM NEW.uri OR OLD.sha256 IS DISTINCT FROM NEW.sha256))
     EXECUTE FUNCTION imgsearch_internal.image_described();
 COMMENT ON TRIGGER image_described ON imgsearch.image IS 'What was read from a picture stays while others write its attributes, and goes with the picture.';
+CREATE OR REPLACE TRIGGER image_exchanged BEFORE UPDATE OF position ON imgsearch.image FOR EACH ROW
+    WHEN (OLD.position <> NEW.position AND OLD.position >= 0 AND NEW.position BETWEEN 0 AND 499999999)
+    EXECUTE FUNCTION imgsearch_internal.image_exchanged();
+COMMENT ON TRIGGER image_exchanged ON imgsearch.image IS 'A picture whose new place another one still has waits for the end of the statement.';
+CREATE OR REPLACE TRIGGER image_placed AFTER UPDATE OF position ON imgsearch.image FOR EACH ROW
+    WHEN (OLD.position >= 0 AND NEW.position BETWEEN -1900000000 AND -1400000001)
+    EXECUTE FUNCTION imgsearch_internal.image_exchanged();
+COMMENT ON TRIGGER image_placed ON imgsearch.image IS 'The others of the statement have moved: it takes its place.';
 CREATE OR REPLACE TRIGGER image_moved BEFORE UPDATE OF tenant_id ON imgsearch.image FOR EACH ROW
     WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id) EXECUTE FUNCTION imgsearch_internal.image_moved();
 COMMENT ON TRIGGER image_moved ON imgsearch.image IS 'Refuses to move a picture to another tenant.';

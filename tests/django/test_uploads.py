@@ -70,6 +70,14 @@ class Saved(TestCase):
         made.save()
         assert pictures(made).get().attributes == {"brand": "", "colour": "red"}
 
+    def test_pictures_change_places(self) -> None:
+        poster = Poster.objects.create(title="three")
+        for place in range(3):
+            add(poster, photo(9 + 40 * place, 9, 9), position=place)
+        before = [image.image_id for image in pictures(poster).order_by("position")]
+        change(poster, order=[2])
+        assert [image.image_id for image in pictures(poster).order_by("position")] == [before[2], *before[:2]]
+
     def test_words_follow_what_is_saved(self) -> None:
         made = Product.objects.create(store=shop(), name="Samba", brand="Adidas", photo=upload(200, 0, 0))
         assert called(made) == [("Samba", "Adidas shoes")]

@@ -14,7 +14,7 @@ from imgsearch.db import sql
 from imgsearch.db.sql.tokens import SYNTAX, in_full, tokens
 from imgsearch.schema import pgvector, source
 from imgsearch.spaces.space import Space
-from tests.hostile import calls
+from tests.traps import calls
 
 Connection = psycopg.Connection[Any]
 PINNED = "search_path=pg_catalog, pg_temp"

@@ -50,3 +50,22 @@ ON CONFLICT (tenant_id, product_id) DO UPDATE
        OR 'words' = ANY (%(named)s::text[]) AND p.words IS DISTINCT FROM EXCLUDED.words
        OR 'codes' = ANY (%(named)s::text[]) AND p.codes IS DISTINCT FROM EXCLUDED.codes
 RETURNING product_id
+
+-- name: order
+-- A product's pictures change places: those at the positions named come first, the others behind them as they stood.
+-- The numbers stay what they were. Nothing where one of the pictures follows an attached table.
+WITH here AS MATERIALIZED (
+    SELECT i.image_id, i.position, i.attachment_id,
+           row_number() OVER (ORDER BY array_position(%(positions)s::integer[], i.position), i.position) AS place,
+           row_number() OVER (ORDER BY i.position) AS number
+    FROM imgsearch.image i WHERE i.tenant_id = %(tenant_id)s AND i.product_id = %(product_id)s
+), moved AS (
+    UPDATE imgsearch.image i SET position = n.position
+    FROM here h JOIN here n ON n.number = h.place
+    WHERE i.tenant_id = %(tenant_id)s AND i.image_id = h.image_id AND i.position <> n.position
+      AND NOT EXISTS (SELECT 1 FROM here o WHERE o.attachment_id IS NOT NULL)
+      AND %(positions)s::integer[] <@ ARRAY(SELECT o.position FROM here o)
+    RETURNING i.image_id
+)
+SELECT h.image_id, h.position, h.attachment_id IS NOT NULL AS follows, m.image_id IS NOT NULL AS changed
+FROM here h LEFT JOIN moved m USING (image_id) ORDER BY h.image_id

@@ -26,6 +26,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.image_moved() IS 'Trigger: refuses to move a picture to another tenant.';
 
+-- The unique index compares row by row, and one that could wait to the end of the statement would serve no ON CONFLICT.
+-- So a picture whose new place another one still has waits below all places until each of the statement has moved.
+CREATE OR REPLACE FUNCTION imgsearch_internal.image_exchanged() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_WHEN = 'AFTER' THEN
+        UPDATE imgsearch.image i SET position = NEW.position + 1900000000
+        WHERE i.tenant_id = NEW.tenant_id AND i.image_id = NEW.image_id AND i.position = NEW.position;
+    ELSIF EXISTS (SELECT 1 FROM imgsearch.image i WHERE i.tenant_id = NEW.tenant_id AND i.product_id = NEW.product_id
+                  AND i.position = NEW.position AND i.image_id <> NEW.image_id) THEN
+        NEW.position := NEW.position - 1900000000;
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.image_exchanged() IS 'Trigger: pictures of a product exchange their places in one statement.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.keeps_vectors(held bytea, uri text, sha256 bytea) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$
     SELECT held IS NOT NULL AND coalesce(CASE WHEN uri ~* '^(https?|file):' THEN coalesce(sha256 = held, true)
