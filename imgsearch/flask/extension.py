@@ -9,6 +9,7 @@ from flask import Flask, current_app, g
 
 from imgsearch import retrieval as searching
 from imgsearch.db.psycopg_connection import Connectable
+from imgsearch.flask import prefix
 from imgsearch.http import blueprint
 from imgsearch.http.identity import Identity
 from imgsearch.http.state import EXTENSION, AppState, app_state
@@ -157,7 +158,8 @@ def create_app(given: Mapping[str, str] | None = None, *, allow_anonymous: bool 
     if proxies := state.settings.trusted_proxies:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_prefix=proxies)  # type: ignore[method-assign]
+        fixed = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_prefix=proxies)
+        app.wsgi_app = prefix.believe_paths_alone(fixed)  # type: ignore[method-assign]
     from imgsearch.page import blueprint as page
 
     app.register_error_handler(Exception, page.failed_anywhere)  # also where no route was found

@@ -16,6 +16,7 @@ from waitress.utilities import BadRequest
 # A reader that keeps all of a line until it ends copies it with each piece that arrives.
 LONGEST_CHUNK_LINE = 256  # bytes
 LONGEST_TRAILER = 8192
+LONGEST_LENGTH = 18  # digits of Content-Length; int() refuses thousands of them with an error of its own
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:[0-9]{0,5})?")
 
 
@@ -45,6 +46,12 @@ class StrictParser(HTTPRequestParser):  # type: ignore[misc]
         lengths = {name.lower() for name, _, _ in named} & {b"content-length", b"transfer-encoding"}
         if len(lengths) == 2:
             raise ParsingError("Content-Length and Transfer-Encoding were both sent; send one of them.")
+        for name, _, value in named:
+            if name.lower() == b"content-length" and not _is_length(value.strip(b" \t")):
+                raise ParsingError("Content-Length is no number of bytes.")
+        codings = [value.strip(b" \t").lower() for name, _, value in named if name.lower() == b"transfer-encoding"]
+        if len(codings) > 1 or any(coding.count(b"chunked") > 1 for coding in codings):
+            raise ParsingError("Transfer-Encoding is not chunked, once; send it so, or Content-Length.")
         super().parse_header(header_plus)
         if self.version not in {"1.0", "1.1"}:
             raise ParsingError("This is not HTTP/1.1; send HTTP/1.1.")
@@ -68,3 +75,7 @@ class StrictParser(HTTPRequestParser):  # type: ignore[misc]
 
     def _refuse(self, why: str) -> None:
         self.error, self.completed = BadRequest(why), True
+
+
+def _is_length(value: bytes) -> bool:
+    return value.isdigit() and len(value) <= LONGEST_LENGTH

@@ -194,8 +194,12 @@ def _json(model: type[Model]) -> Model:
 
 def _form(model: type[Model]) -> tuple[Model, list[FileStorage]]:
     files = _files("picture", "request")
-    given = request.form.get("request") or "{}"
-    return requests.parse(model, given.encode("utf-8", "surrogatepass")), files
+    # Browsers and generated clients send a JSON part with a file name; then it stands among the files.
+    parts = [text.encode("utf-8", "surrogatepass") for text in request.form.getlist("request")]
+    parts += [part.read() for part in request.files.getlist("request")]
+    if len(parts) > 1:
+        raise bad_request("The form field request came several times; send it once.")
+    return requests.parse(model, next(iter(parts), b"") or b"{}"), files
 
 
 def _files(*known: str) -> list[FileStorage]:
@@ -204,7 +208,7 @@ def _files(*known: str) -> list[FileStorage]:
         raise Problem(415, "unsupported_media_type", f"Send {_FORM} with the file picture.")
     if "picture" in request.form:
         raise bad_request("picture came as text: send it as a file, with a file name.", "unknown_field")
-    unknown = sorted({*request.form, *request.files} - {*known} | {*request.files} - {"picture"})
+    unknown = sorted({*request.form, *request.files} - {*known})
     if unknown:
         raise bad_request(f"Unknown form field {unknown[0][:40]!r}. Known: {', '.join(known)}.", "unknown_field")
     return request.files.getlist("picture")

@@ -39,6 +39,17 @@ def test_a_proxy_may_take_a_prefix_away_and_say_so(settings: Settings, shop: lis
     app.extensions["imgsearch"].close()
 
 
+@pytest.mark.parametrize(
+    "prefix", ["//evil.com", "https://evil.com", "/a//evil.com", "evil", "/a b", "/a?b", "/a, //b"]
+)
+def test_a_prefix_that_is_no_path_is_not_believed(prefix: str, settings: Settings) -> None:
+    app = create_app(with_settings(settings, TRUSTED_PROXIES="1").environment())
+    answer = app.test_client().get("/", headers={"X-Forwarded-Prefix": prefix})
+    assert 'action="/sign-in' in answer.text
+    assert "evil" not in str(answer.headers) + answer.text
+    app.extensions["imgsearch"].close()
+
+
 def test_nobody_is_believed_who_is_no_proxy(app: Flask) -> None:
     found = app.test_client().get("/v1/openapi.json", headers={"X-Forwarded-Prefix": "/find"})
     assert found.get_json()["servers"] == [{"url": "/"}]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
 
 from imgsearch.flask import create_app
 from imgsearch.settings import Settings
@@ -76,7 +80,7 @@ FORMS = [
     (b"--x\r\n", "multipart/form-data; boundary=x", 400, "bad_request"),
     (_PART % (b"picture", b""), "multipart/form-data; boundary=x", 400, "unknown_field"),
     (_PART % (b"colour", b""), "multipart/form-data; boundary=x", 400, "unknown_field"),
-    (_PART % (b"request", b'; filename="y"'), "multipart/form-data; boundary=x", 400, "unknown_field"),
+    (_PART % (b"request", b'; filename="y"'), "multipart/form-data; boundary=x", 400, "not_json"),
     (_PART % (b"picture", b'; filename="y"'), "multipart/form-data; boundary=x", 422, "not_a_picture"),
 ]
 
@@ -94,3 +98,17 @@ def test_a_body_that_makes_no_sense_is_a_problem(settings: Settings) -> None:
         for body, kind, status, code in bodies:
             problem(app.test_client().post(path, data=body, content_type=kind), status, code)
     app.extensions["imgsearch"].close()
+
+
+@pytest.mark.parametrize("path", ["/v1/search/upload", "/v1/embed/upload", "/v1/images/upload"])
+def test_a_form_may_send_its_json_as_a_part_with_a_file_name(path: str, anyone: FlaskClient) -> None:
+    """As FormData with a Blob does, curl with `;filename=`, and clients that are generated."""
+
+    def sent(*parts: bytes) -> Any:
+        data = {"request": [(io.BytesIO(part), "blob", "application/json") for part in parts]}
+        return anyone.post(path, data={**data, "picture": (io.BytesIO(b"no picture"), "x.jpg")})
+
+    assert "unknown_name" in problem(sent(b'{"unknown_name": 1}'), 400, "unknown_field")["detail"]
+    assert "once" in problem(sent(b"{}", b"{}"), 400, "bad_request")["detail"]
+    plain = b"{}" if "images" not in path else b'{"images": [{"product_id": "p"}]}'
+    problem(sent(plain), 422, "not_a_picture")

@@ -81,6 +81,16 @@ def test_what_is_a_request_is_answered(place: Address, sent: bytes) -> None:
         (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.0"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", "Content-Length"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na", "Content-Length"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\na", "Content-Length"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"0" * 18 + b"1\r\n\r\na", "Content-Length"),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+            "Transfer-Encoding",
+        ),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "Transfer-Encoding",
+        ),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "2 Host"),
         (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", "2 Host"),
         (b"GET / HTTP/1.1\r\n\r\n", "0 Host"),
