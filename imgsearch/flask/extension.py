@@ -159,7 +159,7 @@ def create_app(given: Mapping[str, str] | None = None, *, allow_anonymous: bool 
         from werkzeug.middleware.proxy_fix import ProxyFix
 
         fixed = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_prefix=proxies)
-        app.wsgi_app = prefix.believe_paths_alone(fixed)  # type: ignore[method-assign]
+        app.wsgi_app = prefix.believe_paths_alone(fixed)  # type: ignore[assignment,method-assign]
     from imgsearch.page import blueprint as page
 
     app.register_error_handler(Exception, page.failed_anywhere)  # also where no route was found

@@ -120,8 +120,7 @@ def question_of(connection: Connection[Any], asked: SearchRequest, given: Sequen
         raise QueryError("best searches the active space; leave out best or space.")
     near, far = examples_of(connection, asked, given) if best else ([], [])
     resolved = replace(near[0][0], kind="vector") if best else in_spaces(connection, asked, given)
-    waits = max((one.took_ms for one in given), default=0.0)  # all began together
-    resolve_ms = (time.perf_counter() - began) * 1000 + waits
+    resolve_ms = (time.perf_counter() - began) * 1000 + max((one.took_ms for one in given), default=0.0)
     return Question(resolved=resolved, page=page, resolve_ms=resolve_ms, near=near, far=far)
 
 
