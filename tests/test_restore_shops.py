@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,25 @@ def test_extensions_and_settings_of_the_shop_come_back(
         assert there.execute("SELECT code FROM customer").fetchone() == ("ADA",)
         asked = "SELECT current_setting('search_path'), current_setting('work_mem'), current_setting('imgsearch.tail')"
         assert there.execute(asked).fetchone() == ('"$user", public, extensions', "5MB", "on")
+
+
+def test_a_manifest_switches_no_triggers_off_and_loads_no_library(
+    connection: Connection, settings: Settings, folder: Path, target: Settings
+) -> None:
+    taken = take(settings, folder, pictures="none")
+    written = taken / "manifest.json"
+    found = json.loads(written.read_text())
+    found["settings"] |= {"session_replication_role": "replica", "session_preload_libraries": "evil", "work_mem": "6MB"}
+    written.write_text(json.dumps(found))
+    said: list[str] = []
+    restore.bring_back(target, taken, tick=lambda line, _: said.append(line))
+    assert [line.split(" is not set")[0] for line in said if "is not set" in line] == [
+        "session_replication_role",
+        "session_preload_libraries",
+    ]
+    with db.connect(target, autocommit=True) as there:
+        asked = "SELECT current_setting('session_replication_role'), current_setting('work_mem')"
+        assert there.execute(asked).fetchone() == ("origin", "6MB")
 
 
 def test_a_restore_that_was_killed_knows_its_own_and_nothing_else(

@@ -77,7 +77,7 @@ def called() -> set[str]:
 
 def plant(connection: Connection) -> int:
     """Make the traps in public; return how many."""
-    connection.execute((Path(__file__).parent / "hostile.sql").read_bytes())
+    connection.execute((Path(__file__).parent / "traps.sql").read_bytes())
     functions = connection.execute(
         "SELECT proname, array_agg(format_type(t, NULL) ORDER BY n) FILTER (WHERE n > 0), provariadic <> 0"
         " FROM pg_proc LEFT JOIN LATERAL unnest(proargtypes::oid[]) WITH ORDINALITY u (t, n) ON true"

@@ -25,8 +25,17 @@ from imgsearch.settings import Settings
 from imgsearch.storage import open_store
 
 Connection = psycopg.Connection[Any]
-# As pg_dump knows them: their values are lists of quoted names.
-_LISTS = ("search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries")
+_LISTS = ("search_path", "temp_tablespaces")  # as pg_dump knows them: their values are lists of quoted names
+# What a manifest may say of the database: it is a text file, and others would load libraries or switch triggers off.
+_OURS = ("imgsearch.", "hnsw.", "ivfflat.")
+_TUNING = """
+search_path timezone datestyle intervalstyle lc_messages lc_monetary lc_numeric lc_time default_text_search_config
+work_mem maintenance_work_mem hash_mem_multiplier temp_buffers temp_tablespaces effective_cache_size jit
+effective_io_concurrency maintenance_io_concurrency random_page_cost seq_page_cost cpu_tuple_cost plan_cache_mode
+max_parallel_workers_per_gather max_parallel_maintenance_workers default_statistics_target statement_timeout
+lock_timeout idle_in_transaction_session_timeout idle_session_timeout transaction_timeout synchronous_commit
+default_transaction_isolation default_transaction_read_only bytea_output client_min_messages
+"""
 
 
 def bring_back(settings: Settings, folder: Path, *, pictures: bool = True, tick: Tick = lambda _, __: None) -> Manifest:
@@ -42,7 +51,7 @@ def bring_back(settings: Settings, folder: Path, *, pictures: bool = True, tick:
         manifest.verify(folder, found)
         if not _is_restored(connection, found):
             _restore(connection, settings, found, folder, tick)
-        _set(connection, found)
+        _set(connection, found, tick)
         mend.mend(connection)
         tick("gathering statistics", 0)
         with connection.transaction():
@@ -140,10 +149,13 @@ def _entries(connection: Connection, program: Path, dump: Path) -> str:
     return "\n".join(line for line in done.stdout.splitlines() if not left_out.match(line))
 
 
-def _set(connection: Connection, found: Manifest) -> None:
+def _set(connection: Connection, found: Manifest, tick: Tick) -> None:
     home = Identifier(sql.value(connection, "backup", "pgvector_schema"))
     sql.run(connection, "backup", "load_pgvector", names={"schema": home})
     for name, value in found.settings.items():
+        if not name.lower().startswith(_OURS) and name.lower() not in _TUNING.split():
+            tick(f"{name} is not set: say ALTER DATABASE … SET yourself, if you want what {manifest.NAME} says", 0)
+            continue
         names = {
             "database": Identifier(connection.info.dbname),
             "name": Identifier(*name.split(".")),

@@ -161,7 +161,7 @@ ORDER BY p.oid DESC
 WITH wanted AS (SELECT unnest(%(oids)s::bigint[])::oid AS oid), ours AS (SELECT unnest(ARRAY['imgsearch'::regnamespace, 'imgsearch_internal'::regnamespace])::oid AS oid),
 routines AS (
     SELECT p.* FROM pg_proc p JOIN ours ON ours.oid = p.pronamespace
-    WHERE p.proname !~ '^attached_\d+(_write)?$' AND NOT (p.pronamespace::regnamespace || '.' || p.proname = ANY (%(written)s))
+    WHERE p.proname !~ '^attached_\d+(_write|_read|_tell)?$' AND NOT (p.pronamespace::regnamespace || '.' || p.proname = ANY (%(written)s))
 )
 SELECT 'VIEW ' || c.oid::regclass AS called, false AS at_once FROM pg_class c JOIN ours ON ours.oid = c.relnamespace
 WHERE c.relkind = 'v' AND c.oid NOT IN (SELECT oid FROM wanted) AND NOT (c.relnamespace::regnamespace || '.' || c.relname = ANY (%(written)s))

@@ -91,7 +91,9 @@ BEGIN
     PERFORM imgsearch_internal.make_probes(at);
     PERFORM imgsearch_internal.refuse_shape(at);
     at := imgsearch_internal.resolve_attachment(at);
-    at.resolved := at.resolved || jsonb_build_object('follow', imgsearch_internal.resolve_follow(at));
+    at.resolved := at.resolved || jsonb_build_object('follow', imgsearch_internal.resolve_follow(at))
+        || CASE WHEN at.relation IS NULL THEN jsonb_build_object('reader', imgsearch_internal.reader_of_query(at)::text) ELSE '{}' END;
+    PERFORM imgsearch_internal.refuse_reader(at);
     PERFORM imgsearch_internal.refuse_unfollowed(at), imgsearch_internal.refuse_mapping(at);
     DROP TABLE imgsearch_internal.attached_probe_row;
     DROP TABLE IF EXISTS imgsearch_internal.attached_probe_picture;
@@ -114,7 +116,7 @@ COMMENT ON FUNCTION imgsearch_internal.store_attachment(imgsearch.attachment) IS
 CREATE OR REPLACE FUNCTION imgsearch_internal.copy_first(at imgsearch.attachment, wanted boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF wanted IS NULL THEN
-        EXECUTE format('SELECT count(*) <= 10000 FROM (SELECT 1 FROM %s LIMIT 10001) x', imgsearch_internal.source(at)) INTO wanted;
+        wanted := (imgsearch_internal.read_texts(at, format('SELECT (count(*) <= 10000)::text FROM (SELECT 1 FROM %s LIMIT 10001) x', imgsearch_internal.source(at))))[1]::boolean;
         IF NOT wanted THEN
             RAISE NOTICE 'imgsearch: % is attached; copy the rows it has already with: CALL imgsearch.backfill(%)', at.name, quote_literal(at.name);
         END IF;

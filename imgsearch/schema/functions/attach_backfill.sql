@@ -8,10 +8,9 @@ DECLARE
 BEGIN
     SELECT a.* INTO at FROM imgsearch.attachment a WHERE a.attachment_id = at.attachment_id FOR UPDATE;
     ids := array_to_string(imgsearch_internal.templates(at, 'ids'), ', ');
-    EXECUTE format('SELECT array_agg(x.k ORDER BY x.n) FROM (SELECT %s AS k, row_number() OVER (ORDER BY %s) AS n FROM %s WHERE %s ORDER BY %2$s LIMIT $2) x',
+    keys := imgsearch_internal.read_texts(at, format('SELECT x.k FROM (SELECT %s AS k, row_number() OVER (ORDER BY %s) AS n FROM %s WHERE %s ORDER BY %2$s LIMIT $2) x ORDER BY x.n',
         imgsearch_internal.key_text(at, imgsearch_internal.templates(at, 'ids')), ids, imgsearch_internal.source(at),
-        CASE WHEN at.backfilled_to IS NULL THEN 'true' ELSE format('(%s) > (%s)', ids, array_to_string(imgsearch_internal.key_parts(at, '$1'), ', ')) END)
-    INTO keys USING at.backfilled_to, size;
+        CASE WHEN at.backfilled_to IS NULL THEN 'true' ELSE format('(%s) > (%s)', ids, array_to_string(imgsearch_internal.key_parts(at, '($1)[1]'), ', ')) END), ARRAY[at.backfilled_to], size);
     copied := coalesce(cardinality(keys), 0);
     finished := copied = 0;
     IF finished THEN

@@ -33,14 +33,16 @@ BEGIN
         FROM (%2$s) v
         FULL JOIN (SELECT * FROM imgsearch.image WHERE attachment_id = %1$s) i USING (tenant_id, product_id, position)%3$s
         WHERE (v.category, v.categories, v.price, v.in_stock, v.attributes, v.uri) IS DISTINCT FROM (i.category, i.categories, i.price, i.in_stock, i.attributes, i.uri)
-           OR v.product_id IS NULL OR i.image_id IS NULL%4$s', at.attachment_id, imgsearch_internal.attached_select(at, NULL),
+           OR v.product_id IS NULL OR i.image_id IS NULL%4$s', at.attachment_id, imgsearch_internal.read_pictures(at, NULL),
         CASE WHEN worded THEN ' LEFT JOIN imgsearch.product p USING (tenant_id, product_id)' ELSE '' END,
         CASE WHEN worded THEN ' OR (v.title, v.words, v.codes) IS DISTINCT FROM (p.title, p.words, coalesce(p.codes, ''{}''))' ELSE '' END,
         CASE WHEN (at.resolved -> 'key_alone')::boolean THEN format('substr(i.product_id, %s)', length(at.prefix) + 1)
              ELSE format('imgsearch_internal.key_escaped(i.tenant_id) || ''/'' || %s', CASE WHEN cardinality(at.key_columns) = 2
                  THEN format('imgsearch_internal.key_escaped(substr(i.product_id, %s))', length(at.prefix) + 1) ELSE format('substr(i.product_id, %s)', length(at.prefix) + 1) END) END);
     IF at.resolved -> 'owner' <> '[]' THEN
-        RETURN QUERY EXECUTE imgsearch_internal.attached_astray(at);
+        RETURN QUERY EXECUTE CASE WHEN imgsearch_internal.reader_of(at) IS NULL THEN imgsearch_internal.attached_astray(at)
+            ELSE imgsearch_internal.read_text(at, format('SELECT * FROM (%s) x (problem, tenant_id, product_id, position, key)', imgsearch_internal.attached_astray(at)),
+                                              'problem text, tenant_id text, product_id text, position integer, key text', 'NULL') END;
     END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_drift(imgsearch.attachment) IS 'Where imgsearch.image is not what an attached table says, with keys.';
@@ -79,7 +81,7 @@ BEGIN
              ELSE 'written without triggers, or changed in imgsearch.image' END
     FROM imgsearch_internal.attached_drift(at) d
     LEFT JOIN LATERAL (SELECT f.error FROM imgsearch.attachment_failure f WHERE f.attachment_id = at.attachment_id AND f.key IN (d.key, '') ORDER BY f.key DESC LIMIT 1) f ON true;
-EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function OR insufficient_privilege OR data_exception OR raise_exception OR cardinality_violation OR SQLSTATE 'IM010' THEN
+EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function OR insufficient_privilege OR data_exception OR raise_exception OR cardinality_violation OR SQLSTATE 'IM010' OR SQLSTATE 'IM021' THEN
     RETURN QUERY SELECT 'unreadable', NULL::text, NULL::text, NULL::integer, 'failed: ' || SQLERRM;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.drift(imgsearch.attachment) IS 'What drift() does.';
@@ -103,9 +105,9 @@ BEGIN
     FOR start IN 1..coalesce(cardinality(keys), 0) BY 2000 LOOP
         -- Locked, then read: a change that is under way is waited for and seen, one that comes later finds the picture.
         IF at.relation IS NOT NULL THEN
-            EXECUTE format('SELECT 1 FROM unnest($1) imgsearch_wanted (imgsearch_key) JOIN %s ON %s ORDER BY imgsearch_wanted.imgsearch_key FOR SHARE OF %I', imgsearch_internal.source(at),
+            PERFORM imgsearch_internal.read_texts(at, format('SELECT NULL::text FROM unnest($1) imgsearch_wanted (imgsearch_key) JOIN %s ON %s ORDER BY imgsearch_wanted.imgsearch_key FOR SHARE OF %I', imgsearch_internal.source(at),
                 imgsearch_internal.equal(ARRAY(SELECT format('%I.%s', imgsearch_internal.alias_of(at, 'row'), i) FROM unnest(imgsearch_internal.templates(at, 'ids')) i),
-                                         imgsearch_internal.key_parts(at, 'imgsearch_wanted.imgsearch_key')), imgsearch_internal.alias_of(at, 'row')) USING keys[start:start + 1999];
+                                         imgsearch_internal.key_parts(at, 'imgsearch_wanted.imgsearch_key')), imgsearch_internal.alias_of(at, 'row')), keys[start:start + 1999]);
         END IF;
         part := imgsearch_internal.try_keys(at.attachment_id, keys[start:start + 1999], true);
         done := done + part.done;
@@ -120,6 +122,9 @@ DECLARE
     done bigint;
 BEGIN
     PERFORM imgsearch_internal.write_attached(at);
+    IF imgsearch_internal.reader_of(at) IS NOT NULL THEN
+        PERFORM imgsearch_internal.write_functions(at);  -- its owner may have altered them
+    END IF;
     SELECT array_agg(u.key ORDER BY u.key) INTO keys FROM (
         SELECT d.key FROM imgsearch_internal.attached_drift(at) d UNION SELECT f.key FROM imgsearch.attachment_failure f WHERE f.attachment_id = at.attachment_id AND f.key <> '') u;
     DELETE FROM imgsearch.attachment_failure f WHERE f.attachment_id = at.attachment_id AND f.key = '';
@@ -143,7 +148,7 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: % keys, 100000 at most at once', cardinality(keys) USING HINT = format('Refresh them in parts, or SELECT imgsearch.repair(%L);', at.name), ERRCODE = 'IM010';
     END IF;
     BEGIN
-        EXECUTE format('SELECT 1 FROM unnest($1) k WHERE (%s) IS NULL', array_to_string(imgsearch_internal.key_parts(at, 'k'), ', ')) USING keys;
+        PERFORM imgsearch_internal.read_texts(at, format('SELECT k FROM unnest($1) k WHERE (%s) IS NULL', array_to_string(imgsearch_internal.key_parts(at, 'k'), ', ')), keys);
     EXCEPTION WHEN data_exception THEN
         RAISE EXCEPTION 'imgsearch: what is to be refreshed is no key of %: %', at.name, SQLERRM USING HINT = format('Its key is %s, of type %s.', array_to_string(at.key_columns, ', '), array_to_string(at.key_types, ', ')), ERRCODE = 'IM010';
     END;
@@ -156,12 +161,12 @@ CREATE OR REPLACE FUNCTION imgsearch.refresh(relation text, keys text[]) RETURNS
 $$;
 COMMENT ON FUNCTION imgsearch.refresh(text, text[]) IS 'Writes the pictures of these rows of an attached table or query anew; returns how many changed. SELECT imgsearch.refresh(''shop.product'', ARRAY[''17'', ''18'']);';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.whole_families(at imgsearch.attachment, keys text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.whole_families(at imgsearch.attachment, keys text[]) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     more  text[];
 BEGIN
     IF at.resolved -> 'owner' <> '[]' THEN
-        EXECUTE format('SELECT array_agg(u.k) FROM (%s) u (k)', imgsearch_internal.owners_of(at, 'unnest($1) w (k)')) INTO more USING keys;
+        more := imgsearch_internal.read_texts(at, imgsearch_internal.owners_of(at, 'unnest($1) w (k)'), keys);
     END IF;
     RETURN coalesce(more, keys);
 END $$;

@@ -7,7 +7,10 @@ DECLARE
 BEGIN
     FOR made IN SELECT * FROM (VALUES
         (format('attached_%s()', at.attachment_id), imgsearch_internal.attached_function(at), 'Trigger: keeps imgsearch.image in step with %s.'),
-        (format('attached_%s_write(text[], boolean)', at.attachment_id), imgsearch_internal.attached_write_function(at), 'Brings some keys of %s in step.')) m (name, body, said) LOOP
+        (format('attached_%s_write(text[], boolean)', at.attachment_id), imgsearch_internal.attached_write_function(at), 'Brings some keys of %s in step.'),
+        (format('attached_%s_read(text, text[], integer)', at.attachment_id), imgsearch_internal.read_function(at), 'Reads %s with the rights of its owner.'),
+        (format('attached_%s_tell(text[], boolean, text, text)', at.attachment_id), imgsearch_internal.tell_function(at), 'What the trigger of %s may not write itself.')) m (name, body, said)
+        WHERE imgsearch_internal.reader_of(at) IS NOT NULL OR m.name !~ '_(read|tell)\(' LOOP
         EXECUTE made.body;
         EXECUTE format('COMMENT ON FUNCTION imgsearch_internal.%s IS %L', made.name, format(made.said, at.name));
         EXECUTE format('REVOKE ALL ON FUNCTION imgsearch_internal.%s FROM PUBLIC', made.name);
@@ -15,6 +18,9 @@ BEGIN
             EXECUTE format('ALTER FUNCTION imgsearch_internal.%s OWNER TO %I', made.name, owner);
         END IF;
     END LOOP;
+    IF imgsearch_internal.reader_of(at) IS NOT NULL THEN
+        PERFORM imgsearch_internal.give_to_reader(at);
+    END IF;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_functions(imgsearch.attachment) IS 'Writes the functions of an attachment, with the names its tables and columns have now.';
 
@@ -22,7 +28,7 @@ COMMENT ON FUNCTION imgsearch_internal.write_functions(imgsearch.attachment) IS 
 -- are replaced without any. `generated` is the digest of the functions and that of the triggers; before, of both in one.
 CREATE OR REPLACE FUNCTION imgsearch_internal.write_attached(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    functions text := imgsearch_internal.attached_function(at) || imgsearch_internal.attached_write_function(at);
+    functions text := concat(imgsearch_internal.attached_function(at), imgsearch_internal.attached_write_function(at), imgsearch_internal.reader_of(at));
     triggers  text := coalesce((SELECT string_agg(t.definition, ';' ORDER BY t.name, t.relation) FROM imgsearch_internal.attached_triggers(at) t), '');
     digest    text := md5(functions) || '/' || md5(triggers);
     is_there  boolean := to_regprocedure(format('imgsearch_internal.attached_%s()', at.attachment_id)) IS NOT NULL;
@@ -56,5 +62,7 @@ BEGIN
     END LOOP;
     EXECUTE format('DROP FUNCTION IF EXISTS imgsearch_internal.attached_%s()', at.attachment_id);
     EXECUTE format('DROP FUNCTION IF EXISTS imgsearch_internal.attached_%s_write(text[], boolean)', at.attachment_id);
+    EXECUTE format('DROP FUNCTION IF EXISTS imgsearch_internal.attached_%s_read(text, text[], integer)', at.attachment_id);
+    EXECUTE format('DROP FUNCTION IF EXISTS imgsearch_internal.attached_%s_tell(text[], boolean, text, text)', at.attachment_id);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.drop_attached(imgsearch.attachment) IS 'Takes the triggers and the functions of an attachment away.';

@@ -106,7 +106,7 @@ DECLARE
     given text;
 BEGIN
     IF at.mapping ->> 'base' IS NULL THEN
-        EXECUTE format('SELECT x.uri FROM (SELECT v.uri FROM (%s) v LIMIT 1000) x WHERE x.uri !~* ''^(store|https?|file):'' LIMIT 1', imgsearch_internal.attached_select(at, NULL)) INTO given;
+        EXECUTE format('SELECT x.uri FROM (SELECT v.uri FROM (%s) v LIMIT 1000) x WHERE x.uri !~* ''^(store|https?|file):'' LIMIT 1', imgsearch_internal.read_pictures(at, NULL)) INTO given;
     END IF;
     IF given IS NOT NULL THEN
         RAISE EXCEPTION 'imgsearch: % holds "%", which is no address', at.mapping #>> '{images,0}', left(given, 100)

@@ -76,9 +76,10 @@ BEGIN
             %s
             deep := EXISTS (SELECT %s FROM added EXCEPT SELECT %3$s FROM removed);%s
         END IF;', mapped, format(tell, imgsearch_internal.keys_of_rows(at, imgsearch_internal.difference(mapped))), moved, reach)),
-        ('emptied', format('
+        ('emptied', format(CASE WHEN imgsearch_internal.reader_of(at) IS NULL THEN '
         DELETE FROM imgsearch.image i WHERE i.attachment_id = %s;
-        DELETE FROM imgsearch.attachment_failure f WHERE f.attachment_id = %1$s;', at.attachment_id))) v WHERE at.relation IS NOT NULL;
+        DELETE FROM imgsearch.attachment_failure f WHERE f.attachment_id = %1$s;' ELSE '
+        PERFORM imgsearch_internal.attached_%s_tell(NULL, NULL, NULL, NULL);' END, at.attachment_id))) v WHERE at.relation IS NOT NULL;
     IF at.pictures IS NOT NULL THEN
         RETURN QUERY VALUES
             ('pictured', format(tell, format('SELECT DISTINCT %s FROM added AS %s', key_of, name)) || family),
@@ -102,7 +103,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attached_rescue(at imgsearch.attac
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_rescue(imgsearch.attachment) IS 'The statements that tell the keys of an UPDATE without comparing rows.';
 
--- It runs with the rights of the schema's owner, so that whoever may write your table needs no right on ours. What fails
+-- It runs with the rights of the table's owner, so that whoever may write your table needs no right on ours. What fails
 -- in it is its own: your statement goes on, the keys are kept in attachment_failure. That goes for a lock as well: it
 -- waits for one shorter than deadlock_timeout (1 s), so that of two transactions in each other's way yours are not ended.
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_function(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
@@ -130,12 +131,13 @@ EXCEPTION WHEN OTHERS THEN
             NULL;
         END;
     END IF;
-    PERFORM imgsearch_internal.keep_failure(%1$s, told, deep, SQLSTATE, SQLERRM);
+    PERFORM imgsearch_internal.%4$s told, deep, SQLSTATE, SQLERRM);
     RETURN NULL;
 END $body$ $f$, at.attachment_id, string_agg(format('
     WHEN %L THEN
         %s', s.step, btrim(s.body, E'\n ')), ''), coalesce(imgsearch_internal.attached_rescue(at), '
-            WHEN '''' THEN NULL;')) FROM imgsearch_internal.attached_steps(at) s
+            WHEN '''' THEN NULL;'), CASE WHEN imgsearch_internal.reader_of(at) IS NULL THEN 'keep_failure(' || at.attachment_id || ',' ELSE 'attached_' || at.attachment_id || '_tell(' END)
+    FROM imgsearch_internal.attached_steps(at) s
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_function(imgsearch.attachment) IS 'The text of the trigger function of an attachment.';
 

@@ -19,6 +19,6 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attached_words(at imgsearch.attach
         IF moved IS NOT NULL THEN
             DELETE FROM imgsearch.product i USING unnest(here) k WHERE i.attachment_id = %1$s AND %3$s
               AND NOT EXISTS (SELECT 1 FROM imgsearch.image o WHERE o.tenant_id = i.tenant_id AND o.product_id = i.product_id);
-        END IF;', at.attachment_id, imgsearch_internal.attached_products(at, 'unnest(here)'), imgsearch_internal.attached_held(at)) ELSE '' END
+        END IF;', at.attachment_id, imgsearch_internal.read_products(at, 'here'), imgsearch_internal.attached_held(at)) ELSE '' END
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_words(imgsearch.attachment) IS 'The statement that brings product in step with some keys; empty where no words are mapped.';

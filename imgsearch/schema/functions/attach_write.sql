@@ -25,7 +25,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attached_moves(at imgsearch.attach
                    array_agg(product_id ORDER BY image_id) FILTER (WHERE position IS NOT NULL), array_agg(position ORDER BY image_id) FILTER (WHERE position IS NOT NULL)
             INTO gone, moved, to_product, to_position
             FROM pair WHERE image_id IS NOT NULL;$f$,
-        at.attachment_id, imgsearch_internal.attached_select(at, 'unnest(here)'), imgsearch_internal.attached_held(at))
+        at.attachment_id, imgsearch_internal.read_pictures(at, 'here'), imgsearch_internal.attached_held(at))
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_moves(imgsearch.attachment) IS 'The statement that finds which pictures of an attachment go and which move.';
 
@@ -46,7 +46,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attached_copy(at imgsearch.attachm
         ON CONFLICT (tenant_id, product_id, position) DO UPDATE
         SET attachment_id = EXCLUDED.attachment_id, category = EXCLUDED.category, categories = EXCLUDED.categories, price = EXCLUDED.price, in_stock = EXCLUDED.in_stock,
             attributes = EXCLUDED.attributes, uri = EXCLUDED.uri, sha256 = CASE WHEN i.uri = EXCLUDED.uri THEN i.sha256 ELSE EXCLUDED.sha256 END;',
-        at.attachment_id, imgsearch_internal.attached_select(at, 'unnest(here)'))
+        at.attachment_id, imgsearch_internal.read_pictures(at, 'here'))
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_copy(imgsearch.attachment) IS 'The statement that writes the pictures of some keys.';
 
@@ -55,7 +55,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.attached_filters(at imgsearch.atta
         FROM (%2$s) s
         WHERE i.tenant_id = s.whose AND i.product_id = s.product_id AND i.attachment_id = %1$s
           AND (i.category, i.categories, i.price, i.in_stock, i.attributes) IS DISTINCT FROM (s.one_category, s.all_categories, s.real_price, s.stocked, s.attributes);',
-        at.attachment_id, imgsearch_internal.attached_products(at, 'unnest(here)'))
+        at.attachment_id, imgsearch_internal.read_products(at, 'here'))
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_filters(imgsearch.attachment) IS 'The statement that writes only what pictures of some keys are filtered by.';
 
@@ -74,6 +74,9 @@ DECLARE
     changed     bigint;
     done        bigint := 0;
 BEGIN
+    IF imgsearch_internal.reader_of(a) IS DISTINCT FROM %7$L::name FROM imgsearch.attachment a WHERE a.attachment_id = %1$s THEN
+        RAISE EXCEPTION 'imgsearch: it has another owner now' USING ERRCODE = 'undefined_table';  -- written anew, and tried again
+    END IF;
     deep := deep OR EXISTS (SELECT 1 FROM imgsearch.attachment_failure f WHERE f.attachment_id = %1$s AND f.key = ANY (keys));
     FOR start IN 1..coalesce(cardinality(keys), 0) BY 2000 LOOP
         here := keys[start:start + 1999];
@@ -105,6 +108,6 @@ BEGIN
     RETURN done;
 END $body$ $f$,
         at.attachment_id, imgsearch_internal.attached_held(at), imgsearch_internal.attached_moves(at), imgsearch_internal.attached_copy(at),
-        imgsearch_internal.attached_words(at), imgsearch_internal.attached_filters(at))
+        imgsearch_internal.attached_words(at), imgsearch_internal.attached_filters(at), imgsearch_internal.reader_of(at))
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_write_function(imgsearch.attachment) IS 'The text of the function that brings some keys of an attachment in step.';

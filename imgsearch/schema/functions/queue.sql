@@ -48,7 +48,8 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 COMMENT ON FUNCTION imgsearch_internal.keeps_vectors(bytea, text, bytea) IS 'Whether a picture that is written with another address or digest may still be the bytes that it was.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.is_named_alike(held text, uri text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_named_alike(held text, uri text) RETURNS boolean LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT held <> uri AND split_part(uri, '#', 2) <> '' AND split_part(uri, '#', 2) = split_part(held, '#', 2)
         AND split_part(split_part(uri, '#', 1), '?', 1) = split_part(split_part(held, '#', 1), '?', 1)
 $$;

@@ -87,6 +87,9 @@ DECLARE
     changed     bigint;
     done        bigint := 0;
 BEGIN
+    IF imgsearch_internal.reader_of(a) IS DISTINCT FROM NULL::name FROM imgsearch.attachment a WHERE a.attachment_id = 1 THEN
+        RAISE EXCEPTION 'imgsearch: it has another owner now' USING ERRCODE = 'undefined_table';  -- written anew, and tried again
+    END IF;
     deep := deep OR EXISTS (SELECT 1 FROM imgsearch.attachment_failure f WHERE f.attachment_id = 1 AND f.key = ANY (keys));
     FOR start IN 1..coalesce(cardinality(keys), 0) BY 2000 LOOP
         here := keys[start:start + 1999];

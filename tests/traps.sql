@@ -1,4 +1,4 @@
--- What tests/hostile.py makes its traps with.
+-- What tests/traps.py makes its traps with.
 CREATE TABLE public.caught (role name, trap text, at text);
 GRANT INSERT, SELECT ON public.caught TO PUBLIC;
 CREATE FUNCTION public.catch(trap text) RETURNS void LANGUAGE plpgsql AS $$
