@@ -1,7 +1,7 @@
-"""Every colour mode a file may hold → eight-bit sRGB on white.
+"""Every colour mode a file may hold → eight-bit sRGB on white or grey.
 
 Two steps, because only the first must see every pixel: `flat` brings a band into a mode whose values may be averaged
-(L, RGB, CMYK, LAB, YCbCr) and lays transparency on white; `srgb` applies the ICC profile to the reduced picture.
+(L, RGB, CMYK, LAB, YCbCr) and lays transparency on a ground; `srgb` applies the ICC profile to the reduced picture.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def deep_scale(picture: Image.Image) -> float:
     return 255 / next((end for end in ranges if top <= end), top)
 
 
-def flat(band: Image.Image, scale: float) -> Image.Image:
-    """Return the band without transparency in a mode of `_AVERAGED`; `scale` from `deep_scale`."""
+def flat(band: Image.Image, scale: float, ground: int) -> Image.Image:
+    """Return the band without transparency in a mode of `_AVERAGED`; `scale` of `deep_scale`, `ground` of `seen`."""
     mode = band.mode
     if mode.startswith("I;16") or mode in _DEEP:
         deep = band if mode in _DEEP else band.convert("I")
@@ -50,7 +50,7 @@ def flat(band: Image.Image, scale: float) -> Image.Image:
     if band.has_transparency_data:
         if mode == "La":
             band = band.convert("LA")
-        return Image.alpha_composite(Image.new("RGBA", band.size, "white"), band.convert("RGBA")).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", band.size, (ground,) * 3), band.convert("RGBA")).convert("RGB")
     if mode == "1":
         return band.convert("L")
     if mode in ("P", "RGBX"):

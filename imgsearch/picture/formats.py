@@ -30,10 +30,28 @@ class Format:
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "JPEG": Format("JPEG", (".jpg", ".jpeg"), ("image/jpeg",), "FF D8 FF", "Pillow (libjpeg-turbo), drafted"),
-        "PNG": Format("PNG", (".png",), ("image/png",), "89 `PNG`", "Pillow (zlib)", "APNG: first frame"),
-        "WEBP": Format("WebP", (".webp",), ("image/webp",), "`RIFF` … `WEBP`", "Pillow (libwebp)", "first frame"),
-        "GIF": Format("GIF", (".gif",), ("image/gif",), "`GIF87a`, `GIF89a`", "Pillow", "first frame"),
-        "AVIF": Format("AVIF", (".avif",), ("image/avif",), "`ftyp` with `avif`", "Pillow (libavif)", "first frame"),
+        "PNG": Format(
+            "PNG", (".png",), ("image/png",), "89 `PNG`", "Pillow (zlib)", "APNG: first frame that shows something"
+        ),
+        "WEBP": Format(
+            "WebP",
+            (".webp",),
+            ("image/webp",),
+            "`RIFF` … `WEBP`",
+            "Pillow (libwebp)",
+            "first frame that shows something",
+        ),
+        "GIF": Format(
+            "GIF", (".gif",), ("image/gif",), "`GIF87a`, `GIF89a`", "Pillow", "first frame that shows something"
+        ),
+        "AVIF": Format(
+            "AVIF",
+            (".avif",),
+            ("image/avif",),
+            "`ftyp` with `avif`",
+            "Pillow (libavif)",
+            "first frame that shows something",
+        ),
         "HEIF": Format(
             "HEIC",
             (".heic", ".heif", ".hif"),
@@ -52,7 +70,14 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             "first frame",
             extra="jxl",
         ),
-        "TIFF": Format("TIFF", (".tif", ".tiff"), ("image/tiff",), "`II*`, `MM*`", "Pillow (libtiff)", "first page"),
+        "TIFF": Format(
+            "TIFF",
+            (".tif", ".tiff"),
+            ("image/tiff",),
+            "`II*`, `MM*`",
+            "Pillow (libtiff)",
+            "first page that shows something",
+        ),
         "BMP": Format("BMP", (".bmp",), ("image/bmp",), "`BM`", "Pillow", "run-length: 4 million pixels"),
         "JPEG2000": Format(
             "JPEG 2000",

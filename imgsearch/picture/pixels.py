@@ -1,4 +1,4 @@
-"""From bytes to upright sRGB pixels on white, with as little memory as the wanted size allows.
+"""From bytes to upright sRGB pixels on their ground, with as little memory as the wanted size allows.
 
 Order: own header walk and limits → one Pillow plug-in, chosen by us → its size checked again → draft decode of a
 JPEG to about twice the wanted size → bands are flattened and averaged (BOX) to at least twice the wanted size →
@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PIL import (
@@ -31,7 +32,7 @@ from PIL import (
     TiffImagePlugin,
 )
 
-from imgsearch.picture import colour, exif, openers, xmp
+from imgsearch.picture import colour, exif, openers, seen, xmp
 from imgsearch.picture.capture import NOTHING, Capture, read
 from imgsearch.picture.codes import refusal
 from imgsearch.picture.container import Container
@@ -124,8 +125,8 @@ def square(
         wide, high = opened.size if opened.turn < 5 else opened.size[::-1]
         hashed = small if geometry.mode == "squash" else opened.resized((_HASHED, _HASHED))
         sketch = hashed.resize((_PLANE, _PLANE), Image.Resampling.BOX).tobytes() if with_sketch else b""
-        seen = small.tobytes(), perceptual_hash(hashed), wide, high, shown, opened.whole
-        return Square(*seen, opened.plane(), sketch, opened.capture)
+        hashes = small.tobytes(), perceptual_hash(hashed), wide, high, shown, opened.whole
+        return Square(*hashes, opened.plane(), sketch, opened.capture)
 
 
 def plane(data: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -168,8 +169,9 @@ def _open(
 ) -> Opened:
     """Decode to about `_GAP` times what `wanted` makes of the size as stored, or to the whole; cut a region out."""
     name, found = walk(data, limits)
-    with _picture(found.inner or name, found.cleaned or data, found) as picture:
-        check(name, *picture.size, limits, need=found.need)  # Pillow may read another size than we did
+    opener = partial(_picture, found.inner or name, found.cleaned or data, found)
+    fits = partial(check, name, limits=limits, need=found.need)
+    with seen.first(opener, fits, many=name == "TIFF" or found.frames > 1) as picture:
         whole = picture.size  # of a TIFF: already turned, as Pillow does while loading
         turn = _turn_of_avif(picture) if name == "AVIF" else found.turn
         cut = (0, 0, *whole)
@@ -189,8 +191,8 @@ def _open(
         across, down = extent[2] / whole[0], extent[3] / whole[1]
         box = (cut[0] * across, cut[1] * down, cut[2] * across, cut[3] * down) if part else extent
         reduced, box = _reduced(picture, box, goal)
-        seen = colour.srgb(reduced, picture.info.get("icc_profile") or found.profile, found.colours)
-        return Opened(seen, box, size, turn, found.whole, capture)
+        shown = colour.srgb(reduced, picture.info.get("icc_profile") or found.profile, found.colours)
+        return Opened(shown, box, size, turn, found.whole, capture)
 
 
 def _turn_of_avif(picture: Image.Image) -> int:
@@ -226,13 +228,13 @@ def _reduced(picture: Image.Image, box: Box, goal: Size) -> tuple[Image.Image, B
 
 def _bands(picture: Image.Image, factor: Size, window: tuple[int, int, int, int]) -> Iterator[tuple[int, Image.Image]]:
     """Yield (row in the reduced picture, flat and reduced band of the window) from top to bottom."""
-    scale = colour.deep_scale(picture)
+    scale, ground = colour.deep_scale(picture), seen.ground(picture)
     left, top, right, low = window
     rows = max(1, _BAND // ((right - left) * factor[1])) * factor[1]
     for at in range(top, low, rows):
         part = left, at, right, min(at + rows, low)
         band = picture if part == (0, 0, *picture.size) else picture.crop(part)
-        band = colour.flat(band, scale)
+        band = colour.flat(band, scale, ground)
         yield (at - top) // factor[1], band if factor == (1, 1) else band.reduce(factor)
 
 
