@@ -97,13 +97,13 @@ def _packed_notes() -> Iterator[Bomb]:
     yield (
         "PNG with a colour profile of 100 MB",
         png(9, 9, 8, 2, chunk(b"iCCP", b"p\0\0" + packed), data=pixels),
-        "corrupt",
+        None,
     )
-    yield "PNG with a note of 100 MB", png(9, 9, 8, 2, chunk(b"zTXt", b"k\0\0" + packed), data=pixels), "corrupt"
+    yield "PNG with a note of 100 MB", png(9, 9, 8, 2, chunk(b"zTXt", b"k\0\0" + packed), data=pixels), None
     note = chunk(b"iTXt", b"k\0\1\0\0\0" + packed)
-    yield "PNG with an international note of 100 MB", png(9, 9, 8, 2, note, data=pixels), "corrupt"
+    yield "PNG with an international note of 100 MB", png(9, 9, 8, 2, note, data=pixels), None
     small = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000), 9))
-    yield "PNG with 1,000 notes of 1 MB", png(9, 9, 8, 2, small * 1_000, data=pixels), "corrupt"
+    yield "PNG with 1,000 notes of 1 MB", png(9, 9, 8, 2, small * 1_000, data=pixels), None
     yield "JPEG whose EXIF unpacks 5,000-fold", encoded(scene(), "JPEG", exif=_exif_bomb(60_000)), None
     yield "PNG whose EXIF unpacks 4,000-fold", encoded(scene(), "PNG", exif=_exif_bomb(4 << 20)), None
     yield "WebP whose EXIF unpacks 4,000-fold", encoded(scene(), "WEBP", exif=_exif_bomb(4 << 20)), None

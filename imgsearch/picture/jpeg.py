@@ -21,6 +21,8 @@ _DRAFTED_TO = 1_024  # pixels; a side is never decoded to less than half of this
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+_NAMES = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}  # segments kept, by how they begin
+_OF_SCANS = frozenset({0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD})  # tables, scans, lines, restarts; all else is notes
 _EOI = b"\xff\xd9"
 _MARK = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # in coded data: neither a stuffed byte nor a restart
 
@@ -44,42 +46,47 @@ def jpeg(data: bytes, most_frames: int) -> Container:
         elif marker == 0xE1 and data[start + 4 : start + 4 + len(xmp.PREFIX)] == xmp.PREFIX:
             turn_of_xmp = xmp.turn(data[start + 4 : end]) or turn_of_xmp
         elif not _left_out(marker, data[start + 4 : start + 16]):
-            kept.append(data[start:end])
+            kept.append(_shortened(marker, data[start:end]))
     raise refusal("truncated", "JPEG without a scan")
 
 
 def _container(data: bytes, frame: int, scan: int, turn: int, kept: list[bytes]) -> Container:
     """Return what the frame header and the scans say; a file without its last bytes is given an end."""
     high, wide = unpack_from(">HH", data, frame + 5)
-    scans, end = _scans(data, scan)
+    scans, end, coded = _scans(data, scan)
     if scans > _COUNTED or (scans > 4 and wide * high * scans > _MOST_SCANNED):
         raise refusal(
             "corrupt" if scans > _MOST_SCANS else "too_many_pixels", f"{wide} x {high} pixels in {scans} scans"
         )
     need = _need(data, frame, scan)
     if end:
-        return Container(wide, high, turn=turn, cleaned=b"".join((*kept, data[scan:end])), need=need)
+        return Container(wide, high, turn=turn, cleaned=b"".join((*kept, *coded)), need=need)
     if not _all_begun(data, frame, scan):
         raise refusal("truncated", "JPEG without its last scans")
-    ended = b"".join((*kept, data[scan:].removesuffix(b"\xff"), _EOI))
+    ended = b"".join((*kept, b"".join(coded).removesuffix(b"\xff"), _EOI))
     return Container(wide, high, turn=turn, cleaned=ended, need=need, whole=False)
 
 
-def _scans(data: bytes, at: int) -> tuple[int, int]:
-    """Return how many scans the picture has and where it ends (0: it lacks its end).
+def _scans(data: bytes, at: int) -> tuple[int, int, list[bytes]]:
+    """Return how many scans the picture has, where it ends (0: it lacks its end), and the parts that are the picture.
 
-    What stands behind is another thing (a phone's film, further pictures), and its bytes count for nothing.
+    What stands behind is another thing (a phone's film, further pictures), and its bytes count for nothing; so do notes
+    between two scans.
     """
-    scans = 0
+    scans, parts = 0, []
     while at + 4 <= len(data) and scans <= _COUNTED:
-        scans += data[at + 1] == 0xDA
-        mark = _MARK.search(data, at + 2 + unpack_from(">H", data, at + 2)[0])
+        marker, end = data[at + 1], at + 2 + unpack_from(">H", data, at + 2)[0]
+        scans += marker == 0xDA
+        mark = _MARK.search(data, end)
+        upto = mark.end() - 2 if mark else len(data)
+        if marker in _OF_SCANS:
+            parts.append(data[at : upto if marker == 0xDA else end])
         if mark is None:
             break
-        at = mark.end() - 2
+        at = upto
         if data[at + 1] == 0xD9:
-            return scans, at + 2
-    return scans, 0
+            return scans, at + 2, [*parts, _EOI]
+    return scans, 0, parts
 
 
 def _need(data: bytes, frame: int, scan: int) -> int:
@@ -127,9 +134,18 @@ def _all_begun(data: bytes, frame: int, scan: int) -> bool:
 
 def _left_out(marker: int, head: bytes) -> bool:
     """Everything said *about* the picture goes, but JFIF, Adobe's colour transform and the ICC profile."""
-    if marker == 0xE2:
-        return not head.startswith(b"ICC_PROFILE\0")
-    return marker == 0xFE or (0xE0 <= marker <= 0xEF and marker not in (0xE0, 0xEE))
+    if marker in _NAMES:
+        return not head.startswith(_NAMES[marker])
+    return not 0xC0 <= marker <= 0xDF
+
+
+def _shortened(marker: int, segment: bytes) -> bytes:
+    """Return a segment without what may stand behind its fields: the thumbnail in JFIF is of before a crop."""
+    length = {0xE0: 14, 0xEE: 12}.get(marker, 0)
+    if not length or len(segment) < 4 + length:
+        return segment
+    fields = segment[4 : 2 + length] + b"\0\0" if marker == 0xE0 else segment[4 : 4 + length]
+    return segment[:2] + (length + 2).to_bytes(2, "big") + fields
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -10,7 +10,9 @@ from imgsearch.picture.codes import refusal
 from imgsearch.picture.container import Container
 
 _MOST_CHUNKS = 50_000  # a 25 MiB PNG in chunks of 8 KiB has 3,200
-_MOST_PACKED = 32  # chunks that hold compressed text or profiles: each may unpack to 1 MB
+_MOST_PACKED = 32  # chunks that hold compressed text or profiles: each may unpack to 1 MB, what has more is skipped
+_LONGEST_NOTE = 1_000_000  # bytes unpacked; Pillow takes 1 MiB
+_LONGEST_PROFILE = 4 * 1024 * 1024  # bytes unpacked; what has more is ignored
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _XMP = b"XML:com.adobe.xmp"
 _RAW = (b"Raw profile type exif", b"Raw profile type APP1")  # as ImageMagick writes EXIF: in hexadecimal
@@ -22,25 +24,46 @@ def png(data: bytes, most_frames: int) -> Container:
     if data[12:16] != b"IHDR":
         raise refusal("corrupt", "PNG without IHDR")
     notes, packed, at, pixels = _Notes(data), 0, 8, False
+    skipped: list[tuple[int, int]] = []
     for _ in range(_MOST_CHUNKS):
         if pixels and at + 12 > len(data):
-            return notes.container(data[:at] + _END)
+            return notes.container(_without(data[:at], skipped) + _END, whole=False)
         length, kind = unpack_from(">I4s", data, at)
         if kind == b"IEND":
-            return notes.container()
-        packed += kind in (b"iCCP", b"zTXt", b"iTXt")
-        if packed > _MOST_PACKED:
-            raise refusal("corrupt", "PNG with too many compressed notes")
+            return notes.container(_without(data, skipped) if skipped else None)
         if at + 12 + length > len(data):
             if kind != b"IDAT" or length > len(data):
                 raise refusal("truncated", "PNG chunk")
-            return notes.container(data[:at] + _ended(data[at + 4 :]) + _END)
+            return notes.container(_without(data[:at], skipped) + _ended(data[at + 4 :]) + _END, whole=False)
         if kind == b"IDAT":
             pixels = True
         else:
             notes.read(kind, at + 8, length)
+            if kind in (b"iCCP", b"zTXt", b"iTXt"):
+                packed += 1
+                if packed > _MOST_PACKED or _is_long(kind, data[at + 8 : at + 8 + length]):
+                    skipped.append((at, at + 12 + length))
         at += 12 + length
     raise refusal("corrupt", "PNG with too many chunks")
+
+
+def _without(data: bytes, skipped: list[tuple[int, int]]) -> bytes:
+    """Return a file without some of its chunks."""
+    starts, ends = [0, *(end for _, end in skipped)], [*(start for start, _ in skipped), len(data)]
+    return b"".join(data[start:end] for start, end in zip(starts, ends, strict=True))
+
+
+def _packed(kind: bytes, content: bytes) -> bytes:
+    """Return what is compressed in a note or profile; nothing where it is not."""
+    _, _, rest = content.partition(b"\0")
+    if kind == b"iTXt":
+        return rest[2:].split(b"\0", 2)[-1] if rest[:1] == b"\1" else b""
+    return rest[1:]
+
+
+def _is_long(kind: bytes, content: bytes) -> bool:
+    """Return whether a note unpacks to more than Pillow takes."""
+    return len(_unpacked(_packed(kind, content), _LONGEST_NOTE + 1)) > _LONGEST_NOTE
 
 
 def _ended(chunk: bytes) -> bytes:
@@ -59,6 +82,7 @@ class _Notes:
         self._coded: tuple[int, int] | None = None
         self._gamma = 0.0
         self._primaries = numbers.SRGB
+        self._profile: bytes | None = None  # that is too long for Pillow
         self._named = False  # a profile, or sRGB by name
 
     def read(self, kind: bytes, at: int, length: int) -> None:
@@ -72,6 +96,9 @@ class _Notes:
             self._coded = (self._data[at], self._data[at + 1])
         elif kind in (b"iCCP", b"sRGB"):
             self._named = True
+            content = self._data[at : at + length]
+            if kind == b"iCCP" and _is_long(kind, content):  # Pillow would refuse the picture
+                self._profile = _unpacked(_packed(kind, content), _LONGEST_PROFILE + 1)
         elif kind == b"gAMA" and length >= 4:
             self._gamma = unpack_from(">I", self._data, at)[0] / 100_000
         elif kind == b"cHRM" and length >= 32:
@@ -91,10 +118,13 @@ class _Notes:
             raw = _unpacked(text[1:], 2 * exif.LONGEST) if kind == b"zTXt" else text[: 2 * exif.LONGEST]
             self._exif = exif.stated(_of_hexadecimal(raw))
 
-    def container(self, cleaned: bytes | None = None) -> Container:
+    def container(self, cleaned: bytes | None = None, *, whole: bool = True) -> Container:
         width, height = self._size
         turn = self._exif or self._xmp or 1
-        return Container(width, height, self._frames, turn, cleaned, whole=cleaned is None, colours=self._colours())
+        colours = self._colours()
+        return Container(
+            width, height, self._frames, turn, cleaned, whole=whole, colours=colours, profile=self._profile
+        )
 
     def _colours(self) -> numbers.Colours | None:
         """Return what cICP says, else gAMA and cHRM where nothing goes before them (PNG, third edition, 4.3)."""

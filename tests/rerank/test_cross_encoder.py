@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+import torch
 
 from imgsearch.dev.testing import embed
 from imgsearch.errors import ModelError
@@ -121,3 +122,17 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     transformers.BertConfig().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="is a bert"):
         CrossEncoder.opened(str(tmp_path))
+
+
+def test_a_pickle_is_never_opened(model: Path, tmp_path: Path) -> None:
+    from imgsearch_workers.model.cross_encoder import CrossEncoder
+    from safetensors.torch import load_file
+
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    for file in model.iterdir():
+        if file.suffix != ".safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+    torch.save(load_file(model / "model.safetensors"), folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        CrossEncoder.opened(str(folder), device="cpu")

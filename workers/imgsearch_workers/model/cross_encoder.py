@@ -38,7 +38,7 @@ class CrossEncoder:
             kind = transformers.AutoConfig.from_pretrained(name).model_type
             if kind not in KINDS:
                 raise ModelError(f"{name} is a {kind}; a cross-encoder here is one of {', '.join(KINDS)}.")
-            model = getattr(transformers, KINDS[kind]).from_pretrained(name).eval()
+            model = getattr(transformers, KINDS[kind]).from_pretrained(name, use_safetensors=True).eval()
             processor = transformers.AutoProcessor.from_pretrained(name)
         except (OSError, ValueError) as error:
             raise ModelError(f"The cross-encoder {name} cannot be loaded: {first_line(error)}") from error
