@@ -58,6 +58,7 @@ class CeleryConsumer:
             log.info("the broker is back")
             self._away = False
         tasks.use(self._listeners)
+        app.set_current()  # of this thread alone: Celery looks tasks up there, and ours are registered nowhere else
         options: dict[str, Any] = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
         queues = [QUEUES[name] for name in self._listeners]
         # Not Celery's own command: that one takes the process's signals, which are ours to handle.

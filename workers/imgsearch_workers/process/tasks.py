@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -30,11 +31,12 @@ def use(listeners: Mapping[str, Listener]) -> None:
 
 
 def register(app: Celery) -> None:
-    """Give the app its tasks: without arguments, without results, acknowledged as they come."""
-    app.task(wake_images, name=TASKS["images"], ignore_result=True)
-    app.task(wake_queries, name=TASKS["queries"], ignore_result=True)
-    app.task(sweep, name=SWEEP, ignore_result=True)
-    app.task(sweep_store, name=SWEEP_STORE, ignore_result=True)
+    """Give the app, and no other one, its tasks: without arguments, without results, acknowledged as they come."""
+    task = partial(app.task, ignore_result=True, shared=False)
+    task(wake_images, name=TASKS["images"])
+    task(wake_queries, name=TASKS["queries"])
+    task(sweep, name=SWEEP)
+    task(sweep_store, name=SWEEP_STORE)
 
 
 def wake_images() -> None:
