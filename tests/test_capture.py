@@ -129,3 +129,99 @@ def test_each_kind_of_file_says_it(kind: str, turn: int) -> None:
     found = square(out.getvalue(), 16).capture
     assert found.taken_at == datetime(2024, 6, 30, 12, 5, 6, tzinfo=UTC)
     assert (found.latitude, found.longitude) == (pytest.approx(48.1375), pytest.approx(11.575))
+
+
+def _xmp(**said: str) -> bytes:
+    names = {"original": "exif:DateTimeOriginal", "created": "photoshop:DateCreated", "made": "xmp:CreateDate"}
+    return ("<x:xmpmeta " + " ".join(f'{names[name]}="{value}"' for name, value in said.items()) + "/>").encode()
+
+
+CAMERA_ONLY: dict[str, tuple[dict[int, object], dict[int, object], bytes, str | None, bool]] = {
+    "original": ({0x9003: TAKEN}, {}, b"", "2024-06-30T14:05:06", False),
+    "original and its offset": ({0x9003: TAKEN, 0x9011: "+02:00"}, {}, b"", "2024-06-30T12:05:06", True),
+    "its offset before the general": (
+        {0x9003: TAKEN, 0x9011: "-01:00", 0x9010: "+02:00"},
+        {},
+        b"",
+        "2024-06-30T15:05:06",
+        True,
+    ),
+    "original and the general offset": ({0x9003: TAKEN, 0x9010: "+02:00"}, {}, b"", "2024-06-30T12:05:06", True),
+    "a blank offset": ({0x9003: TAKEN, 0x9011: "   :  ", 0x9010: "+02:00"}, {}, b"", "2024-06-30T12:05:06", True),
+    "the other one's offset": ({0x9003: TAKEN, 0x9012: "+02:00"}, {}, b"", "2024-06-30T14:05:06", False),
+    "Z": ({0x9003: TAKEN, 0x9011: "Z"}, {}, b"", "2024-06-30T14:05:06", True),
+    "an offset without colon": ({0x9003: TAKEN, 0x9011: "+0200"}, {}, b"", "2024-06-30T12:05:06", True),
+    "an offset that is none": ({0x9003: TAKEN, 0x9011: "+25:00"}, {}, b"", "2024-06-30T14:05:06", False),
+    "a part of a second": ({0x9003: TAKEN, 0x9291: "25"}, {}, b"", "2024-06-30T14:05:06.250000", False),
+    "digitized": ({0x9004: TAKEN, 0x9012: "+02:00"}, {}, b"", "2024-06-30T12:05:06", True),
+    "original before digitized": (
+        {0x9003: TAKEN, 0x9004: "2020:01:01 00:00:00"},
+        {},
+        b"",
+        "2024-06-30T14:05:06",
+        False,
+    ),
+    "blank beside digitized": ({0x9003: "    :  :     :  :  ", 0x9004: TAKEN}, {}, b"", "2024-06-30T14:05:06", False),
+    "changed": ({}, {0x0132: TAKEN}, b"", "2024-06-30T14:05:06", False),
+    "changed and the general offset": ({0x9010: "+02:00"}, {0x0132: TAKEN}, b"", "2024-06-30T12:05:06", True),
+    "zero beside changed": ({0x9003: "0000:00:00 00:00:00"}, {0x0132: TAKEN}, b"", "2024-06-30T14:05:06", False),
+    "blank beside changed": ({0x9003: ""}, {0x0132: TAKEN}, b"", "2024-06-30T14:05:06", False),
+    "a clock never set beside changed": (
+        {0x9003: "2099:01:01 00:00:00"},
+        {0x0132: TAKEN},
+        b"",
+        "2024-06-30T14:05:06",
+        False,
+    ),
+    "XMP created": ({}, {}, _xmp(created="2024-06-30T14:05:06+02:00"), "2024-06-30T12:05:06", True),
+    "XMP original": ({}, {}, _xmp(created="2020-01-01", original="2024-06-30T14:05:06"), "2024-06-30T14:05:06", False),
+    "XMP made": ({}, {}, _xmp(made="2024-06-30T14:05Z"), "2024-06-30T14:05:00", True),
+    "XMP date": ({}, {}, _xmp(created="2024-06-30"), "2024-06-30T00:00:00", False),
+    "XMP element": (
+        {},
+        {},
+        b"<photoshop:DateCreated>2024-06-30T14:05:06.5Z</photoshop:DateCreated>",
+        "2024-06-30T14:05:06.500000",
+        True,
+    ),
+    "XMP behind Exif": ({0x9004: TAKEN}, {}, _xmp(original="2020-01-01"), "2024-06-30T14:05:06", False),
+    "XMP that is none": ({}, {}, _xmp(created="2024-02-30T14:05:06"), None, False),
+    "XMP cut short": ({}, {}, b"photoshop:DateCreated", None, False),
+}
+
+
+@pytest.mark.parametrize("name", CAMERA_ONLY)
+def test_the_first_that_is_a_time_counts(name: str) -> None:
+    camera, first, packet, taken_at, zoned = CAMERA_ONLY[name]
+    made = Image.Exif()
+    made.update(first)
+    if camera:
+        made.get_ifd(0x8769).update(camera)
+        made[0x8769] = made.get_ifd(0x8769)
+    exif = made.tobytes() if camera or first else b""
+    found = capture.read(exif, NOW, packet)
+    assert (found.taken_at and found.taken_at.replace(tzinfo=None).isoformat(), found.zoned) == (taken_at, zoned)
+
+
+def test_the_receivers_clock_goes_before_the_date_of_a_change() -> None:
+    made = Image.Exif()
+    made[0x0132] = "2025:01:01 00:00:00"
+    made.get_ifd(0x8825).update({29: "2024:06:30", 7: (12.0, 5.0, 6.0)})
+    made[0x8825] = made.get_ifd(0x8825)
+    assert capture.read(made.tobytes(), NOW).taken_at == datetime(2024, 6, 30, 12, 5, 6, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_is_read_from_every_format_that_carries_it(name: str) -> None:
+    packet = _xmp(created="2024-06-30T14:05:06Z")
+    out, options = io.BytesIO(), {"xmp": packet}
+    if name == "PNG":
+        from PIL.PngImagePlugin import PngInfo
+
+        note = PngInfo()
+        note.add_itxt("XML:com.adobe.xmp", packet.decode())
+        options = {"pnginfo": note}
+    if name == "TIFF":
+        options = {"tiffinfo": {700: packet}}
+    Image.new("RGB", (32, 32), "red").save(out, name, **options)
+    assert square(out.getvalue(), 32).capture.taken_at == datetime(2024, 6, 30, 14, 5, 6, tzinfo=UTC)

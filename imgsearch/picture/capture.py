@@ -1,7 +1,9 @@
 """When and where was a picture taken? The few Exif tags that say so, read without Pillow (see exif.py).
 
-    0x9003 DateTimeOriginal, 0x9011 OffsetTimeOriginal; GPS 1 to 4 (place), 7 and 29 (its clock, UTC)
-    Exif 3.0 (CIPA DC-008-2023), §4.6.5 and §4.6.7
+The first of these that is a time: DateTimeOriginal (0x9003), DateTimeDigitized (0x9004), the receiver's clock (UTC),
+DateTime (0x0132), and of XMP exif:DateTimeOriginal, photoshop:DateCreated, xmp:CreateDate. Each has an offset and a
+part of a second of its own; the general offset (0x9010) stands in. GPS 1 to 4 are the place, 7 and 29 the receiver's clock.
+    Exif 3.0 (CIPA DC-008-2023), §4.6.5 and §4.6.7; XMP (ISO 16684-1), §8.2.1.1
 
 Nothing of it is kept unless a shop asks for it: it tells where somebody lives.
 """
@@ -11,21 +13,29 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from imgsearch.picture.exif import LONGEST, PREFIX
+from imgsearch.picture.xmp import LONGEST as LONGEST_XMP
 
 _EXIF, _GPS = 0x8769, 0x8825  # in the first directory: where the two others begin
-_TAKEN, _OFFSET = 0x9003, 0x9011
+_GENERAL_OFFSET = 0x9010
+_ORIGINAL = 0x9003, 0x9011, 0x9291  # a time, its offset, its part of a second
+_DIGITIZED = 0x9004, 0x9012, 0x9292
+_CHANGED = 0x0132, _GENERAL_OFFSET, 0x9290
 _LATITUDE_OF, _LATITUDE, _LONGITUDE_OF, _LONGITUDE, _CLOCK, _DATE = 1, 2, 3, 4, 7, 29
 _ASCII, _LONG, _RATIONAL = 2, 4, 5
 _MOST_TAGS, _LONGEST_TEXT = 512, 64
 _SIZES = {_ASCII: 1, _LONG: 4, _RATIONAL: 8}
 _FIRST_YEAR = 1826  # Niépce's view from a window
-_TIME = re.compile(r"(\d{4}):(\d\d):(\d\d)[ T](\d\d):(\d\d):(\d\d)")
-_ZONE = re.compile(r"([+-])(0\d|1[0-4]):([0-5]\d)")
+_TIME = re.compile(r"(\d{4})[:/-](\d\d)[:/-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
+_ZONE = re.compile(r"([+-])(0\d|1[0-4]):?([0-5]\d)|Z")
+_OF_XMP = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate")
+_XMP_TIME = re.compile(
+    r"\s{0,9}(?:=\s{0,9}[\"']|>)\s{0,9}(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(:\d\d)?(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?)?\s{0,9}[\"'<]"
+)
 
 Value = str | int | tuple[float, ...]
 Tags = Mapping[int, Value]
@@ -46,21 +56,29 @@ class Capture:
 NOTHING = Capture()
 
 
-def read(block: bytes, now: datetime | None = None) -> Capture:
-    """Return what an Exif block says, with or without its `Exif` prefix; what is broken or impossible is left out.
+def read(block: bytes, now: datetime | None = None, xmp: object = None) -> Capture:
+    """Return what an Exif block says, with or without its `Exif` prefix, or XMP; what is broken is left out.
 
     A time of before photography or after tomorrow is a clock that was never set; the place (0, 0) is a receiver that
     has found none.
     """
+    latest = (now or datetime.now(UTC)) + timedelta(days=1)
     block = block[len(PREFIX) :] if block.startswith(PREFIX) else block
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
-    if order is None:
-        return NOTHING
-    block = block[:LONGEST]
-    first = _tags(block, order, _offset(block, order))
-    camera = _tags(block, order, first.get(_EXIF))
-    receiver = _tags(block, order, first.get(_GPS))
-    taken_at, zoned = _time_of(camera, receiver, (now or datetime.now(UTC)) + timedelta(days=1))
+    first: Tags = {}
+    camera = receiver = first
+    if order is not None:
+        block = block[:LONGEST]
+        first = _tags(block, order, _offset(block, order))
+        camera, receiver = (_tags(block, order, first.get(place)) for place in (_EXIF, _GPS))
+    times = (
+        _stated(camera, *_ORIGINAL),
+        _stated(camera, *_DIGITIZED),
+        _of_receiver(receiver),
+        _stated({**camera, **first}, *_CHANGED),
+        *_of_xmp(xmp),
+    )
+    taken_at, zoned = next((one for one in times if one and _can_be(one[0], latest)), (None, False))
     latitude = _degrees(receiver, _LATITUDE, _LATITUDE_OF, "NS", 90)
     longitude = _degrees(receiver, _LONGITUDE, _LONGITUDE_OF, "EW", 180)
     if latitude is None or longitude is None or (latitude, longitude) == (0, 0):
@@ -100,23 +118,50 @@ def _value(data: bytes, order: str, kind: int, many: int) -> Value:
     return tuple(a / b if b else math.nan for a, b in zip(pairs[::2], pairs[1::2], strict=True))
 
 
-def _time_of(camera: Tags, receiver: Tags, latest: datetime) -> tuple[datetime | None, bool]:
-    """Return the camera's time, with its zone where it says one; else the receiver's, which is UTC."""
-    said = _clock(camera.get(_TAKEN))
-    if said is not None:
-        if said.year <= _FIRST_YEAR or said.year > latest.year + 1:
-            return None, False
-        zone = _ZONE.fullmatch(str(camera.get(_OFFSET, "")))
-        if zone:
-            away = timedelta(hours=int(zone[2]), minutes=int(zone[3]))
-            said = said - away if zone[1] == "+" else said + away
-        return (said, bool(zone)) if said <= latest else (None, False)
-    date, clock = receiver.get(_DATE), receiver.get(_CLOCK)
+def _can_be(time: datetime, latest: datetime) -> bool:
+    """Whether it lies between the first photograph and tomorrow."""
+    return time.year > _FIRST_YEAR and time <= latest
+
+
+def _stated(tags: Tags, time: int, offset: int, part: int) -> tuple[datetime, bool] | None:
+    """Return a time of the camera, and whether it says its zone."""
+    zone = next(
+        (one for tag in (offset, _GENERAL_OFFSET) if (one := str(tags.get(tag, ""))) and _ZONE.fullmatch(one)), ""
+    )
+    return _zoned(_clock(tags.get(time)), zone, str(tags.get(part, "")))
+
+
+def _zoned(time: datetime | None, zone: str, part: str = "") -> tuple[datetime, bool] | None:
+    """Return a clock's time as UTC, with its part of a second, and whether its zone is known."""
+    if time is None:
+        return None
+    if part.isascii() and part.isdigit():
+        time = time.replace(microsecond=int(part[:6].ljust(6, "0")))
+    said = _ZONE.fullmatch(zone)
+    if said and said[1]:
+        away = timedelta(hours=int(said[2]), minutes=int(said[3]))
+        try:
+            time = time - away if said[1] == "+" else time + away
+        except OverflowError:
+            return None
+    return time, bool(said)
+
+
+def _of_receiver(tags: Tags) -> tuple[datetime, bool] | None:
+    date, clock = tags.get(_DATE), tags.get(_CLOCK)
     if isinstance(date, str) and isinstance(clock, tuple) and len(clock) == 3 and all(0 <= one < 61 for one in clock):
-        said = _clock(f"{date} {int(clock[0]):02}:{int(clock[1]):02}:{int(clock[2]):02}")
-        if said is not None and said.year > _FIRST_YEAR and said <= latest:
-            return said, True
-    return None, False
+        return _zoned(_clock(f"{date} {int(clock[0]):02}:{int(clock[1]):02}:{int(clock[2]):02}"), "Z")
+    return None
+
+
+def _of_xmp(packet: object) -> Iterator[tuple[datetime, bool] | None]:
+    """Yield what XMP says, found as its orientation is: no XML parser. A date alone is its first moment."""
+    text = packet[:LONGEST_XMP].decode("utf-8", "replace") if isinstance(packet, bytes) else ""
+    for name in _OF_XMP:
+        said = _XMP_TIME.match(text, text.index(name) + len(name)) if name in text else None
+        if said:
+            date, clock, seconds, part, zone = said.groups("")
+            yield _zoned(_clock(f"{date} {clock or '00:00'}{seconds or ':00'}"), zone, part[1:])
 
 
 def _clock(text: Value | None) -> datetime | None:

@@ -16,7 +16,8 @@ class Container:
 
     `inner` names the format of `cleaned` if it is another; `profile` is an ICC profile that the decoder does not find;
     `halvings` is how often a decoder can halve the picture; `depth` the bits of a value, 0 for floating point; `linear`
-    values count light, not shades. `exif`: the block that says when and where, where a walk meets one.
+    values count light, not shades. `exif`: the block that says when and where, where a walk meets one;
+    `xmp`: the packet.
     """
 
     width: int
@@ -33,3 +34,4 @@ class Container:
     depth: int = 8
     linear: bool = False
     exif: bytes = b""
+    xmp: bytes = b""

@@ -32,18 +32,19 @@ def jpeg(data: bytes, most_frames: int) -> Container:
 
     What is left out never reaches Pillow, whose EXIF reader can be made to copy a 64 KB segment 5,000 times.
     """
-    kept, frame, turn, turn_of_xmp, block = [b"\xff\xd8"], -1, 0, 0, b""
+    kept, frame, turn, turn_of_xmp, block, packet = [b"\xff\xd8"], -1, 0, 0, b"", b""
     for marker, start, end in _segments(data):
         if marker in _SOF:
             frame = start
         if marker == 0xDA:
             if frame < 0:
                 raise refusal("corrupt", "JPEG scan before its size")
-            return replace(_container(data, frame, start, turn or turn_of_xmp or 1, kept), exif=block)
+            return replace(_container(data, frame, start, turn or turn_of_xmp or 1, kept), exif=block, xmp=packet)
         if marker == 0xE1 and data[start + 4 : start + 10] == exif.PREFIX:
             block = block or data[start + 4 : end]
             turn = exif.stated(data[start + 4 : end]) or turn
         elif marker == 0xE1 and data[start + 4 : start + 4 + len(xmp.PREFIX)] == xmp.PREFIX:
+            packet = packet or data[start + 4 : end]
             turn_of_xmp = xmp.turn(data[start + 4 : end]) or turn_of_xmp
         elif not _left_out(marker, data[start + 4 : start + 16]):
             kept.append(_shortened(marker, data[start:end]))

@@ -184,7 +184,8 @@ def _open(
         if part is not None and drafted:  # a small part is decoded finer than the header's reckoning has it
             check(name, *whole, limits, need=found.need + 4 * picture.width * picture.height)
         picture.load()
-        capture = read(found.exif or picture.info.get("exif") or (data if name == "TIFF" else b""))
+        block = found.exif or picture.info.get("exif") or (data if name == "TIFF" else b"")
+        capture = read(block, xmp=found.xmp or picture.info.get("xmp"))
         if name == "JPEG" and not found.whole and missing(picture) > _MOST_MISSING:
             raise refusal("truncated", "much of the picture is missing")
         extent = drafted[1] if drafted else (0, 0, *picture.size)
