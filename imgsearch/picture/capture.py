@@ -1,8 +1,8 @@
 """When and where was a picture taken? The few Exif tags that say so, read without Pillow (see exif.py).
 
 The first of these that is a time: DateTimeOriginal (0x9003), DateTimeDigitized (0x9004), the receiver's clock (UTC),
-DateTime (0x0132), and of XMP exif:DateTimeOriginal, photoshop:DateCreated, xmp:CreateDate. Each has an offset and a
-part of a second of its own; the general offset (0x9010) stands in. GPS 1 to 4 are the place, 7 and 29 the receiver's clock.
+DateTime (0x0132), and of XMP exif:DateTimeOriginal, photoshop:DateCreated, xmp:CreateDate. Each of Exif has an offset
+and a part of a second of its own; the general offset (0x9010) stands in. GPS 1 to 4: the place, 7 and 29: its clock.
     Exif 3.0 (CIPA DC-008-2023), §4.6.5 and §4.6.7; XMP (ISO 16684-1), §8.2.1.1
 
 Nothing of it is kept unless a shop asks for it: it tells where somebody lives.
