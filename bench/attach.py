@@ -152,7 +152,8 @@ def searches(connection: Connection) -> None:
             " SELECT tenant_id, image_id, sha256(image_id::text::bytea), l2_normalize(embedding) FROM made"
         )
         cursor.execute(
-            "UPDATE imgsearch.image i SET bits_1 = binary_quantize(e.embedding - s.mean), sha256 = e.sha256"
+            "UPDATE imgsearch.image i SET bits_1 = imgsearch_internal.quantized(e.embedding, s.mean, s.signs),"
+            " sha256 = e.sha256"
             " FROM imgsearch.embedding_1 e, imgsearch.space s WHERE e.image_id = i.image_id"
         )
         cursor.execute(

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from psycopg.adapt import Buffer, Dumper
 from psycopg.sql import SQL, Composable, Identifier
 
+from bench.rotation import turned
+
 _HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 _END = struct.pack("!h", -1)
 _FLUSH = 1 << 20
+FIRST = 1  # the seed of the rotation of a database's first space
 
 
 def text(value: str) -> bytes:
@@ -52,10 +55,10 @@ def halfvecs(vectors: NDArray[np.float16]) -> list[bytes]:
     return [head + row.tobytes() for row in vectors.astype(">f2")]
 
 
-def signs(vectors: NDArray[np.float16], mean: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return binary_quantize(vector - mean) as the database computes it in halfvec: packed, (n, ceil(dim / 8))."""
-    centred = (vectors.astype(np.float32) - mean).astype(np.float16)
-    return np.packbits(centred > 0, axis=1)
+def signs(vectors: NDArray[np.float16], mean: NDArray[np.float32], rotation: int | None = FIRST) -> NDArray[np.uint8]:
+    """Return quantized(vector, mean, …) as the database computes it: packed, (n, ceil(dim / 8))."""
+    centred = (vectors.astype(np.float32) - mean).astype(np.float16).astype(np.float32)
+    return np.packbits(turned(centred, rotation) > 0, axis=1)
 
 
 def bits(packed: NDArray[np.uint8], dim: int) -> list[bytes]:

@@ -28,7 +28,8 @@ _EMBED = """WITH like_it AS (
         SELECT i.tenant_id, i.image_id, i.sha256, l.embedding
         FROM imgsearch.image i, like_it l WHERE i.image_id = %(image)s),
      done AS (DELETE FROM imgsearch.job WHERE image_id = %(image)s)
-UPDATE imgsearch.image i SET {bits} = binary_quantize(l.embedding - s.mean) FROM like_it l, imgsearch.space s
+UPDATE imgsearch.image i SET {bits} = imgsearch_internal.quantized(l.embedding, s.mean, s.signs)
+FROM like_it l, imgsearch.space s
 WHERE i.image_id = %(image)s AND s.state = 'active'"""
 _DELETE_PICTURE = """DELETE FROM imgsearch.image WHERE image_id = (
     SELECT image_id FROM imgsearch.image WHERE image_id >= %(near)s ORDER BY image_id LIMIT 1) RETURNING product_id"""

@@ -73,7 +73,7 @@ def _stored(
         )
         cursor.execute(
             SQL(
-                "UPDATE imgsearch.image i SET {} = binary_quantize(e.embedding - s.mean)"
+                "UPDATE imgsearch.image i SET {} = imgsearch_internal.quantized(e.embedding, s.mean, s.signs)"
                 " FROM {} e, imgsearch.space s WHERE e.image_id = i.image_id"
             ).format(Identifier(f"bits_{made}"), Identifier("imgsearch", f"embedding_{made}"))
         )

@@ -62,7 +62,8 @@ def crowd(
         )
         cursor.execute(
             SQL(
-                "UPDATE imgsearch.image i SET {} = binary_quantize(e.embedding - s.mean) FROM {} e, imgsearch.space s "
+                "UPDATE imgsearch.image i SET {} = imgsearch_internal.quantized(e.embedding, s.mean, s.signs)"
+                " FROM {} e, imgsearch.space s "
                 "WHERE i.tenant_id = e.tenant_id AND i.image_id = e.image_id AND s.space_id = %s AND i.{} IS NULL"
             ).format(bits, table, bits),
             (space.space_id,),

@@ -108,7 +108,7 @@ def embed(
         ), closed AS (
             DELETE FROM imgsearch.job j USING stored s WHERE j.tenant_id = s.tenant_id AND j.image_id = s.image_id
         )
-        UPDATE imgsearch.image i SET {bits} = binary_quantize(s.embedding - p.mean)
+        UPDATE imgsearch.image i SET {bits} = imgsearch_internal.quantized(s.embedding, p.mean, p.signs)
         FROM stored s, imgsearch.space p
         WHERE i.tenant_id = s.tenant_id AND i.image_id = s.image_id AND p.space_id = {space_id}""").format(
             embedding=Identifier("imgsearch", f"embedding_{space.space_id}"),

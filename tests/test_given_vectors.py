@@ -74,7 +74,8 @@ def test_a_replaced_picture_loses_its_vector_and_is_missing(
 
 
 def test_bits_follow_the_mean(mine: str, settings: Settings, connection: Connection) -> None:
-    """All numbers positive: before the mean is known the signs tell nothing."""
+    """All numbers positive: before the mean is known the signs tell nothing, where vectors are not turned."""
+    connection.execute("UPDATE imgsearch.space SET rotation = NULL, signs = NULL")
     for number in range(30):
         add(connection, settings, number)
     bits = "SELECT count(DISTINCT bits_1) FROM imgsearch.image"
@@ -86,7 +87,7 @@ def test_bits_follow_the_mean(mine: str, settings: Settings, connection: Connect
     assert after[0] > 15
     wanted = connection.execute(
         "SELECT count(*) FROM imgsearch.image i JOIN imgsearch.embedding_1 e USING (tenant_id, image_id),"
-        " imgsearch.space s WHERE i.bits_1 = binary_quantize(e.embedding - s.mean)"
+        " imgsearch.space s WHERE i.bits_1 = imgsearch_internal.quantized(e.embedding, s.mean, s.signs)"
     ).fetchone()
     assert wanted == (30,)
 

@@ -29,7 +29,7 @@ NARROW = '{"pool": 30}'  # of 2,000 that match, 95
 TIGHT = """UPDATE imgsearch.embedding_1 e SET embedding = l2_normalize(ARRAY(
     SELECT 0.5 + 0.2 * random() FROM generate_series(1, 48) WHERE e.image_id > 0)::halfvec)
 WHERE tenant_id = 'tenant1'"""
-BITS = """UPDATE imgsearch.image i SET bits_1 = binary_quantize(e.embedding - s.mean)
+BITS = """UPDATE imgsearch.image i SET bits_1 = imgsearch_internal.quantized(e.embedding, s.mean, s.signs)
 FROM imgsearch.embedding_1 e, imgsearch.space s WHERE e.image_id = i.image_id"""
 EXACT = """SELECT v.embedding <=> %s::halfvec AS d FROM imgsearch.vectors v
 WHERE v.tenant_id = 'tenant1' ORDER BY 1 LIMIT 10"""

@@ -43,7 +43,7 @@ def embedded(connection: Connection, space: Space, tenant: str = "acme", product
         (tenant, image, str(unit(space).tolist())),
     )
     connection.execute(
-        "UPDATE imgsearch.image SET bits_1 = binary_quantize(e.embedding - s.mean)"
+        "UPDATE imgsearch.image SET bits_1 = imgsearch_internal.quantized(e.embedding, s.mean, s.signs)"
         " FROM imgsearch.embedding_1 e, imgsearch.space s WHERE image.image_id = e.image_id AND s.space_id = 1"
     )
     connection.execute("DELETE FROM imgsearch.job")

@@ -33,7 +33,7 @@ def two(connection: Connection, space: Space) -> Space:
         b" FROM unnest(e.embedding::real[]) WITH ORDINALITY t (x, n))::halfvec FROM imgsearch.embedding_1 e"
     )
     connection.execute(
-        b"UPDATE imgsearch.image i SET bits_2 = binary_quantize(e.embedding - s.mean)"
+        b"UPDATE imgsearch.image i SET bits_2 = imgsearch_internal.quantized(e.embedding, s.mean, s.signs)"
         b" FROM imgsearch.embedding_2 e, imgsearch.space s WHERE e.image_id = i.image_id AND s.space_id = 2"
     )
     connection.execute("DELETE FROM imgsearch.job")

@@ -46,8 +46,10 @@ def large(connection: Connection, space: Space, settings: Settings) -> Connectio
             b" FROM generate_series(1, 48) g) v"
         )
     connection.execute(
-        b"UPDATE imgsearch.image i SET bits_1 = binary_quantize(e.embedding), bits_2 = binary_quantize(e.embedding)"
-        b" FROM imgsearch.embedding_1 e WHERE e.image_id = i.image_id"
+        b"UPDATE imgsearch.image i SET bits_1 = imgsearch_internal.quantized(e.embedding, NULL, one.signs),"
+        b" bits_2 = imgsearch_internal.quantized(e.embedding, NULL, two.signs)"
+        b" FROM imgsearch.embedding_1 e, imgsearch.space one, imgsearch.space two"
+        b" WHERE e.image_id = i.image_id AND one.space_id = 1 AND two.space_id = 2"
     )
     connection.execute(
         "CREATE INDEX embedding_1_hnsw ON imgsearch.embedding_1 USING hnsw (embedding halfvec_cosine_ops)"

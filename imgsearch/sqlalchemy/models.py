@@ -127,6 +127,8 @@ class Space(Base):
     filled_to: Mapped[int] = mapped_column(BigInteger, server_default=FetchedValue())
     filled_at: Mapped[datetime | None]
     filling: Mapped[dict[str, Any] | None]
+    rotation: Mapped[int | None] = mapped_column(BigInteger)
+    signs: Mapped[Any | None] = mapped_column(ARRAY(HALFVEC))
 
 
 class QueryVector(Base):

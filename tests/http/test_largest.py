@@ -77,7 +77,7 @@ VECTORS = """INSERT INTO imgsearch.{embedding} (tenant_id, image_id, sha256, emb
     SELECT i.tenant_id, i.image_id, i.sha256, l2_normalize(ARRAY(
         SELECT sin(i.image_id * d + d * d) FROM generate_series(1, 48) d)::real[]::halfvec)
     FROM imgsearch.image i"""
-BITS = """UPDATE imgsearch.image i SET {bits} = binary_quantize(v.embedding - p.mean)
+BITS = """UPDATE imgsearch.image i SET {bits} = imgsearch_internal.quantized(v.embedding, p.mean, p.signs)
     FROM imgsearch.{embedding} v, imgsearch.space p WHERE v.image_id = i.image_id AND p.space_id = %s"""
 
 

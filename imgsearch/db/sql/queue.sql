@@ -78,10 +78,10 @@ WITH input AS MATERIALIZED (
                 %(phashes)s::text[], %(incomplete)s::boolean[], %(pdqs)s::text[], %(qualities)s::smallint[]) WITH ORDINALITY
         AS t (tenant_id, image_id, token, sha256, phash, incomplete, pdq, quality, n)
 ), ours AS MATERIALIZED (
-    SELECT mean, imgsearch_internal.takes_tail(space_id, cardinality(%(images)s::bigint[])) AS many
+    SELECT mean, signs, imgsearch_internal.takes_tail(space_id, cardinality(%(images)s::bigint[])) AS many
     FROM imgsearch.space WHERE space_id = %(space_id)s FOR KEY SHARE
 ), locked AS MATERIALIZED (
-    SELECT n.*, s.mean, s.many AND i.{bits} IS NULL AS last
+    SELECT n.*, s.mean, s.signs, s.many AND i.{bits} IS NULL AS last
     FROM ours s CROSS JOIN input n
     JOIN imgsearch.image i ON i.tenant_id = n.tenant_id AND i.image_id = n.image_id
     WHERE i.sha256 IS NULL OR i.sha256 = n.sha256
@@ -89,7 +89,7 @@ WITH input AS MATERIALIZED (
 ), done AS (
     DELETE FROM imgsearch.job j USING locked l
     WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.space_id = %(space_id)s AND j.state = 'leased' AND j.token = l.token
-    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.incomplete, l.mean, l.last, l.pdq, l.quality
+    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.incomplete, l.mean, l.signs, l.last, l.pdq, l.quality
 ), stored AS (
     INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
     SELECT tenant_id, image_id, sha256, embedding FROM done WHERE NOT last
@@ -109,7 +109,7 @@ WITH input AS MATERIALIZED (
         WHERE f.sha256 <> EXCLUDED.sha256
 ), marked AS (
     UPDATE imgsearch.image i
-    SET {bits} = imgsearch_internal.quantized(d.embedding, d.mean), sha256 = d.sha256, phash = d.phash::bit(64),
+    SET {bits} = imgsearch_internal.quantized(d.embedding, d.mean, d.signs), sha256 = d.sha256, phash = d.phash::bit(64),
         incomplete = d.incomplete
     FROM done d
     WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id

@@ -44,15 +44,19 @@ UPDATE imgsearch.space s SET parameters = s.parameters || jsonb_build_object('se
 WHERE s.state = 'active' AND s.space_id = %(space_id)s
 
 -- name: measured
--- Note today's recall, so that metrics tell it.
-UPDATE imgsearch.space s SET parameters = s.parameters || jsonb_build_object('measured', jsonb_build_object('recall', %(recall)s::float8, 'k', %(k)s::integer, 'at', now()))
+-- Note today's recall, so that metrics tell it. Below the target (misses) searches take the safe way from now on, and the
+-- space is to be tuned.
+UPDATE imgsearch.space s SET parameters = s.parameters
+    || jsonb_build_object('measured', jsonb_build_object('recall', %(recall)s::float8, 'k', %(k)s::integer, 'at', now()))
+    || CASE WHEN %(misses)s THEN jsonb_build_object('search', coalesce(s.parameters -> 'search', jsonb_build_object()) - ARRAY['at', 'by', 'fingerprint']
+           || jsonb_build_object('reached', false, 'recall', %(recall)s::float8, 'target', %(target)s::float8)) ELSE jsonb_build_object() END
 WHERE s.state = 'active'
 
 -- name: due
--- The searched space where it should be tuned now: never was, or its pictures changed; its graph stands and holds all but
+-- The searched space where it should be tuned now: never was, was measured to miss, or its pictures changed; its graph stands and holds all but
 -- a few, and nobody waits for a worker. Parameters written by hand are left alone.
 SELECT t.space_id FROM imgsearch.tuning t JOIN imgsearch.space s ON s.space_id = t.space_id
-WHERE (s.parameters -> 'search' IS NULL OR t.stale IS NOT NULL) AND (t.now ->> 'pictures')::bigint >= %(fewest)s
+WHERE (s.parameters -> 'search' IS NULL OR t.stale IS NOT NULL OR NOT t.reached AND t.tuned_at IS NULL) AND (t.now ->> 'pictures')::bigint >= %(fewest)s
   AND imgsearch_internal.tail_rows(t.space_id) < 0.01 * (t.now ->> 'pictures')::bigint
   AND EXISTS (SELECT 1 FROM pg_catalog.pg_index x WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || t.space_id || '_hnsw') AND x.indisvalid)
   AND NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.space_id = t.space_id AND j.state <> 'failed')

@@ -129,10 +129,18 @@ def parameters_of(walks: Mapping[str, Walk], pool: int | None) -> dict[str, Any]
     return {**picture, "text": text} | ({"pool": pool} if pool else {})
 
 
-def note(connection: psycopg.Connection[Any], measured: Sequence[Measured], k: int) -> None:
-    """Note the recall of the worst shape, so that metrics tell it. Raises DatabaseRights."""
-    if measured:
-        sql.run(connection, "tuning", "measured", {"recall": round(worst(measured), 4), "k": k})
+def note(
+    connection: psycopg.Connection[Any], measured: Sequence[Measured], k: int, target: float | None = None
+) -> bool:
+    """Note the recall of the worst shape, so that metrics tell it; return whether it reaches the target (None: 0.99).
+
+    Where it does not, searches take the safe way until the space is tuned. Raises DatabaseRights.
+    """
+    target = target or TARGET
+    reached = reaches(measured, target)
+    values = {"recall": round(worst(measured), 4), "k": k, "target": target, "misses": not reached}
+    sql.run(connection, "tuning", "measured", values)
+    return reached
 
 
 def worst(measured: Sequence[Measured]) -> float:

@@ -105,7 +105,7 @@ BEGIN
         answer := took.answer; at := took.at;
         EXIT WHEN took.done;
     END LOOP;
-    answer.complete := cardinality(answer.images) >= p.k + p.skip OR (here.answer).complete;
+    answer.complete := (here.answer).complete OR cardinality(answer.images) >= p.k + p.skip AND NOT imgsearch_internal.misses();
     answer.products := CASE WHEN (here.answer).products IS NOT NULL THEN answer.products END;
     answer := imgsearch_internal.without_skipped(answer, p.skip);
 END $$;

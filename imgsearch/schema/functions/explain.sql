@@ -31,7 +31,7 @@ BEGIN
         ('found', jsonb_build_object('rows', rows_, 'per', per, 'images', coalesce(answer.pictures, answer.matches), 'matches', answer.matches, 'more', answer.more, 'strategy', answer.strategy, 'complete', answer.complete, 'ms', again, 'first_ms', first),
          format('%s of %s%s%s that match, found by %s in %s ms (%s ms the first time)%s.', rows_, CASE WHEN answer.more THEN 'more than ' ELSE '' END, answer.matches,
                 CASE per WHEN 'product' THEN ' products' || coalesce(' (' || answer.pictures || ' images)', '') ELSE '' END, answer.strategy, round(again::numeric, 1), round(first::numeric, 1),
-                CASE WHEN answer.complete THEN '' ELSE '; one more within max_distance cannot be ruled out' END)),
+                CASE WHEN answer.complete THEN '' ELSE CASE WHEN imgsearch_internal.misses() THEN '; when it was measured, searches here missed some' ELSE '; one more within max_distance cannot be ruled out' END END)),
         ('way', jsonb_build_object('ef', CASE answer.strategy WHEN 'hnsw' THEN plan.ef END, 'ranked', answer.ranked, 'images', here.images) || CASE WHEN answer.strategy = 'hnsw' AND plan.tenant IS NOT NULL THEN jsonb_build_object('tenant', plan.tenant) ELSE '{}' END,
          CASE answer.strategy
             WHEN 'hnsw' THEN format('hnsw: walked the graph%s to the nearest %s of about %s images; enough %s lay among the very nearest of them, where the graph misses hardly any.',

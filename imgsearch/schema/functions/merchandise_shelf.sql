@@ -91,7 +91,7 @@ BEGIN
     answer.products := CASE WHEN answer.products IS NOT NULL THEN (shelf.pool).keys[first:last] || answer.products[1:rest] END;
     answer.cursors := ARRAY(SELECT concat_ws(',', 0, 0, n, check_, 'p' || n) FROM generate_series(first, last) n) || answer.cursors[1:rest];
     answer.matches := answer.matches + shelf.matches; answer.pictures := answer.pictures + shelf.pictures;
-    answer.complete := answer.complete OR cardinality(answer.images) = shelf.k;
+    answer.complete := answer.complete OR cardinality(answer.images) = shelf.k AND NOT imgsearch_internal.misses();
     RETURN answer;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.with_pins(imgsearch_internal.page, imgsearch_internal.shelf, text) IS 'A page with its pinned rows first.';

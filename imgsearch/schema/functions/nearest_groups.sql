@@ -36,7 +36,7 @@ BEGIN
     IF edge IS NULL THEN
         RETURN CASE WHEN coalesce(many <= size, true) THEN many END;
     END IF;
-    within := CASE WHEN ctx.rough THEN many ELSE imgsearch_internal.keys_within(keys, edge, ctx.margin) END;
+    within := CASE WHEN ctx.rough OR imgsearch_internal.are_few(many) AND coalesce(many <= size, true) THEN many ELSE imgsearch_internal.keys_within(keys, edge, ctx.margin) END;
     usual := ctx.pool * sqrt(width_bucket(edge, keys)::double precision / most);
     RETURN CASE WHEN within < many OR coalesce(many <= size, true) THEN within WHEN size >= CASE WHEN ctx.rough THEN 0.75 ELSE 4 END * usual THEN size END;
 END $$;

@@ -16,11 +16,6 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.vector_from(numbers real[]) RETURN
 $$;
 COMMENT ON FUNCTION imgsearch_internal.vector_from(real[]) IS 'A vector from its numbers.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.quantized(embedding halfvec, mean halfvec) RETURNS bit LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT @extschema:vector@.binary_quantize(embedding OPERATOR(@extschema:vector@.-) mean)
-$$;
-COMMENT ON FUNCTION imgsearch_internal.quantized(halfvec, halfvec) IS 'The bits of a vector in a space of that mean.';
-
 CREATE OR REPLACE FUNCTION imgsearch_internal.apart(a halfvec, b halfvec) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT a OPERATOR(@extschema:vector@.<=>) b
 $$;

@@ -1,12 +1,21 @@
 -- The complete answer in one statement: the nearest images that match the filters.
 -- find(): check → few? → context → estimate → plan → walk, wider walk, bits, exact. Each step is a function of its own.
 
+-- What imgsearch index tune or recall measured of the searched space; imgsearch.search: what tune tries is not judged yet.
+CREATE OR REPLACE FUNCTION imgsearch_internal.misses() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') ->> 'reached' = 'false'
+            FROM imgsearch.space s WHERE s.state = 'active') IS TRUE;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.misses() IS 'Whether searches were measured to find less than the target: then no page is complete but one that was compared exactly.';
+
 -- The rows of the page out of all that were ranked.
-CREATE OR REPLACE FUNCTION imgsearch_internal.cut(answer imgsearch_internal.page, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.cut(answer imgsearch_internal.page, p imgsearch_internal.page_request) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
 DECLARE
     last integer := least(p.k + p.skip, CASE WHEN p.max_distance IS NULL THEN cardinality(answer.distances) ELSE width_bucket(p.max_distance, answer.distances) END);
 BEGIN
-    answer.complete := answer.strategy = 'exact' OR last = p.k + p.skip OR answer.strategy = 'bits' AND p.max_distance IS NULL AND p.after_image IS NULL;
+    answer.complete := answer.strategy = 'exact' OR (last = p.k + p.skip OR answer.strategy = 'bits' AND p.max_distance IS NULL AND p.after_image IS NULL)
+                       AND NOT imgsearch_internal.misses();
     answer.tenants := answer.tenants[p.skip + 1:last];
     answer.images := answer.images[p.skip + 1:last];
     answer.distances := answer.distances[p.skip + 1:last];

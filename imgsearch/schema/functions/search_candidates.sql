@@ -84,7 +84,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.is_trusted(double precision[], integer, double precision) IS 'Whether what matches in the believed part of a walk, ascending, holds the whole page.';
 
--- The best of the keys, compared exactly: those within the margin of the page's last one. Where the query's bits are
+-- No pool holds fewer, so a list that is no longer holds all that matches.
+CREATE OR REPLACE FUNCTION imgsearch_internal.are_few(many integer) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT many <= 1000';
+COMMENT ON FUNCTION imgsearch_internal.are_few(integer) IS 'Whether so few match that all of them are compared exactly, whatever their bits say: 1 to 3 ms.';
+
+-- The best of the keys, compared exactly: all where they are few, else those within the margin of the page's last one. Where the query's bits are
 -- rough, or a page continues behind another, all of them.
 CREATE OR REPLACE FUNCTION imgsearch_internal.rerank(
     ctx imgsearch_internal.search_context, keys bigint[], shop text, after_distance double precision, after_image bigint,
@@ -96,7 +100,7 @@ DECLARE
     most  integer := ctx.page_end;
 BEGIN
     ranked := least(cardinality(keys), ctx.pool);
-    IF NOT ctx.rough AND after_image IS NULL AND ranked > most THEN
+    IF NOT ctx.rough AND after_image IS NULL AND ranked > most AND NOT imgsearch_internal.are_few(cardinality(keys)) THEN
         ranked := imgsearch_internal.keys_within(keys[1:ranked], keys[most], ctx.margin);
     END IF;
     SELECT coalesce(array_agg(r.tenant_id), '{}'), coalesce(array_agg(r.image_id), '{}'), coalesce(array_agg(r.d), '{}'), max(r.n) INTO tenants, images, distances, deepest FROM (

@@ -32,12 +32,12 @@ DECLARE
 BEGIN
     -- Locks the view until the transaction ends: no other space becomes the searched one meanwhile.
     PERFORM 1 FROM imgsearch.vectors WHERE false;
-    SELECT s.space_id, s.dimension, s.mean, s.mean_text, (s.parameters #>> '{sample,size}')::double precision AS sampled,
+    SELECT s.space_id, s.dimension, s.mean, s.mean_text, s.signs, (s.parameters #>> '{sample,size}')::double precision AS sampled,
            coalesce((s.parameters #>> '{sample,pictures}')::double precision, (
                SELECT c.reltuples FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.embedding_' || s.space_id))) AS pictures,
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
-           p.search, (p.search ->> 'pool')::integer AS pool,
+           p.search, (p.search ->> 'pool')::integer AS pool, (p.search ->> 'reached')::boolean IS FALSE AS misses,
            coalesce(g.indisvalid, false) AS indexed, imgsearch_internal.is_dense(g.reloptions) AS dense
     INTO here FROM imgsearch.space s
          CROSS JOIN LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
@@ -58,10 +58,14 @@ BEGIN
                        imgsearch_internal.cautious_divisor(page_end, here.pictures));
     ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
                ceil(ef), spread, NULL, ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1, NULL);
-    ctx.bits := binary_quantize(CASE WHEN ctx.rough THEN query WHEN far THEN l2_normalize(query) OPERATOR(@extschema:vector@.-) here.mean_text
-                                     ELSE l2_normalize(query) OPERATOR(@extschema:vector@.-) here.mean END);
+    ctx.bits := imgsearch_internal.quantized(CASE WHEN ctx.rough THEN query ELSE l2_normalize(query) END,
+        CASE WHEN ctx.rough THEN NULL WHEN far THEN here.mean_text ELSE here.mean END, here.signs);
     -- 20,000: above, bits_page() compares everything; only a page behind many others should come to that.
-    ctx.pool := greatest(page_end, least(20000, ceil(CASE WHEN ctx.rough THEN 8 ELSE 1 END * coalesce(here.pool, 320 * scale) * sqrt(page_end))));
+    ctx.pool := greatest(page_end, 1000, least(20000, ceil(CASE WHEN ctx.rough THEN 8 ELSE 1 END * coalesce(here.pool, 320 * scale) * sqrt(page_end))));
+    IF here.misses THEN
+        -- No walk, and no bit rules out what is in the largest pool: that costs time, until index tune reaches the target.
+        ctx.ef := 0; ctx.pool := greatest(page_end, 20000); ctx.margin := 4095;
+    END IF;
     RETURN ctx;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.search_context(halfvec, integer, integer) IS 'The query''s bits, and what the active space knows of how to search for its `page_end` nearest; raises why it cannot be searched.';

@@ -80,7 +80,7 @@ DECLARE
 BEGIN
     LOOP
         at_ := imgsearch_internal.product_edge(keys, tenants, products, ctx.page_end);
-        ranked := CASE WHEN at_.edge IS NULL OR ctx.rough THEN pool ELSE imgsearch_internal.keys_within(keys, at_.edge, ctx.margin) END;
+        ranked := CASE WHEN at_.edge IS NULL OR ctx.rough OR NOT more AND imgsearch_internal.are_few(pool) THEN pool ELSE imgsearch_internal.keys_within(keys, at_.edge, ctx.margin) END;
         IF more AND (at_.edge IS NULL OR ranked >= pool AND NOT ctx.rough AND imgsearch_internal.count_products(tenants, products) < enough) THEN
             RETURN;
         END IF;

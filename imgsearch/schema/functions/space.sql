@@ -125,13 +125,14 @@ BEGIN
     INSERT INTO imgsearch.space (name, kind, model, revision, fingerprint, dimension, preprocessing, mean, probe_picture, probe_text)
     VALUES (imgsearch_internal.name_space(name, model, fingerprint), kind, model, revision, fingerprint, dimension, preprocessing, mean, probe_picture, probe_text)
     RETURNING space_id INTO id;
+    UPDATE imgsearch.space s SET rotation = id, signs = imgsearch_internal.signs_of(id, dimension) WHERE s.space_id = id;
     PERFORM imgsearch_internal.make_embedding(id, model, dimension, plain);
     PERFORM imgsearch_internal.lock_briefly('imgsearch.image');
     EXECUTE format('ALTER TABLE imgsearch.image ADD COLUMN bits_%s bit(%s)%s', id, dimension, plain);
     IF plain = '' THEN  -- PostgreSQL 15
         EXECUTE format('ALTER TABLE imgsearch.image ALTER COLUMN bits_%s SET STORAGE PLAIN', id);
     END IF;
-    EXECUTE format('COMMENT ON COLUMN imgsearch.image.bits_%s IS %L', id, 'Signs of the vector minus the mean of space ' || id || '; null until embedded.');
+    EXECUTE format('COMMENT ON COLUMN imgsearch.image.bits_%s IS %L', id, 'Signs of the vector minus the mean of space ' || id || ', turned by its rotation; null until embedded.');
     PERFORM imgsearch_internal.tie_vectors(id), imgsearch_internal.tie_regions(id);
     PERFORM imgsearch_internal.write_image_triggers();
     IF indexes THEN

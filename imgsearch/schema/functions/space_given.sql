@@ -56,12 +56,13 @@ DECLARE
 BEGIN
     EXECUTE format($f$
         WITH ours AS MATERIALIZED (
-            SELECT s.mean, imgsearch_internal.takes_tail(s.space_id, cardinality($2)) AS many FROM imgsearch.space s WHERE s.space_id = $6 AND s.kind = 'given' FOR KEY SHARE
+            SELECT s.mean, s.signs, imgsearch_internal.takes_tail(s.space_id, cardinality($2)) AS many FROM imgsearch.space s WHERE s.space_id = $6 AND s.kind = 'given' FOR KEY SHARE
         ), input AS MATERIALIZED (
             SELECT t.tenant_id, t.image_id, t.sha256, l2_normalize((($4)[((n - 1) * $5 + 1)::int:(n * $5)::int])::vector)::halfvec AS embedding
             FROM unnest($1, $2, $3) WITH ORDINALITY AS t (tenant_id, image_id, sha256, n)
         ), locked AS MATERIALIZED (
-            SELECT n.tenant_id, n.image_id, coalesce(i.sha256, '') AS sha256, n.embedding, o.mean, o.many AND i.bits_%1$s IS NULL AS last FROM ours o CROSS JOIN input n
+            SELECT n.tenant_id, n.image_id, coalesce(i.sha256, '') AS sha256, n.embedding,
+                   imgsearch_internal.quantized(n.embedding, o.mean, o.signs) AS bits, o.many AND i.bits_%1$s IS NULL AS last FROM ours o CROSS JOIN input n
             JOIN imgsearch.image i ON i.tenant_id = n.tenant_id AND i.image_id = n.image_id
             WHERE n.sha256 IS NULL OR n.sha256 = i.sha256
             ORDER BY n.tenant_id, n.image_id FOR NO KEY UPDATE OF i
@@ -84,8 +85,8 @@ BEGIN
         ), kept AS MATERIALIZED (
             SELECT * FROM stored UNION ALL SELECT * FROM stored_last
         ), marked AS (  -- not joined with what was stored: guessed to be one row each, that were a loop in a loop
-            UPDATE imgsearch.image i SET bits_%1$s = binary_quantize(l.embedding OPERATOR(@extschema:vector@.-) l.mean) FROM locked l
-            WHERE i.tenant_id = l.tenant_id AND i.image_id = l.image_id AND i.bits_%1$s IS DISTINCT FROM binary_quantize(l.embedding OPERATOR(@extschema:vector@.-) l.mean)
+            UPDATE imgsearch.image i SET bits_%1$s = l.bits FROM locked l
+            WHERE i.tenant_id = l.tenant_id AND i.image_id = l.image_id AND i.bits_%1$s IS DISTINCT FROM l.bits
         )
         SELECT (SELECT count(*) FROM locked), ARRAY(
             SELECT k.image_id FROM kept k WHERE (k.tenant_id, k.image_id) NOT IN (SELECT tenant_id, image_id FROM same)) $f$, space)
@@ -196,9 +197,10 @@ BEGIN
     EXECUTE format('SELECT array_agg(x.image_id) FROM (SELECT e.image_id FROM imgsearch.embedding_%s e WHERE e.image_id > $1 ORDER BY e.image_id LIMIT $2) x', space)
     INTO these USING after, size;
     PERFORM 1 FROM imgsearch.image i WHERE i.image_id = ANY (these) ORDER BY i.tenant_id, i.image_id FOR NO KEY UPDATE;
-    EXECUTE format('UPDATE imgsearch.image i SET bits_%1$s = binary_quantize(e.embedding OPERATOR(@extschema:vector@.-) s.mean) FROM imgsearch.embedding_%1$s e, imgsearch.space s
-        WHERE i.image_id = ANY ($1) AND e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND s.space_id = %1$s
-          AND i.bits_%1$s IS DISTINCT FROM binary_quantize(e.embedding OPERATOR(@extschema:vector@.-) s.mean)', space) USING these;
+    EXECUTE format('UPDATE imgsearch.image i SET bits_%1$s = v.bits FROM (
+            SELECT e.tenant_id, e.image_id, imgsearch_internal.quantized(e.embedding, s.mean, s.signs) AS bits
+            FROM imgsearch.embedding_%1$s e, imgsearch.space s WHERE e.image_id = ANY ($1) AND s.space_id = %1$s OFFSET 0) v
+        WHERE i.tenant_id = v.tenant_id AND i.image_id = v.image_id AND i.bits_%1$s IS DISTINCT FROM v.bits', space) USING these;
     RETURN (SELECT max(x) FROM unnest(these) x);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_bits(integer, bigint, integer) IS 'Writes the bits of the next images of a space anew; returns the number of the last one, null behind the end.';

@@ -191,8 +191,9 @@ SELECT 'tuning stale' AS check_name, 'problem' AS severity, concat('tuned at ' |
        'Recall may have fallen below the target, or searches work harder than they must.' AS impact, 'imgsearch index tune' AS fix
 FROM imgsearch.tuning t WHERE t.stale IS NOT NULL
 UNION ALL
-SELECT 'recall below target', 'problem', format('when it was tuned the best recall found was %s, the target %s', t.recall, t.target),
-       'Some searches miss pictures.', 'imgsearch index tune  -- again, or for a lower --target; imgsearch index recall shows which filters miss'
+SELECT 'recall below target', 'problem', format('the recall measured was %s, the target is %s', t.recall, t.target),
+       'Searches compare up to 20,000 images each, which takes longer, and say complete only of what was compared exactly.',
+       'imgsearch index tune  -- again, or for a lower --target; imgsearch index recall shows which filters miss'
 FROM imgsearch.tuning t WHERE NOT t.reached
 UNION ALL
 SELECT 'never tuned', 'advice', format('%s pictures are searched with the defaults', t.now ->> 'pictures'),
