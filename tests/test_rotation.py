@@ -18,13 +18,13 @@ Connection = psycopg.Connection[Any]
 DIMENSIONS = (1, 2, 3, 7, 48, 100, 255, 256, 257, 768, 1023, 1280, 4000)
 # Of the signs of seed 7's first 768: another one would turn what spaces hold into noise.
 GOLDEN = "87cb3d0d460229fdfc7d8b1e420f927833eca89960422bee968b1b72faa28ced"
-IN_SQL = "SELECT imgsearch_internal.turned(%s::real[]::vector, imgsearch_internal.signs_of(%s, %s))::real[]"
+IN_SQL = "SELECT imgsearch_internal.turned(%s::real[]::halfvec, imgsearch_internal.signs_of(%s, %s))::real[]"
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_sql_and_numpy_turn_alike_to_the_last_bit(connection: Connection, dimension: int) -> None:
     for seed in (1, 7, 2**40):
-        vector = np.random.default_rng(seed).normal(size=dimension).astype(np.float32)
+        vector = np.random.default_rng(seed).normal(size=dimension).astype(np.float16).astype(np.float32)
         row = connection.execute(IN_SQL, (vector.tolist(), seed, dimension)).fetchone()
         assert row is not None
         np.testing.assert_array_equal(np.asarray(row[0], np.float32), turned(vector, seed))

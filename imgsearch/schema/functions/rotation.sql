@@ -19,11 +19,12 @@ COMMENT ON FUNCTION imgsearch_internal.signs_of(bigint, integer) IS
 -- Signs, then sums and differences of halves: the one half moved by 1, 2, 4 … places before each, so that every number
 -- reaches every place; and all of it twice. Orthogonal up to its length, for any dimension: the odd number is left
 -- out of one half of it, at its weight. Whole vectors at a time, because a loop over numbers would cost fifty times as much.
-CREATE OR REPLACE FUNCTION imgsearch_internal.turned(centred vector, signs halfvec[]) RETURNS vector
+CREATE OR REPLACE FUNCTION imgsearch_internal.turned(centred halfvec, signs halfvec[]) RETURNS @extschema:vector@.vector
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    many CONSTANT integer := @extschema:vector@.vector_dims(centred);
+    many CONSTANT integer := vector_dims(centred);
     half CONSTANT integer := many / 2;
+    whole  @extschema:vector@.vector := centred::@extschema:vector@.vector;
     left_  @extschema:vector@.vector;
     right_ @extschema:vector@.vector;
     sum_   @extschema:vector@.vector;
@@ -32,12 +33,12 @@ DECLARE
     length_ real;
 BEGIN
     IF many < 2 OR signs IS NULL THEN
-        RETURN centred;
+        RETURN whole;
     END IF;
     FOR turn IN 1..2 LOOP
-        centred := centred OPERATOR(@extschema:vector@.*) signs[turn]::@extschema:vector@.vector;
-        left_ := @extschema:vector@.subvector(centred, 1, half);
-        right_ := @extschema:vector@.subvector(centred, half + 1, half);
+        whole := whole OPERATOR(@extschema:vector@.*) signs[turn]::@extschema:vector@.vector;
+        left_ := @extschema:vector@.subvector(whole, 1, half);
+        right_ := @extschema:vector@.subvector(whole, half + 1, half);
         step := 0; length_ := 1;
         LOOP
             IF step > 0 THEN
@@ -50,24 +51,24 @@ BEGIN
             EXIT WHEN step >= half;
         END LOOP;
         IF many % 2 = 1 THEN
-            odd := @extschema:vector@.subvector(centred, many, 1)
+            odd := @extschema:vector@.subvector(whole, many, 1)
                    OPERATOR(@extschema:vector@.*) ARRAY[length_]::@extschema:vector@.vector;
         END IF;
-        centred := left_ OPERATOR(@extschema:vector@.||) right_;
-        centred := CASE WHEN odd IS NULL THEN centred ELSE centred OPERATOR(@extschema:vector@.||) odd END;
-        centred := @extschema:vector@.subvector(centred, 2, many - 1)
-                   OPERATOR(@extschema:vector@.||) @extschema:vector@.subvector(centred, 1, 1);
+        whole := left_ OPERATOR(@extschema:vector@.||) right_;
+        whole := CASE WHEN odd IS NULL THEN whole ELSE whole OPERATOR(@extschema:vector@.||) odd END;
+        whole := @extschema:vector@.subvector(whole, 2, many - 1)
+                   OPERATOR(@extschema:vector@.||) @extschema:vector@.subvector(whole, 1, 1);
     END LOOP;
-    RETURN centred;
+    RETURN whole;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.turned(vector, halfvec[]) IS
+COMMENT ON FUNCTION imgsearch_internal.turned(halfvec, halfvec[]) IS
 'A vector in the rotation of a space (signs; null: in none), longer by a factor that is the same for all.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.quantized(embedding halfvec, mean halfvec, signs halfvec[]) RETURNS bit
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     embedding := coalesce(embedding OPERATOR(@extschema:vector@.-) mean, embedding);
-    RETURN @extschema:vector@.binary_quantize(imgsearch_internal.turned(embedding::@extschema:vector@.vector, signs));
+    RETURN binary_quantize(imgsearch_internal.turned(embedding, signs));
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.quantized(halfvec, halfvec, halfvec[]) IS
 'The bits of a vector in a space of that mean (null: around nothing) and that rotation (null: none).';
