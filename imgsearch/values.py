@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import operator
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ ATTRIBUTES_BYTES = 1 << 14  # of one image's attributes, as JSON
 _LARGEST = 10**100
 # They would steer a terminal (C0, C1, DEL), or turn the text around them (bidi overrides, embeddings, isolates).
 CONTROLS = frozenset(map(chr, (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+_STEERING = re.compile(f"[{''.join(sorted(CONTROLS))}\ud800-\udfff]")
 
 Error = type[UsageError]
 
@@ -52,20 +54,22 @@ def line(value: object, field: str, longest: int = NAME, error: Error = UsageErr
     return called
 
 
-def key(value: object, field: str, error: Error = UsageError) -> str:
-    """Return what something is called by (product id, tenant, category, a name): a line that is not empty.
-
-    With another error than UsageError it is looked for, not stored: rows that SQL wrote may hold controls.
-    """
-    called = (line if error is UsageError else text)(value, field, NAME, error)
+def named(value: object, field: str, error: Error = UsageError) -> str:
+    """Return what is looked for by its name: a text that is not empty. SQL may have stored controls in it."""
+    called = text(value, field, NAME, error)
     if not called:
         raise error(f"{field} is empty; give it a text.")
     return called
 
 
+def key(value: object, field: str, error: Error = UsageError) -> str:
+    """Return what something is to be called by (product id, tenant, category, a name): a line that is not empty."""
+    return line(named(value, field, error), field, NAME, error)
+
+
 def keys(value: object, field: str, error: Error = UsageError) -> list[str]:
-    """Return several of them. Raises `error` for what is no list of such texts."""
-    return [key(part, field, error) for part in several(value, field, error)]
+    """Return several that are looked for. Raises `error` for what is no list of such texts."""
+    return [named(part, field, error) for part in several(value, field, error)]
 
 
 def several(value: object, field: str, error: Error = UsageError) -> list[Any]:
@@ -165,7 +169,7 @@ def _object(value: Mapping[Any, Any], field: str, error: Error, depth: int) -> d
     for name, inner in value.items():
         if not isinstance(name, str):
             raise error(f"{field} has a name that is {_kind(name)}; names are texts.")
-        called = key(name, f"a name in {field}", error)
+        called = (key if error is UsageError else named)(name, f"a name in {field}", error)
         if called in plain:
             raise error(f"{field} has the name {called!r} twice; keep one.")
         plain[called] = as_json(inner, called if depth == 0 else field, error, depth + 1)
@@ -225,12 +229,14 @@ def _text_of(value: object) -> str | None:
     return str(read) if isinstance(read, int) and abs(read) < _LARGEST else None
 
 
-def printable(text: str) -> str:
-    """Return a text for a terminal: controls and half characters as they are written in code, `\\x1b`."""
-    return "".join(
-        letter.encode("unicode_escape").decode() if letter in CONTROLS or "\ud800" <= letter <= "\udfff" else letter
-        for letter in text
-    )
+def printable(text: str, keep: str = "") -> str:
+    """Return a text for a terminal: controls but `keep`, and half characters, as they are written in code: `\\x1b`."""
+    return _STEERING.sub(lambda one: one[0] if one[0] in keep else one[0].encode("unicode_escape").decode(), text)
+
+
+def printable_json(text: str) -> str:
+    """Return JSON that was written without escapes as the same JSON for a terminal."""
+    return _STEERING.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
 
 
 def _kind(value: object) -> str:

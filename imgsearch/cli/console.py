@@ -13,8 +13,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
-output = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+from imgsearch.values import printable, printable_json
+
+
+class Terminal(Console):
+    """A console that shows what would steer it (escape sequences in a product's id, say) and does not obey it."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts without control characters, other things as they are."""
+        super().print(*(printable(one, "\n\t") if isinstance(one, str) else one for one in objects), **options)
+
+
+output = Terminal(highlight=False)
+errors = Terminal(stderr=True, highlight=False)
 _UNBROKEN = 200  # columns; what goes into a file or a pipe is read by programs, which look for whole lines
 
 
@@ -28,7 +39,7 @@ def fit() -> None:
 
 def as_json(document: object) -> None:
     """Print a document for a program."""
-    print(json.dumps(document, default=_plain, ensure_ascii=False))
+    print(printable_json(json.dumps(document, default=_plain, ensure_ascii=False)))
 
 
 def _plain(value: object) -> str | float:
@@ -66,7 +77,7 @@ _LONG = frozenset({"title", "product", "what to do", "for example", "failed"})
 def table(columns: Iterable[str | tuple[str, str]], rows: Iterable[Iterable[Any]], title: str | None = None) -> Table:
     """Return a table; a column is its name, or (name, "right")."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim", title_style="bold")
-    shown = [[value if isinstance(value, Text) else Text(cell(value)) for value in row] for row in rows]
+    shown = [[value if isinstance(value, Text) else Text(printable(cell(value))) for value in row] for row in rows]
     for number, column in enumerate(columns):
         name, right = column if isinstance(column, tuple) else (column, "left")
         width = None if name in _LONG else max([len(name), *(row[number].cell_len for row in shown)])

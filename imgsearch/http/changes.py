@@ -58,8 +58,8 @@ class ProductChanges(Changes):
     words: fields.ProductWords | None = None
     codes: fields.Codes | None = None
     order: Annotated[
-        list[fields.Position] | SkipJsonSchema[None],
-        Field(max_length=caps.IMAGES, description="Positions of its pictures that come first from now on: [3]."),
+        Annotated[list[fields.Position], Field(max_length=caps.IMAGES)] | SkipJsonSchema[None],
+        Field(description="Positions of its pictures that come first from now on: [3]."),
     ] = None
 
 

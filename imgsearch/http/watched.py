@@ -22,6 +22,7 @@ from imgsearch.http.state import AppState, app_state
 from imgsearch.query import Resolved
 from imgsearch.retrieval import Hits
 from imgsearch.retrieval.by_filters import values_of
+from imgsearch.values import printable_json
 
 log = logging.getLogger("imgsearch.slow")
 _TELLS = {"found", "way", "share", "reason", "parameters"}  # of an explanation: figures and words of ours alone
@@ -110,4 +111,4 @@ def _write(state: AppState, tenant: str | None, line: dict[str, Any], values: di
         line["how"] = [row["explanation"] for row in rows if texts or row["subject"] in _TELLS]
     except ImgsearchError as error:
         line["how"] = [f"It could not be explained: {type(error).__name__}."]
-    log.warning("slow search: %s", json.dumps(line, ensure_ascii=False, default=str))
+    log.warning("slow search: %s", printable_json(json.dumps(line, ensure_ascii=False, default=str)))

@@ -82,7 +82,7 @@ def change(
     if vector["vector"] is not None and position is None and image_id is None:
         raise UsageError("A vector is of one image: say which, by its position or its image_id.")
     if _OF_PRODUCTS & set(given) and (product_id is None or position is not None or image_id is not None):
-        raise UsageError("title, words, codes and order are a product's: change them by its product_id alone.")
+        raise UsageError("title, words and codes, and order, are a product's: change them by its product_id alone.")
     title, more, codes = (given.get(name) for name in ("title", "words", "codes"))
     named_words = words.checked(title, more, codes)
     which = chosen(tenant, product_id, position, image_id)

@@ -12,8 +12,8 @@ from imgsearch.errors import UsageError
 def chosen(tenant: object, product_id: object, position: object, image_id: object) -> dict[str, Any]:
     """Return which images are meant as statements bind it. Raises UsageError."""
     return {
-        "tenant_id": values.key(tenant, "tenant"),
-        "product_id": None if product_id is None else values.key(product_id, "product_id"),
+        "tenant_id": values.named(tenant, "tenant"),
+        "product_id": None if product_id is None else values.named(product_id, "product_id"),
         "position": None if position is None else values.whole(position, "position", 0, values.POSITION),
         "image_id": None if image_id is None else values.whole(image_id, "image_id", 1, 2**63 - 1),
     }

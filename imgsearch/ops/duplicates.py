@@ -85,7 +85,7 @@ def duplicates_of(
     """
     bound = {
         "image_id": values.whole(image_id, "image_id", -(2**63), 2**63 - 1),
-        "tenant": tenant if tenant is None else values.key(tenant, "tenant"),
+        "tenant": tenant if tenant is None else values.named(tenant, "tenant"),
         "similarity": values.number(similarity, "similarity", -1e300, 1e300, FilterError),
     }
     return [Twin(**row) for row in sql.rows(driver(connection), "duplicates", "of", bound)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,21 +49,27 @@ def unpin(
     category: str | None = None,
 ) -> int:
     """Take back what was pinned or hidden of a product, for a query, for a category (None: any); return how many."""
-    bound = _bound(tenant, product_id, query, category)
+    bound = _bound(tenant, product_id, query, category, values.named)
     return int(sql.value(driver(connection), "merchandise", "unpin", bound))
 
 
 def listed(connection: Connectable, tenant: str | None = None) -> list[Merchandise]:
     """Return what is pinned and hidden, of a tenant or of all."""
-    bound = {"tenant": tenant if tenant is None else values.key(tenant, "tenant")}
+    bound = {"tenant": tenant if tenant is None else values.named(tenant, "tenant")}
     return [Merchandise(**row) for row in sql.rows(driver(connection), "merchandise", "all", bound)]
 
 
-def _bound(tenant: object, product_id: object, query: object, category: object) -> dict[str, Any]:
+def _bound(
+    tenant: object,
+    product_id: object,
+    query: object,
+    category: object,
+    name: Callable[[object, str], str] = values.key,
+) -> dict[str, Any]:
     """Return what is meant as statements bind it; the database says how long a query may be. Raises UsageError."""
     return {
-        "tenant": values.key(tenant, "tenant"),
-        "product_id": None if product_id is None else values.key(product_id, "product_id"),
+        "tenant": name(tenant, "tenant"),
+        "product_id": None if product_id is None else name(product_id, "product_id"),
         "query": None if query is None else values.text(query, "query", values.VALUE),
         "category": None if category is None else values.line(category, "category"),
     }

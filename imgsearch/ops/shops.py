@@ -80,14 +80,14 @@ def set_shop(
 
 def show(connection: Connectable, tenant: str) -> Shop:
     """Return what a shop says of itself, and how far workers have come with what it asks for."""
-    return cast("Shop", sql.rows(driver(connection), "shop", "show", {"tenant": values.key(tenant, "tenant")})[0])
+    return cast("Shop", sql.rows(driver(connection), "shop", "show", {"tenant": values.named(tenant, "tenant")})[0])
 
 
 def suggest(connection: Connectable, typed: str, *, tenant: str | None = None, k: int = 8) -> list[Suggestion]:
     """Return at most `k` (1 to 20) words, titles and kept questions that go on from `typed`. Raises FilterError."""
     bound = {
         "typed": values.text(typed, "typed", values.VALUE),
-        "tenant": tenant if tenant is None else values.key(tenant, "tenant"),
+        "tenant": tenant if tenant is None else values.named(tenant, "tenant"),
         "k": values.whole(k, "k", -1, 2**31 - 1),
     }
     return cast("list[Suggestion]", list(sql.rows(driver(connection), "shop", "suggest", bound)))

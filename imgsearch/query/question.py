@@ -37,9 +37,9 @@ class ProductId:
 
     def __post_init__(self) -> None:
         """Raise QueryError for what is no name."""
-        object.__setattr__(self, "product_id", values.key(self.product_id, "product_id", QueryError))
+        object.__setattr__(self, "product_id", values.named(self.product_id, "product_id", QueryError))
         if self.tenant is not None:
-            object.__setattr__(self, "tenant", values.key(self.tenant, "tenant", QueryError))
+            object.__setattr__(self, "tenant", values.named(self.tenant, "tenant", QueryError))
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def resolve(
     """
     query = cropped(query, region)
     timeout = values.number(timeout, "timeout", 0, 1e9, QueryError)
-    tenant = tenant if tenant is None else values.key(tenant, "tenant", QueryError)
+    tenant = tenant if tenant is None else values.named(tenant, "tenant", QueryError)
     space = space if space is None else values.whole(space, "space", 1, 2**31 - 1, QueryError)
     if isinstance(query, list | tuple) and query and isinstance(query[0], tuple):
         if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in query):

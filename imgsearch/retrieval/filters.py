@@ -127,7 +127,7 @@ def merged(filters: Filters | None, named: Mapping[str, Any]) -> Filters:
 
 
 def _key(value: Any, name: str) -> str:
-    return values.key(value, name, FilterError)
+    return values.named(value, name, FilterError)
 
 
 def _keys(value: Any, name: str) -> list[str]:

@@ -213,7 +213,7 @@ def products_of(
             raise QueryError(f"What was seen is products and images, not {type(one).__name__}; leave it out of seen.")
     images = [one.image_id for one in things if isinstance(one, ImageId)]
     found = [
-        one.product_id if isinstance(one, ProductId) else values.key(one, "seen", QueryError)
+        one.product_id if isinstance(one, ProductId) else values.named(one, "seen", QueryError)
         for one in things
         if not isinstance(one, ImageId)
     ]
