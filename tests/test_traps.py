@@ -7,15 +7,20 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 import imgsearch
 from bench.soak import pictures
-from imgsearch import Filters, db, schema
+from imgsearch import Filters, Image, db, nearest, schema
+from imgsearch.db import sql
 from imgsearch.dev.testing import embed
-from imgsearch.ingest import changes
-from imgsearch.ops import doctor
+from imgsearch.ingest import changes, queue
+from imgsearch.ops import doctor, lifecycle, page_sessions
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from tests import given
 from tests.traps import plant
 
 Connection = psycopg.Connection[Any]
@@ -28,7 +33,7 @@ def trapped(connection: Connection, settings: Settings, space: Space) -> Connect
     connection.execute(
         "INSERT INTO imgsearch.image (tenant_id, product_id, uri, category, price, attributes)"
         " SELECT 'acme', n::text, 'https://x.example/' || n, 'shoes', n % 100, jsonb_build_object('size', n % 9)"
-        " FROM generate_series(1, 60) n"
+        " FROM generate_series(1, 2000) n"
     )
     embed(connection, texts={"red shoe": "3"})
     assert plant(connection) > 3000
@@ -39,6 +44,8 @@ def search_in_sql(shop: Connection, settings: Settings) -> None:
     for query in (
         "imgsearch.search(imgsearch.vec_of(5), tenant => 'acme', max_price => 60, category => 'shoes')",
         "imgsearch.search('red shoe', per => 'image', words => 'shoe')",
+        "imgsearch.search(imgsearch.vec_of(7), per => 'image', max_price => 50)",
+        "imgsearch.search(imgsearch.vec_of(7), attributes => '{\"size\": 3}')",
         "imgsearch.explain_search(imgsearch.vec_of(5))",
         "imgsearch.browse_products()",
         "imgsearch.suggest('re', tenant => 'acme')",
@@ -64,6 +71,47 @@ def write(shop: Connection, settings: Settings) -> None:
     embed(shop)
     changes.change(shop, product_id="p1", tenant="acme", price=5)
     imgsearch.remove(shop, product_id="p1", tenant="acme")
+
+
+def search_in_an_orm(shop: Connection, settings: Settings) -> None:
+    engine = create_engine("postgresql+psycopg://", creator=lambda: db.connect(settings), poolclass=NullPool)
+    with Session(engine) as session:
+        for what in ("red shoe", imgsearch.ImageId(5)):
+            session.execute(nearest(select(Image.image_id).where(Image.price < 60), what)).all()
+    engine.dispose()
+
+
+def work_for_all(shop: Connection, settings: Settings) -> None:
+    """What a worker does, with a worker's role."""
+    shop.execute(
+        "INSERT INTO imgsearch.image (tenant_id, product_id, uri)"
+        " SELECT 'acme', 'new' || n::text, 'https://x.example/new' || n::text FROM pg_catalog.generate_series(1, 5) n"
+    )
+    shop.execute("SET ROLE imgsearch_worker")
+    assert embed(shop, texts=["blue hat"]) == 5
+    queue.rescue(shop, max_attempts=3)
+    queue.enqueue_missing(shop)
+    queue.retry_attached(shop)
+    page_sessions.sweep(shop)
+    for name in ("refresh_sample", "fold_changes", "fold_asked", "refresh_vocabulary"):
+        sql.run(shop, "maintenance", name)
+    shop.execute("RESET ROLE")
+
+
+def give_vectors(shop: Connection, settings: Settings) -> None:
+    """The attack that was found: a writer's numbers are read by a function with its owner's rights."""
+    lifecycle.add_given(shop, "mine", given.WIDE)
+    shop.execute("SELECT pg_catalog.set_config('imgsearch.tenant', 'acme', false)")
+    shop.execute("SET ROLE imgsearch_writer")
+    shop.execute(
+        "SELECT imgsearch_internal.store_given_here("
+        "s.space_id, ARRAY['acme'], ARRAY[i.image_id], ARRAY[NULL::bytea], %s::real[])"
+        " FROM imgsearch.space s, imgsearch.image i WHERE s.name = 'mine' AND i.product_id = '1'",
+        (given.drawn(1),),
+    )
+    shop.execute("RESET ROLE")
+    lifecycle.activate(shop, "mine", force=True)
+    shop.execute("SELECT * FROM imgsearch.search(imgsearch.vec_of(1))")
 
 
 def examine(shop: Connection, settings: Settings) -> None:
@@ -92,6 +140,9 @@ def attach(shop: Connection, settings: Settings) -> None:
 
 
 WORKS: tuple[Callable[[Connection, Settings], None], ...] = (
+    search_in_an_orm,
+    work_for_all,
+    give_vectors,
     search_in_sql,
     read_views,
     search_in_python,

@@ -7,8 +7,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
+from imgsearch import db, schema
+from imgsearch.settings import Settings
 from tests.attach.conftest import images
+from tests.conftest import with_settings
+from tests.test_migrations import empty  # noqa: F401  # a fixture
 
 Connection = psycopg.Connection[Any]
 SHOP = """
@@ -144,3 +149,35 @@ def test_a_table_that_gets_another_owner_is_read_with_his_rights(theirs: Connect
     theirs.execute("SELECT imgsearch.repair('theirs.product')")
     assert runners(theirs) == {"shopapp"}
     assert theirs.execute("SELECT * FROM imgsearch.failures").fetchall() == []
+
+
+def test_an_owner_who_is_no_superuser_becomes_a_member_first(empty: Settings) -> None:  # noqa: F811
+    with db.connect(empty, autocommit=True) as root:
+        root.execute("CREATE EXTENSION vector")
+        root.execute("DROP ROLE IF EXISTS keeper")
+        root.execute("CREATE ROLE keeper LOGIN")
+        root.execute(SQL("GRANT CREATE ON DATABASE {} TO keeper").format(Identifier(root.info.dbname)))
+        root.execute(SHOP.encode())
+        root.execute(
+            "GRANT USAGE ON SCHEMA theirs TO keeper; GRANT SELECT, UPDATE, TRIGGER ON theirs.product TO keeper"
+        )
+        root.execute("GRANT SELECT ON public.loot TO keeper")
+    keepers = with_settings(empty, DATABASE_URL=(empty.database_url or "").replace("postgres@", "keeper@"))
+    schema.upgrade(keepers)
+    with db.connect(empty, autocommit=True) as root, db.connect(keepers, autocommit=True) as keeper:
+        with pytest.raises(psycopg.Error, match="is no member of it") as refused:
+            attach(keeper)
+        assert refused.value.diag.message_hint == "As an administrator run: GRANT shopapp TO keeper;"
+        root.execute("GRANT shopapp TO keeper")
+        attach(keeper)
+        root.execute(HOSTILE.encode())
+        as_shop(root, "UPDATE theirs.product SET price = 9 WHERE id = 1")
+        keeper.execute("SELECT imgsearch.repair('theirs.product')")
+        assert runners(root) == {"shopapp"}
+        assert keeper.execute("SELECT category FROM imgsearch.image WHERE product_id = '1'").fetchone() == ("bags",)
+        assert root.execute("SELECT * FROM imgsearch.failures").fetchall() == []
+        assert root.execute("SELECT has_schema_privilege('shopapp', 'imgsearch_internal', 'CREATE')").fetchone() == (
+            False,
+        )
+        keeper.execute("SELECT imgsearch.detach('theirs.product')")
+        root.execute("DROP OWNED BY shopapp CASCADE; DROP OWNED BY keeper CASCADE; DROP ROLE shopapp, keeper")

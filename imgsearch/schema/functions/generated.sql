@@ -129,7 +129,7 @@ BEGIN
     FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL LOOP
         BEGIN
             PERFORM imgsearch_internal.write_attached(at);
-        EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function THEN
+        EXCEPTION WHEN undefined_column OR undefined_table OR undefined_function OR SQLSTATE 'IM021' THEN
             RAISE WARNING 'imgsearch: what keeps % in step stays as it was (%); attach it again: SELECT imgsearch.detach(%, keep => true);',
                 at.name, SQLERRM, quote_literal(at.name);
         END;
