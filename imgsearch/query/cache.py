@@ -7,15 +7,19 @@ they are is a setting of the connection (imgsearch.tenant), as it is for the wal
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Literal
 
 from psycopg import Connection
 
 from imgsearch.db import sql
 from imgsearch.picture.region import Region
+from imgsearch.query import letters
 from imgsearch.spaces.space import Array, vector_literal
 
 Kind = Literal["text", "picture"]
@@ -81,15 +85,34 @@ class Cached:
 
 
 DIGEST = 32  # bytes
-PUNCTUATION = str.maketrans("", "", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+_SMALL = str.maketrans(letters.CAPITALS + ascii_uppercase, letters.SMALL + ascii_lowercase)
+_BLANKS = re.compile("[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_PERCENT = re.compile(r"(?<=[0-9]) (?=%(?![^ !-/:-@\[-`{-~]))")  # 50 % is 50%
+_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[!-/:-@\[-`{-~]+(?=[0-9])")
+_SIGNS = re.compile(
+    r"""["!&'()*,/:;=?@\[\\\]^_`{|}~]"""
+    r"|[+%](?=[^ !-/:-@\[-`{-~])|(?<![^ !-*,-/:-@\[-`{-~])\+|(?<![^ !-/:-@\[-`{-~])%"
+    r"|(?<=[^ !-/:-@\[-`{-~])#(?=[^ !-/:-@\[-`{-~])|(?<=[!-/:-@\[-`{-~])#|(?<![^ ])#(?![0-9])"
+    r"|(?<![0-9])\$(?![0-9])|(?<=[^ ])[-<>]|[-<>](?![.]?[0-9])|(?<=[^ <>-])[.]|[.](?![0-9])"
+)
 
 
 def canonical(query: str) -> str:
-    """Return the text as SigLIP wants it: lower case, no punctuation, single spaces.
+    """Return the text as SigLIP wants it: small letters, single blanks, no signs but those that carry meaning.
 
+    A sign between two digits becomes a blank: 4.5 is not 45. Kept are + and % behind a word (C++, 50%), # behind one or
+    before a number (C#, #1), $ at a number, and - . < > before a number at the beginning of a word (-5, .5).
     The same as imgsearch_internal.canonical() in SQL.
     """
-    return " ".join(query.lower().translate(PUNCTUATION).split())
+    text, before = _composed(query), ""
+    while text != before:  # a sign that goes may leave another one where it means nothing
+        before = text
+        text = _composed(_SIGNS.sub("", _BETWEEN_DIGITS.sub(" ", _PERCENT.sub("", text))))
+    return text
+
+
+def _composed(text: str) -> str:
+    return _BLANKS.sub(" ", unicodedata.normalize("NFC", text).translate(_SMALL)).strip(" ")
 
 
 def of_text(query: str) -> Entry:

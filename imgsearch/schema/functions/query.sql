@@ -1,11 +1,26 @@
 -- Anything → vector: vec, vec_of, distance, embed.
 -- Errors carry SQLSTATEs of class IM so that every door can turn them into the same typed error.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.canonical(query text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp AS $$
-    SELECT btrim(regexp_replace(translate(lower(query), $p$!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~$p$, ''), '\s+', ' ', 'g'))
-$$;
-COMMENT ON FUNCTION imgsearch_internal.canonical(text) IS 'Lower case, no punctuation, single spaces: the form SigLIP was trained on, and the key of a text in query_vector.';
+-- The same as canonical() of imgsearch/query/cache.py. All classes of letters are written out: no locale reads them.
+CREATE OR REPLACE FUNCTION imgsearch_internal.canonical(query text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    small  text COLLATE "C" := imgsearch_internal.small_letters(query);
+    before text COLLATE "C" := '';
+BEGIN
+    -- A sign that goes may leave another one where it means nothing.
+    WHILE small <> before AND small ~ '[!-/:-@\[-`{-~]' LOOP
+        before := small;
+        small := regexp_replace(small, '(?<=[0-9]) (?=%(?![^ !-/:-@\[-`{-~]))', '', 'g');  -- 50 % is 50%
+        small := regexp_replace(small, '(?<=[0-9])[!-/:-@\[-`{-~]+(?=[0-9])', ' ', 'g');
+        small := regexp_replace(small, '["!&''()*,/:;=?@\[\\\]^_`{|}~]'
+            '|[+%](?=[^ !-/:-@\[-`{-~])|(?<![^ !-*,-/:-@\[-`{-~])\+|(?<![^ !-/:-@\[-`{-~])%'
+            '|(?<=[^ !-/:-@\[-`{-~])#(?=[^ !-/:-@\[-`{-~])|(?<=[!-/:-@\[-`{-~])#|(?<![^ ])#(?![0-9])'
+            '|(?<![0-9])\$(?![0-9])|(?<=[^ ])[-<>]|[-<>](?![.]?[0-9])|(?<=[^ <>-])[.]|[.](?![0-9])', '', 'g');
+        small := imgsearch_internal.small_letters(small);
+    END LOOP;
+    RETURN small;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.canonical(text) IS 'Small letters, single blanks, no signs but those that carry meaning (4.5, C++, -50%): what the model reads, and the key of a text in query_vector.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.active_space() RETURNS integer LANGUAGE plpgsql STABLE AS $$
 DECLARE
