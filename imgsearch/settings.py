@@ -20,14 +20,17 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Private
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from imgsearch import setting_file
 from imgsearch.database_url import libpq_url
 from imgsearch.errors import SettingsError
 from imgsearch.rerank_settings import RerankSettings
+from imgsearch.server_url import broker_url, store_url
 
 DEFAULT_MODEL = "google/siglip2-base-patch16-256"
 PREFIX = "IMGSEARCH_"
 # Unprefixed variables that many hosts set already.
 FILE = "_FILE"  # IMGSEARCH_DATABASE_URL_FILE: a file that holds it, as secrets of containers are
+ADDRESSES = {libpq_url: "a database", broker_url: "a broker", store_url: "a picture store"}
 FALLBACKS = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
 
 
@@ -93,7 +96,9 @@ class Settings(RerankSettings):
     prepared_statements: Literal["auto", "on", "off"] = Field(
         "auto", description="`auto`: prepared unless a pooler is met; `on` where it keeps them (PgBouncer from 1.21)"
     )
-    redis_url: str = Field("", description="Celery's broker; empty: the embedded server under IMGSEARCH_HOME")
+    redis_url: Annotated[str, AfterValidator(broker_url)] = Field(
+        "", repr=False, description="Celery's broker; empty: the embedded server under IMGSEARCH_HOME"
+    )
     model: str = Field(
         "",
         description="hub name or folder of a model (docs/models.md), `demo`, or an encoder of your own as "
@@ -104,7 +109,7 @@ class Settings(RerankSettings):
         default_factory=lambda: _folder(default_home()),
         description="where embedded servers keep their data; empty: the user's data folder",
     )
-    storage_url: str = Field(
+    storage_url: Annotated[str, AfterValidator(store_url)] = Field(
         default_factory=_pictures,
         description="picture store: file:///…, s3://bucket/prefix, gs://…; empty: IMGSEARCH_HOME/pictures",
     )
@@ -244,19 +249,14 @@ def _value(source: Mapping[str, str | None], name: str) -> str | None:
         if value := source.get(variable):
             return value
         if variable and (path := source.get(variable + FILE)):
-            try:
-                return Path(path).expanduser().read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"{variable}{FILE} is {path!r}, which cannot be read: {error}.") from error
+            return setting_file.read(Path(path).expanduser(), f"{variable}{FILE} is {path!r}, which").strip()
     return None
 
 
 def _sources(environ: Mapping[str, str] | None) -> list[Mapping[str, str | None]]:
     if environ is not None:
         return [environ]
-    from dotenv import dotenv_values
-
-    return [os.environ, dotenv_values(".env")]
+    return [os.environ, setting_file.dotenv()]
 
 
 def _default(field: FieldInfo) -> str:
@@ -281,8 +281,9 @@ def _problem(error: ErrorDetails) -> str:
     variable = PREFIX + name.upper()
     if error["type"] == "extra_forbidden":
         return f"There is no setting {variable}; `imgsearch --help` lists them all."
-    is_database = any(getattr(rule, "func", None) is libpq_url for rule in Settings.model_fields[name].metadata)
-    shown = "no address of a database" if is_database else repr(error["input"])  # which may hold a password
+    rules = {getattr(rule, "func", None) for rule in Settings.model_fields[name].metadata}
+    of = next((text for rule, text in ADDRESSES.items() if rule in rules), "")
+    shown = f"no address of {of}" if of else repr(error["input"])  # an address may hold a password
     return f"{variable} is {shown}; {_cure(Settings.model_fields[name], error)}."
 
 
