@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from imgsearch.dev.testing import FakeEncoder
 from imgsearch.ingest import upload
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from imgsearch.storage import FetchPolicy
 from tests import loops
 from tests.faulty_http import Asked, local, serving
 from tests.processes import eventually
@@ -91,6 +93,53 @@ def test_the_vector_answers_until_other_bytes_are_embedded(
             assert _digest(connection) == old, "while the new bytes are embedded"
             encoder.open.set()
             eventually(lambda: _digest(connection) == new and _quiet(connection), what="the new bytes")
+    assert connection.execute("SELECT * FROM imgsearch.violations").fetchall() == []
+
+
+def test_a_file_that_is_overwritten_is_read_again_on_request(
+    settings: Settings, connection: psycopg.Connection[Any], space: Space, tmp_path: Path
+) -> None:
+    """The same place, other bytes: nobody notices until somebody asks, and the vector answers meanwhile."""
+    place, versions = tmp_path / "a b.jpg", [pictures.draw(1, 0), pictures.draw(1, 1)]
+    place.write_bytes(versions[0])
+    connection.execute("CREATE TABLE goods (id text PRIMARY KEY, photo text)")
+    connection.execute("INSERT INTO goods VALUES ('p', 'a b.jpg')")
+    connection.execute(
+        "SELECT imgsearch.attach('goods', key => 'id', image => 'photo', base => %s)", [tmp_path.as_uri()]
+    )
+    with loops.images(settings, FakeEncoder(), policy=FetchPolicy(file_roots=(tmp_path,))):
+        eventually(lambda: _digest(connection) == picture.digest(versions[0]), what="the first bytes")
+        place.write_bytes(versions[1])
+        assert connection.execute("SELECT imgsearch.refetch(product_id => 'p')").fetchone() == (1,)
+        assert _digest(connection) is not None
+        eventually(lambda: _digest(connection) == picture.digest(versions[1]), what="the second bytes")
+        eventually(lambda: _quiet(connection), what="no job left")
+    assert connection.execute("SELECT * FROM imgsearch.violations").fetchall() == []
+
+
+def test_two_spaces_adopt_other_bytes_together(
+    settings: Settings, connection: psycopg.Connection[Any], space: Space
+) -> None:
+    versions, now = [pictures.draw(1, 0), pictures.draw(1, 1)], [0]
+    other = loops.add_another(connection)
+    digests = "SELECT sha256 FROM imgsearch.embedding_1 UNION ALL SELECT sha256 FROM imgsearch.embedding_2"
+
+    def holds(data: bytes) -> bool:
+        rows = connection.execute(digests).fetchall()
+        return rows == [(picture.digest(data),)] * 2 and _quiet(connection)
+
+    with (
+        serving(lambda asked: asked.answer(200, {}, versions[now[0]])) as server,
+        loops.images(settings, FakeEncoder(), policy=local(server.port)),
+        loops.images(settings, FakeEncoder(), policy=local(server.port), space_id=other),
+    ):
+        address = HOST.format(port=server.port) + "/a.jpg?sig="
+        _added(connection, address + "1")
+        eventually(lambda: holds(versions[0]), what="the first bytes in both")
+        for version in (0, 1):
+            now[0] = version
+            _added(connection, f"{address}{version + 2}")
+            eventually(lambda version=version: holds(versions[version]), what="both in step")  # type: ignore[misc]
     assert connection.execute("SELECT * FROM imgsearch.violations").fetchall() == []
 
 
