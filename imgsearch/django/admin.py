@@ -71,9 +71,8 @@ class ImageSearchAdmin(admin.ModelAdmin):
         return super().change_view(request, object_id, form_url, {**found, **(extra_context or {})})
 
     def get_actions(self, request: Any) -> Any:
-        return super().get_actions(request) | {
-            "embed_again": (_rows_again, "embed_again", "Embed the images again"),
-        }
+        again = {"embed_again": (_rows_again, "embed_again", "Embed the images again")}
+        return super().get_actions(request) | (again if self.has_change_permission(request) else {})
 
     def get_urls(self) -> list[Any]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_by_picture"
@@ -183,7 +182,8 @@ class ImageAdmin(ImageSearchAdmin, ReadOnlyAdmin):
         return f"{job.error_code}: {job.error}" if job and job.error_code else ""
 
     def get_actions(self, request: Any) -> Any:
-        return {"embed_again": (_images_again, "embed_again", "Embed again")}
+        may = request.user.has_perm("imgsearch.change_image")  # has_change_permission() is nobody's: rows are read only
+        return {"embed_again": (_images_again, "embed_again", "Embed again")} if may else {}
 
 
 def _images_again(modeladmin: Any, request: Any, queryset: Any) -> None:

@@ -17,16 +17,10 @@ from django.db.models import F, Model, Q
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
-from imgsearch.django import failures, files, uploads
-from imgsearch.django.mapping import Searchable, mapping_for, resolve_path
-from imgsearch.errors import UsageError
+from imgsearch.django import failures, files, sources, uploads
+from imgsearch.django.mapping import Searchable, key_text, mapping_for, resolve_path
 
 _UNSORTED = 1 << 30  # and more: the places of pictures that were just added
-
-
-def source_of(instance: Any) -> str:
-    """Return what picture_source calls a row."""
-    return f"{instance._meta.concrete_model._meta.label_lower}:{instance.pk}"  # noqa: SLF001
 
 
 class Outcome(NamedTuple):
@@ -36,7 +30,7 @@ class Outcome(NamedTuple):
     error: Exception | None = None
 
 
-def keep_in_step(instance: Any, using: str) -> Outcome:
+def keep_in_step(instance: Any, using: str, *, written: frozenset[str] = frozenset()) -> Outcome:
     """Add, replace, move or remove the image of a picture's row.
 
     What cannot be read is written down in imgsearch.failures. Raises the database's typed errors, UsageError.
@@ -47,15 +41,18 @@ def keep_in_step(instance: Any, using: str) -> Outcome:
     if owner is None or not name:
         forget(instance, using)
         return Outcome(read=False)
-    place = _place_of(owner)
+    belongs = sources.place_of(owner)
+    place: dict[str, Any] = belongs._asdict()
+    sources.standing([sources.source_of(instance, using)], [belongs], using)
     there = find(instance, using)
     _lock(place, using)
-    if there is not None and (there["tenant_id"], there["product_id"]) != (place["tenant"], place["product"]):
-        forget(instance, using)
-        there = None
-    fresh, error = there is None or there["file"] != name or files.is_unread(there["uri"]), None
+    if there is not None and (there["tenant_id"], there["product_id"]) != belongs:
+        _move(instance, there, place, using)
+        there = find(instance, using)
+    fresh = there is None or there["file"] != name or name in written or files.is_unread(there["uri"])
+    error = None
     if fresh:
-        position = there["position"] if there else _UNSORTED + random.randrange(_UNSORTED)
+        position = there["position"] if there else _unsorted()
         error = _read(instance, owner, {**place, "position": position}, using)
     sort(type(instance), owner, using)
     return Outcome(fresh, error)
@@ -63,7 +60,7 @@ def keep_in_step(instance: Any, using: str) -> Outcome:
 
 def forget(instance: Any, using: str) -> None:
     """Remove the image of a row, and close the gap."""
-    sql.run(driver(connections[using]), "django_pictures", "forget", {"source": source_of(instance)})
+    sql.run(driver(connections[using]), "django_pictures", "forget", {"source": sources.source_of(instance, using)})
     owner = mapping_for(type(instance)).owner_of(instance)
     if owner is not None and owner.pk is not None:
         sort(type(instance), owner, using)
@@ -71,7 +68,8 @@ def forget(instance: Any, using: str) -> None:
 
 def find(instance: Any, using: str) -> Any:
     """Return tenant_id, image_id, product_id, position, uri and file of a row's image, None where it has none."""
-    found = sql.rows(driver(connections[using]), "django_pictures", "source", {"source": source_of(instance)})
+    named = {"source": sources.source_of(instance, using)}
+    found = sql.rows(driver(connections[using]), "django_pictures", "source", named)
     return found[0] if found else None
 
 
@@ -82,29 +80,28 @@ def follow(instance: Any, using: str, *, created: bool) -> None:
     uploads.refilter(instance, using=using)
     for model in _pictured_by(type(instance)):
         mapping = mapping_for(model)
-        if len(mapping.of) == 1 and "__" not in mapping.of[0]:
-            continue  # its pictures are its own, whatever is saved
-        rows = {source_of(row): row for row in _rows_through(model, instance, using)}
+        kind = sources.kind_of(model, using)
+        rows = {f"{kind}{key_text(row.pk)}": row for row in _rows_through(model, instance, using)}
         known = sql.rows(driver(connections[using]), "django_pictures", "products_of", {"sources": list(rows)})
-        stand = {one["source"]: {"tenant": one["tenant_id"], "product": one["product_id"]} for one in known}
+        stand = {one["source"]: (one["tenant_id"], one["product_id"]) for one in known}
         for source, row in rows.items():
             owner = mapping.owner_of(row)
-            if owner is not None and stand.get(source) != _place_of(owner):
+            if owner is not None and stand.get(source) != sources.place_of(owner):
                 keep_in_step(row, using)
 
 
 def sort(model: type[Model], owner: Any, using: str) -> None:
     """Give the pictures of a product the places that their order in the shop says."""
-    place, mapping = _place_of(owner), mapping_for(model)
+    place, mapping = sources.place_of(owner)._asdict(), mapping_for(model)
     rows = model._base_manager.using(using).filter(_is_of(mapping.of, owner))  # noqa: SLF001
     keys = rows.order_by(*_order(mapping)).values_list("pk", flat=True)
-    label = model._meta.concrete_model._meta.label_lower  # noqa: SLF001
+    kind = sources.kind_of(model, using)
     lent = driver(connections[using])
     found = sql.rows(lent, "django_pictures", "places", place)
-    ours = {row["source"]: row for row in found if (row["source"] or "").startswith(f"{label}:")}
+    ours = {row["source"]: row for row in found if (row["source"] or "").startswith(kind)}
     taken = {row["position"] for row in found} - {row["position"] for row in ours.values()}
     free = (n for n in range(len(found) + len(taken)) if n not in taken)
-    wanted = [(ours[source], next(free)) for key in keys if (source := f"{label}:{key}") in ours]
+    wanted = [(ours[source], next(free)) for key in keys if (source := f"{kind}{key_text(key)}") in ours]
     moved = [(row["image_id"], to) for row, to in wanted if row["position"] != to]
     if moved:
         images, places = (list(column) for column in zip(*moved, strict=True))
@@ -145,10 +142,11 @@ def key_at(instance: Any, path: str) -> Any:
 def sources_of(instance: Any, using: str) -> list[str]:
     """Return what picture_source calls the pictures of a row, its first one first; of a picture, itself."""
     if mapping_for(type(instance)).of:
-        return [source_of(instance)]
+        return [sources.source_of(instance, using)]
     found: list[str] = []
     for model in _pictured_by(type(instance)):
-        found += [source_of(row) for row in _rows_through(model, instance, using).order_by(*_order(mapping_for(model)))]
+        keys = _rows_through(model, instance, using).order_by(*_order(mapping_for(model))).values_list("pk", flat=True)
+        found += [f"{sources.kind_of(model, using)}{key_text(key)}" for key in keys]
     return found
 
 
@@ -158,7 +156,7 @@ def _read(instance: Any, owner: Any, place: dict[str, Any], using: str) -> Excep
     added: list[int] = []
 
     def write() -> None:
-        added.append(uploads.add(owner, files.content_of(photo), position=place["position"], using=using).image_id)
+        added.append(uploads.put(owner, files.content_of(photo), position=place["position"], using=using).image_id)
 
     error = failures.attempt(using, write)
     image: int | None
@@ -167,7 +165,12 @@ def _read(instance: Any, owner: Any, place: dict[str, Any], using: str) -> Excep
     else:
         image = failures.record(using, place, files.name_of(photo), error, failures.mend_of(instance))
     if image is not None:
-        values = {"source": source_of(instance), "image_id": image, "file": files.name_of(photo), **place}
+        values = {
+            "source": sources.source_of(instance, using),
+            "image_id": image,
+            "file": files.name_of(photo),
+            **place,
+        }
         sql.run(driver(connections[using]), "django_pictures", "remember", values)
     return error
 
@@ -177,11 +180,20 @@ def _order(mapping: Searchable) -> list[Any]:
     return [*main, *(F(name).asc(nulls_last=True) for name in (mapping.position, "pk") if name)]
 
 
-def _place_of(owner: Any) -> dict[str, Any]:
-    mapping = mapping_for(type(owner))
-    if mapping.of:
-        raise UsageError(f"{owner._meta.label} is a picture itself: of= leads to what is ranked.")  # noqa: SLF001
-    return {"tenant": mapping.tenant_of(owner), "product": mapping.product_of(owner)}
+def _unsorted() -> int:
+    return _UNSORTED + random.randrange(_UNSORTED)
+
+
+def _move(instance: Any, there: Any, place: dict[str, Any], using: str) -> None:
+    """Move the image of a row to the product that it is a picture of now; its file is not read again."""
+    lent, source = driver(connections[using]), sources.source_of(instance, using)
+    old = {"old_tenant": there["tenant_id"], "old_product": there["product_id"], "image_id": there["image_id"]}
+    values = {"source": source, **place, **old, "position": _unsorted()}
+    image = sql.value(lent, "django_source", "copy", values)
+    sql.run(lent, "django_pictures", "forget", {"source": source})
+    if image is not None:
+        remembered = {"source": source, "image_id": image, "file": there["file"], **place}
+        sql.run(lent, "django_pictures", "remember", remembered)
 
 
 def _lock(place: dict[str, Any], using: str) -> None:

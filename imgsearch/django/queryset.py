@@ -95,7 +95,7 @@ class ImageSearchQuerySet(QuerySet):
             keys = [hit.image_id for hit in found]
         else:
             named = [hit.product_id for hit in found if hit.product_id.startswith(mapping.prefix)]
-            keys = [key for one in named if (key := _key(self.model, one.removeprefix(mapping.prefix))) is not None]
+            keys = [key for one in named if (key := key_from(self.model, one.removeprefix(mapping.prefix))) is not None]
         keys = list(dict.fromkeys(keys))
         places = [When(pk=key, then=place) for place, key in enumerate(keys)]
         rows = self.filter(pk__in=keys)
@@ -235,7 +235,7 @@ _TOLD_OF_PARTS = {"box": NearestBox(), "label": NearestLabel()}
 _ORDER = (F("distance").asc(), NearestImage().asc())
 
 
-def _key(model: Any, written: str) -> Any:
+def key_from(model: Any, written: str) -> Any:
     """Return a primary key that stands in a product_id, a composite one as a tuple; None for what is none of these."""
     fields = getattr(model._meta, "pk_fields", None) or [model._meta.pk]  # noqa: SLF001
     parts = key_parts(written) if len(fields) > 1 else [written]

@@ -15,8 +15,8 @@ from django.db.models import Model, QuerySet
 from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
-from imgsearch.django import site
-from imgsearch.django.mapping import Searchable, key_text, mapping_for
+from imgsearch.django import files, site, sources
+from imgsearch.django.mapping import Searchable, key_text, mapping_for, resolve_path
 from imgsearch.errors import UsageError
 from imgsearch.ingest import attachment, changes, columns, upload
 from imgsearch.ingest import words as product_words
@@ -35,10 +35,19 @@ def add(instance: Any, picture: Any, *, position: int = 0, using: str | None = N
     """
     if instance.pk is None:
         raise UsageError("This instance was not saved yet, so its image has no key; save it first.")
+    _of_products(instance)
     alias = database_of(instance, using)
-    mapping = _of_products(instance)
+    [stand] = sources.settle([instance], alias)
+    added = put(instance, picture, position=position, using=alias)
+    sources.remember(instance, stand.place, photo_of(instance), alias)
+    return added
+
+
+def put(instance: Any, picture: Any, *, position: int, using: str) -> Added:
+    """Add an image at the place where those of an instance belong, whichever row it is remembered as."""
+    mapping = mapping_for(type(instance))
     return upload.add(
-        connections[alias],
+        connections[using],
         picture,
         product_id=mapping.product_of(instance),
         tenant=mapping.tenant_of(instance),
@@ -55,25 +64,26 @@ def change(instance: Any, *, position: int | None = None, using: str | None = No
     price, in_stock, category, categories, attributes (merged by name, None takes one away), title, words, codes: see
     `imgsearch.change`. What `@searchable` maps is written anew whenever the instance is saved. Raises UsageError.
     """
-    mapping = _of_products(instance)
+    _of_products(instance)
+    alias = database_of(instance, using)
+    [stand] = sources.settle([instance], alias)
     return changes.change(
-        connections[database_of(instance, using)],
-        tenant=mapping.tenant_of(instance),
-        product_id=mapping.product_of(instance),
+        connections[alias],
+        tenant=stand.place.tenant,
+        product_id=stand.place.product,
         position=position,
         **what,
     )
 
 
 def remove(instance: Any, *, position: int | None = None, using: str | None = None) -> list[int]:
-    """Delete the images of an instance, or the one at a position; return their image ids."""
-    mapping = _of_products(instance)
-    return upload.remove(
-        connections[database_of(instance, using)],
-        tenant=mapping.tenant_of(instance),
-        product_id=mapping.product_of(instance),
-        position=position,
-    )
+    """Delete the images of an instance, or the one at a position, wherever they stand; return their image ids."""
+    _of_products(instance)
+    alias = database_of(instance, using)
+    gone = sources.withdraw(instance, alias, position)
+    [(stand, _)] = sources.looked_up([instance], alias)
+    tenant, product = stand.place
+    return gone + upload.remove(connections[alias], tenant=tenant, product_id=product, position=position)
 
 
 def refilter(rows: Any, *, using: str | None = None) -> int:
@@ -130,6 +140,12 @@ def write_filters(instance: Any, using: str) -> str | None:
     return address
 
 
+def photo_of(instance: Any) -> str:
+    """Return the name of the file, or the address, that a row says is its photo."""
+    photo = mapping_for(type(instance)).photo
+    return files.name_of(resolve_path(instance, photo)) if photo else ""
+
+
 def database_of(instance: Any, using: str | None) -> str:
     return using or instance._state.db or router.db_for_write(type(instance), instance=instance)  # noqa: SLF001
 
@@ -144,7 +160,10 @@ def _refilter(instances: list[Any], using: str, model: type[Model]) -> int:
 
 
 def _written(instances: Iterable[Any], using: str) -> list[Mapping[str, Any]]:
-    products = {_key(instance): instance for instance in instances}
+    rows = list(instances)
+    for kind in {type(row) for row in rows}:  # an owner may be of another model than what it is the owner of
+        sources.settle([row for row in rows if type(row) is kind], using)
+    products = {_key(instance): instance for instance in rows}
     lent = driver(connections[using])
     given = [_row(key, instance) for key, instance in products.items()]
     found = sql.rows(lent, "django", "refilter", {"rows": json.dumps(given)})

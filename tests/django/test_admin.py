@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import TestCase
@@ -109,6 +109,15 @@ class InTheAdmin(TestCase):
         assert Job.objects.filter(state="pending").count() == 3
         assert len(self.names(self.get(SHOP + "?q=red+shoe"))) == 7, "they stay searchable meanwhile"
         assert filling.embed_waiting(lambda *_: point(0, 0)) == 3
+
+    def test_who_may_only_view_embeds_nothing_again(self) -> None:
+        clerk = User.objects.create_user("clerk", is_staff=True)
+        clerk.user_permissions.set(Permission.objects.filter(codename__in=["view_image", "view_product"]))
+        self.client.force_login(clerk)
+        for page, key in ((SHOP, self.products[0].pk), (PICTURES, Image.objects.first().pk)):
+            assert "embed_again" not in self.get(page)
+            self.client.post(page, {"action": "embed_again", "_selected_action": [key]})
+            assert not Job.objects.exists()
 
     def test_pictures_and_their_states(self) -> None:
         Job.objects.create(

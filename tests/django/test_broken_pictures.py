@@ -177,7 +177,7 @@ class WithoutTransaction(TransactionTestCase):
 
     def test_a_conflict_is_the_callers_to_try_again(self) -> None:
         with (
-            patch("imgsearch.django.uploads.add", side_effect=_conflict),
+            patch("imgsearch.django.uploads.put", side_effect=_conflict),
             pytest.raises(Exception, match="serialize"),
             transaction.atomic(),
         ):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.conf import settings as project_settings
@@ -132,6 +134,32 @@ def test_the_command_works_on_this_projects_database(capfd: pytest.CaptureFixtur
     call_command("imgsearch", "space", "list", "--json")
     assert capfd.readouterr().out.strip().startswith("[")
     assert command.run(["space", "activate", "nine", "--force"]) == 4
+
+
+@pytest.mark.parametrize("staying", sorted(command.STAYING))
+def test_a_command_that_stays_becomes_the_process(staying: str) -> None:
+    """Then whoever ends manage.py ends the worker, and no orphan goes on."""
+    with patch("os.execve", side_effect=SystemExit(0)) as became, pytest.raises(SystemExit):
+        command.Command().run_from_argv(["manage.py", "imgsearch", staying, "--one"])
+    [(program, line, environment)] = [call.args for call in became.call_args_list]
+    assert (program, line[0], line[-2:]) == (sys.executable, sys.executable, [staying, "--one"])
+    assert environment["IMGSEARCH_DATABASE_URL"] == site.database_url("default")
+
+
+def test_a_worker_that_is_ended_leaves_no_orphan(project: Path) -> None:
+    code = (
+        "import sys\nfrom imgsearch.django.management.commands import imgsearch as c\n"
+        "c.command = lambda a: [sys.executable, '-c', '"
+        "import os, time; print(os.getpid(), flush=True); time.sleep(60)']\n"
+        "c.site.environment = dict\nc.Command().run_from_argv(['manage.py', 'imgsearch', 'worker'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as manage:
+        assert manage.stdout is not None
+        worker = int(manage.stdout.readline())
+        manage.terminate()
+        assert manage.wait(timeout=60) != 0
+    assert worker == manage.pid
+    assert not Path(f"/proc/{worker}").exists()
 
 
 def test_the_command_can_reach_the_database_by_its_url() -> None:

@@ -133,7 +133,7 @@ class Saved(TestCase):
         assert Image.objects.count() == 3
         assert "backfill shop.Product" in Failure.objects.get().error
         with pytest.raises(CommandError, match="names no picture"):
-            call_command("imgsearch_backfill", "shop.Poster")
+            call_command("imgsearch_backfill", "shop.Store")
 
     def test_only_what_can_be_asked_is_asked(self) -> None:
         for odd in (object(), 3, Product()):

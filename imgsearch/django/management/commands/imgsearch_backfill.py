@@ -1,4 +1,4 @@
-"""`manage.py imgsearch_backfill shop.Product`: add the images of rows that were there before."""
+"""`manage.py imgsearch_backfill shop.Product`: make images equal to the rows, whoever wrote them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,65 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Model
 
-from imgsearch.django import signals
+from imgsearch.django import drift, signals
 from imgsearch.django.mapping import mapping_for
 
 
 class Command(BaseCommand):
     """Each row in a transaction of its own; run it again and it goes on where it stopped, and tries failures again."""
 
-    help = "Add the images of rows that were there before @searchable was."
+    help = (
+        "Add the images of rows that were there before, bring those of others in step (tenant, filters), and delete "
+        "those of rows that are gone."
+    )
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("model", help="app_label.Model")
+        parser.add_argument("model", nargs="*", help="app_label.Model; without one, every searchable model")
         parser.add_argument("--database", default="default")
+        parser.add_argument(
+            "--check", action="store_true", help="Change nothing; exit with 1 where one is out of step."
+        )
 
-    def handle(self, *_: Any, model: str, database: str, **__: Any) -> None:
-        """Add what is missing, say what was refused."""
-        try:
-            rows = apps.get_model(model)
-        except (LookupError, ValueError) as error:
-            raise CommandError(f"There is no model {model}: {error}. Write app_label.Model.") from error
-        photo = mapping_for(rows).photo
-        if photo is None:
-            raise CommandError(f"{model} names no picture; decorate it: @searchable(photo=…).")
+    def handle(self, *_: Any, model: list[str] | str, database: str, check: bool = False, **__: Any) -> None:
+        """Mend what is out of step, say what was refused."""
+        names = [model] if isinstance(model, str) else model
+        rows = [_searchable(name) for name in names] or drift.models()
+        if not check:
+            for kind in rows:
+                self._mend(kind, database)
+            return
+        if wrong := [line for kind in rows for line in said(kind, database)]:
+            raise CommandError("\n".join([*wrong, "Mend it: `manage.py imgsearch_backfill`."]), returncode=1)
+        self.stdout.write("Images and rows are in step.")
+
+    def _mend(self, model: type[Model], database: str) -> None:
         added = refused = 0
-        for instance in rows._default_manager.using(database).exclude(**{photo: ""}).iterator(chunk_size=500):  # noqa: SLF001
+        gone = drift.mend_gone(model, database)
+        for instance in model._base_manager.using(database).iterator(chunk_size=500):  # noqa: SLF001
             try:
                 added += signals.catch_up(instance, database)
             except Exception as error:  # noqa: BLE001  # a storage raises what it likes; the next row may be well
                 refused += 1
                 self.stderr.write(f"{instance.pk}: {error}")
         told = " (imgsearch.failures says why)" if refused else ""
+        deleted = f"{gone} images of rows that are gone deleted. " if gone else ""
         self.stdout.write(
-            f"{added} images added, {refused} refused{told}. How far it is: `manage.py imgsearch status`."
+            f"{added} images added, {refused} refused{told}. {deleted}How far it is: `manage.py imgsearch status`."
         )
+
+
+def said(model: type[Model], database: str, most: int | None = None) -> list[str]:
+    """Return a line for each way in which rows of a model and their images are out of step."""
+    return [f"{model._meta.label}: {n} {what}." for what, n in drift.count(model, database, most).items()]  # noqa: SLF001
+
+
+def _searchable(name: str) -> type[Model]:
+    try:
+        model: type[Model] = apps.get_model(name)
+    except (LookupError, ValueError) as error:
+        raise CommandError(f"There is no model {name}: {error}. Write app_label.Model.") from error
+    if not hasattr(model, "_imgsearch") or mapping_for(model).pictures:
+        raise CommandError(f"{name} names no picture; decorate it: @searchable(photo=…).")
+    return model
