@@ -37,6 +37,11 @@ def count(model: type[Model], using: str, most: int | None = None) -> Counter[st
     return +out
 
 
+def said(model: type[Model], database: str, most: int | None = None) -> list[str]:
+    """Return a line for each way in which rows of a model and their images are out of step."""
+    return [f"{model._meta.label}: {n} {what}." for what, n in count(model, database, most).items()]  # noqa: SLF001
+
+
 def mend_gone(model: type[Model], using: str) -> int:
     """Delete the images of rows that are no longer in a model's table; return how many."""
     whole = not mapping_for(model).of

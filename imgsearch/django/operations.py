@@ -10,7 +10,7 @@ from django.db.migrations.operations.base import Operation
 
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import driver
-from imgsearch.django import site
+from imgsearch.django import site, sources
 from imgsearch.errors import UsageError
 from imgsearch.ingest import attachment
 from imgsearch.schema import migrate
@@ -94,7 +94,19 @@ class AttachImgsearch(_OfModel):
         if is_ours(app_label, schema_editor.connection):
             values = self._arguments(schema_editor, self._model(app_label, to_state), to_state)
             sql.run(driver(schema_editor.connection), "attachment", "attach", values)
+            self._replace(schema_editor, app_label, to_state)
             _warn_of_local_files(values.get("base"))
+
+    def _replace(self, schema_editor: Any, app_label: str, state: Any) -> None:
+        """Delete the images that `@searchable` added and the table, once copied, did not take over: it has its own."""
+        lent, alias = driver(schema_editor.connection), schema_editor.connection.alias
+        model = self._model(app_label, state)
+        if not sql.value(lent, "django_source", "is_copied", {"table": _relation(schema_editor, model)}):
+            return  # manage.py imgsearch_backfill does it later
+        pictures = self._pictures(model, self.mapping["pictures"], state) if "pictures" in self.mapping else None
+        for kind in (model, pictures):
+            if kind is not None:
+                sources.withdraw_all(kind, alias)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if is_ours(app_label, schema_editor.connection):

@@ -208,6 +208,11 @@ def image_search(queryset: Any) -> Any:
     image_search(Product.objects.browsable()).similar_to("red shoe")
     image_search(category.product_set).similar_to(photo)
     """
+    if not isinstance(queryset, BaseManager | QuerySet):
+        raise UsageError(
+            f"{type(queryset).__name__} is no queryset; rank first, search the page's rows then: "
+            "image_search(Model.objects.filter(…)).similar_to(…)."
+        )
     rows = queryset.all() if isinstance(queryset, BaseManager) else queryset._chain()  # noqa: SLF001
     kind: Any = type(rows)
     rows.__class__ = _mixed(kind)

@@ -129,17 +129,28 @@ def withdraw(instance: Any, using: str, position: int | None = None) -> list[int
 
 def left_behind(model: type[Model], using: str) -> Iterator[list[str]]:
     """Yield the sources of rows of a model that are no longer in its table, though images of them are there."""
-    kind, after = kind_of(model, using), ""
-    lent = driver(connections[using])
+    kind = kind_of(model, using)
+    for names in _remembered(kind, using):
+        there = {f"{kind}{key_text(key)}" for key in _keys_there(model, [name[len(kind) :] for name in names], using)}
+        if gone := [name for name in names if name not in there]:
+            yield gone
+
+
+def withdraw_all(model: type[Model], using: str) -> None:
+    """Delete the images that were added for rows of a model, but those that an attached table has taken over."""
+    for names in _remembered(kind_of(model, using), using):
+        withdraw_sources(names, using, whole=True)
+
+
+def _remembered(kind: str, using: str) -> Iterator[list[str]]:
+    lent, after = driver(connections[using]), ""
     while True:
         rows = sql.rows(lent, "django_source", "of_kind", {"kind": kind, "after": after, "most": AT_ONCE})
         if not rows:
             return
         names = [row["source"] for row in rows]
         after = names[-1]
-        there = {f"{kind}{key_text(key)}" for key in _keys_there(model, [name[len(kind) :] for name in names], using)}
-        if gone := [name for name in names if name not in there]:
-            yield gone
+        yield names
 
 
 def withdraw_sources(names: list[str], using: str, *, whole: bool) -> int:

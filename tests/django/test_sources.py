@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from django.apps import apps
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.state import ProjectState
 from django.test import TestCase
 
-from imgsearch.django import add, change, refilter, remove
+from imgsearch.django import AttachImgsearch, add, change, image_search, refilter, remove
+from imgsearch.django.management.commands import imgsearch as command
 from imgsearch.django.models import Image, images_of
+from imgsearch.errors import UsageError
 from tests.django import filling
 from tests.django.filling import photo, point, shop
-from tests.django.shop.models import Product
+from tests.django.shop.models import Garment, Product, Shot
 
 
 def saved(**fields: Any) -> Product:
@@ -123,8 +129,64 @@ class Moved(TestCase):
         call_command("imgsearch_backfill", stdout=io.StringIO())
         assert there() == []
 
+    def test_the_doctor_names_it(self) -> None:
+        self.moved_by_update()
+        with patch("subprocess.run") as ran:
+            ran.return_value.returncode = 0
+            assert command.run(["doctor"]) == 1
+            self.row.delete()
+            assert command.run(["doctor"]) == 0
+
+    def test_a_table_that_is_attached_later_has_no_image_twice(self) -> None:
+        state = ProjectState.from_apps(apps)
+        attach = AttachImgsearch("product", image="photo", base="https://cdn.example.com", prefix="p:")
+        with patch("imgsearch.django.operations.is_ours", return_value=True), connection.schema_editor() as editor:
+            attach.database_forwards("shop", editor, state, state)
+        assert there() == [("default", f"p:{self.key}", 0)]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT imgsearch.detach('shop_product')")
+
+
+class OfAnother(TestCase):
+    """Pictures in a table of their own follow the tenant of their product."""
+
+    def test_an_owner_that_changes_its_tenant(self) -> None:
+        garment = Garment.objects.create(name="shirt")
+        shots = [
+            Shot.objects.create(garment=garment, file=ContentFile(photo(n * 40, 0, 0), name="s.jpg")) for n in range(2)
+        ]
+        key, mapping = f"garment:{garment.pk}", Garment._imgsearch
+        Garment._imgsearch = replace(mapping, tenant="name")
+        try:
+            Path(shots[0].file.path).unlink()
+            garment.save()
+            assert there() == [("shirt", key, 0), ("shirt", key, 1)]
+            Garment.objects.update(name="coat")
+            assert "2 rows whose images stand" in checked("shop.Shot")
+            call_command("imgsearch_backfill", stdout=io.StringIO())
+            assert there() == [("coat", key, 0), ("coat", key, 1)]
+            Garment.objects.update(name="hat")
+            Garment.objects.get().delete()
+            assert there() == []
+        finally:
+            Garment._imgsearch = mapping
+
 
 class Refused(TestCase):
+    def test_what_is_no_queryset(self) -> None:
+        with pytest.raises(UsageError, match="is no queryset"):
+            image_search([1, 2])
+
+    def test_two_attached_tables_with_the_same_keys(self) -> None:
+        with connection.cursor() as cursor:
+            for schema in ("a", "b"):
+                cursor.execute(f"CREATE SCHEMA {schema}")
+                cursor.execute(f"CREATE TABLE {schema}.product (id integer PRIMARY KEY, photo text)")
+            attach = "SELECT imgsearch.attach(%s, key => 'id', image => 'photo', base => 'https://cdn.example.com')"
+            cursor.execute(attach, ["a.product"])
+            with pytest.raises(Exception, match="could meet those of"):
+                cursor.execute(attach, ["b.product"])
+
     def test_the_same_model_in_two_schemas(self) -> None:
         """Same key, same prefix, same tenant: the second is refused, and the first stays as it is."""
         first = saved(name="first")

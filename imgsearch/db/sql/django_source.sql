@@ -75,3 +75,8 @@ WHERE s.source = ANY (%(sources)s::text[]) AND x.tenant_id = s.tenant_id AND x.i
     SELECT 1 FROM imgsearch.picture_source o
     WHERE o.tenant_id = i.tenant_id AND o.image_id = i.image_id))
 RETURNING i.image_id
+
+-- name: is_copied
+-- Whether the rows of an attached table that were there before are all copied.
+SELECT EXISTS (SELECT 1 FROM imgsearch.attachment a
+               WHERE a.relation = to_regclass(%(table)s) AND a.backfilled_at IS NOT NULL)

@@ -40,7 +40,18 @@ class Command(BaseCommand):
 
 def run(arguments: list[str]) -> int:
     """Run `imgsearch` in a process of its own; return its exit code."""
-    return subprocess.run(command(arguments), env=site.environment(), check=False).returncode
+    code = subprocess.run(command(arguments), env=site.environment(), check=False).returncode
+    if arguments[:1] == ["doctor"] and "--json" not in arguments and (wrong := _drift()):
+        print(*wrong, "Mend it: `manage.py imgsearch_backfill`.", sep="\n", flush=True)
+        return code or 1
+    return code
+
+
+def _drift() -> list[str]:
+    """Return what is out of step between searchable models and their images, which only the project can tell."""
+    from imgsearch.django import drift
+
+    return [line for model in drift.models() for line in drift.said(model, site.alias())]
 
 
 def command(arguments: list[str]) -> list[str]:

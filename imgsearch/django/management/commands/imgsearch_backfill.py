@@ -35,7 +35,7 @@ class Command(BaseCommand):
             for kind in rows:
                 self._mend(kind, database)
             return
-        if wrong := [line for kind in rows for line in said(kind, database)]:
+        if wrong := [line for kind in rows for line in drift.said(kind, database)]:
             raise CommandError("\n".join([*wrong, "Mend it: `manage.py imgsearch_backfill`."]), returncode=1)
         self.stdout.write("Images and rows are in step.")
 
@@ -53,11 +53,6 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{added} images added, {refused} refused{told}. {deleted}How far it is: `manage.py imgsearch status`."
         )
-
-
-def said(model: type[Model], database: str, most: int | None = None) -> list[str]:
-    """Return a line for each way in which rows of a model and their images are out of step."""
-    return [f"{model._meta.label}: {n} {what}." for what, n in drift.count(model, database, most).items()]  # noqa: SLF001
 
 
 def _searchable(name: str) -> type[Model]:
