@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import psycopg
 
 from imgsearch.db.pooler import is_pooled, suit
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import (
+    DatabaseRights,
+    DatabaseUnreachable,
     ImgsearchError,
     NoSpace,
     PictureError,
@@ -33,6 +35,11 @@ NET = 0.5  # seconds after which an answer is looked for that nobody told of
 UNREADABLE = "store_unavailable"  # what a worker answers that could not read a stored picture
 LOOK, LOOK_MOST = 0.02, 0.2  # seconds between looks through a pooler: more and more
 
+SECOND = (
+    "A new question goes over a second connection, made from the address and password of yours, and that one failed. "
+    "Set IMGSEARCH_PRIMARY_URL to an address that new connections can use, or ask on a connection in autocommit."
+)
+
 Notify = Callable[[], Any] | None
 
 
@@ -47,20 +54,32 @@ def answer(
     timeout: float,
     notify: Notify,
     primary: str | None,
+    own: psycopg.Connection[Any] | None = None,
 ) -> Cached:
     """Return what a worker answered. `dsn`: the asker's database, where space number `searched` is searched.
 
-    `primary`: where questions go instead; None: where this process's settings say, "" nowhere else.
-    Raises QueryTimeout, QueryError, PictureError, NoSpace, SpaceChanged, ReadOnlyDatabase.
+    `primary`: where questions go instead; None: where this process's settings say, "" nowhere else. `own`: the asker's
+    connection, which carries the question itself where no second one like it can be had and it is in autocommit.
+    Raises QueryTimeout, QueryError, PictureError, NoSpace, SpaceChanged, ReadOnlyDatabase, DatabaseUnreachable,
+    DatabaseRights.
     """
     address = process_settings().primary_url if primary is None else primary
     options: dict[str, Any] = {"password": password} if password and not address else {}
-    with (
-        translated("IMGSEARCH_PRIMARY_URL" if address else "IMGSEARCH_DATABASE_URL"),
-        psycopg.connect(address or dsn, autocommit=True, application_name="imgsearch query", **options) as side,
-    ):
-        suit(side)
-        found = _Wait(side, entry, tenant, space, notify).until(time.monotonic() + timeout, timeout)
+    end = time.monotonic() + timeout
+    try:
+        with (
+            translated("IMGSEARCH_PRIMARY_URL" if address else "IMGSEARCH_DATABASE_URL"),
+            psycopg.connect(address or dsn, autocommit=True, application_name="imgsearch query", **options) as side,
+        ):
+            suit(side)
+            found = _Wait(side, entry, tenant, space, notify).until(end, timeout)
+    except (DatabaseUnreachable, DatabaseRights) as error:
+        if address:
+            raise
+        if not may_carry(own):
+            raise type(error)(f"{SECOND} {error}") from error
+        with translated():
+            found = _Wait(own, entry, tenant, space, notify, deaf=True).until(end, timeout)
     if found.embedding is None:
         raise _refusal(entry, found)
     if address and space is None and found.space_id != searched:
@@ -68,14 +87,27 @@ def answer(
     return found
 
 
+def may_carry(own: psycopg.Connection[Any] | None) -> TypeGuard[psycopg.Connection[Any]]:
+    """Return whether a question may be committed on the asker's connection: in autocommit, and in no transaction."""
+    idle = psycopg.pq.TransactionStatus.IDLE
+    return isinstance(own, psycopg.Connection) and own.autocommit and own.info.transaction_status == idle
+
+
 class _Wait:
     """One question on one connection."""
 
     def __init__(
-        self, side: psycopg.Connection[Any], entry: Entry, tenant: str, space: int | None, notify: Notify
+        self,
+        side: psycopg.Connection[Any],
+        entry: Entry,
+        tenant: str,
+        space: int | None,
+        notify: Notify,
+        *,
+        deaf: bool = False,
     ) -> None:
         self.side, self.entry, self.tenant, self.space, self.notify = side, entry, tenant, space, notify
-        self.deaf = is_pooled(side)
+        self.deaf = deaf or is_pooled(side)  # it would hear what is its owner's, too
         self.pause = LOOK
 
     def until(self, deadline: float, timeout: float) -> Cached:

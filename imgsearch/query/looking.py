@@ -20,7 +20,7 @@ from imgsearch.db.pooler import is_pooled, suit
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, ReadOnlyDatabase
 from imgsearch.query import cache
-from imgsearch.query.asking import LOOK, LOOK_MOST, NET
+from imgsearch.query.asking import LOOK, LOOK_MOST, NET, may_carry
 from imgsearch.settings import process_settings
 
 log = logging.getLogger("imgsearch.query")
@@ -36,16 +36,24 @@ class Asker:
     password: str = field(repr=False)
     tenant: str = ""
     primary: str | None = None
+    own: psycopg.Connection[Any] | None = field(default=None, repr=False, compare=False)
 
     @contextmanager
     def connected(self) -> Iterator[psycopg.Connection[Any]]:
-        """Lend a connection to where it is written."""
+        """Lend a connection to where it is written: the caller's own, where no second one like it can be had."""
         address = process_settings().primary_url if self.primary is None else self.primary
         options: dict[str, Any] = {"password": self.password} if self.password and not address else {}
-        with (
-            translated(),
-            psycopg.connect(address or self.dsn, autocommit=True, application_name="imgsearch look", **options) as side,
-        ):
+        try:
+            with translated():
+                side = psycopg.connect(
+                    address or self.dsn, autocommit=True, application_name="imgsearch look", **options
+                )
+        except DatabaseError:
+            if address or not may_carry(self.own):
+                raise
+            yield self.own
+            return
+        with side, translated():
             suit(side)
             yield side
 
@@ -81,7 +89,7 @@ def order_of(asker: Asker, ticket: str) -> Row | None:
 
 
 def _waited(side: psycopg.Connection[Any], asker: Asker, values: Mapping[str, Any]) -> Looked:
-    deaf, pause = is_pooled(side), LOOK
+    deaf, pause = side is asker.own or is_pooled(side), LOOK
     if not deaf:
         side.execute("LISTEN imgsearch_answer")
     deadline = time.monotonic() + values["seconds"] + LATE

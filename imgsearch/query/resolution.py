@@ -109,7 +109,7 @@ def _one(
     if isinstance(found, Resolved):
         return found
     # The caller's transaction must not be committed, nor its event loop be held up.
-    return run_blocking(driver(connection), lambda lent: ask(found, timeout, notify, primary))
+    return run_blocking(driver(connection), lambda lent: ask(found, timeout, notify, primary, lent))
 
 
 def look_up(
@@ -178,10 +178,15 @@ def words_alone(query: Query | None, words: str | None = None, rejected: tuple[i
 
 
 def ask(
-    question: Question, timeout: float = 10, notify: Callable[[], Any] | None = None, primary: str | None = None
+    question: Question,
+    timeout: float = 10,
+    notify: Callable[[], Any] | None = None,
+    primary: str | None = None,
+    own: psycopg.Connection[Any] | None = None,
 ) -> Resolved:
     """Have a query worker answer a question, which is asked at `primary` (None: where this process's settings say).
 
+    own: the connection it came up on, for where no second one like it can be had.
     Raises QueryTimeout, QueryError, PictureError, NoSpace, SpaceChanged, ReadOnlyDatabase.
     """
     dsn, _, _, space, tenant = question.key
@@ -195,6 +200,7 @@ def ask(
         timeout=timeout,
         notify=notify,
         primary=primary,
+        own=own,
     )
     vector = found.embedding or ""
     memory.keep(question.key, Kept(found.space_id, vector, found.truncated))

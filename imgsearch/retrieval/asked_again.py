@@ -28,7 +28,7 @@ def searched(
     """Return a page of a search that is ranked anew. Raises FilterError, and what the search raises."""
     lent = driver(connection)
     whose = sql.value(lent, "look", "whose") or tenant or ""
-    asker = Asker(dsn=lent.info.dsn, password=lent.info.password, tenant=whose)
+    asker = Asker(dsn=lent.info.dsn, password=lent.info.password, tenant=whose, own=lent)
     wanted = Wanted(values=values, rerank=rerank, resolved=resolved, **things_of(query))
     if ticket_in(values["after"]):
         return next_page(connection, wanted, asker)
