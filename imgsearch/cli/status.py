@@ -37,7 +37,7 @@ def status(
     if state["oldest_waiting"] is not None:
         output.print(f"the oldest has waited {state['oldest_waiting'].total_seconds():,.0f} s")
     if state["space_id"] is None:
-        output.print("no worker has run here yet; start a worker: imgsearch up")
+        output.print("no worker has run here yet; start one: imgsearch worker, with Django manage.py imgsearch worker")
     else:
         output.print(
             f"model {state['model']} ({state['dimension']} dimensions), "

@@ -138,7 +138,9 @@ class ImageSearchQuerySet(QuerySet):
             _refuse(
                 "order_by()",
                 "they are ordered by distance, and another order would make the page arbitrary; choose the best first: "
-                'similar_to(…).nearest(100).order_by("price")',
+                'similar_to(…).nearest(100).order_by("price"). '
+                "A search() of a package orders, too: rank what it found, "
+                "or search nearest(100)",
             )
         return super().order_by(*names)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from django.contrib import admin
 from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.db.models.signals import post_save
 from django.dispatch import receiver
@@ -14,6 +16,8 @@ from django.test import RequestFactory, TestCase
 from imgsearch.dev.testing import embed
 from imgsearch.django import refilter
 from imgsearch.django.models import Image
+from imgsearch.django.refusals import Refusals
+from imgsearch.errors import PictureError
 from tests.django.filling import photo, shop
 from tests.django.shop.models import Garment, Product, Record, Shot
 from tests.test_readme import ROOT, blocks
@@ -93,10 +97,19 @@ class Promised(TestCase):
                 elif "def search(" in block:
                     page = known["search"](RequestFactory().get("/", {"q": "adidas samba 44"}))["page"]
                     assert [one.pk for one in page] == [product.pk]
+                    refused = Refusals(known["search"])
+                    bad = SimpleUploadedFile("x.jpg", b"a text that is no picture")
+                    request = RequestFactory().post("/", {"photo": bad})
+                    with pytest.raises(PictureError) as raised:
+                        known["search"](request)
+                    answer = refused.process_exception(request, raised.value)
+                    assert answer is not None
+                    assert 400 <= answer.status_code < 500
         finally:
             post_save.disconnect(known.get("priced"), sender=Record)
             admin.site.unregister(Product)
             admin.site.register(Product, theirs)
         assert "imgsearch.django" in known["INSTALLED_APPS"]
+        assert "imgsearch.django.refusals.Refusals" in known["MIDDLEWARE"]
         assert known["rows"] == {int(hit.product_id): product for hit in known["hits"]}
         assert known["ProductAdmin"].list_display == ("name", "price")
