@@ -46,7 +46,7 @@ def test_what_is_not_said_stays_and_what_is_empty_goes(connection: Connection, s
     assert called(connection) == {"p": ("Samba OG", None, ["1", "2", "3"])}
     remove(connection, tenant="default", product_id="p", position=0)
     assert set(called(connection)) == {"p"}
-    remove(connection, tenant="default", product_id="p")
+    remove(connection, product_id="p")
     assert called(connection) == {}
 
 

@@ -52,6 +52,23 @@ def test_misspelt_words_are_mended(shop: Connection) -> None:
     assert found(shop, "45") == []
 
 
+@pytest.mark.parametrize(
+    ("title", "word"),
+    [
+        ("日本製の赤い靴です", "赤い靴"),
+        ("เสื้อเชิ้ตผู้ชายสีน้ำเงินแขนยาว", "สีน้ำเงิน"),
+        ("ເສື້ອຜູ້ຊາຍສີແດງແຂນຍາວ", "ສີແດງ"),
+        ("អាវបុរសពណ៌ក្រហមដៃវែង", "ពណ៌ក្រហម"),
+        ("အမျိုးသားအင်္ကျီအနီရောင်လက်ရှည်", "အနီရောင်"),
+    ],
+    ids=["Japanese", "Thai", "Lao", "Khmer", "Burmese"],
+)
+def test_scripts_without_spaces_are_found_by_a_word_from_the_middle(shop: Connection, title: str, word: str) -> None:
+    put(shop, {"middle": title})
+    shop.execute("SELECT imgsearch.refresh_vocabulary()")
+    assert [(row.product, row.whole) for row in found(shop, word)] == [("middle", True)]
+
+
 @pytest.mark.parametrize("others", [0, 40])
 def test_one_letter_apart_is_mended_whichever_way(connection: Connection, others: int) -> None:
     """Put in, changed, swapped, left out: at each place behind the first, in whichever of many shops the word is."""

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, Connection
 
 from imgsearch.db.pooler import suit
 from imgsearch.db.run_blocking import Awaited
-from imgsearch.errors import UsageError
+from imgsearch.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as CoreConnection
@@ -42,7 +42,7 @@ def driver(connection: Connectable) -> Connection[Any]:
     """Return the psycopg connection behind `connection`.
 
     An AsyncSession lends its own through `await session.run_sync(add, …)`: the function then gets a Session like any.
-    Behind a pooler it prepares no statements from now on. Raises UsageError for anything that is not on psycopg 3.
+    Behind a pooler it prepares no statements from now on. Raises SettingsError on a driver other than psycopg 3.
     """
     found = _lent(connection)
     suit(found)
@@ -68,11 +68,16 @@ def _lent(connection: Connectable) -> Connection[Any]:
             raise _asynchronous(connection)
         return cast("Connection[Any]", Awaited(lent))
     if not isinstance(lent, Connection):
-        raise UsageError(
-            f"{type(connection).__name__} does not lend a psycopg 3 connection; "
-            "use postgresql+psycopg:// with SQLAlchemy, or psycopg 3 with Django."
-        )
+        raise _another_driver(connection, lent)
     return lent
+
+
+def _another_driver(connection: object, lent: object) -> SettingsError:
+    driver_name = type(lent).__module__.partition(".")[0]
+    return SettingsError(
+        f"{type(connection).__name__} is on the driver {driver_name}, and lends no psycopg 3 connection. "
+        "Use postgresql+psycopg:// with SQLAlchemy, also for its AsyncSession, or psycopg 3 with Django."
+    )
 
 
 def _inside_run_sync() -> bool:

@@ -61,7 +61,7 @@ class ImageFields(TypedDict, total=False):
 class Which(TypedDict, total=False):
     """Which images `remove()` deletes, for doors that pass it on."""
 
-    tenant: Required[str]
+    tenant: str
     product_id: str | int | None
     position: int | None
     image_id: int | None
@@ -153,7 +153,7 @@ def add(
 def remove(
     connection: Connectable,
     *,
-    tenant: str,
+    tenant: str = "default",
     product_id: str | int | None = None,
     position: int | None = None,
     image_id: int | None = None,

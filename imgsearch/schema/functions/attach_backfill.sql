@@ -32,6 +32,7 @@ DECLARE
     step  record;
     total bigint := 0;
 BEGIN
+    CALL imgsearch_internal.require_autocommit('imgsearch.backfill');
     LOOP
         SELECT * INTO step FROM imgsearch_internal.backfill_step(relation, size);
         COMMIT;

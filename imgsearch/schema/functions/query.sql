@@ -189,6 +189,36 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_query(query text DEFAULT N
 $$;
 COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea, integer) IS 'Queues a text or a picture, as enqueue_question does.';
 
+-- A function may never commit: so this is how the server, in its own language, refuses it inside a transaction.
+CREATE OR REPLACE FUNCTION imgsearch_internal.commit_refused() RETURNS text LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    COMMIT;
+EXCEPTION WHEN invalid_transaction_termination THEN
+    RETURN SQLERRM;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.commit_refused() IS
+'What the server says to a COMMIT inside a transaction.';
+
+-- A block with an EXCEPTION cannot commit either, but in autocommit the server refuses it in other words.
+CREATE OR REPLACE PROCEDURE imgsearch_internal.require_autocommit(procedure_name text) LANGUAGE plpgsql AS $$
+DECLARE
+    refusal text;
+BEGIN
+    BEGIN
+        COMMIT;
+    EXCEPTION WHEN invalid_transaction_termination THEN
+        refusal := SQLERRM;
+    END;
+    IF refusal OPERATOR(pg_catalog.=) imgsearch_internal.commit_refused() THEN
+        RAISE EXCEPTION 'imgsearch: % commits as it goes, so it cannot run inside a transaction', procedure_name
+            USING HINT = 'COMMIT or ROLLBACK, then repeat it in autocommit: \set AUTOCOMMIT on in psql, '
+                'autocommit=True in psycopg, the switch of that name elsewhere.', ERRCODE = 'IM009';
+    END IF;
+END $$;
+COMMENT ON PROCEDURE imgsearch_internal.require_autocommit(text) IS
+'Refuses a call inside a transaction with what to do, before a COMMIT does without.';
+
 CREATE OR REPLACE PROCEDURE imgsearch.embed(query text, timeout_seconds double precision DEFAULT 10, space text DEFAULT NULL) LANGUAGE plpgsql AS $$
 DECLARE
     id        CONSTANT integer := CASE WHEN space IS NOT NULL THEN imgsearch_internal.space_of(space) END;  -- null: the searched one, also when that changes
@@ -197,6 +227,7 @@ DECLARE
     deadline  timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
+    CALL imgsearch_internal.require_autocommit('imgsearch.embed');
     IF imgsearch_internal.canonical(query) = '' THEN
         RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
     ELSIF length(query) > 2000 THEN

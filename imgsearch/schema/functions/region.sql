@@ -62,11 +62,13 @@ COMMENT ON FUNCTION imgsearch.vec_of(bigint, double precision[], text) IS
 
 CREATE OR REPLACE PROCEDURE imgsearch.embed(image_id bigint, region double precision[], tenant text DEFAULT NULL, timeout_seconds double precision DEFAULT 10) LANGUAGE plpgsql AS $$
 DECLARE
-    asked_key CONSTANT bytea := imgsearch_internal.region_key(image_id, region, tenant);
+    asked_key bytea;
     answer    record;
     deadline  timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
+    CALL imgsearch_internal.require_autocommit('imgsearch.embed');
+    asked_key := imgsearch_internal.region_key(image_id, region, tenant);
     PERFORM imgsearch_internal.require_asker();
     PERFORM imgsearch_internal.enqueue_question(NULL, NULL, NULL, NULL, asked_key, image_id);
     COMMIT;  -- the worker sees the question only now

@@ -75,6 +75,7 @@ DECLARE
     answer_  jsonb;
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
+    CALL imgsearch_internal.require_autocommit('imgsearch.rerank');
     IF many > 500 OR array_position(images, NULL) IS NOT NULL OR jsonb_typeof(steps) IS DISTINCT FROM 'array' OR jsonb_array_length(steps) NOT BETWEEN 1 AND 4 THEN
         RAISE EXCEPTION 'imgsearch: rerank takes up to 500 images and 1 to 4 steps' USING HINT = 'steps => ''[{"step": "k_reciprocal"}]''', ERRCODE = 'IM008';
     END IF;

@@ -11,6 +11,10 @@ BEGIN
         given := normalize(regexp_replace(lower(normalize(given, NFKD)), '([a-z])[\u0300-\u036f]+', '\1', 'g'), NFC);
         given := replace(replace(replace(translate(given, 'øłđı', 'oldi'), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe');
         given := regexp_replace(given, '([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])', ' \1 ', 'g');
+        -- Thai, Lao, Burmese and Khmer, each letter with the marks that belong to it.
+        given := regexp_replace(given, '([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]'
+            '[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1059'
+            '\u105e-\u1060\u1071-\u1074\u1082-\u108d\u109a-\u109d\u17b4-\u17d3\u17dd]*)', ' \1 ', 'g');
         given := regexp_replace(given, '[\u0080-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u2000-\u206f\u3000-\u3004\u3008-\u3020]', ' ', 'g');
     END IF;
     RETURN btrim(regexp_replace(replace(replace(lower(given), '''', ''), '`', ''), '[\x01-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+', ' ', 'g'));
