@@ -252,7 +252,7 @@ COMMENT ON VIEW imgsearch.doctor_tenants IS 'Known problems in the separation of
 
 CREATE OR REPLACE VIEW imgsearch.doctor_work WITH (security_invoker = true) AS
 SELECT 'no worker seen' AS check_name, 'problem' AS severity,
-       coalesce('the last worker was seen ' || date_trunc('second', now() - max(w.seen_at)) || ' ago', 'no worker was ever seen') AS detail,
+       coalesce('the last worker was seen ' || date_trunc('second', now() - max(w.seen_at)) || ' ago', 'no worker runs here') AS detail,
        'New pictures and new words wait.' AS impact, 'imgsearch worker' AS fix
 FROM imgsearch.worker w HAVING coalesce(max(w.seen_at), '-infinity') < now() - interval '1 minute'
    AND (NOT EXISTS (SELECT 1 FROM imgsearch.space) OR EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.kind = 'model'))  -- else nobody is needed
