@@ -49,7 +49,16 @@ for variable in list(os.environ):  # a developer's own settings must not reach t
 # What `make test-long` runs and `make test` leaves out: browsers, benches, soaks, every trap of the doctor, generated
 # clients, models that change under real workers. They take two thirds of all time; CI runs both.
 LONG = {
-    *("page", "rerank", "test_soak.py", "test_rolling.py", "test_failover.py", "test_bench.py", "test_models_page.py"),
+    *(
+        "page",
+        "rerank",
+        "test_soak.py",
+        "test_rolling.py",
+        "test_failover.py",
+        "test_bench.py",
+        "test_bench_given.py",
+        "test_models_page.py",
+    ),
     *("test_bench_products.py", "test_doctor_fixes.py", "test_tuning.py", "test_demo_model.py", "test_plan.py"),
     *("test_generated_client.py", "test_typescript_client.py", "test_space_disk.py", "test_hostile_pictures.py"),
     *("test_worker_kinds.py", "test_largest.py", "test_waiting.py", "test_slow_clients.py", "test_compose.py"),
