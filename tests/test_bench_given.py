@@ -1,4 +1,4 @@
-"""Each filter finds 0.99 of what is nearest on a real encoder's vectors and on sparse ones; not so without a rotation."""
+"""Each filter finds 0.99 of what is nearest on a real encoder's vectors and on sparse ones; unturned it does not."""
 
 from __future__ import annotations
 
