@@ -84,9 +84,15 @@ def entries(source: Path, reading: Reading = Reading()) -> Iterator[Found]:
     Raises CatalogueError when the source is nothing we know, or a catalogue lacks a column that every row needs.
     """
     suffix = source.suffix.lower()
-    if source.is_dir():
+    try:
+        is_folder, is_there = source.is_dir(), source.exists()
+    except (OSError, ValueError) as error:  # a name that is too long for the disk, or none
+        raise CatalogueError(
+            f"{ascii(str(source))[:200]} cannot be read ({error.args[-1]}); check the path."
+        ) from error
+    if is_folder:
         yield from _folder(source, Below(source, reading.allowed))
-    elif not source.exists():
+    elif not is_there:
         raise CatalogueError(f"{source} does not exist; check the path.")
     elif suffix in {".csv", ".tsv"}:
         yield from _csv(source, reading)
