@@ -65,6 +65,12 @@ def note(what: str, instance: Any, error: Exception) -> None:
     _log.error("imgsearch: %s of %s %s failed: %s", what, instance._meta.label, instance.pk, error)  # noqa: SLF001
 
 
+def note_many(what: str, model: Any, error: Exception) -> None:
+    """Say in the log what could not be done for several rows of a model."""
+    label = model._meta.label  # noqa: SLF001
+    _log.error("imgsearch: %s of %s failed: %s Run `manage.py imgsearch_backfill %s`.", what, label, error, label)
+
+
 def mend_of(instance: Any) -> str:
     """Return the command that adds what is missing."""
     return f"manage.py imgsearch_backfill {instance._meta.label}"  # noqa: SLF001

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NoReturn, cast
 
 from django.core.exceptions import ValidationError
+from django.db import connections
 from django.db.models import Case, IntegerField, QuerySet, When
 from django.db.models.expressions import F
 from django.db.models.manager import BaseManager
@@ -196,7 +197,27 @@ class ImageSearchQuerySet(QuerySet):
     def update(self, **values: Any) -> Any:
         if isinstance(self.query, NearestQuery):
             _refuse("update()", "an UPDATE has no order; update filter(pk__in=[…]) of the page you read")
-        return super().update(**values)
+        return self._followed(lambda: super(ImageSearchQuerySet, self).update(**values), values)
+
+    update.alters_data = True  # type: ignore[attr-defined]  # as Django's: no template calls it
+
+    def _followed(self, write: Callable[[], Any], values: Iterable[str]) -> Any:
+        """Write, and bring the images of these rows in step where what was written is mapped; no file is read."""
+        mapping = mapping_for(self.model)
+        mapped = {path.split("__")[0] for what, path in mapping.paths() if what != "photo"}
+        fields = {self.model._meta.get_field(name).name for name in values if name != "pk"}  # noqa: SLF001
+        if not mapping.photo or mapping.of or not mapped & fields or connections[self.db].vendor != "postgresql":
+            return write()
+        from imgsearch.django import failures, uploads
+
+        self._for_write = True
+        keys = list(self.values_list("pk", flat=True)) if self._fields is None else []
+        changed = write()
+        rows = self.model._base_manager.using(self.db).filter(pk__in=keys)  # noqa: SLF001
+        error = failures.attempt(self.db, lambda: uploads.refilter(rows, using=self.db))
+        if error is not None:
+            failures.note_many("what update() changed", self.model, error)
+        return changed
 
     def delete(self) -> Any:
         if isinstance(self.query, NearestQuery):

@@ -52,7 +52,7 @@ class Moved(TestCase):
         shop("south")
 
     def moved_by_update(self) -> Product:
-        Product.objects.filter(pk=self.row.pk).update(store=shop("south"))
+        Product._base_manager.filter(pk=self.row.pk).update(store=shop("south"))
         return Product.objects.get(pk=self.row.pk)
 
     def in_south(self) -> None:
@@ -75,6 +75,16 @@ class Moved(TestCase):
         self.in_south()
         assert not Image.objects.filter(sha256=None).exists()
 
+    def test_update_of_our_queryset_is_followed(self) -> None:
+        with self.assertNumQueries(1):
+            Product.objects.filter(pk=self.row.pk).update(added=None)
+        Product.objects.filter(pk=self.row.pk).update(store_id=shop("south").pk)
+        self.in_south()
+        row = Product.objects.get(pk=self.row.pk)
+        row.store = shop("north")
+        Product.objects.bulk_update([row], ["store"])
+        assert {tenant for tenant, _, _ in there()} == {"north"}
+
     def test_update_and_then_delete(self) -> None:
         self.moved_by_update().delete()
         assert there() == []
@@ -89,7 +99,7 @@ class Moved(TestCase):
             lambda row: add(row, photo(0, 0, 200), position=1),
             lambda row: call_command("imgsearch_backfill", "shop.Product", stdout=io.StringIO()),
         ):
-            Product.objects.filter(pk=self.row.pk).update(store=shop("north"))
+            Product._base_manager.filter(pk=self.row.pk).update(store=shop("north"))
             Product.objects.get(pk=self.row.pk).save()
             assert {tenant for tenant, _, _ in there()} == {"north"}
             way(self.moved_by_update())
@@ -120,7 +130,7 @@ class Moved(TestCase):
         assert {tenant for tenant, _, _ in there()} == {"north"}, "to check changes nothing"
         call_command("imgsearch_backfill", "shop.Product", stdout=io.StringIO())
         self.in_south()
-        Product.objects.filter(pk=self.row.pk).update(category="boots")
+        Product._base_manager.filter(pk=self.row.pk).update(category="boots")
         assert "1 rows whose images are filtered by old values" in checked()
         call_command("imgsearch_backfill", "shop.Product", stdout=io.StringIO())
         assert checked() == ""
