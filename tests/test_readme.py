@@ -171,7 +171,7 @@ def test_the_readme_names_only_commands_that_exist() -> None:
         known |= {f"{group.name} {c.name or c.callback.__name__}" for c in group.typer_instance.registered_commands}  # type: ignore[union-attr]
     groups = {group.name for group in app.registered_groups}
     text = README + "".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
-    words = re.findall(r"(?:`|^\$ )imgsearch ([a-z]+)(?: ([a-z]+))?", text, re.MULTILINE)
+    words = re.findall(r"(?:`|^\$ )imgsearch ([a-z]+)(?: ([a-z-]+))?", text, re.MULTILINE)
     named = {f"{first} {second}" if first in groups and second else first for first, second in words}
     assert named - known - groups == set()
     assert {"index tune", "index recall", "db upgrade"} <= named
