@@ -77,7 +77,7 @@ LISTS: list[tuple[Any, Any]] = [
 UNKNOWN: list[Any] = [
     *(float("nan"), float("inf"), float("-inf"), Decimal("NaN"), Decimal("Infinity"), np.float32("nan"), 10**200),
     *(b"red", bytearray(b"x"), object(), 1j, lambda: 1, Path("x"), np.datetime64("2026-01-01"), range(3), "a\0b"),
-    *("\ud800", Decimal("1.00000000000000000001"), {"a": float("nan")}, [b"x"], {1: 2}, {"": 1}, {"a\n": 1}),
+    *("\ud800", Decimal("1.00000000000000000001"), {"a": float("nan")}, [b"x"], {1: 2}, {"": 1}),
     *(SimpleNamespace(a=1), "x" * 20_000, {None: 1}, {"e\u0301": 1, "\xe9": 2}),
 ]
 
