@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from imgsearch.db.pooler import suit
+from imgsearch.db.session import settle
 from imgsearch.db.sqlstate import translated
 from imgsearch.servers import database_url, direct_url, primary_url, setting_of
 
@@ -52,4 +53,5 @@ def _opened(settings: Settings, url: str, options: dict[str, Any]) -> psycopg.Co
     with translated(setting_of(settings, url)):
         connection = psycopg.connect(url, **({"application_name": "imgsearch"} | options))
         suit(connection, settings.prepared_statements)
+        settle(connection)
         return connection

@@ -19,6 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from imgsearch.db import sql
 from imgsearch.db.pooler import Prepared, is_pooled, suit
+from imgsearch.db.session import settle
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, DatabaseUnreachable, ReadOnlyDatabase
 from imgsearch.extras import needed
@@ -196,6 +197,7 @@ class Sessions:
         if not is_pooled(connection):
             sql.run(connection, "http", "configure")
             connection.commit()
+        settle(connection)
 
 
 def _open(url: str, configure: Callable[[Connection[Any]], None]) -> ConnectionPool[Any]:

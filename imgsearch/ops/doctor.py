@@ -18,7 +18,7 @@ SECONDS = 60  # one of the checks looks at every picture
 CHECKS = tuple(
     f"doctor_{one}" for one in ("settings", "indexes", "tables", "tuning", "tenants", "rights", "work", "upkeep")
 )
-BLOCKED = ("pgvector missing", "schema behind", "server too old")  # nothing else can be looked for then
+BLOCKED = ("pgvector missing", "schema behind", "server does not do")  # nothing else can be looked for then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def _blocked(connection: psycopg.Connection[Any]) -> Finding | None:
     except SchemaBehind as error:
         return _stopped("schema behind", error, "imgsearch db upgrade")
     except DatabaseError as error:
-        return _stopped("server too old", error, "-- upgrade the server to PostgreSQL 15 or newer")
+        return _stopped("server does not do", error, "-- " + str(error).rpartition(". ")[2])
     return None
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 import psycopg
 
 from imgsearch.db.pooler import is_pooled, suit
+from imgsearch.db.session import settle
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import (
     DatabaseRights,
@@ -72,6 +73,7 @@ def answer(
             psycopg.connect(address or dsn, autocommit=True, application_name="imgsearch query", **options) as side,
         ):
             suit(side)
+            settle(side)
             found = _Wait(side, entry, tenant, space, notify).until(end, timeout)
     except (DatabaseUnreachable, DatabaseRights) as error:
         if address:

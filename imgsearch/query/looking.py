@@ -17,6 +17,7 @@ import psycopg
 
 from imgsearch.db import sql
 from imgsearch.db.pooler import is_pooled, suit
+from imgsearch.db.session import settle
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseError, ReadOnlyDatabase
 from imgsearch.query import cache
@@ -55,6 +56,7 @@ class Asker:
             return
         with side, translated():
             suit(side)
+            settle(side)
             yield side
 
 

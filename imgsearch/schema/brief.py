@@ -13,6 +13,7 @@ from psycopg.sql import Identifier
 
 from imgsearch.db import sql
 from imgsearch.errors import SchemaBusy
+from imgsearch.schema import turn
 
 Connection = psycopg.Connection[TupleRow]
 Result = TypeVar("Result")
@@ -40,7 +41,7 @@ def briefly(
         try:
             with lent.transaction():
                 sql.run(lent, "schema", "unhurried")
-                sql.run(lent, "schema", "lock")  # behind another upgrade one waits as long as it takes
+                turn.take(lent, say)  # behind another upgrade one waits as long as it takes
                 _wait_at_most(lent, CALM)
                 for table in tables:
                     names = {"table": Identifier(*table.split("."))}

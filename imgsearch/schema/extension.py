@@ -27,13 +27,24 @@ _MISSING = (
 Connection = psycopg.Connection[TupleRow]
 
 
-def require(connection: Connection) -> None:
-    """Raise DatabaseError below PostgreSQL 15, ExtensionMissing without pgvector 0.8.0 or newer."""
+def require_server(connection: Connection) -> None:
+    """Raise DatabaseError below PostgreSQL 15, and where a database cannot hold every letter."""
     if connection.info.server_version < OLDEST_POSTGRES:
         raise DatabaseError(
             f"This is PostgreSQL {connection.info.server_version // 10000}; imgsearch needs 15 or newer "
             "(views with security_invoker). Upgrade the server."
         )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in {"UTF8", None}:  # some poolers do not tell
+        raise DatabaseError(
+            f"This database keeps texts in {encoding}, which has no room for most letters; imgsearch needs UTF8. "
+            "Make another one: createdb --encoding UTF8 --template template0 NAME"
+        )
+
+
+def require(connection: Connection) -> None:
+    """Raise DatabaseError as `require_server` does, ExtensionMissing without pgvector 0.8.0 or newer."""
+    require_server(connection)
     found = sql.value(connection, "schema", "extension")
     if found is None:
         raise ExtensionMissing(
@@ -65,6 +76,7 @@ def _version(found: str) -> Version:
 
 def create(connection: Connection) -> None:
     """Create the extension if it is missing and can be created; then require it."""
+    require_server(connection)
     if not sql.value(connection, "schema", "extension"):
         if not sql.value(connection, "schema", "extension_available"):
             raise ExtensionMissing(

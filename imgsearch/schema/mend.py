@@ -8,7 +8,7 @@ from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.schema import applied as noted
-from imgsearch.schema import migrate, objects, source
+from imgsearch.schema import migrate, objects, source, turn
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def mend(connection: Connectable) -> Mended:
     lent = driver(connection)
     migrate.check(lent)
     with translated(), lent.transaction():
-        sql.run(lent, "schema", "lock")
+        turn.take(lent)
         before = missing(lent)
         with noted.settings(lent):
             objects.run(lent, source.rest("grants"))

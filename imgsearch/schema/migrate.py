@@ -20,7 +20,7 @@ from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.db.sqlstate import translated
 from imgsearch.errors import SchemaAhead, SchemaBehind
 from imgsearch.schema import applied as noted
-from imgsearch.schema import extension, objects, online, source, step
+from imgsearch.schema import extension, objects, online, source, step, turn
 from imgsearch.schema.applied import Applied, applied
 from imgsearch.schema.brief import PATIENCE, Say
 from imgsearch.schema.window import OLDEST_SCHEMA, RELEASE
@@ -76,7 +76,7 @@ def upgrade(connection: Connectable, *, patience: float = PATIENCE, say: Say | N
             extension.create(lent)
             online.upgrade(lent, patience=patience, say=say)
             return head()
-        return _upgrade_at_once(lent)
+        return _upgrade_at_once(lent, say)
 
 
 def goes_online(connection: Connectable) -> bool:
@@ -95,7 +95,7 @@ def remove(connection: Connectable) -> None:
     """Remove everything but roles and extension. Raises UsageError when views of others are built on it."""
     lent = driver(connection)
     with translated(), lent.transaction():
-        sql.run(lent, "schema", "lock")
+        turn.take(lent)
         lent.execute(source.text("remove").encode())
 
 
@@ -122,9 +122,9 @@ def _refuse_ahead(found: Applied) -> None:
         )
 
 
-def _upgrade_at_once(lent: Connection) -> str:
+def _upgrade_at_once(lent: Connection, say: Say | None) -> str:
     with lent.transaction():
-        sql.run(lent, "schema", "lock")
+        turn.take(lent, say)
         found = applied(lent)
         if found is not None and found.release > RELEASE:
             _refuse_ahead(found)

@@ -2,9 +2,18 @@
 -- Until the transaction ends a shop's bounds on statements do not count: an upgrade waits for another, and for its work.
 SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)
 
--- name: lock
+-- name: try_lock
 -- Upgrades go one at a time, whoever runs them; held until the transaction ends, so it passes through any pooler.
-SELECT pg_advisory_xact_lock(hashtext('imgsearch.migrations'))
+SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('imgsearch.migrations'))
+
+-- name: lock_holder
+-- Who holds that lock: a lock of one number is kept as its two halves.
+SELECT l.pid, coalesce(nullif(a.application_name, ''), 'without a name') AS application, coalesce(a.state, 'unknown') AS state,
+       coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change), 0)::float8 AS seconds
+FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = pg_catalog.hashtext('imgsearch.migrations')::bigint
 
 -- name: extension
 -- The installed version of pgvector, if any.
