@@ -10,7 +10,6 @@ RUN uv pip install --system --no-cache --torch-backend "$TORCH" --constraint con
 COPY pyproject.toml README.md LICENSE ./
 COPY imgsearch imgsearch
 COPY workers workers
-COPY migrations migrations
 RUN uv pip install --system --no-cache --torch-backend "$TORCH" --constraint constraints.txt \
         '.[cli,flask,heif,jxl,metrics,spatial,sqlalchemy,worker]' \
     && useradd --uid 1000 --create-home imgsearch && mkdir /pictures /models && chown imgsearch /pictures /models

@@ -17,7 +17,7 @@ from imgsearch.dev import embedded
 from imgsearch.settings import Settings
 from tests.test_migrations import empty  # noqa: F401  # a fixture
 
-OURS = Path(__file__).parent.parent / "migrations"
+OURS = Path(__file__).parent.parent / "imgsearch" / "migrations"
 INI = """
 [alembic]
 script_location = %(here)s/alembic
@@ -161,7 +161,7 @@ def test_a_step_of_a_host_commits_part_by_part_where_each_migration_is_a_transac
         )
         connection.execute(
             "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " INSERT INTO transactions VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING; RETURN NEW; END $$;"
+            " INSERT INTO public.transactions VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING; RETURN NEW; END $$;"
             "CREATE TABLE transactions (id xid8 PRIMARY KEY);"
             "CREATE TRIGGER seen BEFORE INSERT OR UPDATE ON imgsearch.schema_version"
             " FOR EACH ROW EXECUTE FUNCTION seen()"

@@ -57,7 +57,9 @@ def test_the_wheel_carries_migrations_sql_and_workers(wheel: Path) -> None:
         "imgsearch/py.typed",
     } <= names
     assert [name for name in names if name.endswith(".sql")]
-    versions = {f"imgsearch/migrations/versions/{path.name}" for path in (ROOT / "migrations/versions").glob("*.py")}
+    versions = {
+        f"imgsearch/migrations/versions/{path.name}" for path in (ROOT / "imgsearch/migrations/versions").glob("*.py")
+    }
     assert versions
     assert versions <= names
     assert {name.split("/")[0] for name in names} == {"imgsearch", "imgsearch_workers"}
@@ -244,7 +246,7 @@ def test_no_text_tells_people_to_install_somebody_elses_package() -> None:
     """`imgsearch` on PyPI is another project: every command and every requirement names ours."""
     suffixes = {".py", ".md", ".toml", ".yml", ".txt", ".html", ".sql", ".sh"}
     files = [ROOT / "README.md", ROOT / "Dockerfile", ROOT / "Makefile", ROOT / "pyproject.toml"]
-    for folder in ("imgsearch", "workers", "migrations", "docs", "examples", "bench", "dev", ".ci"):
+    for folder in ("imgsearch", "workers", "docs", "examples", "bench", "dev", ".ci"):
         files += [path for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
     foreign = re.compile(r"imgsearch\[[a-z]|install[^\n`]*[ '\"]imgsearch(?![\w.\-\[])")
     assert {str(path): found[0] for path in files if (found := foreign.search(path.read_text()))} == {}

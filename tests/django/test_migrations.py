@@ -57,7 +57,7 @@ def test_every_table_step_has_its_migration_for_django_and_alembic() -> None:
     root = Path(__file__).parents[2]
     wanted = [step.name for step in source.steps()]
     django = sorted(path.stem for path in root.joinpath("imgsearch/django/migrations").glob("0*.py"))
-    alembic = sorted(path.stem for path in root.joinpath("migrations/versions").glob("*.py"))
+    alembic = sorted(path.stem for path in root.joinpath("imgsearch/migrations/versions").glob("*.py"))
     assert django == wanted
     assert alembic == [f"imgsearch_{name[:4]}" for name in wanted]
 
