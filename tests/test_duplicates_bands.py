@@ -20,8 +20,9 @@ def hashed(connection: Connection, product: str, bits: str) -> int:
         {"p": product},
     ).fetchall()
     connection.execute(
-        "INSERT INTO imgsearch.fingerprint (tenant_id, image_id, sha256, quality, pdq, turned, bands)"
-        " SELECT 'acme', image_id, sha256, 100, %s::bit(256), %s::bit(1792), imgsearch_internal.bands(%s::bit(256))"
+        "INSERT INTO imgsearch.fingerprint (tenant_id, image_id, sha256, quality, pdq, turned, bands, tiles)"
+        " SELECT 'acme', image_id, sha256, 100, %s::bit(256), %s::bit(1792), imgsearch_internal.bands(%s::bit(256)),"
+        " decode(repeat('80', 556), 'hex')"
         " FROM imgsearch.image WHERE image_id = %s",
         (bits, turned, bits, image),
     )

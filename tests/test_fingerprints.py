@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from imgsearch_workers.decoding.child import PLANE
 from PIL import Image
 
 from imgsearch.ingest import queue
@@ -62,7 +63,7 @@ def test_size_and_format_hardly_change_it_and_mirroring_is_only_a_turn() -> None
 def test_one_colour_has_no_quality_and_the_smallest_picture_a_hash() -> None:
     assert fingerprint(flat()).quality == 0
     assert fingerprint(saved(Image.new("RGB", (1, 1), (9, 9, 9)))).quality == 0
-    assert len(square(saved(Image.new("RGB", (1, 3000), (9, 9, 9))), 224).plane) == 4096
+    assert len(square(saved(Image.new("RGB", (1, 3000), (9, 9, 9))), 224).plane) == PLANE
 
 
 def test_it_goes_with_the_bytes_and_a_change_of_price_leaves_it_alone(

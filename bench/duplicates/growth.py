@@ -28,9 +28,9 @@ def load(connection: psycopg.Connection[Any], packed: NDArray[np.uint8]) -> floa
         )
         connection.execute("ALTER TABLE imgsearch.image ENABLE TRIGGER USER")
         connection.execute(
-            "INSERT INTO imgsearch.fingerprint (tenant_id, image_id, sha256, quality, pdq, turned, bands)"
+            "INSERT INTO imgsearch.fingerprint (tenant_id, image_id, sha256, quality, pdq, turned, bands, tiles)"
             " SELECT i.tenant_id, i.image_id, i.sha256, 100, b.pdq, substring(b.all_ FROM 257)::bit(1792),"
-            " imgsearch_internal.bands(b.pdq)"
+            " imgsearch_internal.bands(b.pdq), decode(repeat('80', 556), 'hex')"
             " FROM hashed h JOIN imgsearch.image i ON i.tenant_id = 'bench' AND i.product_id = h.n::text,"
             " LATERAL (SELECT h.turns::bit(2048) AS all_, h.turns::bit(2048)::bit(256) AS pdq) b"
         )

@@ -71,7 +71,7 @@ class Delivery:
     embedding: Sequence[float] | Array | str
     phash: str | None = None  # 64 characters 0 or 1
     incomplete: bool = False  # the file lacks its last bytes
-    pdq: str | None = None  # 2,048 of them: `Pdq.text`
+    pdq: str | None = None  # `Pdq.text`
     quality: int | None = None  # of it
 
 

@@ -167,11 +167,22 @@ def _groups(connection: Connection[Any], tenant: str | None, tick: Tick) -> dict
         for row in sql.rows(connection, "duplicates", "near", values):
             pairs[row["tenant_id"]][row["one"], row["other"]] = row["distance"]
         tick("comparing", band + 1, BANDS)
+    _keep_agreeing(connection, pairs)
     same: dict[str, dict[int, list[int]]] = defaultdict(dict)
     for row in sql.rows(connection, "duplicates", "same", {"tenant": tenant}):
         same[row["tenant_id"]][row["images"][0]] = row["images"]
     hashes = _hashes(connection, pairs)
     return {owner: _grouped(pairs[owner], hashes[owner], same[owner]) for owner in sorted({*pairs, *same})}
+
+
+def _keep_agreeing(connection: Connection[Any], pairs: dict[str, dict[tuple[int, int], int]]) -> None:
+    """Leave of near pairs those that are the same by a second measure, too."""
+    near = [(owner, *pair) for owner, of_tenant in pairs.items() for pair in of_tenant]
+    columns = {name: [pair[n] for pair in near] for n, name in enumerate(("tenants", "ones", "others"))}
+    rows = sql.rows(connection, "duplicates", "agreeing", {**columns, "most": SAME_PICTURE})
+    agreeing = {(row["tenant_id"], row["one"], row["other"]) for row in rows}
+    for owner, of_tenant in pairs.items():
+        pairs[owner] = {pair: bits for pair, bits in of_tenant.items() if (owner, *pair) in agreeing}
 
 
 def _hashes(

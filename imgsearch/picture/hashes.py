@@ -11,7 +11,7 @@ many differ. A hash of one variant, and of one implementation, compares with its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -33,11 +33,13 @@ TURNS = 8
 @dataclass(frozen=True)
 class Pdq:
     """`turns`: uint8 (8, 256), the hash of the picture as each of the eight orientations of Exif would show it; the
-    first is the picture itself. `quality`: 0 to 100, how much there is to see.
+    first is the picture itself. `quality`: 0 to 100, how much there is to see. `tiles`: a second measure, of
+    colours and of what is small; none where only grey levels were seen.
     """
 
     turns: Bits
     quality: int
+    tiles: bytes = b""
 
     @property
     def bits(self) -> Bits:
@@ -47,8 +49,8 @@ class Pdq:
 
     @property
     def text(self) -> str:
-        """Return the bits of all turns, one behind the other, as 2,048 characters 0 and 1."""
-        return (self.turns + 48).tobytes().decode()
+        """Return the bits of all turns, one behind the other, as 2,048 characters 0 and 1, then the tiles as digits."""
+        return (self.turns + 48).tobytes().decode() + self.tiles.hex()
 
     @property
     def hex(self) -> str:
@@ -107,11 +109,12 @@ def pdq(picture: Image.Image) -> Pdq:
 
 
 def of_plane(plane: bytes) -> Pdq:
-    """Return the PDQ hash of 64 x 64 grey levels, as decoders make them (`Square.plane`).
+    """Return the PDQ hash of 64 x 64 grey levels with the tiles behind them, as decoders make them (`Square.plane`).
 
     About 9 bits from `pdq` of the same picture (at most 26 of 143 photographs): it compares with its own kind.
     """
-    return _pdq(np.frombuffer(plane, np.uint8).reshape(_SIDE, _SIDE).astype(np.float64))
+    grey = np.frombuffer(plane, np.uint8, _SIDE * _SIDE).reshape(_SIDE, _SIDE)
+    return replace(_pdq(grey.astype(np.float64)), tiles=plane[_SIDE * _SIDE :])
 
 
 def _pdq(small: Floats) -> Pdq:

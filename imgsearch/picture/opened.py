@@ -49,7 +49,7 @@ class Opened:
         return self.picture.width >= size[0] and self.picture.height >= size[1]
 
     def plane(self) -> bytes:
-        """Return what PDQ is made of: 64 x 64 grey levels of the upright picture squashed, row by row.
+        """Return 64 x 64 grey levels of the upright picture squashed, row by row, of which PDQ is made, and its tiles.
 
         Each is the mean under a tent as wide as a 64th of the side, around the middle of its cell. Meta's windows are
         as wide, but lie up to a pixel beside it, by a size that is even or odd: here a picture of half the size differs
@@ -62,7 +62,16 @@ class Opened:
         )
         # Every second one: of two neighbours NEAREST takes the right one.
         cells = steps.crop((-1, -1, 127, 127)).resize((64, 64), Image.Resampling.NEAREST)
-        return turned(cells, self.turn).tobytes()
+        return turned(cells, self.turn).tobytes() + self._tiles()
+
+    def _tiles(self) -> bytes:
+        """Return what PDQ cannot see: 22 x 22 of the brightness of small places, then 6 x 6 of each colour difference.
+
+        By a tent, as above: with boxes the same picture in half its size differs three times as much.
+        """
+        bright = self.resized((22, 22), Image.Resampling.BILINEAR).convert("L")
+        colours = self.resized((6, 6), Image.Resampling.BILINEAR).convert("YCbCr").split()[1:]
+        return b"".join(one.tobytes() for one in (bright, *colours))
 
     def shaped(self, geometry: Geometry) -> Image.Image:
         """Return the upright picture as a model wants to see it."""

@@ -80,7 +80,7 @@ _HASHED = 256  # pixels per side of the square that is hashed, where the model s
 @dataclass(frozen=True)
 class Square:
     """`pixels`: RGB bytes of what the geometry makes of the picture (size x size, as a rule), row by row; the hash of
-    the picture squashed; its upright size; a WebP; 64 x 64 grey levels of it, of which `hashes.of_plane` makes PDQ.
+    the picture squashed; its upright size; a WebP; its grey levels and tiles, of which `hashes.of_plane` makes PDQ.
 
     Not `whole`: the file lacks its last bytes, which hardly show. sketch: RGB bytes of the picture squashed to 64 x 64.
     """
@@ -91,7 +91,7 @@ class Square:
     height: int
     thumbnail: bytes | None = None
     whole: bool = True
-    plane: bytes = bytes(4096)
+    plane: bytes = b""
     sketch: bytes = b""
     capture: Capture = NOTHING
 
@@ -130,7 +130,7 @@ def square(
 
 
 def plane(data: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """Return the grey levels that PDQ is made of, and nothing else; as `Square.plane` but for a few bits."""
+    """Return what a fingerprint is made of, and nothing else; as `Square.plane` but for a few bits."""
     with _refusing():
         return _open(data, limits, lambda _: (2 * _PLANE, 2 * _PLANE)).plane()
 

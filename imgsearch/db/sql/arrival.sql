@@ -13,13 +13,15 @@ FROM imgsearch_internal.twin_of(%(tenant)s, %(image_id)s, %(sha256)s, %(pdq)s, %
 JOIN imgsearch.image i ON i.tenant_id = %(tenant)s AND i.image_id = t.image_id
 
 -- name: link
--- Mark a picture as a duplicate of another, or of what that one is a duplicate of, unless that is too far.
+-- Mark a picture as a duplicate of another, or of what that one is a duplicate of, unless that is too far, or only looks like it.
 INSERT INTO imgsearch.duplicate (tenant_id, image_id, original, tier, distance, turn)
 SELECT f.tenant_id, f.image_id, o.image_id, 'certain', near.distance, near.turn
 FROM imgsearch.fingerprint f
 JOIN imgsearch.fingerprint o ON o.tenant_id = f.tenant_id AND o.image_id = coalesce(
     (SELECT d.original FROM imgsearch.duplicate d WHERE d.tenant_id = f.tenant_id AND d.image_id = %(twin)s AND d.tier = 'certain'), %(twin)s),
 LATERAL (SELECT bit_count(t.bits # f.pdq)::smallint AS distance, t.n::smallint AS turn
-         FROM unnest(imgsearch_internal.turns(o.pdq, o.turned)) WITH ORDINALITY t (bits, n) ORDER BY 1, 2 LIMIT 1) near
-WHERE f.tenant_id = %(tenant)s AND f.image_id = %(image_id)s AND near.distance <= 45
+         FROM unnest(imgsearch_internal.turns(o.pdq, o.turned)) WITH ORDINALITY t (bits, n)
+         WHERE f.sha256 = o.sha256 OR bit_count(t.bits # f.pdq) <= 45 AND imgsearch_internal.agree(o.tiles, f.tiles, t.n::integer)
+         ORDER BY 1, 2 LIMIT 1) near
+WHERE f.tenant_id = %(tenant)s AND f.image_id = %(image_id)s
 ON CONFLICT DO NOTHING

@@ -1,11 +1,11 @@
 -- name: gather
--- What is compared: each hash of a tenant once (the earliest picture that has it), of pictures with something to see. Not
+-- What is compared: each hash of a tenant once with the same tiles (the earliest picture that has it), of pictures with something to see. Not
 -- of those that were set aside: nobody can find them, so as an original one would hide what is found in its place.
 CREATE TEMPORARY TABLE imgsearch_hashes ON COMMIT DROP AS
-SELECT DISTINCT ON (f.tenant_id, f.pdq) f.tenant_id, f.image_id, f.pdq, f.turned
+SELECT DISTINCT ON (f.tenant_id, f.pdq, coalesce(f.tiles, f.sha256)) f.tenant_id, f.image_id, f.pdq, f.turned, f.tiles, f.sha256
 FROM imgsearch.fingerprint f
 WHERE f.quality >= 50 AND (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.set_aside_pictures() a WHERE a.tenant_id = f.tenant_id AND a.image_id = f.image_id)
-ORDER BY f.tenant_id, f.pdq, f.image_id
+ORDER BY f.tenant_id, f.pdq, coalesce(f.tiles, f.sha256), f.image_id
 
 -- name: remember
 -- What was found before this run: what workers link beside it is theirs.
@@ -34,12 +34,22 @@ JOIN base b ON b.band = q.band AND b.tenant_id = q.tenant_id AND b.image_id < q.
 WHERE bit_count(q.bits # b.pdq) <= %(most)s
 GROUP BY q.tenant_id, b.image_id, q.image_id
 
+-- name: agreeing
+-- Of near pairs those that a second measure takes for the same, too: their tiles in the turn in which they are near, or their bytes.
+SELECT w.tenant_id, w.one, w.other
+FROM unnest(%(tenants)s::text[], %(ones)s::bigint[], %(others)s::bigint[]) w (tenant_id, one, other)
+JOIN imgsearch_hashes a ON a.tenant_id = w.tenant_id AND a.image_id = w.one
+JOIN imgsearch_hashes b ON b.tenant_id = w.tenant_id AND b.image_id = w.other
+WHERE a.sha256 = b.sha256 OR EXISTS (
+    SELECT 1 FROM unnest(imgsearch_internal.turns(a.pdq, a.turned)) WITH ORDINALITY t (bits, n)
+    WHERE bit_count(t.bits # b.pdq) <= %(most)s AND imgsearch_internal.agree(a.tiles, b.tiles, t.n::integer))
+
 -- name: same
--- Pictures with the very same hash, or, where a hash says nothing, with the same bytes; the earliest first.
+-- Pictures with the very same hash and tiles, or, where a hash says nothing, with the same bytes; the earliest first.
 SELECT f.tenant_id, array_agg(f.image_id ORDER BY f.image_id) AS images
 FROM imgsearch.fingerprint f
 WHERE (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND NOT EXISTS (SELECT 1 FROM imgsearch_internal.set_aside_pictures() a WHERE a.tenant_id = f.tenant_id AND a.image_id = f.image_id)
-GROUP BY f.tenant_id, CASE WHEN f.quality >= 50 THEN f.pdq END, CASE WHEN f.quality < 50 THEN f.sha256 END
+GROUP BY f.tenant_id, CASE WHEN f.quality >= 50 THEN f.pdq END, coalesce(CASE WHEN f.quality >= 50 THEN f.tiles END, f.sha256)
 HAVING count(*) > 1
 
 -- name: turns
@@ -62,9 +72,9 @@ WHERE d.tenant_id = w.tenant_id AND d.original = w.image_id AND d.tier = 'look'
 
 -- name: write
 -- Keep what was found of pictures that are still there, and still look the same: one may have been replaced since it was
--- compared. Their rows are held, so that nobody takes one away under its mark.
+-- compared, and in a group some may be like each other and not like the one in its middle. Their rows are held, so that nobody takes one away under its mark.
 WITH pair AS MATERIALIZED (
-    SELECT f.tenant_id, f.image_id, o.image_id AS original, w.tier, w.similarity, f.pdq, f.sha256 = o.sha256 AS same,
+    SELECT f.tenant_id, f.image_id, o.image_id AS original, w.tier, w.similarity, f.pdq, f.sha256 = o.sha256 AS same, f.tiles, o.tiles AS original_tiles,
            imgsearch_internal.turns(o.pdq, o.turned) AS turns
     FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(originals)s::bigint[], %(tiers)s::text[], %(similarities)s::real[]) w (tenant_id, image_id, original, tier, similarity)
     JOIN imgsearch.fingerprint f ON f.tenant_id = w.tenant_id AND f.image_id = w.image_id
@@ -73,8 +83,11 @@ WITH pair AS MATERIALIZED (
 )
 INSERT INTO imgsearch.duplicate AS d (tenant_id, image_id, original, tier, distance, turn, similarity)
 SELECT p.tenant_id, p.image_id, p.original, p.tier, near.distance, near.turn, p.similarity
-FROM pair p, LATERAL (SELECT bit_count(t.bits # p.pdq)::smallint AS distance, t.n::smallint AS turn FROM unnest(p.turns) WITH ORDINALITY t (bits, n) ORDER BY 1, 2 LIMIT 1) near
-WHERE p.tier = 'look' OR p.same OR near.distance <= %(widest)s
+FROM pair p, LATERAL (SELECT bit_count(t.bits # p.pdq)::smallint AS distance, t.n::smallint AS turn,
+                       p.tier = 'certain' AND (p.same OR bit_count(t.bits # p.pdq) <= %(widest)s
+                           AND imgsearch_internal.agree(p.original_tiles, p.tiles, t.n::integer)) AS agrees
+               FROM unnest(p.turns) WITH ORDINALITY t (bits, n) ORDER BY 3 DESC NULLS LAST, 1, 2 LIMIT 1) near
+WHERE p.tier = 'look' OR near.agrees
 ON CONFLICT DO NOTHING
 
 -- name: looked
@@ -92,17 +105,17 @@ WHERE (%(tenant)s::text IS NULL OR f.tenant_id = %(tenant)s) AND (f.tenant_id, f
 ORDER BY f.tenant_id, f.image_id LIMIT %(most)s
 
 -- name: missing
--- Pictures without a hash, some at a time.
+-- Pictures without a hash or its tiles, some at a time.
 SELECT i.tenant_id, i.image_id, i.uri, i.sha256 FROM imgsearch.image i
 WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AND i.sha256 IS NOT NULL AND i.image_id > %(after_image)s
-  AND NOT EXISTS (SELECT 1 FROM imgsearch.fingerprint f WHERE f.tenant_id = i.tenant_id AND f.image_id = i.image_id)
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.fingerprint f WHERE f.tenant_id = i.tenant_id AND f.image_id = i.image_id AND f.tiles IS NOT NULL)
 ORDER BY i.image_id LIMIT %(most)s
 
 -- name: count_missing
 -- How many there are.
 SELECT count(*) FROM imgsearch.image i
 WHERE (%(tenant)s::text IS NULL OR i.tenant_id = %(tenant)s) AND i.sha256 IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM imgsearch.fingerprint f WHERE f.tenant_id = i.tenant_id AND f.image_id = i.image_id)
+  AND NOT EXISTS (SELECT 1 FROM imgsearch.fingerprint f WHERE f.tenant_id = i.tenant_id AND f.image_id = i.image_id AND f.tiles IS NOT NULL)
 
 -- name: store
 -- Keep the hashes of pictures that still have these bytes.

@@ -57,7 +57,7 @@ WHERE j.state = 'leased'
 -- name: known
 -- Vectors this tenant already has for the same bytes in a space: the same picture is embedded once.
 SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash, i.incomplete,
-    f.pdq::text || f.turned::text AS pdq, f.quality
+    f.pdq::text || f.turned::text || coalesce(encode(f.tiles, 'hex'), '') AS pdq, f.quality
 FROM unnest(%(tenants)s::text[], %(sha256s)s::bytea[]) AS wanted (tenant_id, sha256)
 JOIN imgsearch.image i ON i.tenant_id = wanted.tenant_id AND i.sha256 = wanted.sha256
 JOIN {embedding} e ON e.tenant_id = i.tenant_id AND e.image_id = i.image_id AND e.sha256 = i.sha256
@@ -101,12 +101,14 @@ WITH input AS MATERIALIZED (
 ), superseded AS (
     DELETE FROM {tail} t USING done d WHERE NOT d.last AND t.tenant_id = d.tenant_id AND t.image_id = d.image_id
 ), fingerprinted AS (  -- of the same bytes it stays: another model's pixels would change a few bits
-    INSERT INTO imgsearch.fingerprint AS f (tenant_id, image_id, sha256, quality, pdq, turned, bands)
-    SELECT tenant_id, image_id, sha256, quality, left(pdq, 256)::bit(256), substr(pdq, 257)::bit(1792), imgsearch_internal.bands(left(pdq, 256)::bit(256))
+    INSERT INTO imgsearch.fingerprint AS f (tenant_id, image_id, sha256, quality, pdq, turned, bands, tiles)
+    SELECT tenant_id, image_id, sha256, quality, left(pdq, 256)::bit(256), substr(pdq, 257, 1792)::bit(1792), imgsearch_internal.bands(left(pdq, 256)::bit(256)),
+           decode(nullif(substr(pdq, 2049), ''), 'hex')
     FROM done WHERE pdq IS NOT NULL AND quality IS NOT NULL
     ON CONFLICT (tenant_id, image_id) DO UPDATE
-        SET sha256 = EXCLUDED.sha256, quality = EXCLUDED.quality, pdq = EXCLUDED.pdq, turned = EXCLUDED.turned, bands = EXCLUDED.bands
-        WHERE f.sha256 <> EXCLUDED.sha256
+        SET sha256 = EXCLUDED.sha256, quality = EXCLUDED.quality, pdq = EXCLUDED.pdq, turned = EXCLUDED.turned, bands = EXCLUDED.bands,
+            tiles = EXCLUDED.tiles
+        WHERE f.sha256 <> EXCLUDED.sha256 OR f.tiles IS NULL
 ), marked AS (
     UPDATE imgsearch.image i
     SET {bits} = imgsearch_internal.quantized(d.embedding, d.mean, d.signs), sha256 = d.sha256, phash = d.phash::bit(64),

@@ -4,8 +4,8 @@ It imports Pillow and nothing else of weight, gives up what it does not need (me
 then answers frames on its standard input until that closes. Never a pickle, in neither direction.
 
     request   REQUEST (flags, length of a region's text, length), then that text and the file's bytes
-    answer    REPLY (kind, pixels, thumbnail, width, height, phash), then CAPTURE, RGB bytes, PLANE grey levels for
-              PDQ, a WebP and, if asked for, a sketch of SKETCH bytes; or an error as JSON
+    answer    REPLY (kind, pixels, thumbnail, width, height, phash), then CAPTURE, RGB bytes, PLANE bytes for a
+              fingerprint, a WebP and, if asked for, a sketch of SKETCH bytes; or an error as JSON
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 REQUEST = struct.Struct("<BBI")
 REPLY = struct.Struct("<BIIIIQ")
-PLANE = 4096  # bytes
+PLANE = 4096 + 22 * 22 + 2 * 6 * 6  # bytes: grey levels for PDQ, then tiles
 CAPTURE = struct.Struct("<Bddd")  # what it says, seconds since 1970, latitude, longitude
 TIME, ZONE, PLACE = 1, 2, 4  # what a capture says
 WITH_THUMBNAIL, WITH_SKETCH = 1, 2  # request flags

@@ -62,7 +62,7 @@ class Decoded:
     """`pixels` uint8 (height, width, 3) of the model's geometry, (size, size, 3) as a rule; `phash` 64-bit dHash; the
     picture's (or its region's) upright width and height; a WebP or None.
 
-    Not `whole`: the file lacks its last bytes. `plane`: 64 x 64 grey levels, for PDQ. sketch: the picture squashed to
+    Not `whole`: the file lacks its last bytes. `plane`: what a fingerprint is made of. sketch: the picture squashed to
     (64, 64, 3), where it was asked for.
     """
 
