@@ -28,6 +28,9 @@ def duplicates(
     ),
     k: int = typer.Option(50, "--k", "-k", min=1, max=100_000, help="How many to show; all are kept."),
     html: Path | None = typer.Option(None, "--html", metavar="FILE", help="A page of them, with the pictures in it."),
+    dismiss: tuple[int, int] | None = typer.Option(
+        None, "--dismiss", metavar="IMAGE IMAGE", help="Say for good that these two are not the same; find nothing."
+    ),
     check: bool = typer.Option(False, "--check", help="End with exit code 1 where there are certain ones."),
     json: bool = typer.Option(False, "--json", help="For programs."),
 ) -> None:
@@ -35,6 +38,10 @@ def duplicates(
     if html is not None and not html.absolute().parent.is_dir():
         raise UsageError(f"There is no folder {html.absolute().parent}; make it, or name another file.")
     settings = load_settings()
+    if dismiss is not None:
+        with db.connect_primary(settings, autocommit=True) as connection:
+            ops.dismiss(connection, *dismiss, tenant=tenant)
+        return
     store = upload.default_store(settings)
     failed: dict[int, str] = {}
     with db.connect_primary(settings, autocommit=True) as connection, progress(quiet=json) as bar:

@@ -1,4 +1,4 @@
-"""The images that show what an image shows: `GET /v1/images/{image_id}/duplicates`."""
+"""The images that show what an image shows, and which of them do not: `/v1/images/{image_id}/duplicates`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from imgsearch.http import access, ids, links, reader, service
+from imgsearch.errors import UnknownImage
+from imgsearch.http import access, caps, ids, links, reader, service
 from imgsearch.http.api import sent
 from imgsearch.http.responses import ImageId, Sent, Thumbnail
 from imgsearch.http.state import app_state
@@ -22,6 +23,14 @@ class OfImage(BaseModel):
     similarity: Annotated[float, Field(ge=0.5, le=1, description="Cosine of the vectors, for the second tier.")] = (
         duplicates.SIMILARITY
     )
+
+
+class Dismissed(BaseModel):
+    """Which image is not the same."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    duplicate: Annotated[int, Field(ge=1, le=caps.LARGEST_ID, description="The image_id of the other.")]
 
 
 class Duplicate(Sent):
@@ -50,6 +59,7 @@ class Duplicates(Sent):
 def mount(blueprint: Blueprint) -> None:
     """Add the route."""
     blueprint.add_url_rule("/v1/images/<image_id>/duplicates", "v1_duplicates", of_image)
+    blueprint.add_url_rule("/v1/images/<image_id>/duplicates", "v1_dismiss_duplicate", dismiss, methods=["DELETE"])
 
 
 def of_image(image_id: str) -> Response:
@@ -72,3 +82,19 @@ def of_image(image_id: str) -> Response:
         if one.image_id in seen
     ]
     return sent(Duplicates(duplicates=shown))
+
+
+@access.needs("write")
+def dismiss(image_id: str) -> Response:
+    """Say for good that two images are not the same."""
+    number, other = ids.named(image_id), ids.taken(reader.query(Dismissed).duplicate)
+    state, tenant = app_state(), access.me().tenant
+    with state.session(tenant, writes=True) as connection:
+        rows = service.images(connection, [number, other], tenant)
+        if len({row["tenant_id"] for row in rows}) != 1 or len(rows) != 2:
+            raise ids.not_found(image_id)
+        try:
+            duplicates.dismiss(connection, number, other, tenant=rows[0]["tenant_id"])
+        except UnknownImage as error:
+            raise ids.unknown(other) from error
+    return Response(status=204)

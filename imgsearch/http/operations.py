@@ -224,6 +224,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         response=duplicates.Duplicates,
         problems=(404,),
     ),
+    ("/v1/images/{image_id}/duplicates", "delete"): Operation(
+        name="dismiss_duplicate",
+        summary="Say for good that another image is not the same.",
+        tag="images",
+        scope="write",
+        query=duplicates.Dismissed,
+        status=204,
+        problems=(404,),
+    ),
     ("/v1/images/{image_id}", "delete"): Operation(
         name="delete_image", summary="Delete one image.", tag="images", scope="write", status=204, problems=(404, 409)
     ),

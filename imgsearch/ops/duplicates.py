@@ -91,6 +91,19 @@ def duplicates_of(
     return [Twin(**row) for row in sql.rows(driver(connection), "duplicates", "of", bound)]
 
 
+def dismiss(connection: Connectable, image_id: int, duplicate: int, *, tenant: str | None = None) -> None:
+    """Say for good that two pictures are not the same: neither is a duplicate of the other any more.
+
+    Raises UnknownImage where one of them is not there, has no hash, or is another tenant's.
+    """
+    bound = {
+        "image_id": values.whole(image_id, "image_id", -(2**63), 2**63 - 1),
+        "duplicate": values.whole(duplicate, "duplicate", -(2**63), 2**63 - 1),
+        "tenant": tenant if tenant is None else values.named(tenant, "tenant"),
+    }
+    sql.run(driver(connection), "duplicates", "dismiss", bound)
+
+
 def duplicates(
     connection: Connectable, *, tenant: str | None = None, tier: Tier | None = None, k: int = 1000
 ) -> list[Listed]:

@@ -13,7 +13,7 @@ FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'merchandise', 'calibration', 'job', 'attachment_failure', 'space', 'worker', 'promoted_attribute', 'schema_version']),
     ('reader', 'SELECT', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'vote']),
-    ('reader', 'SELECT', 'table', ARRAY['picture_source', 'capture', 'fingerprint', 'duplicate', 'region_<n>', 'region_state', 'image_change', 'tenant_graph']),
+    ('reader', 'SELECT', 'table', ARRAY['picture_source', 'capture', 'fingerprint', 'duplicate', 'dismissal', 'region_<n>', 'region_state', 'image_change', 'tenant_graph']),
     -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
     ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read, boxes)', 'table', ARRAY['query_vector']),
     ('reader', 'SELECT (tenant_id, ticket, space_id, steps, images, pool, belongs_to, asked_at, until, claimed, answered_at, answer)', 'table', ARRAY['second_look']),
@@ -31,12 +31,14 @@ FROM (VALUES
     ('writer', 'UPDATE (product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, updated_at)', 'table', ARRAY['image']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['merchandise', 'product']),
     ('writer', 'INSERT', 'table', ARRAY['vote']),
+    ('writer', 'INSERT, DELETE', 'table', ARRAY['dismissal']),
+    ('writer', 'DELETE', 'table', ARRAY['duplicate']),  -- of a pair that he dismisses
     ('writer', 'EXECUTE', 'function', ARRAY['set_aside', 'store_given_here']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['picture_source']),
 
     ('worker', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'calibration', 'job', 'query_vector', 'second_look', 'space', 'worker']),
-    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'fingerprint', 'duplicate']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'fingerprint', 'duplicate', 'dismissal']),
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'table', ARRAY['picture_source']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'image_change', 'asked_attribute', 'tenant_graph', 'upkeep_failure']),

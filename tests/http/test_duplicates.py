@@ -108,3 +108,19 @@ def test_a_search_for_more_like_one_leaves_its_twins_out(
 
     assert again_ in found()
     assert found(duplicates=False) == {other}
+
+
+def test_a_pair_is_dismissed_for_good(
+    client: FlaskClient, connection: Connection, twins: dict[str, int], key_of: KeyOf
+) -> None:
+    key = with_key(key_of("acme", "write"))
+    shown = {name: shown_to(connection, "acme", image) for name, image in twins.items()}
+    path = f"/v1/images/{shown['one']}/duplicates"
+    assert client.delete(f"{path}?duplicate={shown['theirs']}", headers=key).status_code == 404
+    assert client.delete(f"{path}?duplicate={shown['one']}", headers=key).status_code == 404
+    assert client.delete(path, headers=key).status_code == 400
+    assert client.delete(f"{path}?duplicate={shown['again']}", headers=key).status_code == 204
+    found = client.get(path, headers=key).get_json()["duplicates"]
+    assert shown["again"] not in [one["image_id"] for one in found]
+    reads = with_key(key_of("acme"))
+    assert client.delete(f"{path}?duplicate={shown['again']}", headers=reads).status_code == 403

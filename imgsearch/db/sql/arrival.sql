@@ -23,5 +23,5 @@ LATERAL (SELECT bit_count(t.bits # f.pdq)::smallint AS distance, t.n::smallint A
          FROM unnest(imgsearch_internal.turns(o.pdq, o.turned)) WITH ORDINALITY t (bits, n)
          WHERE f.sha256 = o.sha256 OR bit_count(t.bits # f.pdq) <= 45 AND imgsearch_internal.agree(o.tiles, f.tiles, t.n::integer)
          ORDER BY 1, 2 LIMIT 1) near
-WHERE f.tenant_id = %(tenant)s AND f.image_id = %(image_id)s
+WHERE f.tenant_id = %(tenant)s AND f.image_id = %(image_id)s AND NOT imgsearch_internal.is_dismissed(f.tenant_id, f.image_id, o.image_id)
 ON CONFLICT DO NOTHING

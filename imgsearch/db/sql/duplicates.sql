@@ -40,9 +40,9 @@ SELECT w.tenant_id, w.one, w.other
 FROM unnest(%(tenants)s::text[], %(ones)s::bigint[], %(others)s::bigint[]) w (tenant_id, one, other)
 JOIN imgsearch_hashes a ON a.tenant_id = w.tenant_id AND a.image_id = w.one
 JOIN imgsearch_hashes b ON b.tenant_id = w.tenant_id AND b.image_id = w.other
-WHERE a.sha256 = b.sha256 OR EXISTS (
+WHERE NOT imgsearch_internal.is_dismissed(w.tenant_id, w.one, w.other) AND (a.sha256 = b.sha256 OR EXISTS (
     SELECT 1 FROM unnest(imgsearch_internal.turns(a.pdq, a.turned)) WITH ORDINALITY t (bits, n)
-    WHERE bit_count(t.bits # b.pdq) <= %(most)s AND imgsearch_internal.agree(a.tiles, b.tiles, t.n::integer))
+    WHERE bit_count(t.bits # b.pdq) <= %(most)s AND imgsearch_internal.agree(a.tiles, b.tiles, t.n::integer)))
 
 -- name: same
 -- Pictures with the very same hash and tiles, or, where a hash says nothing, with the same bytes; the earliest first.
@@ -87,7 +87,7 @@ FROM pair p, LATERAL (SELECT bit_count(t.bits # p.pdq)::smallint AS distance, t.
                        p.tier = 'certain' AND (p.same OR bit_count(t.bits # p.pdq) <= %(widest)s
                            AND imgsearch_internal.agree(p.original_tiles, p.tiles, t.n::integer)) AS agrees
                FROM unnest(p.turns) WITH ORDINALITY t (bits, n) ORDER BY 3 DESC NULLS LAST, 1, 2 LIMIT 1) near
-WHERE p.tier = 'look' OR near.agrees
+WHERE (p.tier = 'look' OR near.agrees) AND NOT imgsearch_internal.is_dismissed(p.tenant_id, p.image_id, p.original)
 ON CONFLICT DO NOTHING
 
 -- name: looked
@@ -135,6 +135,10 @@ ORDER BY d.tenant_id, d.tier, d.original, d.distance, d.image_id LIMIT %(most)s
 -- The pictures that show what one shows.
 SELECT d.duplicate AS image_id, d.product_id, d.place AS position, d.tier, d.distance, d.turn, d.cosine AS similarity
 FROM imgsearch.duplicates_of(%(image_id)s, %(tenant)s, %(similarity)s) d
+
+-- name: dismiss
+-- Say for good that two pictures are not the same.
+SELECT imgsearch.dismiss_duplicate(%(image_id)s, %(duplicate)s, %(tenant)s)
 
 -- name: twins
 -- Some pictures, and what is certainly the same as one of them, the nearest first: as many as a filter takes.

@@ -33,6 +33,34 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.alike_here(bit[], bigint, bytea, bytea) IS 'What alike() finds among the pictures of the tenant that this transaction speaks for, and of no other.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.is_dismissed(tenant text, one bigint, other bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM imgsearch.dismissal d
+                   WHERE d.tenant_id = tenant AND d.image_id = least(one, is_dismissed.other) AND d.other = greatest(one, is_dismissed.other));
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.is_dismissed(text, bigint, bigint) IS 'Whether somebody said of two pictures that they are not the same.';
+
+CREATE OR REPLACE FUNCTION imgsearch.dismiss_duplicate(image_id bigint, duplicate bigint, tenant text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owner text := (SELECT f.tenant_id FROM imgsearch.fingerprint f
+                   WHERE f.image_id = dismiss_duplicate.image_id AND (dismiss_duplicate.tenant IS NULL OR f.tenant_id = dismiss_duplicate.tenant));
+    first  CONSTANT bigint := least(dismiss_duplicate.image_id, dismiss_duplicate.duplicate);
+    second CONSTANT bigint := greatest(dismiss_duplicate.image_id, dismiss_duplicate.duplicate);
+BEGIN
+    IF dismiss_duplicate.image_id = dismiss_duplicate.duplicate OR NOT EXISTS (
+        SELECT 1 FROM imgsearch.fingerprint f WHERE f.tenant_id = owner AND f.image_id = dismiss_duplicate.duplicate) THEN
+        RAISE EXCEPTION 'imgsearch: images % and % are no pair', dismiss_duplicate.image_id, dismiss_duplicate.duplicate
+            USING HINT = 'Name two images of one tenant that have a hash: SELECT image_id FROM imgsearch.fingerprint;', ERRCODE = 'IM004';
+    END IF;
+    INSERT INTO imgsearch.dismissal AS d (tenant_id, image_id, other) VALUES (owner, first, second) ON CONFLICT DO NOTHING;
+    DELETE FROM imgsearch.duplicate d
+    WHERE d.tenant_id = owner AND (d.image_id, d.original) IN ((first, second), (second, first));
+END $$;
+COMMENT ON FUNCTION imgsearch.dismiss_duplicate(bigint, bigint, text) IS
+'Says for good that two pictures are not the same: neither is a duplicate of the other any more. SELECT imgsearch.dismiss_duplicate(42, 43);';
+
 -- Inlined, so that a whole catalogue is joined with the few there are.
 CREATE OR REPLACE FUNCTION imgsearch_internal.set_aside_pictures() RETURNS TABLE (tenant_id text, image_id bigint) LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -48,13 +76,16 @@ DECLARE
     mine imgsearch.fingerprint := (SELECT f FROM imgsearch.fingerprint f WHERE f.tenant_id = tenant AND f.image_id = picture);
 BEGIN
     IF mine.quality >= 50 AND tenant = imgsearch.current_tenant() THEN
-        RETURN QUERY SELECT a.* FROM imgsearch_internal.alike_here(imgsearch_internal.turns(mine.pdq, mine.turned), picture, mine.tiles, mine.sha256) a;
+        RETURN QUERY SELECT a.* FROM imgsearch_internal.alike_here(imgsearch_internal.turns(mine.pdq, mine.turned), picture, mine.tiles, mine.sha256) a
+            WHERE NOT imgsearch_internal.is_dismissed(tenant, picture, a.image_id);
     ELSIF mine.quality >= 50 THEN
-        RETURN QUERY SELECT a.* FROM imgsearch_internal.alike(tenant, imgsearch_internal.turns(mine.pdq, mine.turned), picture, mine.tiles, mine.sha256) a;
+        RETURN QUERY SELECT a.* FROM imgsearch_internal.alike(tenant, imgsearch_internal.turns(mine.pdq, mine.turned), picture, mine.tiles, mine.sha256) a
+            WHERE NOT imgsearch_internal.is_dismissed(tenant, picture, a.image_id);
     END IF;
     RETURN QUERY SELECT i.image_id, 0, 1, true
         FROM imgsearch.image me JOIN imgsearch.image i ON i.tenant_id = me.tenant_id AND i.sha256 = me.sha256 AND i.image_id <> me.image_id
-        WHERE me.tenant_id = tenant AND me.image_id = picture AND (mine.quality >= 50) IS NOT TRUE;
+        WHERE me.tenant_id = tenant AND me.image_id = picture AND (mine.quality >= 50) IS NOT TRUE
+          AND NOT imgsearch_internal.is_dismissed(tenant, picture, i.image_id);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.near_twins(text, bigint) IS 'What has a near hash, or, where those say nothing, the same bytes; and whether a second measure says the same.';
 
@@ -102,9 +133,10 @@ BEGIN
         LEFT JOIN imgsearch.fingerprint f ON f.tenant_id = i.tenant_id AND f.image_id = i.image_id
         LEFT JOIN LATERAL (SELECT bit_count(t.bits # f.pdq)::integer AS distance, t.n::integer AS turn
                            FROM unnest(imgsearch_internal.turns(mine.pdq, mine.turned)) WITH ORDINALITY t (bits, n) WHERE mine.pdq IS NOT NULL ORDER BY 1, 2 LIMIT 1) d ON true
-        WHERE p.distance IS NOT NULL OR d.distance <= 90 AND least(f.quality, mine.quality) >= 50 OR i.product_id = me.product_id
+        WHERE NOT imgsearch_internal.is_dismissed(me.tenant_id, me.image_id, i.image_id)
+          AND (p.distance IS NOT NULL OR d.distance <= 90 AND least(f.quality, mine.quality) >= 50 OR i.product_id = me.product_id
            OR (SELECT a.codes && b.codes FROM imgsearch.product a, imgsearch.product b
-               WHERE a.tenant_id = me.tenant_id AND a.product_id = me.product_id AND b.tenant_id = i.tenant_id AND b.product_id = i.product_id)
+               WHERE a.tenant_id = me.tenant_id AND a.product_id = me.product_id AND b.tenant_id = i.tenant_id AND b.product_id = i.product_id))
         ORDER BY NOT p.is_certain, 5, 7 DESC NULLS LAST, i.image_id;
 END $$;
 COMMENT ON FUNCTION imgsearch.duplicates_of(bigint, text, double precision) IS
@@ -126,6 +158,7 @@ BEGIN
             FROM imgsearch_internal.alike(tenant, imgsearch_internal.turns(left(hash, 256)::bit(256), substr(hash, 257, 1792)::bit(1792)), picture,
                                           decode(nullif(substr(hash, 2049), ''), 'hex'), digest) a
             WHERE a.agrees AND quality >= 50 AND hash IS NOT NULL AND EXISTS (SELECT 1 FROM imgsearch.vectors v WHERE v.tenant_id = tenant AND v.image_id = a.image_id)) t
+        WHERE NOT imgsearch_internal.is_dismissed(tenant, picture, t.image_id)
         ORDER BY EXISTS (SELECT 1 FROM imgsearch.duplicate d WHERE d.tenant_id = tenant AND d.image_id = t.image_id AND d.tier = 'certain'), t.distance, t.image_id LIMIT 1;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.twin_of(text, bigint, bytea, text, integer) IS 'The picture of a tenant that a new one is certainly a duplicate of, an original before one that is a duplicate itself; no row: it is none.';
@@ -140,6 +173,8 @@ BEGIN
     END IF;
     SELECT i.* INTO twin FROM imgsearch.image i
     WHERE i.tenant_id = tenant AND i.sha256 = digest AND (i.product_id, i.position) <> (product, place)
+      AND NOT EXISTS (SELECT 1 FROM imgsearch.image me WHERE me.tenant_id = tenant AND me.product_id = product AND me.position = place
+                      AND imgsearch_internal.is_dismissed(tenant, me.image_id, i.image_id))
       AND NOT EXISTS (SELECT 1 FROM imgsearch.job j WHERE j.tenant_id = i.tenant_id AND j.image_id = i.image_id AND j.state = 'failed')
     ORDER BY i.image_id LIMIT 1;
     IF twin.image_id IS NOT NULL THEN
