@@ -120,6 +120,14 @@ def test_the_page_says_what_every_door_takes(connection: psycopg.Connection[Any]
         assert said == wanted, f"docs/arguments.md should say:\n{wanted}"
 
 
+def test_the_page_says_every_column_that_search_returns(connection: psycopg.Connection[Any]) -> None:
+    part = PAGE.read_text().split("<!-- columns: begin -->\n")[1].split("<!-- columns: end -->")[0]
+    columns = [line.split("`")[1] for line in part.splitlines()[2:]]
+    cursor = connection.execute("SELECT * FROM imgsearch.search(NULL::text, k => 1) LIMIT 0")
+    assert cursor.description is not None
+    assert columns == [column.name for column in cursor.description]
+
+
 def test_one_name_means_one_thing_in_python() -> None:
     functions = [
         imgsearch.add,

@@ -70,6 +70,10 @@ TRAPS = {
     "ALTER TABLE imgsearch.image DROP CONSTRAINT c",
     "attached table gone": "CREATE TABLE ware (id integer PRIMARY KEY, photo text);"
     "SELECT imgsearch.attach('ware', key => 'id', image => 'photo', prefix => 'w:'); DROP TABLE ware",
+    "attached table without index": "CREATE TABLE ware (id integer PRIMARY KEY);"
+    "CREATE TABLE ware_photo (ware_id integer, file text); CREATE INDEX ware_photo_of ON ware_photo (ware_id);"
+    "SELECT imgsearch.attach('ware', key => 'id', pictures => 'ware_photo', picture_of => 'ware_id', image => 'file',"
+    " prefix => 'w:', base => 'https://x.example'); DROP INDEX ware_photo_of",
     "autovacuum off": "ALTER TABLE imgsearch.image SET (autovacuum_enabled = false)",
     "TOASTed vectors": "ALTER TABLE imgsearch.embedding_1 ALTER COLUMN embedding SET STORAGE EXTERNAL",
     "vectors of two spaces": "{new space} UPDATE imgsearch.space SET state = 'standby' WHERE space_id = 1;"

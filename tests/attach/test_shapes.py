@@ -153,7 +153,11 @@ def test_a_price_elsewhere_never_writes_vectors(family: Connection, space: Any) 
         ({"follow": {"nowhere": "id"}}, "no table nowhere", "schema"),
         ({"follow": {"seen": "id"}}, "not an ordinary table", "null"),
         ({"owner": "parent_id, id"}, "does not give the whole key", "as many"),
-        ({"owner": "price"}, "no index that begins with price", "CREATE INDEX ON public.product"),
+        (
+            {"owner": "price"},
+            "no index that begins with price",
+            "CREATE INDEX ON public.product (price);  -- in a model of SQLAlchemy: index=True",
+        ),
         ({"main": "title"}, "main => 'title' is of type text", "boolean"),
     ],
 )

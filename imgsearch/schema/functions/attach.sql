@@ -96,7 +96,9 @@ BEGIN
     PERFORM imgsearch_internal.refuse_reader(at);
     PERFORM imgsearch_internal.refuse_unfollowed(at), imgsearch_internal.refuse_mapping(at);
     DROP TABLE imgsearch_internal.attached_probe_row;
-    DROP TABLE IF EXISTS imgsearch_internal.attached_probe_picture;
+    IF at.pictures IS NOT NULL THEN
+        DROP TABLE imgsearch_internal.attached_probe_picture;
+    END IF;
     DELETE FROM imgsearch.attachment a WHERE a.name = at.name AND a.relation IS DISTINCT FROM at.relation AND a.attached_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = a.relation);
     INSERT INTO imgsearch.attachment AS a (attachment_id, name, relation, query, pictures, prefix, key_columns, key_types, mapping, resolved, attached_at)

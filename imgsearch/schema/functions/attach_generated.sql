@@ -52,7 +52,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.write_attached(imgsearch.attachment) IS 'Writes the functions and the triggers of an attachment, in the place of those there were.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.drop_attached(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.drop_attached(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
     other record;
 BEGIN

@@ -37,6 +37,41 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_shape(imgsearch.attachment) IS 'Raises which arguments of attach() do not go together, if any do not.';
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.looked_up(at imgsearch.attachment)
+RETURNS TABLE (argument text, relation regclass, first text, many integer) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT l.argument, l.relation, imgsearch_internal.named(at, at.resolved #>> ARRAY[l.argument, '0']),
+           jsonb_array_length(at.resolved -> l.argument)
+    FROM (VALUES ('picture_of', at.pictures), ('owner', at.relation), ('fallback', at.relation)) l (argument, relation)
+    WHERE at.mapping ->> l.argument IS NOT NULL AND l.relation IS NOT NULL
+$$;
+COMMENT ON FUNCTION imgsearch_internal.looked_up(imgsearch.attachment) IS
+'What is looked up at each write of an attached table: the first of it begins an index.';
+
+CREATE OR REPLACE FUNCTION imgsearch_internal.index_to_make(relation regclass, first text) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('CREATE INDEX ON %s (%s);  -- in a model of SQLAlchemy: index=True', relation, first)
+$$;
+COMMENT ON FUNCTION imgsearch_internal.index_to_make(regclass, text) IS
+'What makes an index; a migration written from a model drops one that the model does not name.';
+
+-- A column that is gone took its indexes along, and the writes that fail say so.
+CREATE OR REPLACE FUNCTION imgsearch_internal.indexes_gone() RETURNS TABLE (relation regclass, first text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    at imgsearch.attachment;
+BEGIN
+    FOR at IN SELECT a.* FROM imgsearch.attachment a WHERE a.attached_at IS NOT NULL LOOP
+        BEGIN
+            RETURN QUERY SELECT l.relation, l.first FROM imgsearch_internal.looked_up(at) l
+                WHERE NOT imgsearch_internal.has_index(l.relation, l.first);
+        EXCEPTION WHEN undefined_column THEN NULL;
+        END;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.indexes_gone() IS
+'What attached tables look up at each write, and no index begins with any more.';
+
 -- What is looked up at each write needs an index.
 CREATE OR REPLACE FUNCTION imgsearch_internal.refuse_mapping(at imgsearch.attachment) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -46,15 +81,13 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: with pictures of their own table, the key must be unique by itself'
             USING HINT = format('Name all of it: key => ''%s''.', array_to_string(at.key_columns, ', ')), ERRCODE = 'IM010';
     END IF;
-    FOR part IN SELECT l.*, at.mapping ->> l.argument AS given, at.resolved #>> ARRAY[l.argument, '0'] AS first, jsonb_array_length(at.resolved -> l.argument) AS many
-                FROM (VALUES ('picture_of', at.pictures), ('owner', at.relation), ('fallback', at.relation)) l (argument, relation)
-                WHERE at.mapping ->> l.argument IS NOT NULL AND l.relation IS NOT NULL LOOP
+    FOR part IN SELECT l.*, at.mapping ->> l.argument AS given FROM imgsearch_internal.looked_up(at) l LOOP
         IF part.many <> cardinality(at.key_columns) THEN
             RAISE EXCEPTION 'imgsearch: % => ''%'' does not give the whole key', part.argument, part.given
                 USING HINT = format('The key is %s: name as many columns or expressions.', array_to_string(at.key_columns, ', ')), ERRCODE = 'IM010';
-        ELSIF NOT imgsearch_internal.has_index(part.relation, imgsearch_internal.named(at, part.first)) THEN
-            RAISE EXCEPTION 'imgsearch: % has no index that begins with %', part.relation, imgsearch_internal.named(at, part.first)
-                USING HINT = format('CREATE INDEX ON %s (%s);', part.relation, imgsearch_internal.named(at, part.first)), ERRCODE = 'IM010';
+        ELSIF NOT imgsearch_internal.has_index(part.relation, part.first) THEN
+            RAISE EXCEPTION 'imgsearch: % has no index that begins with %', part.relation, part.first
+                USING HINT = imgsearch_internal.index_to_make(part.relation, part.first), ERRCODE = 'IM010';
         END IF;
     END LOOP;
 END $$;

@@ -57,6 +57,15 @@ COMMENT ON FUNCTION imgsearch_internal.require_texts(integer) IS 'Refuses a text
 -- STABLE, so that ORDER BY embedding <=> imgsearch.vec('…') is answered by the index: a volatile function there
 -- means a sequential scan. It arms the iterative scan when a session has it off, because a filtered index scan
 -- that does not iterate returns short pages without a word.
+CREATE OR REPLACE FUNCTION imgsearch_internal.embed_first(arguments text) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN pg_is_in_recovery() THEN 'This is a replica; on the primary: ' ELSE '' END
+        || format('CALL imgsearch.embed(%s);  -- then repeat your statement. ', arguments)
+        || 'In manual commit say ROLLBACK and \set AUTOCOMMIT on before it (psql; elsewhere its switch).'
+$$;
+COMMENT ON FUNCTION imgsearch_internal.embed_first(text) IS
+'What to type where a vector is not cached: the CALL, and what manual commit needs before it.';
+
 CREATE OR REPLACE FUNCTION imgsearch.vec(query text) RETURNS halfvec LANGUAGE plpgsql STABLE STRICT AS $$
 DECLARE
     found  record;
@@ -74,7 +83,7 @@ BEGIN
     IF found.embedding IS NULL THEN
         PERFORM imgsearch_internal.require_texts(imgsearch_internal.active_space());
         RAISE EXCEPTION 'imgsearch: no embedding is cached for the text "%"', left(query, 200)
-            USING HINT = format(CASE WHEN pg_is_in_recovery() THEN 'This is a replica; on the primary: ' ELSE '' END || 'CALL imgsearch.embed(%L);  -- then repeat your statement', left(query, 200)), ERRCODE = 'IM001';
+            USING HINT = imgsearch_internal.embed_first(format('%L', left(query, 200))), ERRCODE = 'IM001';
     END IF;
     IF found.tokens IS NOT NULL THEN
         RAISE NOTICE 'imgsearch: only the first % of % tokens of the text were read', found.tokens_read, found.tokens;

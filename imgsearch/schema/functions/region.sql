@@ -53,7 +53,8 @@ BEGIN
     WHERE q.tenant_id = coalesce(imgsearch.current_tenant(), '') AND q.space_id = imgsearch_internal.active_space() AND q.kind = 'picture' AND q.key = wanted;
     IF found_ IS NULL THEN
         RAISE EXCEPTION 'imgsearch: this region of image % was not asked yet', vec_of.image_id
-            USING HINT = format('CALL imgsearch.embed(%s, %L::double precision[]);  -- then repeat your statement', vec_of.image_id, region), ERRCODE = 'IM001';
+            USING HINT = imgsearch_internal.embed_first(
+                format('%s, %L::double precision[]', vec_of.image_id, region)), ERRCODE = 'IM001';
     END IF;
     RETURN found_;
 END $$;

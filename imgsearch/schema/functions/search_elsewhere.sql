@@ -63,7 +63,8 @@ BEGIN
     WHERE v.tenant_id = coalesce(imgsearch.current_tenant(), '') AND v.space_id = id AND v.kind = 'text' AND v.key = sha256(convert_to(wanted, 'UTF8'));
     IF found_.embedding IS NULL THEN
         RAISE EXCEPTION 'imgsearch: no embedding is cached for the text "%" in space %', left(query, 200), left(space, 100)
-            USING HINT = format(CASE WHEN pg_is_in_recovery() THEN 'This is a replica; on the primary: ' ELSE '' END || 'CALL imgsearch.embed(%L, space => %L);  -- then repeat your statement', left(query, 200), space), ERRCODE = 'IM001';
+            USING HINT = imgsearch_internal.embed_first(format('%L, space => %L', left(query, 200), space)),
+                ERRCODE = 'IM001';
     END IF;
     RETURN found_.embedding;
 END $$;

@@ -28,7 +28,8 @@ CREATE OR REPLACE FUNCTION imgsearch.is_tenant_restricted() RETURNS boolean LANG
 $$;
 COMMENT ON FUNCTION imgsearch.is_tenant_restricted() IS 'Whether row-level security limits this role to one tenant at a time. `imgsearch serve` refuses a role it does not limit.';
 
-CREATE OR REPLACE FUNCTION imgsearch.enable_rls(one regclass DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION imgsearch.enable_rls(one regclass DEFAULT NULL) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
     relation   regclass;
     owner      name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = 'imgsearch.image'::regclass);

@@ -272,6 +272,10 @@ UNION ALL
 SELECT 'attached table gone', 'problem', format('%s is attached, and was dropped', a.name), 'Searches still show its pictures.', format('SELECT imgsearch.detach(%L);', a.name)
 FROM imgsearch.attachment a WHERE a.relation IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = a.relation)
 UNION ALL
+SELECT 'attached table without index', 'problem', format('%s has no index that begins with %s any more', g.relation, g.first),
+       'Each write of its rows reads the whole table.', imgsearch_internal.index_to_make(g.relation, g.first)
+FROM imgsearch_internal.indexes_gone() g
+UNION ALL
 -- Not among the checks of indexes, which every tenant's reader may read: what all ask for is none of theirs.
 SELECT 'attribute without column', 'advice', format('%s searches of the last 7 days asked for the attribute %s', a.searches, a.name),
        'Each reads the rows that match, some thousands, where an index that holds the bits would answer.',
