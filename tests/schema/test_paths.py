@@ -32,7 +32,7 @@ LOOSE = {
     ),
     "table_called": "a name typed",
     # a procedure that commits may not have a path: it sets it first, and after each COMMIT
-    **dict.fromkeys(("backfill", "embed", "rerank"), "commits"),
+    **dict.fromkeys(("backfill", "embed", "require_autocommit", "rerank"), "commits"),
 }
 
 
