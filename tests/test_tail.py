@@ -109,7 +109,7 @@ def test_all_are_moved_and_none_twice(shop: Connection) -> None:
 
 
 def test_new_bytes_and_deletion_reach_what_waits(shop: Connection) -> None:
-    shop.execute("UPDATE imgsearch.image SET uri = uri || '?2', sha256 = NULL WHERE image_id = 1")
+    shop.execute("UPDATE imgsearch.image SET uri = 'store:other', sha256 = sha256('other') WHERE image_id = 1")
     shop.execute("DELETE FROM imgsearch.image WHERE image_id = 2")
     assert places(shop) == (MANY - 2, 0, MANY - 2)
     assert violations(shop) == []

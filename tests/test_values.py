@@ -88,7 +88,7 @@ def attributes(connection: Connection) -> Any:
     return row[0]
 
 
-@pytest.mark.parametrize(("value", "stored"), VALUES + LISTS, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("value", "stored"), VALUES + LISTS, ids=lambda value: repr(value).partition(" at 0x")[0][:40])
 def test_what_is_stored_is_found_by_the_same_value(
     connection: Connection, settings: Settings, value: Any, stored: Any
 ) -> None:
@@ -111,7 +111,7 @@ def test_what_is_stored_is_found_by_the_same_value(
         connection.execute("UPDATE imgsearch.image SET attributes = '{}'")
 
 
-@pytest.mark.parametrize("value", UNKNOWN, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize("value", UNKNOWN, ids=lambda value: repr(value).partition(" at 0x")[0][:40])
 def test_what_json_does_not_know_is_refused_by_name(connection: Connection, settings: Settings, value: Any) -> None:
     add(connection, ADDRESS, product_id="p", settings=settings)
     for ask in (
