@@ -34,7 +34,7 @@ trust: $(STAMP) ## Run the tests ten times, three of them beside a process that 
 versions: $(STAMP) ## Run the doors' tests with the oldest and newest Python, Django, SQLAlchemy, psycopg (ARGS="oldest")
 	$(BIN)/python -m tests.versions $(ARGS)
 
-postgres: $(STAMP) ## Run the core of the tests on the oldest Postgres that is installed (ARGS="17" for another)
+postgres: $(STAMP) ## Run the core of the tests on each PostgreSQL that can be had (ARGS="17" for another, --record for the README)
 	$(BIN)/python -m tests.postgres $(ARGS)
 
 oscar: $(STAMP) ## Run django-oscar itself with image search attached, in an environment of its own
