@@ -135,15 +135,16 @@ def test_what_is_no_group_is_refused(session: Session) -> None:
 
 def test_a_product_of_a_thousand_alike_pictures_hides_no_other(stocked: Shop, session: Session) -> None:
     """The pool holds one product, and so does what was walked: it is widened until it holds the page."""
+    alike = 3000  # more than are all compared
     rng = np.random.default_rng(5)
     own = rng.normal(size=DIMENSION)
-    rows = [Row(vector=(own + 0.02 * rng.normal(size=DIMENSION)).tolist(), tenant="big") for _ in range(1000)]
+    rows = [Row(vector=(own + 0.02 * rng.normal(size=DIMENSION)).tolist(), tenant="big") for _ in range(alike)]
     rows += [Row(vector=(own + 0.5 * rng.normal(size=DIMENSION)).tolist(), tenant="big") for _ in range(9)]
     ids = fill(stocked.connection, ensure(stocked.connection, FakeEncoder().describe()), rows, first=9000)
     try:
         stocked.connection.execute(
             "UPDATE imgsearch.image SET product_id = 'huge', position = image_id WHERE image_id = ANY (%s)",
-            [ids[:1000]],
+            [ids[:alike]],
         )
         for belief in ('{"search": {"pool": 30}}', '{"search": {"pool": 30}, "sample": {"pictures": 50000000}}'):
             stocked.believe(belief)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column, selectinload
 
 from imgsearch import Image, ImageId, add, attach, db, nearest, resolve
-from imgsearch.errors import FilterError, UsageError
+from imgsearch.errors import FilterError, SettingsError, UsageError
 from imgsearch.retrieval import search
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
@@ -158,5 +158,5 @@ def test_a_legacy_query_says_what_to_write(engine: Engine, shop: list[int]) -> N
 
 def test_an_engine_on_another_driver_is_refused(settings: Settings) -> None:
     other = create_engine("sqlite://")
-    with Session(other) as session, pytest.raises(UsageError, match="psycopg"):
+    with Session(other) as session, pytest.raises(SettingsError, match="psycopg"):
         search(session, direction(0))

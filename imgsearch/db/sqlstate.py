@@ -89,7 +89,8 @@ def _is_refusal(error: psycopg.Error) -> bool:
     expression (42); or psycopg could not even send it."""
     unsent = isinstance(error, psycopg.DataError | psycopg.ProgrammingError) and error.sqlstate is None
     state = error.sqlstate or ""
-    return unsent or state[:2] in {"22", "23", "54"} or state in {"42601", "42602", "42622"}
+    by_class = state[:2] in {"22", "23", "54"} and state != "22012"  # a division is nobody's value
+    return unsent or by_class or state in {"42601", "42602", "42622"}
 
 
 def _is_pgvector(message: str) -> bool:

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from imgsearch.flask import create_app
 from imgsearch.http import links
 from imgsearch.http.thumbnails import placeholder
-from imgsearch.ingest import upload
+from imgsearch.ingest import picture_store, upload
 from imgsearch.settings import Settings
 from imgsearch.storage import open_store
 from tests.conftest import with_settings
@@ -144,7 +144,9 @@ def test_a_replaced_or_forgotten_picture_is_gone_at_once(
     assert [client.get(one).status_code for one in (replaced, forgotten)] == [200, 200]
     connection.execute("UPDATE imgsearch.image SET uri = 'store:y', sha256 = sha256('y') WHERE product_id = 'p6'")
     assert [client.get(one).status_code for one in (replaced, forgotten)] == [404, 200]
-    upload.forget(connection, tenant="acme", store=open_store(settings.storage_url))
+    store = open_store(settings.storage_url)
+    picture_store.take_over(connection, store)
+    upload.forget(connection, tenant="acme", store=store)
     assert [client.get(one).status_code for one in (replaced, forgotten)] == [404, 404]
 
 
