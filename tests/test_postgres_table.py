@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imgsearch.settings import Settings
-from tests.postgres import HEADER, PACKAGES, ROOT, ROW, record
+from tests.postgres import HEADER, ROOT, ROW, record
 
 
 def test_a_run_replaces_its_row_and_leaves_the_others(settings: Settings, tmp_path: Path) -> None:
@@ -26,6 +26,6 @@ def test_the_readme_names_only_what_a_run_writes() -> None:
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition(HEADER)[2].partition("\n\n")[0] + "\n"
     rows = [(match[1], match[0]) for match in ROW.finditer(table)]
     assert "".join(row for _, row in rows) == table
-    assert [version for version, _ in rows] == ["15", "16", "18"]
+    versions = [version for version, _ in rows]
+    assert versions == sorted(set(versions), key=int)
     assert all(row.count(" | core | 20") == 1 for _, row in rows)
-    assert PACKAGES.is_absolute()
