@@ -43,8 +43,8 @@ class Applied:
 
     @property
     def is_complete(self) -> bool:
-        """Whether this is what this code brings a database to."""
-        return not self.missing and self.digest == source.digest()
+        """Whether this is what this code brings a database to, noted as of its release: one may change no SQL."""
+        return not self.missing and self.digest == source.digest() and self.release >= RELEASE
 
     @property
     def missing(self) -> tuple[Step, ...]:

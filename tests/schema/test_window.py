@@ -57,6 +57,14 @@ def test_new_processes_work_on_an_older_schema_as_far_as_they_say(
     )
 
 
+def test_a_release_that_changes_no_sql_is_noted_all_the_same(connection: Connection) -> None:
+    connection.execute("UPDATE imgsearch.schema_version SET release = '0.0.9' WHERE step = 'functions'")
+    with pytest.raises(SchemaBehind, match="imgsearch db upgrade"):
+        migrate.check(connection)
+    migrate.upgrade(connection)
+    migrate.check(connection)
+
+
 def test_a_web_process_stays_ready_while_the_schema_is_ahead(settings: Settings, connection: Connection) -> None:
     app = create_app(settings.environment(), allow_anonymous=True)
     try:
