@@ -59,7 +59,7 @@ LONG = {
         "test_bench_given.py",
         "test_models_page.py",
     ),
-    *("test_bench_products.py", "test_doctor_fixes.py", "test_tuning.py", "test_demo_model.py", "test_plan.py"),
+    *("test_bench_products.py", "test_doctor_fixes.py", "test_tuning.py", "test_demo_model.py"),
     *("test_generated_client.py", "test_typescript_client.py", "test_space_disk.py", "test_hostile_pictures.py"),
     *("test_worker_kinds.py", "test_largest.py", "test_waiting.py", "test_slow_clients.py", "test_compose.py"),
     *(

@@ -25,7 +25,6 @@ from imgsearch.cli import (
     key,
     maintenance,
     merchandise,
-    plan,
     product,
     queue,
     search,
@@ -90,7 +89,6 @@ app.command("status")(status.status)
 app.command("requeue")(status.requeue)
 app.command("doctor")(doctor.doctor)
 app.command("duplicates")(duplicates.duplicates)
-app.command("plan")(plan.plan)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("bench")(bench.bench)

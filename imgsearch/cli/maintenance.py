@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from imgsearch import db
 from imgsearch.cli.console import as_json, errors, output, table
-from imgsearch.cli.plan import size_of
 from imgsearch.ops import maintenance, tenant_graphs
 from imgsearch.settings import load_settings
 
@@ -102,7 +101,11 @@ def attributes(json: bool = _JSON) -> None:
         found = maintenance.attributes(connection)
     lines = [
         f"{one['searches']:>9,}  {one['name']} ({one['type']}): "
-        + (f"column {one['column_name']}" if one["command"] is None else f"{one['command']}  # {size_of(one['bytes'])}")
+        + (
+            f"column {one['column_name']}"
+            if one["command"] is None
+            else f"{one['command']}  # {one['bytes'] / 1e6:,.1f} MB"
+        )
         for one in found
     ]
     _say(json, {"attributes": found}, "\n".join(["searches  of 7 days", *lines]) if lines else "Nobody asked for one.")
