@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -45,7 +46,16 @@ ANSWERS: dict[str, tuple[int, str, bytes, tuple[str, bool]]] = {
 
 
 def _claim(uri: str) -> Claim:
-    return Claim(tenant_id="acme", image_id=1, space_id=1, token=uuid4(), attempts=1, uri=uri, sha256=None)
+    return Claim(
+        tenant_id="acme",
+        image_id=1,
+        space_id=1,
+        token=uuid4(),
+        attempts=1,
+        uri=uri,
+        sha256=None,
+        queued=datetime.now(UTC),
+    )
 
 
 def _read(settings: Settings, policy: FetchPolicy, uri: str) -> Failed:

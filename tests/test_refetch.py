@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -100,7 +101,16 @@ def test_an_address_that_changed_before_a_fill_leaves_no_space_and_is_fetched_an
 )
 def test_other_bytes_are_told_apart(uris: tuple[str, ...], said: tuple[str, bool]) -> None:
     claims = [
-        Claim(tenant_id="acme", image_id=n, space_id=1, token=uuid4(), attempts=1, uri=uri, sha256=b"x")
+        Claim(
+            tenant_id="acme",
+            image_id=n,
+            space_id=1,
+            token=uuid4(),
+            attempts=1,
+            uri=uri,
+            sha256=b"x",
+            queued=datetime.now(UTC),
+        )
         for n, uri in enumerate(uris)
     ]
     failed = _other_bytes(Group(claims))

@@ -202,26 +202,33 @@ def test_bytes_that_are_uploaded_replace_the_picture_at_once(
         assert connection.execute("SELECT state, anew FROM imgsearch.job").fetchall() == [("pending", False)]
 
 
+@pytest.mark.parametrize("change", [_added, _attached, _updated, _refetched])
 def test_a_worker_that_is_late_does_not_adopt_its_bytes(
-    settings: Settings, connection: psycopg.Connection[Any], space: Space
+    settings: Settings, connection: psycopg.Connection[Any], space: Space, change: Change
 ) -> None:
-    """It fetched an address that was replaced meanwhile: the fence holds for bytes as for vectors."""
-    versions = [pictures.draw(1, 0), pictures.draw(1, 1), pictures.draw(1, 2)]
-    encoder = loops.Gate()
+    """It fetched before the last change: the same worker, which takes the picture again, does not answer with that."""
+    versions = [pictures.draw(1, n) for n in range(3)]
+    now, encoder = [0], loops.Gate()
 
     def shop(asked: Asked) -> None:
-        asked.answer(200, {}, versions[int(asked.path[-1])])
+        asked.answer(200, {}, versions[now[0]])
 
-    with serving(shop) as server, loops.images(settings, encoder, policy=local(server.port)):
+    with serving(shop) as server, loops.images(settings, encoder, policy=local(server.port)) as running:
         address = HOST.format(port=server.port) + "/a.jpg?version="
-        _added(connection, address + "0")
+        change(connection, address + "0")
         eventually(lambda: _quiet(connection), what="the picture")
         encoder.open.clear()
         encoder.waiting.clear()
-        _added(connection, address + "1")
+        now[0] = 1
+        change(connection, address + "1")
         assert encoder.waiting.wait(30)
-        _added(connection, address + "2")
+        token = connection.execute("SELECT token FROM imgsearch.job").fetchone()
+        now[0] = 2
+        change(connection, address + "2")
+        again = "SELECT token FROM imgsearch.job WHERE state = 'leased'"
+        eventually(lambda: connection.execute(again).fetchone() not in (None, token), what="it is taken again")
         encoder.open.set()
-        eventually(lambda: _quiet(connection), what="the last address")
+        eventually(lambda: _quiet(connection), what="the last bytes")
         assert _digest(connection) == picture.digest(versions[2])
+        assert not running.lost.is_set()
         assert connection.execute("SELECT * FROM imgsearch.violations").fetchall() == []

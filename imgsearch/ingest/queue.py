@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,7 @@ PASSING_ATTEMPTS = 72  # pauses grow to 15 to 30 minutes: about a day
 class Claim:
     """A picture leased to us for one space: `sha256` is None until an http(s) address has been fetched once.
 
+    `queued`: when the picture was queued, by its last change: what another change queued is another picture.
     `before`: its address is read anew, and these are the bytes whose vector answers meanwhile.
     `suspect`: a worker died while it had this picture; what else is in flight may die with it.
     """
@@ -44,6 +46,7 @@ class Claim:
     attempts: int
     uri: str
     sha256: bytes | None
+    queued: datetime
     suspect: bool = False
     before: bytes | None = None
 
@@ -119,7 +122,16 @@ def claim(
         "spaces": None if spaces is None else list(spaces),
         "lost": LOST,
     }
-    return [Claim(**row) for row in sql.rows(connection, "queue", "claim", values)]
+    columns = {
+        "tenants": "tenant_id",
+        "images": "image_id",
+        "spaces": "space_id",
+        "tokens": "token",
+        "suspects": "suspect",
+    }
+    leased = sql.rows(connection, "queue", "claim", values)
+    leases = {name: [row[column] for row in leased] for name, column in columns.items()}
+    return [Claim(**row) for row in sql.rows(connection, "queue", "claimed", leases)] if leased else []
 
 
 def heartbeat(connection: Connection[Any], claims: Iterable[Claim], *, lease_seconds: float) -> set[Key]:

@@ -33,11 +33,20 @@ WITH due AS MATERIALIZED (
     SET state = 'leased', lease = now() + make_interval(secs => %(lease_seconds)s), token = gen_random_uuid(),
         worker = %(worker)s, attempts = j.attempts + 1
     FROM (SELECT * FROM chosen UNION ALL SELECT * FROM beside) c WHERE j.tenant_id = c.tenant_id AND j.image_id = c.image_id AND j.space_id = c.space_id
-    RETURNING j.tenant_id, j.image_id, j.space_id, j.token, j.attempts, j.anew, c.suspect
+    RETURNING j.tenant_id, j.image_id, j.space_id, j.token, c.suspect
 )
-SELECT l.tenant_id, l.image_id, l.space_id, l.token, l.attempts, l.suspect, i.uri,
-       CASE WHEN NOT l.anew THEN i.sha256 END AS sha256, CASE WHEN l.anew THEN i.sha256 END AS before
-FROM leased l JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id = l.image_id
+SELECT * FROM leased
+
+-- name: claimed
+-- What the leased jobs are about, read after the leases are ours: whoever replaces an address from now on takes them away.
+-- Read by the statement that leases, an address could be the one before a change that it waited for.
+SELECT j.tenant_id, j.image_id, j.space_id, j.token, j.attempts, l.suspect, j.created_at AS queued, i.uri,
+       CASE WHEN NOT j.anew THEN i.sha256 END AS sha256, CASE WHEN j.anew THEN i.sha256 END AS before
+FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(spaces)s::integer[], %(tokens)s::uuid[], %(suspects)s::boolean[])
+    AS l (tenant_id, image_id, space_id, token, suspect)
+JOIN imgsearch.job j ON j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.space_id = l.space_id
+    AND j.state = 'leased' AND j.token = l.token
+JOIN imgsearch.image i ON i.tenant_id = l.tenant_id AND i.image_id = l.image_id
 
 -- name: heartbeat
 -- Extend the leases that are still ours; returns whose they are.

@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from imgsearch.ingest.queue import Claim, Key
 
-Bytes = tuple[str, bytes | int]  # (tenant, sha256), or (tenant, image) while the digest is unknown
+# (tenant, sha256); while the digest is unknown (tenant, image, when it was queued): another change, other bytes.
+Bytes = tuple[str, bytes] | tuple[str, int, datetime]
 
 
 @dataclass(eq=False)
@@ -113,4 +115,4 @@ class InFlight:
 
 
 def _bytes(claim: Claim) -> Bytes:
-    return (claim.tenant_id, claim.sha256) if claim.sha256 else (claim.tenant_id, claim.image_id)
+    return (claim.tenant_id, claim.sha256) if claim.sha256 else (claim.tenant_id, claim.image_id, claim.queued)
