@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from bench import bare, clients, figures, load, memory, plot, report
+from bench import bare, clients, figures, load, memory, report
 from bench.cells import Cell, cells
 from bench.dataset import OUT, Dataset, dataset
 from bench.everything import methods_of
@@ -123,8 +123,7 @@ def run(chosen: argparse.Namespace, data: Dataset, url: str, wanted: Sequence[Ce
         result["clients"] = clients.throughput(data, url, names, chosen.cells, chosen.clients_seconds, console.log)
         report.save(path, result)
     report.show(console, result)
-    for written in [path, *plot.plot(result["cells"], path)]:
-        console.print(str(written), highlight=False, soft_wrap=True)
+    console.print(str(path), highlight=False, soft_wrap=True)
 
 
 def measured(

@@ -60,10 +60,6 @@ def category_name(number: int) -> str:
     return f"category-{number:03}"
 
 
-def style_name(place: float) -> str:
-    return next((name for name, start, share in shop.STYLES if start <= place < start + share), "mixed")
-
-
 def attribute_values(goods: shop.Goods) -> dict[str, NDArray[np.str_]]:
     """Return {attribute: value per product}, '' where a product has none; `size` as text."""
     styles = np.full(len(goods.style), "mixed", dtype="U8")

@@ -32,7 +32,6 @@ from bench.titles import COMMON, Titles, titles
 from imgsearch.evaluation.metrics import ndcg
 
 ARMS: dict[str, dict[str, Any]] = {"words": {"look_weight": 0}, "looks": {"word_weight": 0}, "fused": {}}
-DEAR = 2.0  # the bar: p50 fused over looks alone
 _ASK = "SELECT product_id, strategy FROM imgsearch.search(%(text)s::text, k => %(k)s"
 
 

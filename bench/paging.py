@@ -33,7 +33,6 @@ from bench.filters import Filter
 from bench.paging_writer import write
 from bench.product import search_sql
 
-LOST, DEAR = 0.001, 2.0  # the bars: share of products lost, a later page over the first
 _COLUMNS = "product_id, strategy, after_this, matches"
 _THERE = """SELECT DISTINCT product_id FROM imgsearch.image
 WHERE tenant_id = %(tenant)s AND (%(high)s::double precision IS NULL OR price <= %(high)s)"""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench import written
-from bench.kinds import jxl
 from tests.drawn import P3, encoded, profile, scene, turned
+from tests.pictures import written
+from tests.pictures.kinds import jxl
 
 HEIC = Path(__file__).parent / "pictures"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench import written
-from bench.kinds import jxl
 from tests.drawn import encoded, scene
+from tests.pictures import written
+from tests.pictures.kinds import jxl
 
 Bomb = tuple[str, bytes, str | None]
 HEIC = (Path(__file__).parent / "pictures" / "colour.heic").read_bytes()

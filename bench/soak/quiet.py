@@ -15,7 +15,6 @@ from imgsearch.ingest import upload
 from imgsearch.ingest.wakeup import notify_workers
 from imgsearch.settings import Settings
 
-MUTED = "SET session_replication_role = replica"  # no trigger, so no NOTIFY either
 FIRST = 10_000_000  # numbers no other phase uses
 
 

@@ -1,8 +1,7 @@
 """How objects live in a folder: plain files, each one whole or absent, also after a power cut.
 
-Plain system calls instead of obstore's LocalStore: reading 100 kB takes 20 µs against 220-290 µs
-(`python -m bench.store_read` repeats it), and LocalStore does not fsync, so a power cut could leave an empty file
-under a final name.
+Plain system calls instead of obstore's LocalStore: that reads more slowly and does not fsync, so a power cut could
+leave an empty file under a final name.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.kinds import veiled
 from tests.drawn import P3, STORED, profile, scene
+from tests.pictures.kinds import veiled
 
 HERE = Path(__file__).parent
 

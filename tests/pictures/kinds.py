@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from bench import written
+from tests.pictures import written
 
 LOSSY = 95  # quality
 

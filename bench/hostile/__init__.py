@@ -1,1 +1,0 @@
-"""What strangers do to `imgsearch serve`, what it costs, and what honest customers notice of it."""
