@@ -84,7 +84,6 @@ class Lie:
     thumbnail: bytes = b""
     width: int = 2
     height: int = 2
-    phash: int = 0
     whole: bool = True
     plane: bytes = bytes(4096)
 

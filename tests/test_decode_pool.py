@@ -79,7 +79,6 @@ def test_a_child_gives_what_decoding_here_gives() -> None:
         plain = pool.decode(GOOD)
         assert plain.pixels.dtype == np.uint8
         assert (plain.pixels == picture.decode(GOOD, SIZE)).all()
-        assert plain.phash == picture.perceptual_hash(plain.pixels)
         assert (plain.width, plain.height, plain.thumbnail) == (300, 200, None)
         shown = pool.decode(encoded(scene(900, 600), "PNG"), thumbnail=True).thumbnail
         with Image.open(io.BytesIO(shown or b"")) as small:

@@ -13,6 +13,7 @@ from imgsearch.ops import duplicates, shops
 from imgsearch.picture import hashes
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from tests.pdq import distance
 from tests.test_duplicate_policy import arrive, links
 from tests.twins import Connection, add, delivered, drawn, fingerprint, picture, saved
 
@@ -75,7 +76,7 @@ def test_what_only_has_the_same_brightness_is_looked_at_and_hides_nothing(
 ) -> None:
     files = {name: saved(one) for name, one in variants.items()}
     first = fingerprint(next(iter(files.values())))
-    assert all(hashes.distance(first.bits, fingerprint(data).bits) <= hashes.SAME_PICTURE for data in files.values())
+    assert all(distance(first.bits, fingerprint(data).bits) <= hashes.SAME_PICTURE for data in files.values())
     ids = {add(connection, settings, data, name) for name, data in files.items()}
     delivered(connection, settings, space)
     for image in ids:

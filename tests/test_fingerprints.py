@@ -14,6 +14,7 @@ from imgsearch.picture import hashes
 from imgsearch.picture.pixels import square
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from tests.pdq import distance, pdq
 from tests.processes import WorkerProcess, eventually
 from tests.twins import Connection, add, again, delivered, drawn, fingerprint, flat, picture, saved
 
@@ -32,7 +33,7 @@ def test_a_worker_keeps_the_hash_of_the_pixels_it_embeds(
     eventually(lambda: len(stored(connection)) == 2, what="two hashes")
     found = stored(connection)
     bits = np.array([int(bit) for bit in found[whole][0]], np.uint8)
-    assert hashes.distance(bits, fingerprint(drawn(0)).bits) <= 8, "another model's pixels change a few bits"
+    assert distance(bits, fingerprint(drawn(0)).bits) <= 8, "another model's pixels change a few bits"
     assert len(found[whole][1]) == 7 * 256
     assert found[whole][2] >= hashes.GOOD_QUALITY
     assert found[blank][2] == 0
@@ -45,19 +46,19 @@ def test_a_turned_picture_has_the_hash_that_was_foretold(turn: int) -> None:
     orientation = seen.getexif()
     orientation[274] = turn + 1
     turned = fingerprint(saved(seen, "PNG", exif=orientation))
-    assert hashes.distance(turned.bits, fingerprint(shown).turns[turn]) <= 4
+    assert distance(turned.bits, fingerprint(shown).turns[turn]) <= 4
 
 
 def test_size_and_format_hardly_change_it_and_mirroring_is_only_a_turn() -> None:
     """Meta's own windows lie beside the middle of what they stand for: half the size is 17 bits away there."""
     one = fingerprint(drawn(2))
     half = picture(2).resize((picture(2).width // 2, picture(2).height // 2))
-    assert hashes.distance(one.bits, fingerprint(saved(half)).bits) <= 10
-    assert hashes.distance(one.bits, fingerprint(again(2)).bits) <= 16
+    assert distance(one.bits, fingerprint(saved(half)).bits) <= 10
+    assert distance(one.bits, fingerprint(again(2)).bits) <= 16
     mirrored = fingerprint(saved(picture(2).transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
-    assert hashes.distance(mirrored.bits, one.turns[1]) <= 2
-    assert hashes.distance(fingerprint(drawn(3)).bits, one.bits) > 60
-    assert hashes.distance(one.bits, hashes.pdq(picture(2)).bits) <= hashes.SAME_PICTURE
+    assert distance(mirrored.bits, one.turns[1]) <= 2
+    assert distance(fingerprint(drawn(3)).bits, one.bits) > 60
+    assert distance(one.bits, pdq(picture(2)).bits) <= hashes.SAME_PICTURE
 
 
 def test_one_colour_has_no_quality_and_the_smallest_picture_a_hash() -> None:

@@ -210,7 +210,7 @@ def test_the_pixels_are_the_same_with_and_without_a_thumbnail() -> None:
     for size in (64, 256):
         data = drawn.turned(_large(), 6, "JPEG", quality=90)
         plain, shown = square(data, size), square(data, size, with_thumbnail=True)
-        assert (plain.pixels, plain.phash) == (shown.pixels, shown.phash)
+        assert plain.pixels == shown.pixels
         assert (plain.width, plain.height) == (1200, 900)
         assert plain.thumbnail is None
         with Image.open(io.BytesIO(shown.thumbnail or b"")) as small:
@@ -228,20 +228,6 @@ def test_a_thumbnail_is_never_enlarged_and_tells_nothing_about_its_maker() -> No
         assert opened.size == (90, 60)
         assert not set(opened.info) & {"exif", "icc_profile", "xmp"}
     assert b"somebody" not in small
-
-
-def test_the_perceptual_hash_is_the_difference_hash() -> None:
-    rising = Image.fromarray(np.tile(np.linspace(0, 255, 90).astype(np.uint8), (80, 1)))
-    assert picture.perceptual_hash(rising) == 2**64 - 1
-    assert picture.perceptual_hash(rising.transpose(Image.Transpose.FLIP_LEFT_RIGHT)) == 0
-    tent = np.concatenate([np.linspace(0, 255, 45), np.linspace(255, 0, 45)]).astype(np.uint8)
-    assert format(picture.perceptual_hash(np.tile(tent, (80, 1))), "064b") == "11110000" * 8
-
-
-def test_the_perceptual_hash_survives_saving_and_scaling() -> None:
-    original = picture.perceptual_hash(scene())
-    again = encoded(scene(500, 333), "JPEG", quality=50)
-    assert (original ^ picture.perceptual_hash(picture.decode(again, 256))).bit_count() <= 6
 
 
 def test_the_digest_is_the_sha256_of_the_file() -> None:

@@ -122,8 +122,7 @@ def _deliver(
         drawn = centres[chance.integers(0, 50, len(claims))] + 0.6 * chance.normal(size=(len(claims), dimension))
         vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
         deliveries = [
-            Delivery(claim=c, sha256=c.sha256 or b"", embedding=v, phash="0" * 64)
-            for c, v in zip(claims, vectors, strict=True)
+            Delivery(claim=c, sha256=c.sha256 or b"", embedding=v) for c, v in zip(claims, vectors, strict=True)
         ]
         with costs.of(step, len(claims), backend):
             left -= len(queue.deliver(connection, space_id, deliveries))

@@ -72,7 +72,6 @@ class Delivery:
     claim: Claim
     sha256: bytes
     embedding: Sequence[float] | Array | str
-    phash: str | None = None  # 64 characters 0 or 1
     incomplete: bool = False  # the file lacks its last bytes
     pdq: str | None = None  # `Pdq.text`
     quality: int | None = None  # of it
@@ -93,7 +92,6 @@ class Known:
     """The vector a tenant already has for some bytes, in pgvector's text form."""
 
     embedding: str
-    phash: str | None
     incomplete: bool = False
     pdq: str | None = None
     quality: int | None = None
@@ -171,7 +169,6 @@ def deliver(connection: Connection[Any], space_id: int, deliveries: Sequence[Del
     values = _fence(d.claim for d in deliveries) | {
         "sha256s": [d.sha256 for d in deliveries],
         **vector_array(connection, [d.embedding for d in deliveries]),
-        "phashes": [d.phash for d in deliveries],
         "incomplete": [d.incomplete for d in deliveries],
         "pdqs": [d.pdq for d in deliveries],
         "qualities": [d.quality for d in deliveries],

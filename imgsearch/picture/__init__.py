@@ -16,7 +16,7 @@ from imgsearch.picture.header import Header, inspect
 from imgsearch.picture.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from imgsearch.picture.pixels import decode, perceptual_hash, thumbnail, upright
+    from imgsearch.picture.pixels import decode, thumbnail, upright
 
 __all__ = [
     "ACCEPT",
@@ -29,13 +29,12 @@ __all__ = [
     "decode",
     "digest",
     "inspect",
-    "perceptual_hash",
     "refusal",
     "thumbnail",
     "upright",
 ]
 
-_NEEDS_PILLOW = frozenset({"decode", "perceptual_hash", "thumbnail", "upright"})
+_NEEDS_PILLOW = frozenset({"decode", "thumbnail", "upright"})
 
 
 def digest(data: bytes) -> bytes:

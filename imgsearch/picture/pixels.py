@@ -74,19 +74,18 @@ _MOST_MISSING = 0.1  # of a JPEG that lacks its end; more is a picture that was 
 
 THUMBNAIL_SIDE = 320
 _PLANE = 64  # samples per side of what PDQ is made of
-_HASHED = 256  # pixels per side of the square that is hashed, where the model sees another
+_SKETCHED = 256  # pixels per side of the square that a sketch is made of, where the model sees another
 
 
 @dataclass(frozen=True)
 class Square:
-    """`pixels`: RGB bytes of what the geometry makes of the picture (size x size, as a rule), row by row; the hash of
-    the picture squashed; its upright size; a WebP; its grey levels and tiles, of which `hashes.of_plane` makes PDQ.
+    """`pixels`: RGB bytes of what the geometry makes of the picture (size x size, as a rule), row by row; its
+    upright size; a WebP; its grey levels and tiles, of which `hashes.of_plane` makes PDQ.
 
     Not `whole`: the file lacks its last bytes, which hardly show. sketch: RGB bytes of the picture squashed to 64 x 64.
     """
 
     pixels: bytes
-    phash: int
     width: int
     height: int
     thumbnail: bytes | None = None
@@ -123,10 +122,11 @@ def square(
             fits = fitted(opened.size, THUMBNAIL_SIDE)
             shown = _webp(opened if opened.holds(fits) else _open(data, limits, lambda _: _enough(fits)), fits)
         wide, high = opened.size if opened.turn < 5 else opened.size[::-1]
-        hashed = small if geometry.mode == "squash" else opened.resized((_HASHED, _HASHED))
-        sketch = hashed.resize((_PLANE, _PLANE), Image.Resampling.BOX).tobytes() if with_sketch else b""
-        hashes = small.tobytes(), perceptual_hash(hashed), wide, high, shown, opened.whole
-        return Square(*hashes, opened.plane(), sketch, opened.capture)
+        sketch = b""
+        if with_sketch:
+            whole = small if geometry.mode == "squash" else opened.resized((_SKETCHED, _SKETCHED))
+            sketch = whole.resize((_PLANE, _PLANE), Image.Resampling.BOX).tobytes()
+        return Square(small.tobytes(), wide, high, shown, opened.whole, opened.plane(), sketch, opened.capture)
 
 
 def plane(data: bytes, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -147,21 +147,6 @@ def thumbnail(data: bytes, side: int = THUMBNAIL_SIDE, limits: Limits = DEFAULT_
     with _refusing():
         opened = _open(data, limits, lambda size: _enough(fitted(size, side)))
         return _webp(opened, fitted(opened.size, side))
-
-
-def perceptual_hash(picture: Image.Image | NDArray[np.uint8]) -> int:
-    """Return the 64-bit dHash (Krawetz 2013) as an unsigned integer.
-
-    Variant: grey (ITU-R 601-2), BICUBIC to 9 x 8 (width x height), bit = right > left, row by row, the first bit the
-    highest; `format(h, "064b")` is a literal of `bit(64)`. Taken of the square that `decode` returns.
-    """
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    grey = image.convert("L").resize((9, 8), Image.Resampling.BICUBIC).tobytes()
-    bits = 0
-    for at in range(72):
-        if at % 9:
-            bits = bits << 1 | (grey[at] > grey[at - 1])
-    return bits
 
 
 def _open(

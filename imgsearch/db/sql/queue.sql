@@ -65,7 +65,7 @@ WHERE j.state = 'leased'
 
 -- name: known
 -- Vectors this tenant already has for the same bytes in a space: the same picture is embedded once.
-SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.phash::text AS phash, i.incomplete,
+SELECT DISTINCT ON (i.tenant_id, i.sha256) i.tenant_id, i.sha256, e.embedding::text AS embedding, i.incomplete,
     f.pdq::text || f.turned::text || coalesce(encode(f.tiles, 'hex'), '') AS pdq, f.quality
 FROM unnest(%(tenants)s::text[], %(sha256s)s::bytea[]) AS wanted (tenant_id, sha256)
 JOIN imgsearch.image i ON i.tenant_id = wanted.tenant_id AND i.sha256 = wanted.sha256
@@ -84,8 +84,8 @@ WITH input AS MATERIALIZED (
     -- All vectors come as one array of numbers, of which each row takes its slice.
     SELECT t.*, imgsearch_internal.vector_from((%(reals)s::real[])[((n - 1) * %(dimension)s + 1)::int:(n * %(dimension)s)::int]) AS embedding
     FROM unnest(%(tenants)s::text[], %(images)s::bigint[], %(tokens)s::uuid[], %(sha256s)s::bytea[],
-                %(phashes)s::text[], %(incomplete)s::boolean[], %(pdqs)s::text[], %(qualities)s::smallint[]) WITH ORDINALITY
-        AS t (tenant_id, image_id, token, sha256, phash, incomplete, pdq, quality, n)
+                %(incomplete)s::boolean[], %(pdqs)s::text[], %(qualities)s::smallint[]) WITH ORDINALITY
+        AS t (tenant_id, image_id, token, sha256, incomplete, pdq, quality, n)
 ), ours AS MATERIALIZED (
     SELECT mean, signs, imgsearch_internal.takes_tail(space_id, cardinality(%(images)s::bigint[])) AS many
     FROM imgsearch.space WHERE space_id = %(space_id)s FOR KEY SHARE
@@ -98,7 +98,7 @@ WITH input AS MATERIALIZED (
 ), done AS (
     DELETE FROM imgsearch.job j USING locked l
     WHERE j.tenant_id = l.tenant_id AND j.image_id = l.image_id AND j.space_id = %(space_id)s AND j.state = 'leased' AND j.token = l.token
-    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.phash, l.incomplete, l.mean, l.signs, l.last, l.pdq, l.quality
+    RETURNING l.tenant_id, l.image_id, l.sha256, l.embedding, l.incomplete, l.mean, l.signs, l.last, l.pdq, l.quality
 ), stored AS (
     INSERT INTO {embedding} (tenant_id, image_id, sha256, embedding)
     SELECT tenant_id, image_id, sha256, embedding FROM done WHERE NOT last
@@ -120,8 +120,7 @@ WITH input AS MATERIALIZED (
         WHERE f.sha256 <> EXCLUDED.sha256 OR f.tiles IS NULL
 ), marked AS (
     UPDATE imgsearch.image i
-    SET {bits} = imgsearch_internal.quantized(d.embedding, d.mean, d.signs), sha256 = d.sha256, phash = d.phash::bit(64),
-        incomplete = d.incomplete
+    SET {bits} = imgsearch_internal.quantized(d.embedding, d.mean, d.signs), sha256 = d.sha256, incomplete = d.incomplete
     FROM done d
     WHERE i.tenant_id = d.tenant_id AND i.image_id = d.image_id
 )

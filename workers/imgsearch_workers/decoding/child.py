@@ -4,7 +4,7 @@ It imports Pillow and nothing else of weight, gives up what it does not need (me
 then answers frames on its standard input until that closes. Never a pickle, in neither direction.
 
     request   REQUEST (flags, length of a region's text, length), then that text and the file's bytes
-    answer    REPLY (kind, pixels, thumbnail, width, height, phash), then CAPTURE, RGB bytes, PLANE bytes for a
+    answer    REPLY (kind, pixels, thumbnail, width, height), then CAPTURE, RGB bytes, PLANE bytes for a
               fingerprint, a WebP and, if asked for, a sketch of SKETCH bytes; or an error as JSON
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from imgsearch.picture.pixels import Square
 
 REQUEST = struct.Struct("<BBI")
-REPLY = struct.Struct("<BIIIIQ")
+REPLY = struct.Struct("<BIIII")
 PLANE = 4096 + 22 * 22 + 2 * 6 * 6  # bytes: grey levels for PDQ, then tiles
 CAPTURE = struct.Struct("<Bddd")  # what it says, seconds since 1970, latitude, longitude
 TIME, ZONE, PLACE = 1, 2, 4  # what a capture says
@@ -143,7 +143,7 @@ def _lower(which: int, value: int) -> None:
 
 def serve(work: Work, options: Options, source: int, sink: int) -> int:
     """Serve requests until the input closes."""
-    _write(sink, REPLY.pack(READY, 0, 0, 0, 0, 0))
+    _write(sink, REPLY.pack(READY, 0, 0, 0, 0))
     while head := _read(source, REQUEST.size):
         flags, region_length, length = REQUEST.unpack(head)
         said, data = _read(source, region_length), _read(source, length)
@@ -155,10 +155,10 @@ def serve(work: Work, options: Options, source: int, sink: int) -> int:
             done = work(data, flags, region)
         except PictureError as error:
             text = json.dumps({"code": error.code, "message": str(error)}).encode()
-            _write(sink, REPLY.pack(REFUSAL, len(text), 0, 0, 0, 0), text)
+            _write(sink, REPLY.pack(REFUSAL, len(text), 0, 0, 0), text)
         else:
             kind, shown = PIXELS if done.whole else PIXELS_OF_A_CUT_FILE, done.thumbnail or b""
-            head = REPLY.pack(kind, len(done.pixels), len(shown), done.width, done.height, done.phash)
+            head = REPLY.pack(kind, len(done.pixels), len(shown), done.width, done.height)
             _write(sink, head, packed(done.capture), done.pixels, done.plane, shown, done.sketch)
     return 0
 

@@ -59,7 +59,7 @@ _PASSED_ON = ("LD_LIBRARY_PATH",)  # of our environment; never an address or a p
 
 @dataclass(frozen=True)
 class Decoded:
-    """`pixels` uint8 (height, width, 3) of the model's geometry, (size, size, 3) as a rule; `phash` 64-bit dHash; the
+    """`pixels` uint8 (height, width, 3) of the model's geometry, (size, size, 3) as a rule; the
     picture's (or its region's) upright width and height; a WebP or None.
 
     Not `whole`: the file lacks its last bytes. `plane`: what a fingerprint is made of. sketch: the picture squashed to
@@ -67,7 +67,6 @@ class Decoded:
     """
 
     pixels: NDArray[np.uint8]
-    phash: int
     width: int
     height: int
     thumbnail: bytes | None = None
@@ -110,7 +109,7 @@ class Child:
         flags = (WITH_THUMBNAIL if thumbnail else 0) | (WITH_SKETCH if sketch else 0)
         head = REQUEST.pack(flags, len(part), len(data))
         self._send(head + part + data, clock)  # one write, one wake-up
-        kind, length, thumbnail_length, width, height, phash = REPLY.unpack(self._receive(REPLY.size, clock))
+        kind, length, thumbnail_length, width, height = REPLY.unpack(self._receive(REPLY.size, clock))
         if kind == REFUSAL and length <= _LONGEST_REFUSAL:
             return _as_error(self._receive(length, clock))
         wide, tall = self._options.geometry.seen((width, height))
@@ -126,7 +125,7 @@ class Child:
         plane = bytes(self._receive(PLANE, clock))
         shown = bytes(self._receive(thumbnail_length, clock)) if thumbnail_length else None
         small = np.frombuffer(self._receive(SKETCH, clock), np.uint8).reshape(64, 64, 3) if sketch else None
-        return Decoded(pixels, phash, width, height, shown, kind == PIXELS, plane, small, capture)
+        return Decoded(pixels, width, height, shown, kind == PIXELS, plane, small, capture)
 
     def kill(self) -> None:
         """End the process now and leave nothing of it behind."""

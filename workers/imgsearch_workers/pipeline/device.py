@@ -122,7 +122,6 @@ class Device:
                 claim=claim,
                 sha256=prepared.sha256,
                 embedding=outcome,
-                phash=prepared.phash,
                 pdq=prepared.pdq.text,
                 quality=prepared.pdq.quality,
                 incomplete=prepared.incomplete,

@@ -33,7 +33,6 @@ class Prepared:
     group: Group
     pixels: Mapping[int, Pixels] = field(repr=False)
     sha256: bytes
-    phash: str
     pdq: Pdq
     incomplete: bool = False
 
@@ -166,7 +165,6 @@ class Prefetcher:
             group=group,
             pixels={space: of.pixels for space, of in decoded.items()},
             sha256=digest,
-            phash=f"{one.phash:064b}",
             pdq=of_plane(one.plane),
             incomplete=not one.whole,
         )
