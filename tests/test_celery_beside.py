@@ -102,7 +102,7 @@ def test_a_shops_own_clock_sends_the_sweeps_to_our_worker_beside_its_own(
     sooner = '\nfor entry in app.conf.beat_schedule.values():\n    entry["schedule"] = 1.0\n'
     folder = project(tmp_path, IMPORTS["our app"] if way == "our schedule" else "", block + sooner)
     connection.execute(
-        "INSERT INTO imgsearch.upkeep_failure (step, error) VALUES ('fold_asked', 'x'), ('sweep_store', 'x')"
+        "INSERT INTO imgsearch.upkeep_failure (step, error) VALUES ('refresh_sample', 'x'), ('sweep_store', 'x')"
     )
     with (
         WorkerProcess(settings, environment, tmp_path / "ours.log", "images"),

@@ -129,7 +129,7 @@ def test_commands_are_grouped_and_each_has_one_spelling(run: Run, connection: Co
     from imgsearch.cli.app import app
 
     top = [command.name or command.callback.__name__ for command in app.registered_commands]  # type: ignore[union-attr]
-    assert len(top) <= 27
+    assert len(top) <= 26
     below = {
         group.name: {c.name or c.callback.__name__ for c in group.typer_instance.registered_commands}  # type: ignore[union-attr]
         for group in app.registered_groups
@@ -142,7 +142,6 @@ def test_commands_are_grouped_and_each_has_one_spelling(run: Run, connection: Co
         "prewarm",
         "promote",
         "demote",
-        "attributes",
         "tune",
         "recall",
     }

@@ -104,8 +104,6 @@ TRAPS = {
     "table without row-level security": "ALTER TABLE imgsearch.image DISABLE ROW LEVEL SECURITY",
     "no worker seen": "DELETE FROM imgsearch.worker",
     "no worker seen, for an hour": "UPDATE imgsearch.worker SET seen_at = now() - interval '1 hour'",
-    "attribute without column": "UPDATE pg_class SET reltuples = 9000 WHERE oid = 'imgsearch.image'::regclass;"
-    "INSERT INTO imgsearch.asked_attribute VALUES ('Größe ''x''', 'number', current_date, 600)",
     "violations": "DELETE FROM imgsearch.embedding_1 WHERE image_id = (SELECT min(image_id) FROM imgsearch.image)",
     "violations, of other bytes": "UPDATE imgsearch.embedding_1 SET sha256 = 'x' WHERE image_id % 500 = 0",
     "violations, without bits": "UPDATE imgsearch.image SET bits_1 = NULL WHERE image_id % 500 = 0",
@@ -115,7 +113,6 @@ TRAPS = {
 HOLES = re.compile(r"  |\bNULL\b|%s|\(\)|\s[,.;:]|:$", re.IGNORECASE)
 ADVICE = {
     "addresses with other bytes",
-    "attribute without column",
     "unused index",
     "space on standby",
     "never tuned",

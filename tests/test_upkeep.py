@@ -39,7 +39,6 @@ SWEEP = {
     ("page_session", "sweep"): "sweep_sessions",
     ("maintenance", "refresh_sample"): "refresh_sample",
     ("maintenance", "fold_changes"): "fold_changes",
-    ("maintenance", "fold_asked"): "fold_asked",
     ("maintenance", "refresh_vocabulary"): "refresh_vocabulary",
 }
 
@@ -88,18 +87,18 @@ def test_a_step_of_the_sweep_that_fails_keeps_none_of_the_others(
 def test_a_step_that_fails_again_and_again_is_told_by_doctor_and_status(
     connection: Connection, here: None, run: Run
 ) -> None:
-    connection.execute("ALTER FUNCTION imgsearch_internal.fold_asked() RENAME TO fold_nothing")
+    connection.execute("ALTER FUNCTION imgsearch.refresh_vocabulary(interval) RENAME TO refresh_nothing")
     for _ in range(2):
         tasks.sweep()
     assert "upkeep fails" not in {finding.check_name for finding in examine(connection)}
     tasks.sweep()
     [told] = [finding for finding in examine(connection) if finding.check_name == "upkeep fails"]
     assert told.severity == "problem"
-    assert "fold_asked failed 3 times in a row" in told.detail
-    assert "fold_asked() does not exist" in told.detail
-    assert "upkeep: fold_asked failed 3 times in a row" in run("status").out
-    assert run("status", "--json").document["upkeep"][0]["step"] == "fold_asked"
-    connection.execute("ALTER FUNCTION imgsearch_internal.fold_nothing() RENAME TO fold_asked")
+    assert "refresh_vocabulary failed 3 times in a row" in told.detail
+    assert "imgsearch.refresh_vocabulary(unknown) does not exist" in told.detail
+    assert "upkeep: refresh_vocabulary failed 3 times in a row" in run("status").out
+    assert run("status", "--json").document["upkeep"][0]["step"] == "refresh_vocabulary"
+    connection.execute("ALTER FUNCTION imgsearch.refresh_nothing(interval) RENAME TO refresh_vocabulary")
     tasks.sweep()
     assert "upkeep fails" not in {finding.check_name for finding in examine(connection)}
 

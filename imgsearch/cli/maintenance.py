@@ -95,23 +95,6 @@ def demote(name: str = typer.Argument(..., help="The attribute."), json: bool = 
 
 
 @app.command()
-def attributes(json: bool = _JSON) -> None:
-    """List the attributes that searches asked for in 7 days, and the command that gives one a column."""
-    with db.connect(load_settings(), autocommit=True) as connection:
-        found = maintenance.attributes(connection)
-    lines = [
-        f"{one['searches']:>9,}  {one['name']} ({one['type']}): "
-        + (
-            f"column {one['column_name']}"
-            if one["command"] is None
-            else f"{one['command']}  # {one['bytes'] / 1e6:,.1f} MB"
-        )
-        for one in found
-    ]
-    _say(json, {"attributes": found}, "\n".join(["searches  of 7 days", *lines]) if lines else "Nobody asked for one.")
-
-
-@app.command()
 def tenant(
     name: str | None = typer.Argument(None, help="Whose graph; without a name: list those that there are."),
     drop: bool = typer.Option(False, "--drop", help="Drop it, and let workers make none."),

@@ -26,7 +26,6 @@ from imgsearch.http import (
     watched,
 )
 from imgsearch.http.state import app_state
-from imgsearch.retrieval import asked_attributes
 from imgsearch.settings import Settings
 
 NAME = "imgsearch"
@@ -96,8 +95,6 @@ def after(response: Response) -> Response:
     asked: tuple[str, str] | None = g.pop("imgsearch_question", None)
     if asked:
         response.call_on_close(lambda: state.questions.keep(*asked))
-    if asked_attributes.is_due(state.sessions.address):
-        response.call_on_close(state.note_attributes)
     watched.explained(state, response)
     return response
 

@@ -21,7 +21,6 @@ from imgsearch.http.service import Found, Question
 from imgsearch.http.state import AppState
 from imgsearch.query import Resolved
 from imgsearch.query.resolution import remembered, words_alone
-from imgsearch.retrieval import asked_attributes
 from imgsearch.retrieval.by_filters import hits_of, values_of
 
 Facets = tuple[responses.Facets | None, float]
@@ -51,7 +50,6 @@ def search(state: AppState, asked: SearchRequest) -> tuple[Found, Facets] | None
     except SpaceChanged:
         return None
     took_ms = (time.perf_counter() - began) * 1000
-    asked_attributes.count(state.sessions.address, asked.filters)
     facets: Facets = (None, 0.0)
     if wanted is not None and counting is not None:
         facets = counts.told(wanted, counting, counted[0])

@@ -6,15 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from flask import current_app
 
 from imgsearch.db import sql
-from imgsearch.errors import ImgsearchError, SettingsError
-from imgsearch.http import last_use
+from imgsearch.errors import SettingsError
 from imgsearch.http.identity import Identity
 from imgsearch.http.last_use import LastUse
 from imgsearch.http.limiter import Limiter
@@ -26,7 +23,6 @@ from imgsearch.http.shares import Shares
 from imgsearch.http.slow_searches import SlowSearches
 from imgsearch.http.waiting import ASSUMED, Waiting, asker
 from imgsearch.ingest import picture_store, upload, wakeup
-from imgsearch.retrieval import asked_attributes
 from imgsearch.servers import database_url, primary_url, redis_url
 from imgsearch.settings import Settings
 from imgsearch.storage import Store
@@ -120,14 +116,6 @@ class AppState:
         """
         with self.shares.of(asker(), PATIENCE):
             return self.sessions.together(tenant, send)
-
-    def note_attributes(self) -> None:
-        """Write down which attributes were asked for; where that fails, the log says so and nobody else."""
-        write = partial(asked_attributes.write_rows, database=self.sessions.address)
-        try:
-            self.primary.ask(write, patience=last_use.PATIENCE)
-        except (psycopg.Error, ImgsearchError) as error:
-            log.warning("attributes that were asked for were not noted: %s", error)
 
     def notify_workers(self, queue: wakeup.Queue) -> None:
         """Wake the workers of a queue; they look by themselves every few seconds anyway."""

@@ -173,11 +173,6 @@ def promote(connection: psycopg.Connection[Any], name: str, kind: str) -> str:
     return str(sql.value(connection, "maintenance", "promote", {"name": name, "type": kind}))
 
 
-def attributes(connection: psycopg.Connection[Any]) -> Sequence[dict[str, Any]]:
-    """Return the attributes that searches asked for, the most asked first: searches, column or bytes and command."""
-    return sql.rows(connection, "maintenance", "attributes")
-
-
 def demote(connection: psycopg.Connection[Any], name: str) -> bool:
     """Take a promoted attribute's column away; return whether there was one."""
     return bool(sql.value(connection, "maintenance", "demote", {"name": name}))

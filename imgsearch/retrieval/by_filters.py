@@ -14,9 +14,7 @@ from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import FilterError, SpaceChanged
 from imgsearch.query import ImageId, Query, Resolved
-from imgsearch.query.memory import database_of
 from imgsearch.query.question import cropped
-from imgsearch.retrieval import asked_attributes
 from imgsearch.retrieval import filters as filtering
 from imgsearch.retrieval import ranking as ranked
 from imgsearch.retrieval.filters import FilterArguments, Filters
@@ -84,19 +82,7 @@ def search(
         took_ms = (time.perf_counter() - began) * 1000
         return hits_of(rows, took_ms=took_ms, statement="search", truncated=resolved.truncated)
 
-    hits = asked_anew(connection, once)
-    noted(connection, wanted)
-    return hits
-
-
-def noted(connection: Connectable, filters: Filters) -> None:
-    """Count the attributes of a search; once a minute what was counted is written down in the caller's transaction."""
-    if filters.attributes:
-        lent = driver(connection)
-        database = database_of(lent)
-        asked_attributes.count(database, filters)
-        if asked_attributes.is_due(database):
-            asked_attributes.write(lent, database)
+    return asked_anew(connection, once)
 
 
 def images_in(query: Query) -> list[int]:

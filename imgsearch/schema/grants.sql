@@ -20,7 +20,7 @@ FROM (VALUES
     ('reader', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'tenant_graphs']),
     ('reader', 'SELECT', 'view', ARRAY['tuning', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning']),  -- read by explain_search()
     ('reader', 'SELECT', 'view', ARRAY['rights']),  -- read by `imgsearch db check`, with which every process begins
-    ('reader', 'EXECUTE', 'function', ARRAY['check_api_key', 'note_key_use', 'note_attributes', 'begin_session', 'find_session', 'end_session', 'link_secret', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here']),
+    ('reader', 'EXECUTE', 'function', ARRAY['check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'link_secret', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here']),
     ('reader', 'EXECUTE', 'function', ARRAY['enqueue_question', 'enqueue_look']),
 
     -- imgsearch_writer is a member of imgsearch_reader.
@@ -42,9 +42,9 @@ FROM (VALUES
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'table', ARRAY['picture_source']),
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'image_change', 'asked_attribute', 'tenant_graph', 'upkeep_failure']),
-    ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'attachments', 'tuning', 'asked_attributes', 'tenant_graphs']),
+    ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'attachments', 'tuning', 'tenant_graphs']),
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_rights', 'doctor_work', 'doctor_upkeep', 'rights']),
-    ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'forget_regions', 'note_attributes']),
+    ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'forget_regions']),
     ('worker', 'EXECUTE', 'function', ARRAY['enqueue_question', 'enqueue_look']),
 
     ('admin', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
@@ -53,7 +53,7 @@ FROM (VALUES
     ('admin', 'SELECT', 'view', ARRAY['*']),
     -- A function that stands anywhere in this table is nobody's unless it is granted; all others are everybody's.
     ('admin', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'drop_space', 'requeue', 'refetch', 'retry_attached', 'repair_violations', 'promote_attribute', 'demote_attribute',
-                                           'check_api_key', 'note_key_use', 'note_attributes', 'begin_session', 'find_session', 'end_session', 'sweep_sessions', 'link_secret',
+                                           'check_api_key', 'note_key_use', 'begin_session', 'find_session', 'end_session', 'sweep_sessions', 'link_secret',
                                            'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'set_shop', 'forget_regions', 'enable_rls', 'grant_rights', 'rebuild_generated',
                                            'write_image_triggers', 'write_vectors', 'set_aside', 'store_given_here', 'enqueue_question', 'enqueue_look'])
 ) r (role, rights, kind, objects), unnest(r.objects) o (object);

@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 import pytest
 from imgsearch_workers.process import tasks
-from psycopg.types.json import Jsonb
 
 import imgsearch
 from bench.soak import pictures
@@ -92,16 +91,10 @@ def test_every_command_that_writes_works_beside_a_publication_for_all_tables(
             assert worker.process.poll() is None
         for _ in range(60):  # more marks than are left alone
             lent.execute("UPDATE imgsearch.image SET price = price + 1")
-        asked = Jsonb([{"name": "colour", "type": "text", "searches": 3}])
-        lent.execute("SELECT imgsearch.refresh_sample()")
-        for _ in range(2):
-            lent.execute("SELECT imgsearch_internal.note_attributes(%s)", (asked,))
-        lent.execute("INSERT INTO imgsearch.asked_attribute VALUES ('x', 'text', '2020-01-01', 1)")
         for _ in range(2):
             tasks.sweep()
         assert lent.execute("SELECT * FROM imgsearch.upkeep_failure").fetchall() == []
         assert lent.execute("SELECT count(*) < 50 FROM imgsearch.image_change").fetchone() == (True,)
-        assert lent.execute("SELECT name, searches FROM imgsearch.asked_attribute").fetchall() == [("colour", 6)]
         end(lent, logical)
         assert {finding.check_name for finding in examine(lent)} & {"table without identity", "upkeep fails"} == set()
 

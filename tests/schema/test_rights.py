@@ -66,7 +66,6 @@ PRIVILEGED: dict[str, set[str]] = {
     "retry_attached": {"imgsearch_worker"},
     "check_api_key": {"imgsearch_reader", "imgsearch_writer"},
     "note_key_use": {"imgsearch_reader", "imgsearch_writer"},
-    "note_attributes": {"imgsearch_reader", "imgsearch_writer", "imgsearch_worker"},
     "begin_session": {"imgsearch_reader", "imgsearch_writer"},
     "find_session": {"imgsearch_reader", "imgsearch_writer"},
     "end_session": {"imgsearch_reader", "imgsearch_writer"},
@@ -188,7 +187,7 @@ DEFINERS = {
     # one row of a table that these roles see nothing of
     **dict.fromkeys(("check_api_key", "note_key_use", "link_secret"), "keys"),
     **dict.fromkeys(("begin_session", "find_session", "end_session", "sweep_sessions"), "sessions of the page"),
-    **dict.fromkeys(("note_attributes", "keep_question_here"), "counts what is asked"),
+    "keep_question_here": "counts what is asked",
     # an index over all tenants answers, and only what is the asking tenant's is told
     **dict.fromkeys(("words_found_here", "words_page_here", "asked_words_here", "suggest_here", "alike_here"), "walls"),
     # what is the asking tenant's is written beside his picture

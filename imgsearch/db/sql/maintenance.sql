@@ -140,14 +140,6 @@ SELECT imgsearch.refresh_sample('10 minutes')
 -- Add up what writers of images left behind; the sweep calls this.
 SELECT imgsearch_internal.fold_changes()
 
--- name: fold_asked
--- Add up which attributes processes were asked for; the sweep calls this.
-SELECT imgsearch_internal.fold_asked()
-
--- name: attributes
--- Attributes that searches ask for, the most asked first.
-SELECT name, type, searches, column_name, bytes, command FROM imgsearch.asked_attributes
-
 -- name: refresh_vocabulary
 -- Count the words of tenants whose words changed; the sweep calls this.
 SELECT imgsearch.refresh_vocabulary('10 minutes')

@@ -34,11 +34,3 @@ SELECT imgsearch_internal.spaces_of(%(said)s) AS spaces
 SELECT s.space_id, imgsearch_internal.combined(imgsearch_internal.as_vectors(%(vectors)s), %(weights)s::double precision[])::text AS vector
 FROM imgsearch.space s
 WHERE s.space_id = %(space)s
-
--- name: may_note_attributes
--- Whether this transaction and role may tell which attributes were asked for; on a replica nobody may.
-SELECT current_setting('transaction_read_only') = 'off' AND has_function_privilege('imgsearch_internal.note_attributes(jsonb)', 'EXECUTE')
-
--- name: note_attributes
--- Tell which attributes this process was asked for since it told last.
-SELECT imgsearch_internal.note_attributes(%(asked)s::jsonb)

@@ -274,15 +274,8 @@ FROM imgsearch.attachment a WHERE a.relation IS NOT NULL AND NOT EXISTS (SELECT 
 UNION ALL
 SELECT 'attached table without index', 'problem', format('%s has no index that begins with %s any more', g.relation, g.first),
        'Each write of its rows reads the whole table.', imgsearch_internal.index_to_make(g.relation, g.first)
-FROM imgsearch_internal.indexes_gone() g
-UNION ALL
--- Not among the checks of indexes, which every tenant's reader may read: what all ask for is none of theirs.
-SELECT 'attribute without column', 'advice', format('%s searches of the last 7 days asked for the attribute %s', a.searches, a.name),
-       'Each reads the rows that match, some thousands, where an index that holds the bits would answer.',
-       format('%s  -- a column and an index, about %s; image is rewritten meanwhile, and searches wait', a.command, pg_size_pretty(a.bytes))
-FROM imgsearch.asked_attributes a, pg_class c
-WHERE c.oid = 'imgsearch.image'::regclass AND c.reltuples >= 5000 AND a.searches >= 500 AND a.column_name IS NULL;
-COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants, addresses that answer other bytes by now, attached tables that cannot be followed, attributes that are often asked for without a column. Looks at every picture.';
+FROM imgsearch_internal.indexes_gone() g;
+COMMENT ON VIEW imgsearch.doctor_work IS 'Known problems in the work: no worker, broken invariants, addresses that answer other bytes by now, attached tables that cannot be followed. Looks at every picture.';
 
 CREATE OR REPLACE VIEW imgsearch.doctor WITH (security_invoker = true) AS
 SELECT * FROM imgsearch.doctor_settings UNION ALL SELECT * FROM imgsearch.doctor_indexes UNION ALL SELECT * FROM imgsearch.doctor_tables

@@ -61,7 +61,6 @@ def sweep() -> None:
             "sweep_sessions": lambda connection: page_sessions.sweep(connection),
             "refresh_sample": lambda connection: sql.run(connection, "maintenance", "refresh_sample"),
             "fold_changes": lambda connection: sql.run(connection, "maintenance", "fold_changes"),
-            "fold_asked": lambda connection: sql.run(connection, "maintenance", "fold_asked"),
             "refresh_vocabulary": lambda connection: sql.run(connection, "maintenance", "refresh_vocabulary"),
         }
     )
