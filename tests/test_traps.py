@@ -93,7 +93,7 @@ def work_for_all(shop: Connection, settings: Settings) -> None:
     queue.enqueue_missing(shop)
     queue.retry_attached(shop)
     page_sessions.sweep(shop)
-    for name in ("refresh_sample", "fold_changes", "refresh_vocabulary"):
+    for name in ("refresh_sample", "refresh_vocabulary"):
         sql.run(shop, "maintenance", name)
     shop.execute("RESET ROLE")
 

@@ -38,7 +38,6 @@ SWEEP = {
     ("look", "forget"): "forget_looks",
     ("page_session", "sweep"): "sweep_sessions",
     ("maintenance", "refresh_sample"): "refresh_sample",
-    ("maintenance", "fold_changes"): "fold_changes",
     ("maintenance", "refresh_vocabulary"): "refresh_vocabulary",
 }
 

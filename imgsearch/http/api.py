@@ -55,7 +55,7 @@ def _searched(asked: SearchRequest) -> Response:
         return sent(service.page(state, found, *counted))
     with service.session(state, asked) as (connection, given):
         found = service.search(connection, asked, given)
-        facets = counts.facets(connection, asked)
+        facets = counts.facets(state, connection, asked)
     return sent(service.page(state, found, *facets))
 
 

@@ -10,39 +10,55 @@ from psycopg import Connection
 from imgsearch.db import sql
 from imgsearch.http import access, caps, requests, responses
 from imgsearch.http.search_request import SearchRequest
-from imgsearch.query.memory import database_of
-from imgsearch.retrieval.counting import Counting
+from imgsearch.http.state import AppState
 from imgsearch.retrieval.filters import Filters
 from imgsearch.retrieval.ranking import Per
 
+Rows = Sequence[Mapping[str, Any]]
 
-def facets(connection: Connection[Any], asked: SearchRequest) -> tuple[responses.Facets | None, float]:
+
+def facets(state: AppState, connection: Connection[Any], asked: SearchRequest) -> tuple[responses.Facets | None, float]:
     """Return the counts that a search asks for, under its own filters, and the milliseconds they took."""
     wanted = asked.facets
     if wanted is None:
         return None, 0.0
-    counting = beside(asked, wanted, database_of(connection))
-    return told(wanted, counting, sql.rows(connection, "search", "facets", counting.values))
+    return told(wanted, *rows(state, connection, beside(asked, wanted)))
 
 
-def beside(asked: SearchRequest, wanted: requests.WantedFacets, database: str) -> Counting:
-    """Return what the statement `facets` is asked for beside a search."""
+def beside(asked: SearchRequest, wanted: requests.WantedFacets) -> dict[str, Any]:
+    """Return what the statement `facets` binds beside a search."""
     values = bound(asked.matching, asked.ranking.per or "product")
-    return Counting(database, {**values, "prices": wanted.bands, "names": wanted.names, "exact": wanted.exact})
+    return {**values, "prices": wanted.bands, "names": wanted.names, "exact": wanted.exact}
 
 
-def told(
-    wanted: requests.WantedFacets, counting: Counting, found: Sequence[Mapping[str, Any]]
-) -> tuple[responses.Facets, float]:
-    """Return what the statement `facets` found as the API sends it, and the milliseconds that the database took."""
-    rows = counting.rows(found)
+def rows(state: AppState, connection: Connection[Any], values: Mapping[str, Any]) -> tuple[Rows, float]:
+    """Return the rows of the statement `facets`, told again for a moment, and the milliseconds they took."""
+    recent = state.counts.get(question(values))
+    if recent is not None:
+        return recent, 0.0
+    return counted(state, values, sql.rows(connection, "search", "facets", values))
+
+
+def question(values: Mapping[str, Any]) -> str:
+    """Return what stands for a question for counts: what it binds, and the tenant whose wall it is behind."""
+    return repr((access.me().tenant, sorted(values.items())))
+
+
+def counted(state: AppState, values: Mapping[str, Any], rows: Rows) -> tuple[Rows, float]:
+    """Remember what the database counted; return it, and the milliseconds it took."""
+    state.counts.keep(question(values), rows)
+    return rows, max((row["took_ms"] for row in rows), default=0.0)
+
+
+def told(wanted: requests.WantedFacets, rows: Rows, took_ms: float) -> tuple[responses.Facets, float]:
+    """Return counts as the API sends them, and the milliseconds they took."""
     facets = responses.Facets(
         category=_counts(rows, "category") if wanted.category else [],
         in_stock=_counts(rows, "in_stock") if wanted.in_stock else [],
         price=_bands(rows) if wanted.price else [],
         attributes=_attributes(rows),
     )
-    return facets, max((row["took_ms"] for row in found), default=0.0)
+    return facets, took_ms
 
 
 def choices(connection: Connection[Any], given: requests.Choices, asked: SearchRequest) -> responses.ChoiceList:

@@ -36,12 +36,13 @@ def search(state: AppState, asked: SearchRequest) -> tuple[Found, Facets] | None
     question = Question(resolved=service.unforgetful(resolved), page=page, resolve_ms=resolved.took_ms)
     values = {**values_of(resolved, **page), "digests": asked.ranking.per != "image"}
     wanted = asked.facets
-    counting = None if wanted is None else counts.beside(asked, wanted, state.sessions.address)
+    counting = None if wanted is None else counts.beside(asked, wanted)
+    recent = None if counting is None else state.counts.get(counts.question(counting))
 
     def send(connection: Connection[Any]) -> Sequence[Cursor[Any]]:
         cursors = [sql.run(connection, "search", "search", values)]
-        if counting is not None:
-            cursors.append(sql.run(connection, "search", "facets", counting.values))
+        if counting is not None and recent is None:
+            cursors.append(sql.run(connection, "search", "facets", counting))
         return cursors
 
     began = time.perf_counter()
@@ -52,7 +53,8 @@ def search(state: AppState, asked: SearchRequest) -> tuple[Found, Facets] | None
     took_ms = (time.perf_counter() - began) * 1000
     facets: Facets = (None, 0.0)
     if wanted is not None and counting is not None:
-        facets = counts.told(wanted, counting, counted[0])
+        rows_of_counts = (recent, 0.0) if recent is not None else counts.counted(state, counting, counted[0])
+        facets = counts.told(wanted, *rows_of_counts)
     hits = hits_of(rows, took_ms=max(0.0, took_ms - facets[1]), statement="search", truncated=resolved.truncated)
     return service.noted(asked, question, hits, _others(rows)), facets
 

@@ -34,7 +34,7 @@ def search(state: AppState, asked: SearchRequest, rerank: Rerank) -> tuple[servi
         asked = replace(asked, picture=pictures.picture_of(state, asked), picture_url=None)
     with service.session(state, asked) as (connection, given):
         question = service.question_of(connection, asked, given)
-        facets = counts.facets(connection, asked)
+        facets = counts.facets(state, connection, asked)
         values = values_of(question.resolved, **question.page)
         wanted = Wanted(values=values, rerank=rerank, resolved=question.resolved, **_seen_of(asked))
         tenant = access.me().tenant or asked.filters.tenant or ""

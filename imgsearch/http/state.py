@@ -17,7 +17,7 @@ from imgsearch.http.last_use import LastUse
 from imgsearch.http.limiter import Limiter
 from imgsearch.http.metrics import WebMetrics
 from imgsearch.http.questions import Questions
-from imgsearch.http.recent import Recent
+from imgsearch.http.recent import Recent, RecentOf
 from imgsearch.http.sessions import CONNECTIONS, PATIENCE, Sessions
 from imgsearch.http.shares import Shares
 from imgsearch.http.slow_searches import SlowSearches
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("imgsearch.http")
 EXTENSION = "imgsearch"
 READINESS_SECONDS = 1.0  # how long an answer of /readyz is repeated
+COUNTS_SECONDS, COUNTS = (
+    2.0,
+    256,
+)  # how long counts are, and of how many questions (up to 100 kB each)
 
 
 @dataclass
@@ -52,6 +56,7 @@ class AppState:
     last_use: LastUse = field(init=False)
     questions: Questions = field(init=False)
     readiness: Recent[dict[str, bool]] = field(init=False)
+    counts: RecentOf[Sequence[Any]] = field(default_factory=lambda: RecentOf(COUNTS_SECONDS, COUNTS))
     waiting: Waiting = field(init=False)
     slow_searches: SlowSearches = field(init=False)
     _secret: bytes = field(default=b"", init=False)

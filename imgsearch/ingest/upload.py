@@ -206,9 +206,6 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
     def forget_rows(table: str) -> None:
         others[table] = _forget_rows(lent, table, tenant)
 
-    def forget_marks() -> None:
-        sql.run(lent, "upload", "forget_changes", {"tenant_id": tenant})
-
     def forget_graph(row: Mapping[str, Any]) -> None:
         if row["ours"]:  # else an idle worker whose role may drops it: it belongs to nobody now
             sql.run(lent, "maintenance", "drop", names={"index": Identifier("imgsearch", row["name"])})
@@ -216,7 +213,7 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
     tables = [row["name"] for row in sql.rows(lent, "upload", "tables_of_tenants")]
     graphs = sql.rows(lent, "tenant_graph", "names", {"tenant": tenant})
     steps: list[Callable[[], object]] = [partial(forget_rows, table) for table in tables]
-    steps += [forget_marks, *(partial(forget_graph, row) for row in graphs), bytes_of_it.tell]
+    steps += [*(partial(forget_graph, row) for row in graphs), bytes_of_it.tell]
     all_of(steps, lambda step: step())
     return Forgotten(
         images=images, objects=bytes_of_it.objects, rows={name: count for name, count in others.items() if count}

@@ -11,13 +11,13 @@ from typing import Any
 from psycopg import Connection
 
 from imgsearch.db import sql
+from imgsearch.http import counts
 from imgsearch.http.counts import bound
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.page import urls
 from imgsearch.page.slider import Slider, slider
 from imgsearch.page.wording import Wording, wording
-from imgsearch.retrieval.counting import rows_of
 
 # Colours that CSS and people call the same.
 _COLOURS = """black white grey gray red maroon crimson orange gold yellow olive lime green teal turquoise cyan aqua blue
@@ -79,7 +79,7 @@ class Facets:
 
 def facets(state: AppState, connection: Connection[Any], asked: SearchRequest, *, tenants: bool) -> Facets:
     """Count the choices of a search, under the same conditions as the search itself."""
-    rows = rows_of(connection, bound(asked.matching if asked.likes else asked.filters))
+    rows, _ = counts.rows(state, connection, bound(asked.matching if asked.likes else asked.filters))
     found = _Panel(state, asked, rows)
     groups = [group for group in (found.categories(), found.stock(), *found.attributes()) if group.choices]
     before = 1 if len(groups) > 1 or not groups else 0

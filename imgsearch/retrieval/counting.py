@@ -1,23 +1,15 @@
-"""Facets: how many products each further filter would leave.
-
-Counts are kept in this process, with the stamp of the state that they were counted in. The database is asked each
-time whether that still is the state of things, in the snapshot in which it would count: what is kept is never out of
-date.
-"""
+"""Facets: how many products each further filter would leave."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from threading import Lock
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import FilterError
-from imgsearch.query.memory import database_of
 from imgsearch.retrieval.filters import FilterArguments, Filters, merged
 
 
@@ -37,44 +29,6 @@ class Facet:
     count: int
     approximate: bool
     error: int = 0
-
-
-REMEMBERED = 256  # answers kept in this process: about 100 kB each where they are long
-Rows = Sequence[Mapping[str, Any]]
-_kept: OrderedDict[tuple[str, str], tuple[str, Rows]] = OrderedDict()
-_lock = Lock()
-
-
-class Counting:
-    """One question for counts: what the statement `facets` binds, and the rows of its answer, kept or counted."""
-
-    def __init__(self, database: str, bound: Mapping[str, Any]) -> None:
-        self._key = (database, repr(sorted(bound.items())))
-        with _lock:
-            self._before = _kept.get(self._key)
-        self.values = {**bound, "known": self._before[0] if self._before else None}
-        self.counted = True  # whether the database counted, once the rows are there
-
-    def rows(self, found: Rows) -> Rows:
-        """Return the counts out of what the statement found."""
-        if self._before and len(found) == 1 and found[0]["facet"] is None:
-            self.counted = False
-            found = self._before[1]
-        stamp = self.values["known"] if not self.counted else found[0]["stamp"] if found else None
-        if stamp is not None:
-            with _lock:
-                _kept[self._key] = (stamp, found)
-                _kept.move_to_end(self._key)
-                while len(_kept) > REMEMBERED:
-                    _kept.popitem(last=False)
-        return found
-
-
-def rows_of(connection: Connectable, bound: Mapping[str, Any]) -> Rows:
-    """Return the rows of the statement `facets`, out of this process's memory where they are right."""
-    lent = driver(connection)
-    counting = Counting(database_of(lent), bound)
-    return counting.rows(sql.rows(lent, "search", "facets", counting.values))
 
 
 _FIELDS = tuple(one.name for one in fields(Facet))
@@ -106,4 +60,7 @@ def facets(
         "names": None if attribute_names is None else values.keys(attribute_names, "attribute_names", FilterError),
         "exact": values.truth(exact, "exact", FilterError),
     }
-    return [Facet(**{name: row[name] for name in _FIELDS}) for row in rows_of(connection, bound)]
+    return [
+        Facet(**{name: row[name] for name in _FIELDS})
+        for row in sql.rows(driver(connection), "search", "facets", bound)
+    ]

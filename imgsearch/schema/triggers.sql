@@ -30,20 +30,6 @@ CREATE OR REPLACE TRIGGER image_moved BEFORE UPDATE OF tenant_id ON imgsearch.im
     WHEN (OLD.tenant_id IS DISTINCT FROM NEW.tenant_id) EXECUTE FUNCTION imgsearch_internal.image_moved();
 COMMENT ON TRIGGER image_moved ON imgsearch.image IS 'Refuses to move a picture to another tenant.';
 
--- Always: also for who loads with session_replication_role = replica.
-CREATE OR REPLACE TRIGGER image_counted_inserted AFTER INSERT ON imgsearch.image
-    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.images_changed();
-ALTER TABLE imgsearch.image ENABLE ALWAYS TRIGGER image_counted_inserted;
-COMMENT ON TRIGGER image_counted_inserted ON imgsearch.image IS 'Counts that were kept are right no longer.';
-CREATE OR REPLACE TRIGGER image_counted_updated AFTER UPDATE ON imgsearch.image
-    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.images_changed();
-ALTER TABLE imgsearch.image ENABLE ALWAYS TRIGGER image_counted_updated;
-COMMENT ON TRIGGER image_counted_updated ON imgsearch.image IS 'Counts that were kept are right no longer.';
-CREATE OR REPLACE TRIGGER image_counted_removed AFTER DELETE ON imgsearch.image
-    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION imgsearch_internal.images_changed();
-ALTER TABLE imgsearch.image ENABLE ALWAYS TRIGGER image_counted_removed;
-COMMENT ON TRIGGER image_counted_removed ON imgsearch.image IS 'Counts that were kept are right no longer.';
-
 CREATE OR REPLACE TRIGGER product_written BEFORE INSERT OR UPDATE ON imgsearch.product
     FOR EACH ROW EXECUTE FUNCTION imgsearch_internal.product_written();
 COMMENT ON TRIGGER product_written ON imgsearch.product IS 'What is searched follows title, words and codes.';

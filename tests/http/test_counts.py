@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from imgsearch.http import caps
+from imgsearch.http.recent import RecentOf
 from tests.http.conftest import Connection, problem, with_key
 
 KeyOf = Callable[..., str]
@@ -117,6 +119,40 @@ def test_a_list_of_one_facet_is_searched_in(
         {"facet": "category", "condition": {"image_id": 7}},
     ):
         assert client.post("/v1/choices", json=wrong, headers=headers).status_code == 400, wrong
+
+
+def test_counts_are_told_again_for_a_moment_and_then_counted_anew(
+    app: Flask, client: FlaskClient, connection: Connection, headers: dict[str, str], key_of: KeyOf
+) -> None:
+    counts = app.extensions["imgsearch"].counts
+    counts.seconds = 3600.0
+    before = ask(client, headers, ALL)
+    connection.execute("UPDATE imgsearch.image SET category = 'boats'")
+    for _ in range(2):
+        again = ask(client, headers, ALL)
+        assert again["facets"] == before["facets"]
+        assert again["took_ms"]["facets"] == 0
+    others = ask(client, with_key(key_of("bolt")), ALL)["facets"]
+    assert set(by_value(others["category"])) == {"boats"}, "another tenant's are its own"
+    assert set(by_value(ask(client, headers, ALL, max_price=1e6)["facets"]["category"])) == {"boats"}
+    counts.seconds = 0.0
+    assert set(by_value(ask(client, headers, ALL)["facets"]["category"])) == {"boats"}
+
+
+def test_what_is_told_again_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("imgsearch.http.recent.time.monotonic", lambda: now[0])
+    recent: RecentOf[int] = RecentOf(seconds=2.0, most=3)
+    for n in range(5):
+        recent.keep(str(n), n)
+    assert [recent.get(str(n)) for n in range(5)] == [None, None, 2, 3, 4]
+    now[0] = 1.9
+    recent.keep("3", 33)
+    assert (recent.get("2"), recent.get("3")) == (2, 33)
+    now[0] = 2.1
+    assert (recent.get("2"), recent.get("3"), recent.get("4")) == (None, 33, None)
+    recent.keep("5", 5)
+    assert len(recent._seen) == 2
 
 
 @pytest.mark.parametrize(

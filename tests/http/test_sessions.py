@@ -43,13 +43,13 @@ def test_a_process_that_began_while_a_wall_was_down_is_behind_it_later(
     settings: Settings, connection: Connection
 ) -> None:
     """As in an upgrade: it makes tables, and walls them a moment later."""
-    connection.execute("ALTER TABLE imgsearch.image_change DISABLE ROW LEVEL SECURITY")
+    connection.execute("ALTER TABLE imgsearch.capture DISABLE ROW LEVEL SECURITY")
     patient, sessions = (Sessions(lambda: settings.database_url, again=again) for again in (60, 0))
     try:
         for one in (patient, sessions):
             with one.session("acme", writes=False) as lent:
                 assert lent.execute("SELECT current_user = session_user").fetchone() == (True,)
-        connection.execute("ALTER TABLE imgsearch.image_change ENABLE ROW LEVEL SECURITY")
+        connection.execute("ALTER TABLE imgsearch.capture ENABLE ROW LEVEL SECURITY")
         for one, role in ((patient, "postgres"), (sessions, "imgsearch_reader")):
             with one.session("acme", writes=False) as lent:
                 assert lent.execute("SELECT current_user::text").fetchone() == (role,)

@@ -89,12 +89,9 @@ def test_every_command_that_writes_works_beside_a_publication_for_all_tables(
             imgsearch.search(lent, "a lamp", tenant="acme")
             write(lent, logical)
             assert worker.process.poll() is None
-        for _ in range(60):  # more marks than are left alone
-            lent.execute("UPDATE imgsearch.image SET price = price + 1")
         for _ in range(2):
             tasks.sweep()
         assert lent.execute("SELECT * FROM imgsearch.upkeep_failure").fetchall() == []
-        assert lent.execute("SELECT count(*) < 50 FROM imgsearch.image_change").fetchone() == (True,)
         end(lent, logical)
         assert {finding.check_name for finding in examine(lent)} & {"table without identity", "upkeep fails"} == set()
 

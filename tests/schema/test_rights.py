@@ -169,7 +169,7 @@ def test_what_reaches_beyond_the_callers_rights_writes_nothing_but_what_it_is_fo
         ("DROP POLICY open_for_all_tenants ON {}", "lacks the policy open_for_all_tenants"),
     ],
 )
-@pytest.mark.parametrize("table", ["image", "image_change", "embedding_1_tail", "second_look"])
+@pytest.mark.parametrize("table", ["image", "capture", "embedding_1_tail", "second_look"])
 def test_a_wall_that_is_down_is_named_and_put_up_again(
     connection: Connection, space: Space, harm: str, problem: str, table: str
 ) -> None:
@@ -196,9 +196,7 @@ DEFINERS = {
     **dict.fromkeys(("add_space", "fill_space", "activate_space", "drop_space"), "upkeep"),
     "retry_attached": "reads attached tables as whoever may write them",
     # triggers: who writes an image need not be able to write what follows from it
-    **dict.fromkeys(
-        ("image_inserted", "image_removed", "image_replaced", "images_changed", "words_changed"), "trigger"
-    ),
+    **dict.fromkeys(("image_inserted", "image_removed", "image_replaced", "words_changed"), "trigger"),
 }
 
 

@@ -136,10 +136,6 @@ SELECT imgsearch.demote_attribute(%(name)s)
 -- Draw the sample anew when it is old; the sweep calls this.
 SELECT imgsearch.refresh_sample('10 minutes')
 
--- name: fold_changes
--- Add up what writers of images left behind; the sweep calls this.
-SELECT imgsearch_internal.fold_changes()
-
 -- name: refresh_vocabulary
 -- Count the words of tenants whose words changed; the sweep calls this.
 SELECT imgsearch.refresh_vocabulary('10 minutes')

@@ -55,7 +55,8 @@ CROSS JOIN LATERAL (
 ORDER BY b.place
 
 -- name: facets
--- How many products (or images) each further filter would leave; where `known` is still right, one row without a facet.
-SELECT facet, name, value, low, high, count, approximate, error, stamp,
+-- How many products (or images) each further filter would leave.
+SELECT facet, name, value, low, high, count, approximate, error,
        extract(epoch FROM clock_timestamp() - statement_timestamp())::float8 * 1000 AS took_ms  -- also where it was sent with others
-FROM imgsearch_internal.facets_since(%(known)s, imgsearch.filters_of(%(filters)s::jsonb), %(per)s, %(prices)s::float8[], %(names)s::text[], %(exact)s)
+FROM imgsearch.facets(imgsearch.filters_of(%(filters)s::jsonb), per => %(per)s, prices => %(prices)s::float8[],
+                      attributes => %(names)s::text[], exact => %(exact)s)

@@ -92,15 +92,9 @@ RETURNING i.sha256
 -- name: tables_of_tenants
 -- Every table that holds rows of a tenant, so that one added by a later version is not forgotten to forget.
 SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'image_change'
+WHERE c.relnamespace = 'imgsearch'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 -- What a trigger writes when another table's rows go comes behind that one.
 ORDER BY c.relname = 'image', c.relname = 'vocabulary', c.relname
-
--- name: forget_changes
--- Delete a tenant's marks, and leave one of nobody's: without it their sum could be again what it was before the tenant came,
--- and counts of then would be kept.
-WITH gone AS (DELETE FROM imgsearch.image_change WHERE tenant_id = %(tenant_id)s)
-INSERT INTO imgsearch.image_change (tenant_id, mark) VALUES ('', hashtextextended(gen_random_uuid()::text, 0))
 
 -- name: forget_rows
 -- Delete a tenant's rows of one table.

@@ -60,7 +60,6 @@ def sweep() -> None:
             "forget_looks": lambda connection: sql.run(connection, "look", "forget"),
             "sweep_sessions": lambda connection: page_sessions.sweep(connection),
             "refresh_sample": lambda connection: sql.run(connection, "maintenance", "refresh_sample"),
-            "fold_changes": lambda connection: sql.run(connection, "maintenance", "fold_changes"),
             "refresh_vocabulary": lambda connection: sql.run(connection, "maintenance", "refresh_vocabulary"),
         }
     )
