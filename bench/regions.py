@@ -3,7 +3,6 @@
 python -m bench.regions                       recall of crops and of regions, in two minutes
 python -m bench.regions --searched            the same of a catalogue of scenes, through imgsearch.search() itself
 python -m bench.regions --rows 200000 --each 1,5    p50, recall and bytes of a shop with so many regions per picture
-python -m bench.regions --rows 50000 --each 2 --nearest     there, nearest(…, regions=…) beside search(…, regions => …)
 
 A scene is asked for each of its products: with the whole photo, with the marked part (the product's box and 4 % around
 it), with what stands out of it, and, to compare with, with another picture of the product alone, on the ground that it
@@ -45,19 +44,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=0, help="pictures of a shop whose speed is measured instead")
     parser.add_argument("--dim", type=int, default=768, help="numbers per vector there (default 768)")
     parser.add_argument("--each", default="1,5,9", help="regions per picture there (default 1,5,9)")
-    parser.add_argument("--nearest", action="store_true", help="there, what nearest() costs beside search()")
     parser.add_argument("--questions", type=int, default=40, help="asked there (default 40)")
     given = parser.parse_args()
     if given.rows:
         each = [int(one) for one in given.each.split(",")]
-        found = regions_speed.measured(given.rows, given.dim, each, given.questions, nearest=given.nearest)
+        found = regions_speed.measured(given.rows, given.dim, each, given.questions)
     elif given.searched:
         found = regions_searched.measured(given.products, given.scenes)
     else:
         found = quality(given.products, given.scenes)
     OUT.mkdir(exist_ok=True)
-    way = "regions-nearest" if given.nearest else "regions"
-    name = f"{way}-{given.rows}x{given.dim}" if given.rows else "regions-searched" if given.searched else "regions"
+    name = f"regions-{given.rows}x{given.dim}" if given.rows else "regions-searched" if given.searched else "regions"
     (OUT / f"{name}.json").write_text(json.dumps(found, indent=1))
     print(json.dumps(found, indent=1))
 

@@ -17,7 +17,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.sql import SQL, Identifier
 
-from bench import copying, load, regions_nearest, shop, vectors
+from bench import copying, load, shop, vectors
 from bench.choice import Choice
 from bench.dataset import Dataset, dataset
 from bench.filters import Columns, Filter, category_name, mask
@@ -31,11 +31,8 @@ _COLUMNS = ("image_id", "tenant_id", "position", "sha256", "x", "y", "w", "h", "
 Halves = NDArray[np.float16]
 
 
-def measured(rows: int, dim: int, each: Sequence[int], questions: int, *, nearest: bool = False) -> dict[str, Any]:
-    """Return p50, recall and bytes of a shop whose pictures have so many regions each.
-
-    nearest: instead, what nearest(…, regions=…) costs beside search().
-    """
+def measured(rows: int, dim: int, each: Sequence[int], questions: int) -> dict[str, Any]:
+    """Return p50, recall and bytes of a shop whose pictures have so many regions each."""
     data = dataset(rows, dim)
     stored = _drawn(data)
     figures: dict[str, Any] = {"pictures": rows, "dimension": dim, "questions": questions}
@@ -43,8 +40,7 @@ def measured(rows: int, dim: int, each: Sequence[int], questions: int, *, neares
         copying.register(connection)
         for many in each:
             built = _fill(connection, data, stored, many)
-            asked = regions_nearest.asked if nearest else _asked
-            figures[f"{many} per picture"] = built | asked(connection, data, stored[:, :many], questions)
+            figures[f"{many} per picture"] = built | _asked(connection, data, stored[:, :many], questions)
     return figures
 
 

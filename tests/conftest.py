@@ -64,7 +64,6 @@ LONG = {
     *("test_worker_kinds.py", "test_largest.py", "test_waiting.py", "test_slow_clients.py", "test_compose.py"),
     *(
         "test_search_regions_plans.py",
-        "test_nearest_regions_plans.py",
         "test_parts_page.py",
         "test_detector.py",
         "test_region_fill.py",

@@ -98,7 +98,6 @@ def test_building_compiles_nothing(shape: str, monkeypatch: pytest.MonkeyPatch) 
     statement = SHAPES[shape](5)
     monkeypatch.setattr(SQLCompiler, "visit_select", compiled)
     nearest(statement, ImageId(1))
-    nearest(statement, ImageId(1), regions=1, boxed=True)
 
 
 QUESTIONS: dict[str, tuple[Any, Any]] = {

@@ -1,11 +1,10 @@
-"""The columns that a ranked queryset has besides its own: how near a row is, and by which picture, or part of it."""
+"""The columns that a ranked queryset has besides its own: how near a row is, and by which picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import BigIntegerField, Expression, Field, FloatField
+from django.db.models import BigIntegerField, Expression, FloatField
 from django.db.models.fields import IntegerField, TextField
 
 from imgsearch.django.template import Part, fill
@@ -52,12 +51,8 @@ class Told(NearestImage):
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         image, _ = super().as_sql(compiler, connection)
-        told = fill(self.statement, {"image_id": Part(image, ()), **self.beside(compiler)})
+        told = fill(self.statement, {"image_id": Part(image, ())})
         return told.sql, list(told.params)
-
-    def beside(self, compiler: Any) -> Mapping[str, Part]:
-        """Return what else the statement asks for."""
-        return {}
 
     def get_group_by_cols(self) -> list[Any]:
         return [NearestImage()]
@@ -74,32 +69,4 @@ class NearestUri(Told):
     """`image_uri`: where its bytes are."""
 
     statement = "uri_of"
-    output_field = TextField()
-
-
-class ToldOfPart(Told):
-    """What is known of the part of a picture that lies nearer than its whole; null where none does."""
-
-    def beside(self, compiler: Any) -> Mapping[str, Part]:
-        return {"query": Part("%s", (compiler.asked.vector,))}
-
-
-class Box(Field):
-    """Four numbers. Django's ArrayField wants django.contrib.postgres among the host's apps."""
-
-    def db_type(self, connection: Any) -> str:
-        return "real[]"
-
-
-class NearestBox(ToldOfPart):
-    """`box`: where it is, [x, y, w, h] in shares of the picture's sides."""
-
-    statement = "box_of"
-    output_field = Box()
-
-
-class NearestLabel(ToldOfPart):
-    """`label`: what it is called."""
-
-    statement = "label_of"
     output_field = TextField()

@@ -227,10 +227,9 @@ def _found(parts: dict[str, Part], resolved: Resolved, last: int | None, similar
         "last": Part("%s", (last,)),
         "space": Part("%s", (resolved.space_id,)),
         "max_distance": Part("%s", (similar.max_distance,)),
-        "regions": Part("%s", (similar.regions,)),
     }
     groups = 0 if similar.searchable.pictures else 1
-    statement = pieces(last=last, repeats=True, names=frozenset(), groups=groups, regions=similar.regions > 0)
+    statement = pieces(last=last, repeats=True, names=frozenset(), groups=groups)
     return join(slots[piece.name] if isinstance(piece, Slot) else Part(piece, ()) for piece in statement)
 
 

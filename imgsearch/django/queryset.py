@@ -15,9 +15,7 @@ from django.db.models.manager import BaseManager
 from imgsearch.django import similar
 from imgsearch.django.columns import (
     Distance,
-    NearestBox,
     NearestImage,
-    NearestLabel,
     NearestPosition,
     NearestUri,
 )
@@ -41,7 +39,6 @@ class ImageSearchQuerySet(QuerySet):
         tenant: str | None = None,
         max_distance: float | None = None,
         region: Sequence[float] | None = None,
-        regions: float | None = None,
         duplicates: bool | None = None,
     ) -> Any:
         """Return the rows that have a picture, nearest to `query` first, each with `.distance` (cosine, 0 to 2) and
@@ -53,13 +50,11 @@ class ImageSearchQuerySet(QuerySet):
         with its nearest picture. Without a slice, and in count(), every candidate is compared: choose first, with
         nearest(), or count the queryset before. `tenant` in place of the one that `@searchable` names. The query is
         embedded when the queryset is evaluated, before its statement. `region`: only this part of the picture (or
-        of the instance's) is meant, (x, y, w, h) in shares of its sides or in pixels. `regions`: how much the nearest
-        part of each picture weighs, from 0 (whole pictures) to 1 (the best of whole and parts); above 0 each row says
-        which part that is, where it is nearer than the whole: `.box` (x, y, w, h in shares) and `.label`. `duplicates`:
-        False ranks no picture that is marked as certainly the same as another one, True those alone.
+        of the instance's) is meant, (x, y, w, h) in shares of its sides or in pixels. `duplicates`: False
+        ranks no picture that is marked as certainly the same as another one, True those alone.
 
-        Raises UsageError for a queryset that cannot be ranked, FilterError for a weight that is none; when evaluated
-        also QueryError, PictureError, UnknownImage, NoSpace, QueryTimeout.
+        Raises UsageError for a queryset that cannot be ranked; when evaluated also QueryError, PictureError,
+        UnknownImage, NoSpace, QueryTimeout.
         """
         if self.query.is_sliced or self.query.combinator or self.query.distinct_fields:
             raise UsageError("similar_to() ranks a whole queryset; call it before slicing, union() and distinct().")
@@ -72,9 +67,8 @@ class ImageSearchQuerySet(QuerySet):
             raise UsageError(f"{self.model.__name__} are pictures of others; rank {name}: each row tells its image_id.")
         asked = similar.asked_rows(query, self.model)
         rows = self.exclude(pk__in=asked) if asked else self
-        question = similar.similar_for(self.model, query, tenant, max_distance, region, regions, duplicates)
-        columns = {**_TOLD, **(_TOLD_OF_PARTS if question.regions else {})}
-        told = {name: column for name, column in columns.items() if not _has(self.model, name)}
+        question = similar.similar_for(self.model, query, tenant, max_distance, region, duplicates)
+        told = {name: column for name, column in _TOLD.items() if not _has(self.model, name)}
         ranked = rows.annotate(distance=Distance(), **told)
         ranked.query = ranked.query.chain(klass=NearestQuery)
         ranked.query.similar = question
@@ -259,7 +253,6 @@ def _bare(kind: type[QuerySet]) -> Any:
 
 
 _TOLD = {"image_id": NearestImage(), "position": NearestPosition(), "image_uri": NearestUri()}
-_TOLD_OF_PARTS = {"box": NearestBox(), "label": NearestLabel()}
 _ORDER = (F("distance").asc(), NearestImage().asc())
 
 

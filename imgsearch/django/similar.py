@@ -20,7 +20,7 @@ from imgsearch.django.mapping import Searchable, mapping_for, resolve_path
 from imgsearch.errors import QueryError, UnknownImage
 from imgsearch.picture.region import Region
 from imgsearch.query import Crop, ImageId, ProductId, Resolved
-from imgsearch.retrieval.template import checked_distance, checked_weight
+from imgsearch.retrieval.template import checked_distance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,6 @@ class Similar:
     tenant: str | None
     max_distance: float | None
     region: Region | None = None
-    regions: float = 0  # how much parts of pictures weigh
     duplicates: bool | None = None  # False: none that are marked as the same as another; True: nothing else
 
     def resolve(self) -> Resolved:
@@ -63,7 +62,6 @@ def similar_for(
     tenant: str | None,
     max_distance: float | None,
     region: Sequence[float] | None = None,
-    regions: float | None = None,
     duplicates: bool | None = None,
 ) -> Similar:
     """Return the question as it can be kept: files are read now. Raises QueryError for what cannot be asked."""
@@ -73,7 +71,6 @@ def similar_for(
         tenant=tenant,
         max_distance=checked_distance(max_distance),
         region=None if region is None else Region.of(region),
-        regions=checked_weight(regions),
         duplicates=duplicates,
     )
     if is_several(query):

@@ -7,23 +7,17 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    CTE,
     Boolean,
     ColumnElement,
     Double,
-    Float,
     FromClause,
-    ScalarSelect,
     Select,
-    Text,
     and_,
     bindparam,
     func,
     literal,
-    null,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Query
 from sqlalchemy.sql import visitors
@@ -37,7 +31,7 @@ from imgsearch.query import Crop, ImageId, ProductId, Resolved
 from imgsearch.retrieval.cte import BitsOf, found
 from imgsearch.retrieval.groups import distinct_on, grouped, label
 from imgsearch.retrieval.sample import is_image, plain, sampled
-from imgsearch.retrieval.template import LARGEST_OFFSET, LARGEST_PAGE, checked_distance, checked_weight
+from imgsearch.retrieval.template import LARGEST_OFFSET, LARGEST_PAGE, checked_distance
 from imgsearch.spaces.space import vector_literal
 from imgsearch.sqlalchemy.models import Image
 
@@ -52,8 +46,6 @@ def nearest(
     offset: int = 0,
     max_distance: float | None = None,
     per: Any = None,
-    regions: float | None = None,
-    boxed: bool = False,
     explained: bool = False,
 ) -> Select[Any]:
     """Return `statement` with the column `distance` (cosine, 0 to 2) added, its `limit` (1 to 1000) nearest rows first.
@@ -67,18 +59,14 @@ def nearest(
     per: what a row stands for: a mapped class or alias of the SELECT (`per=Product`), a column of it, or several. Then
     each is there once, with its nearest picture among the rows, and limit, offset and order are those of groups. Keys
     are compared as text; rows without one (an outer join) are a group. Of several rows of one group and picture, any.
-    regions: how much the nearest part of each picture weighs, from 0 (the default: whole pictures) to 1 (the best of
-    whole and parts). `distance` is (1 - regions) * whole + regions * least(whole, best part), as that of `search()`.
-    boxed: adds which part that was, where it lies nearer than the whole: `box`, [x, y, w, h] in shares of the picture's
-    sides, and `label`, what it is called; else both are null.
     query: a vector of the active space, a resolved query, an image here, or a text or a Crop of an image asked before
     (`imgsearch.query.resolve` asks for a new one). explained: adds `strategy` (hnsw, bits, exact) and `complete`.
 
     Raises FilterError when the statement does not reach `Image` or `per`, or is limited, ordered, grouped or distinct
-    already, or has a condition that is not boolean, and for a weight of regions out of range; QueryError, VectorError
-    for a query that cannot be part of a statement; UsageError for a limit out of range. What only the database can
-    know (a vector of another dimension, a text that is not cached) is raised when the statement runs;
-    `imgsearch.db.sqlstate.translate(error.orig)` returns the typed error.
+    already, or has a condition that is not boolean; QueryError, VectorError for a query that cannot be part of a
+    statement; UsageError for a limit out of range. What only the database can know (a vector of another dimension, a
+    text that is not cached) is raised when the statement runs; `imgsearch.db.sqlstate.translate(error.orig)` returns
+    the typed error.
     """
     if not 1 <= limit <= LARGEST_PAGE:
         raise UsageError(f"limit is {limit}, it must be from 1 to {LARGEST_PAGE}; page through more with offset.")
@@ -87,7 +75,7 @@ def nearest(
     _refuse(statement)
     froms = _froms(statement)
     tenant_id, image_id = _keys(froms)
-    groups, weight, vector = grouped(per, froms), checked_weight(regions), _vector(query)
+    groups = grouped(per, froms)
     if groups and statement._for_update_arg is not None:  # noqa: SLF001
         raise FilterError("Rows that stand for several cannot be locked; lock them by their keys afterwards.")
     statement = _without_asked(statement, image_id, query)
@@ -95,18 +83,15 @@ def nearest(
     pictures = found(
         candidates,
         sampled(statement, froms, candidates, tenant_id, image_id),
-        vector,
+        _vector(query),
         repeats=not _only(froms, tenant_id.table),
         names=_names(statement, groups),
         groups=len(groups),
         last=limit + offset,
         max_distance=checked_distance(max_distance),
         space_id=query.space_id if isinstance(query, Resolved) else None,
-        regions=weight,
     )
     columns = [pictures.c.distance, *((pictures.c.strategy, pictures.c.complete) if explained else ())]
-    if boxed:
-        columns += _box_and_label(statement, pictures, vector if weight else None)
     # The second asks the database to search before it joins: what is wrong with a query is said also of an empty table.
     extended = statement.add_columns(*columns).where(
         and_(pictures.c.tenant_id == tenant_id, pictures.c.image_id == image_id),
@@ -198,19 +183,6 @@ def _candidates(
     )
     reduced._for_update_arg = None  # noqa: SLF001  # a lock on all candidates would be meant for the page alone
     return reduced
-
-
-def _box_and_label(statement: Select[Any], pictures: CTE, vector: ColumnElement[Any] | None) -> list[Any]:
-    """Return the columns that say which part of its picture brought a row, looked up for rows that are answered."""
-    taken = {"box", "label"} & {column["name"] for column in statement.column_descriptions}
-    if taken:
-        raise FilterError(f"The select has a column {min(taken)} of its own; call it otherwise, with its label().")
-    if vector is None:
-        return [null().cast(ARRAY(Float)).label("box"), null().cast(Text).label("label")]
-    # A sub-select is asked once, not for each row.
-    asked = select(vector).scalar_subquery() if not isinstance(vector, ScalarSelect) else vector
-    part = func.imgsearch_internal.part_of(pictures.c.image_id, asked, type_=JSONB)
-    return [func.imgsearch_internal.box_of(part, type_=ARRAY(Float)).label("box"), part["label"].astext.label("label")]
 
 
 def _without_asked(statement: Select[Any], image_id: ColumnElement[int], query: Any) -> Select[Any]:

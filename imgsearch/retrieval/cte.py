@@ -56,7 +56,6 @@ class _Nearest(TextClause):
         ("last", InternalTraversal.dp_clauseelement),
         ("max_distance", InternalTraversal.dp_clauseelement),
         ("space", InternalTraversal.dp_clauseelement),
-        ("regions", InternalTraversal.dp_clauseelement),
         ("repeats", InternalTraversal.dp_boolean),
         ("names", InternalTraversal.dp_plain_obj),
         ("groups", InternalTraversal.dp_plain_obj),
@@ -79,7 +78,6 @@ class _Nearest(TextClause):
         self.last = values["last"]
         self.max_distance = values["max_distance"]
         self.space = values["space"]
-        self.regions = values["regions"]
         self.repeats = repeats
         self.names = names
         self.groups = groups
@@ -95,7 +93,6 @@ def _compile(element: _Nearest, compiler: Any, **options: Any) -> str:
         repeats=element.repeats,
         names=element.names,
         groups=element.groups,
-        regions=element.regions is not None,
     ):
         compiled += compiler.process(getattr(element, piece.name)) if isinstance(piece, Slot) else piece
     return compiled
@@ -112,14 +109,12 @@ def found(
     last: int,
     max_distance: float | None,
     space_id: int | None,
-    regions: float = 0,
 ) -> CTE:
     """Return the `last` nearest of `candidates` (tenant_id, image_id, bits, group0, …) to `query`.
 
     One row per picture, or, where so many columns tell groups, one per group with its `label`.
 
-    sampled: those of the candidates (image_id, bits) that are in the sample, for a guess how many there are. regions:
-    how much parts of pictures weigh; of 0 the statement knows nothing of them.
+    sampled: those of the candidates (image_id, bits) that are in the sample, for a guess how many there are.
     """
     values: dict[str, Any] = {
         "query": query,
@@ -128,7 +123,6 @@ def found(
         "last": literal(last, Integer),
         "max_distance": literal(max_distance, Float(53)),
         "space": literal(space_id, Integer),
-        "regions": literal(regions, Float(53)) if regions else None,
     }
     text = _Nearest(values, repeats=repeats, names=names, groups=groups, deep=last > DEEPEST_BY_BITS)
     return TextualSelect(text, [*_COLUMNS, *([_LABEL] if groups else [])]).cte("imgsearch_found")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 Node = Mapping[str, Any]
-_PART = "CTE imgsearch_"
+_POOL = "CTE imgsearch_pool"
 MANY = 5000  # rows read for nothing that are worth a word
 
 
@@ -39,14 +39,10 @@ def words(explained: Node) -> list[str]:
         f"{_rows(nodes[0]):,} rows in {took:.1f} ms, planned in {planned:.1f} ms.",
         pages(explained["Plan"]),
     ]
-    pool, compared = (
-        [node for node in nodes if _PART + part in node.get("Subplan Name", "")] for part in ("pool", "compared")
-    )
-    if compared:
-        lines += _by_parts([n for n in nodes if _PART + "walk" in n.get("Subplan Name", "")], _rows(compared[0]))
-    elif pool:
+    pool = [node for node in nodes if _POOL in node.get("Subplan Name", "")]
+    if pool:
         lines += _chosen([n for n in nodes if n.get("Function Name") == "hnsw_candidates"], *_kept(pool[0]))
-    ours = bool(pool or compared)
+    ours = bool(pool)
     walks = [n for n in nodes if re.search(r"_hnsw(_[0-9a-f]{16})?$", n.get("Index Name", "")) and not ours]
     for walk in walks:
         lines.append(
@@ -95,23 +91,6 @@ def _chosen(walks: list[Node], pool: int, rounds: int) -> list[str]:
         lines.append(
             f"{also}bits: ranked the candidates by their bits, kept {pool:,}{wider}, compared the best of them exactly."
         )
-    return lines
-
-
-def _by_parts(walks: list[Node], compared: int) -> list[str]:
-    """Return the way a statement went in which parts of pictures weigh."""
-    rounds = _rows(walks[0]) - 1 if walks else 0
-    lines = []
-    if rounds > 0:
-        again = f" {rounds} times, each wider" if rounds > 1 else ""
-        lines.append(
-            f"hnsw: walked two graphs{again}, of pictures and of their parts; compared what was met with all its parts."
-        )
-    else:
-        lines.append("The HNSW was not walked: comparing all that match costs less than two walks.")
-    if compared:
-        also = "That was not enough to be sure, so: " if rounds > 0 else ""
-        lines.append(f"{also}exact: compared what matches with all its parts, {compared:,} rows.")
     return lines
 
 

@@ -12,8 +12,7 @@ values. It puts them between the pieces that `pieces()` yields and makes the who
 
 `last` is limit + offset; found has the columns tenant_id, image_id, distance, strategy, complete, one row per picture.
 A row per group instead: the candidates have the columns group0, group1, … as well, found has `label`, which is the
-group as text, and the caller's rows are those whose group, as text, is that label. Where parts of pictures weigh, the
-statement is another, with one more slot, `regions`.
+group as text, and the caller's rows are those whose group, as text, is that label.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from imgsearch.db import sql
 from imgsearch.errors import FilterError
@@ -34,7 +33,7 @@ DEEPEST_BY_BITS = 2000  # a page that ends farther down is found by comparing ev
 _LEADING = {"tenant_id", "category", "price"}  # what an index with the bits begins with
 _COVERED = {*_LEADING, "image_id", "in_stock"}  # and what it holds
 
-Name = Literal["query", "candidates", "sampled", "last", "space", "max_distance", "regions"]
+Name = Literal["query", "candidates", "sampled", "last", "space", "max_distance"]
 _SLOT = re.compile(r"\{(\w+)\}|%\((\w+)\)s")
 
 
@@ -45,18 +44,15 @@ class Slot:
     name: str
 
 
-def pieces(
-    *, last: int | None, repeats: bool, names: AbstractSet[str], groups: int = 0, regions: bool = False
-) -> Iterator[str | Slot]:
+def pieces(*, last: int | None, repeats: bool, names: AbstractSet[str], groups: int = 0) -> Iterator[str | Slot]:
     """Yield the statement's text and its slots in order.
 
     last: None ranks all. repeats: the candidates may hold a picture more than once. names: of the columns that the
-    conditions speak of. groups: how many columns tell a group; 0 for a row per picture. regions: parts of pictures
-    weigh, as much as the value `regions` says.
+    conditions speak of. groups: how many columns tell a group; 0 for a row per picture.
     """
     exact = "" if last is not None and last <= DEEPEST_BY_BITS else "_exact"
     columns = ", ".join(f"c.group{n}" for n in range(groups))
-    text = _of_parts(exact, columns, repeats) if regions else _of_wholes(exact, columns)
+    text = _statement(exact, columns)
     text = _put(
         text,
         distinct="DISTINCT" if repeats else "",
@@ -79,38 +75,11 @@ def checked_distance(given: float | None) -> float | None:
     return given
 
 
-def checked_weight(given: Any) -> float:
-    """Return how much regions weigh: 0 where nothing is said. Raises FilterError for what is not from 0 to 1."""
-    try:
-        weight = 0.0 if given is None else float(given)
-    except (TypeError, ValueError):
-        weight = math.nan
-    if not 0 <= weight <= 1:
-        raise FilterError(
-            f"regions is {given!r}; it must be from 0 (whole pictures) to 1 (the best of the whole and its parts)."
-        )
-    return weight
-
-
-def _of_wholes(exact: str, columns: str) -> str:
-    """Return the statement where whole pictures are ranked."""
+def _statement(exact: str, columns: str) -> str:
+    """Return the statement without its comments, for a row per picture or (columns) per group."""
     named = sql.statements("nearest")
     statement = _bare(_put(named["nearest_groups" + exact if columns else "nearest" + exact], asked=named["asked"]))
     return _put(statement, context="groups_context" if columns else "nearest_context", plan="nearest_plan")
-
-
-def _of_parts(exact: str, columns: str, repeats: bool) -> str:
-    """Return the statement where parts of pictures weigh."""
-    named = {name: _bare(text) for name, text in sql.statements("nearest_regions").items()}
-    told = f"c.tenant_id, c.image_id, {columns}" if columns else "c.tenant_id, c.image_id"
-    wanted = f"DISTINCT {told}" if repeats and not columns else told
-    each = named["each_group" if columns else "each_picture"]
-    each = _put(each, compared=_put(named["compared"], told=told))
-    not_found = "true" if exact else "NOT EXISTS (SELECT 1 FROM imgsearch_walk w WHERE w.trusted)"
-    met = _put(each, these=_put(named["met"], columns=wanted), needed="true")
-    every = _put(each, these=_put(named["every"], columns=wanted), needed=not_found)
-    statement = _put(named["nearest" + exact], asked=_bare(sql.statements("nearest")["asked"]), met=met, every=every)
-    return _put(statement, context="nearest_regions_context", plan="nearest_regions_plan")
 
 
 def _bare(text: str) -> str:

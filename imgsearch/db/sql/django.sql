@@ -110,14 +110,6 @@ SELECT {key} AS key, f.distance, f.image_id FROM found f
 -- Where the bytes of an image are.
 (SELECT i.uri FROM imgsearch.image i WHERE i.image_id = {image_id})
 
--- name: box_of
--- Where the part of an image is that lies nearer than its whole.
-imgsearch_internal.box_of(imgsearch_internal.part_of({image_id}, (SELECT imgsearch_internal.as_vector({query}))))
-
--- name: label_of
--- What that part is called.
-imgsearch_internal.part_of({image_id}, (SELECT imgsearch_internal.as_vector({query}))) ->> 'label'
-
 -- name: marked
 -- Of these pictures, those that are marked as certainly the same as another one.
 {kept} AND EXISTS (SELECT 1 FROM imgsearch.duplicate d WHERE d.tenant_id = i.tenant_id AND d.image_id = i.image_id AND d.tier = 'certain')

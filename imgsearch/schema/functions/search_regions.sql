@@ -124,8 +124,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.find_by_regions(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'What find() finds, where regions weigh: by two walks, or by comparing all that match.';
 
--- Where the whole is as near as its best region, the picture is what matched. Planned once: for a picture alone, as part_of()
--- asks, planning would cost more than the answer.
+-- Where the whole is as near as its best region, the picture is what matched. Planned once.
 CREATE OR REPLACE FUNCTION imgsearch_internal.parts_of(images bigint[], query halfvec) RETURNS jsonb[] LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
@@ -138,12 +137,6 @@ BEGIN
         FROM unnest(images) WITH ORDINALITY u (image_id, place) ORDER BY u.place);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.parts_of(bigint[], halfvec) IS 'For each picture its region that lies nearer than the whole, {"box": [x, y, w, h], "label": …}; null: none does.';
-
-CREATE OR REPLACE FUNCTION imgsearch_internal.part_of(image bigint, query halfvec) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN (imgsearch_internal.parts_of(ARRAY[image], query))[1];
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.part_of(bigint, halfvec) IS 'The same of one picture.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.with_parts(answer imgsearch_internal.page, query halfvec) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
 BEGIN
