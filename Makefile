@@ -18,7 +18,7 @@ demo: $(STAMP) ## Start servers, upload 3,000 pictures, search them six ways (AR
 	@$(BIN)/imgsearch demo $(ARGS)
 
 ##@ Developers
-.PHONY: install test test-long trust versions postgres oscar lint format wheels bench soak soak-models
+.PHONY: install test test-long trust versions postgres adopt lint format wheels bench soak soak-models
 install: $(STAMP) ## Set up .venv
 
 # A file's tests share its databases, so a file goes to one process; the slowest files begin (tests/conftest.py).
@@ -37,8 +37,8 @@ versions: $(STAMP) ## Run the doors' tests with the oldest and newest Python, Dj
 postgres: $(STAMP) ## Run the core of the tests on each PostgreSQL that can be had (ARGS="17" for another, --record for the README)
 	$(BIN)/python -m tests.postgres $(ARGS)
 
-oscar: $(STAMP) ## Run django-oscar itself with image search attached, in an environment of its own
-	$(BIN)/python -m tests.versions oscar $(ARGS)
+adopt: $(STAMP) ## Run software from PyPI with image search added: django-oscar, Wagtail (each in an environment of its own)
+	$(BIN)/python -m tests.versions oscar wagtail $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the import rule
 	$(BIN)/ruff format --check .

@@ -12,7 +12,8 @@ from imgsearch.settings import table as settings_table
 from tests.test_readme import ROOT, blocks
 
 RUN = {
-    "guide-oscar.md": [*(ROOT / "examples/oscar_shop").rglob("*.py"), *(ROOT / "tests/oscar").glob("*.py")],
+    "guide-oscar.md": [*(ROOT / "examples/oscar_shop").rglob("*.py"), *(ROOT / "tests/adopt/oscar").glob("*.py")],
+    "guide-wagtail.md": [*(ROOT / "examples/wagtail_site").rglob("*.py"), *(ROOT / "tests/adopt/wagtail").glob("*.py")],
     "replicas.md": [ROOT / "tests/test_replicas.py", ROOT / "tests/django/routers.py"],
     "guide-shapes.md": [
         ROOT / "examples/oscar_shop/looks/search.py",

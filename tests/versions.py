@@ -55,12 +55,18 @@ class Versions:
     optional: bool = False
 
 
+def adopted(name: str, *wanted: str) -> Versions:
+    """Return the set of software that nobody here wrote, as PyPI has it: `make adopt`."""
+    return Versions(HERE, wanted=wanted, tests=(f"tests/adopt/{name}",), optional=True)
+
+
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 SETS = {
     "oldest": Versions("3.11", floors=True),
     "middle": Versions("3.12", wanted=("django<6", "sqlalchemy<2.1")),
     "newest": Versions("3.13"),
-    "oscar": Versions(HERE, wanted=("django-oscar[sorl-thumbnail]==4.2.1",), tests=("tests/oscar",), optional=True),
+    "oscar": adopted("oscar", "django-oscar[sorl-thumbnail]==4.2.1"),
+    "wagtail": adopted("wagtail", "wagtail==8.0.1", "django<6"),
 }
 
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 from typing import Any
 
-from PIL import Image
-
-from tests.processes import eventually
+from tests.adopt.looking import sql
 
 SHOWN = """
     SELECT coalesce(p.parent_id, p.id)::text, count(*) FROM catalogue_productimage i
     JOIN catalogue_product p ON p.id = i.product_id GROUP BY 1 ORDER BY 1"""
-_numbers = itertools.count()
-
-
-def sql(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values or None)
-        return list(cursor.fetchall())
 
 
 def in_step() -> None:
@@ -30,11 +17,6 @@ def in_step() -> None:
     assert sql("SELECT * FROM imgsearch.violations") == []
     assert sql("SELECT * FROM imgsearch.failures") == []
     assert sql(SHOWN) == sql("SELECT product_id, count(*) FROM imgsearch.image GROUP BY 1 ORDER BY 1")
-
-
-def eventually_ready() -> None:
-    """Wait until every picture has its vector."""
-    eventually(lambda: sql("SELECT ready = images FROM imgsearch.status") == [(True,)], what="embedding")
 
 
 def filters_of(product: Any) -> dict[str, Any]:
@@ -46,17 +28,6 @@ def filters_of(product: Any) -> dict[str, Any]:
         str(product.pk),
     )
     return dict(zip(names, row, strict=True))
-
-
-def photo(*colour: int) -> Any:
-    """Return an upload: a JPEG of about one colour."""
-    from django.core.files.uploadedfile import SimpleUploadedFile
-
-    out = io.BytesIO()
-    drawn = Image.new("RGB", (64, 64), (40, 40, 40))
-    drawn.paste(colour, (0, 0, 64, 40))
-    drawn.save(out, "JPEG")
-    return SimpleUploadedFile(f"photo-{next(_numbers)}.jpg", out.getvalue(), "image/jpeg")
 
 
 def pictures_of(product: Any) -> dict[int, int]:

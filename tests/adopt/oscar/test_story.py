@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-pytest.importorskip("oscar", reason="django-oscar is not installed here: make oscar")
+pytest.importorskip("oscar", reason="django-oscar is not installed here: make adopt")
 if settings.configured:  # by the tests of another project
-    pytest.skip("Django has one project per process: make oscar", allow_module_level=True)
+    pytest.skip("Django has one project per process: make adopt", allow_module_level=True)
 
-from tests.oscar.conftest import step
-from tests.oscar.dashboard import saved, staff
-from tests.oscar.looking import eventually_ready, filters_of, in_step, photo, pictures_of, sql
+from tests.adopt.conftest import step
+from tests.adopt.looking import eventually_ready, photo, sql
+from tests.adopt.oscar.dashboard import saved, staff
+from tests.adopt.oscar.looking import filters_of, in_step, pictures_of
 from tests.processes import WorkerProcess
 
 

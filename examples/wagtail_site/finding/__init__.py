@@ -1,0 +1,1 @@
+"""Image search for Wagtail: an app of the site, no fork."""

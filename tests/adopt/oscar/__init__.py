@@ -1,0 +1,1 @@
+"""django-oscar itself, from PyPI, with image search attached: `make adopt`."""

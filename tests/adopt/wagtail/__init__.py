@@ -1,0 +1,1 @@
+"""Wagtail itself, from PyPI, with image search attached: `make adopt`."""

@@ -1,1 +1,0 @@
-"""django-oscar itself, from PyPI, with image search attached: `make oscar`."""
