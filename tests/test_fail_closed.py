@@ -37,12 +37,3 @@ def test_no_search_goes_on_beside_a_filter_that_no_path_answers_for(settings: Se
     execute(settings, "ALTER TYPE imgsearch.filters ADD ATTRIBUTE brand text")
     with pytest.raises(psycopg.errors.CannotCoerce):
         execute(settings, SEARCH.format(filters))
-
-
-def test_several_spaces_are_not_searched_beside_a_ranking_that_they_do_not_know(settings: Settings) -> None:
-    check = """SELECT imgsearch_internal.check_spaces(imgsearch_internal.page_of(1), r, NULL, 1)
-               FROM (SELECT imgsearch.ranking_of('{"per": "image"}') r) x"""
-    execute(settings, check)
-    execute(settings, "ALTER TYPE imgsearch.ranking ADD ATTRIBUTE freshness float8")
-    with pytest.raises(psycopg.errors.CannotCoerce):
-        execute(settings, check)

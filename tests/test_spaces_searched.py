@@ -1,4 +1,4 @@
-"""A space beside the active one is searched by the same search; the ranks of two are fused."""
+"""A space beside the active one is searched by the same search."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg import sql as names
-from psycopg.errors import RaiseException
 
 from imgsearch import db
 from imgsearch.dev import embedded
 from imgsearch.dev.testing import FakeEncoder
 from imgsearch.errors import FilterError, ImgsearchError, QueryError
-from imgsearch.query import ImageId, ProductId
+from imgsearch.query import ImageId
 from imgsearch.retrieval import search
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure, vector_literal
@@ -117,56 +116,12 @@ def test_the_active_space_by_its_name_is_the_active_space(connection: Connection
     assert [(h.image_id, h.distance) for h in named] == [(h.image_id, h.distance) for h in plain]
 
 
-@pytest.mark.parametrize("per", ["product", "image"])
-def test_two_spaces_are_fused_by_rank(connection: Connection, per: str) -> None:
-    place = 12
-    asked = ImageId(ids(connection)[place])
-    found = search(connection, asked, space="1,dino", k=20, per=per)  # type: ignore[arg-type]
-    lists = [
-        [key(hit, per) for hit in search(connection, asked, space=one, k=100, per=per)]  # type: ignore[arg-type]
-        for one in ("1", "dino")
-    ]
-    score: dict[Any, float] = {}
-    for ranked in lists:
-        for rank, name in enumerate(ranked, 1):
-            score[name] = score.get(name, 0) + 1 / (60 + rank)
-    wanted = sorted(score.values(), reverse=True)[:20]
-    assert [score[key(hit, per)] for hit in found] == pytest.approx(wanted)
-    assert (found.strategy, len({key(hit, per) for hit in found})) == ("fused", 20)
-
-
-def key(hit: Any, per: str) -> Any:
-    return hit.product_id if per == "product" else hit.image_id
-
-
-def test_pages_of_two_spaces_repeat_nothing_and_end(connection: Connection) -> None:
-    asked, after, seen = ProductId("p7"), None, []
-    while page := search(connection, asked, space="dino,1", k=30, after=after, category="shoes"):
-        seen += [hit.product_id for hit in page]
-        after = page.after
-    matches = connection.execute("SELECT DISTINCT product_id FROM imgsearch.image WHERE category = 'shoes'").fetchall()
-    assert len(seen) == len(set(seen))
-    assert set(seen) == {row[0] for row in matches} - {"p7"}
-
-
-def test_a_distance_is_that_of_the_first_space(connection: Connection) -> None:
-    asked = ImageId(ids(connection)[0])
-    distances = dict(by_hand(connection, 2, drawn(OTHER)[0]))
-    for hit in search(connection, asked, space="dino,1", k=30):
-        assert hit.distance >= distances[hit.product_id] - 2e-3
-
-
 @pytest.mark.parametrize(
     ("named", "said"),
     [
         ({"space": "nine"}, "no space 'nine'"),
-        ({"space": "1,dino,1"}, "each once"),
-        ({"space": ","}, "no space"),
-        ({"space": ""}, 'space is ""'),
-        ({"space": "1,dino", "sort": "price"}, "fused by rank"),
-        ({"space": "1,dino", "max_distance": 0.5}, "fused by rank"),
-        ({"space": "1,dino", "k": 900, "skip": 200}, "read to 1000"),
-        ({"space": "1,dino", "after": "0.5,4"}, "no page of several"),
+        ({"space": "1,dino"}, "no space '1,dino'"),
+        ({"space": ""}, "no space ''"),
     ],
 )
 def test_what_makes_no_sense_is_refused(connection: Connection, named: dict[str, Any], said: str) -> None:
@@ -180,8 +135,6 @@ def test_a_vector_belongs_to_one_space(connection: Connection) -> None:
         "SELECT product_id FROM imgsearch.search(%s::halfvec, space => 'dino', k => 5)", (vector,)
     ).fetchall()
     assert [row[0] for row in rows] == [name for name, _ in by_hand(connection, 2, drawn(OTHER)[4])[:5]]
-    with pytest.raises((RaiseException, psycopg.Error), match="has a vector in 1"):
-        connection.execute("SELECT * FROM imgsearch.search(%s::halfvec, space => 'dino, 1')", (vector,))
 
 
 def test_a_text_is_asked_of_each_model(connection: Connection) -> None:
@@ -195,8 +148,6 @@ def test_a_text_is_asked_of_each_model(connection: Connection) -> None:
         )
     rows = connection.execute("SELECT product_id FROM imgsearch.search('red shoe', space => 'dino', k => 4)").fetchall()
     assert [row[0] for row in rows] == [name for name, _ in by_hand(connection, 2, drawn(OTHER)[7])[:4]]
-    fused = connection.execute("SELECT product_id, strategy FROM imgsearch.search('red shoe', space => '1, dino')")
-    assert fused.fetchall()[0] == ("p3", "fused")  # picture 7, in both
 
 
 def test_it_is_explained(connection: Connection) -> None:
@@ -230,10 +181,10 @@ def test_a_space_that_is_not_full_is_not_searched(connection: Connection) -> Non
         connection.execute("SELECT imgsearch_internal.write_engines()")
         with pytest.raises(ImgsearchError, match="'empty' cannot be searched yet"), connection.transaction():
             search(connection, [1.0] * OTHER, space="empty")
-        for said in ("empty", "dino, empty"):  # nobody is waited for: its query worker may not even run
-            refused = pytest.raises(ImgsearchError, match=r"'empty' cannot be searched yet.*space fill empty")
-            with refused, connection.transaction():
-                search(connection, "red shoe", space=said)
+        # nobody is waited for: its query worker may not even run
+        refused = pytest.raises(ImgsearchError, match=r"'empty' cannot be searched yet.*space fill empty")
+        with refused, connection.transaction():
+            search(connection, "red shoe", space="empty")
 
 
 def test_it_survives_activation_rollback_and_an_upgrade(connection: Connection, shop: Settings) -> None:

@@ -128,7 +128,7 @@ class Question(Sent):
 class Page(Sent):
     """The products (or images) that match, the best first. `complete` is false only where max_distance cut the page."""
 
-    strategy: Literal["hnsw", "bits", "exact", "words", "fused"]
+    strategy: Literal["hnsw", "bits", "exact", "words"]
     complete: bool
     matches: Annotated[
         int,

@@ -21,7 +21,7 @@ from imgsearch.query.combine import checked_weights, combine
 from imgsearch.query.question import Thing
 from imgsearch.retrieval import Hits
 from imgsearch.retrieval import search as nearest_images
-from imgsearch.retrieval.by_filters import spaces_of, together, without_twins
+from imgsearch.retrieval.by_filters import space_of, without_twins
 from imgsearch.retrieval.listing import Listed, browse_products
 from imgsearch.retrieval.recommendation import products_of, ranked_by_best
 from imgsearch.spaces import space
@@ -68,7 +68,8 @@ def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[
             tenant = asked.filters.tenant
             if asks is None:
                 visible.require_examples(connection, asked)  # before anybody reads their pictures
-                asks = [(query, space) for space in spaces_asked(connection, asked) for query in queries]
+                space = space_asked(connection, asked)
+                asks = [(query, space) for query in queries]
             found = [pictures.looked_up(connection, query, tenant, space) for query, space in asks]
             known = [one for one in found if isinstance(one, Resolved)]
             # The answer of a model that has been followed since: it is asked anew, of the new one.
@@ -83,10 +84,10 @@ def session(state: AppState, asked: SearchRequest) -> Iterator[tuple[Connection[
         asks = [(one if isinstance(one, Resolved) else state.waiting.ask(one), None) for one in found]
 
 
-def spaces_asked(connection: Connection[Any], asked: SearchRequest) -> Sequence[int | None]:
-    """Return the numbers of the spaces that a search names; None stands for the active one."""
-    said = asked.ranking.space
-    return [None] if said is None else spaces_of(connection, said)
+def space_asked(connection: Connection[Any], asked: SearchRequest) -> int | None:
+    """Return the number of the space that a search names; None stands for the active one."""
+    name = asked.ranking.space
+    return None if name is None else space_of(connection, name)
 
 
 def _searched(connection: Connection[Any], known: Sequence[Resolved]) -> set[int]:
@@ -119,7 +120,7 @@ def question_of(connection: Connection[Any], asked: SearchRequest, given: Sequen
     if best and asked.ranking.space is not None:
         raise QueryError("best searches the active space; leave out best or space.")
     near, far = examples_of(connection, asked, given) if best else ([], [])
-    resolved = replace(near[0][0], kind="vector") if best else in_spaces(connection, asked, given)
+    resolved = replace(near[0][0], kind="vector") if best else vector_of(connection, asked, given)
     resolve_ms = (time.perf_counter() - began) * 1000 + max((one.took_ms for one in given), default=0.0)
     return Question(resolved=resolved, page=page, resolve_ms=resolve_ms, near=near, far=far)
 
@@ -139,22 +140,11 @@ def noted(asked: SearchRequest, question: Question, hits: Hits, others: Mapping[
     return Found(hits=hits, resolved=resolved, resolve_ms=resolve_ms, others=others)
 
 
-def in_spaces(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Resolved:
-    """Return the question in each space that is searched: `given` holds the vectors of one behind those of another."""
-    spaces = spaces_asked(connection, asked)
-    each = len(given) // len(spaces)
-    return together(
-        [vector_of(connection, asked, given[n * each : (n + 1) * each], space) for n, space in enumerate(spaces)]
-    )
-
-
-def vector_of(
-    connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved], space: int | None = None
-) -> Resolved:
+def vector_of(connection: Connection[Any], asked: SearchRequest, given: Sequence[Resolved]) -> Resolved:
     """Return the one vector that words and pictures (`given`), vectors and images of a search make together."""
     if asked.ranking.look_weight == 0:
         return resolution.words_alone(asked.text, asked.ranking.words, asked.less)
-    near, far = examples_of(connection, asked, given, space)
+    near, far = examples_of(connection, asked, given, space_asked(connection, asked))
     return unforgetful(combine(connection, [*near, *((one, -weight) for one, weight in far)]))
 
 

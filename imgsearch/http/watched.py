@@ -55,7 +55,7 @@ def outcome(asked: SearchRequest, hits: Hits) -> str:
     if not hits.complete:
         return "uncertain"
     cut = asked.max_distance is not None or any(getattr(asked.ranking, name) is not None for name in _CUTS)
-    if cut or asked.ranking.look_weight == 0 or hits.strategy in ("words", "fused"):
+    if cut or asked.ranking.look_weight == 0 or hits.strategy == "words":
         return "cut" if hits else "empty"
     if asked.after is None and hits.matches > asked.skip + len(hits):
         return "short"

@@ -62,7 +62,7 @@ class Resolved:
     image_id: the image here that it is the vector of. rejected: images that were "not this"; products: those that it
     was asked by; a search leaves both out. words: the text it was made of. key: what tells the question from others,
     where its vector alone may differ in the last bits from one time to the next. truncated: what to tell people where
-    the model did not read the whole text. elsewhere: the same question in further spaces that are searched with it.
+    the model did not read the whole text.
     boxes: of a picture, parts that stand out and may be meant, (x, y, w, h) in shares of its sides.
     """
 
@@ -77,7 +77,6 @@ class Resolved:
     words: str | None = None
     key: str | None = None
     truncated: str | None = None
-    elsewhere: tuple[str, ...] = ()
     boxes: tuple[tuple[float, ...], ...] = ()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar, Unpack
 
 from imgsearch import query as questions
@@ -157,24 +156,15 @@ def asked(connection: Connectable, query: Query, filters: Filters, ranking: Rank
     """Return the question as a vector, or as its words where looks count nothing: then no worker is asked."""
     if ranking.look_weight == 0:
         return questions.words_alone(query, ranking.words)
-    if ranking.space is None or isinstance(query, Resolved):  # which knows its vectors elsewhere
-        return questions.resolve(connection, query, timeout=timeout, tenant=filters.tenant)
-    found = [
-        questions.resolve(connection, query, timeout=timeout, tenant=filters.tenant, space=space)
-        for space in spaces_of(connection, ranking.space)
-    ]
-    return together(found)
+    space = None
+    if ranking.space is not None and not isinstance(query, Resolved):
+        space = space_of(connection, ranking.space)
+    return questions.resolve(connection, query, timeout=timeout, tenant=filters.tenant, space=space)
 
 
-def spaces_of(connection: Connectable, said: str) -> list[int]:
-    """Return the numbers of spaces named with commas between them. Raises UnknownSpace, FilterError."""
-    found: list[int] = sql.value(driver(connection), "query", "spaces", {"said": said})
-    return found
-
-
-def together(found: Sequence[Resolved]) -> Resolved:
-    """Return one question in several spaces: the first's, with the vectors of the others."""
-    return replace(found[0], elsewhere=tuple(one.vector for one in found[1:]))
+def space_of(connection: Connectable, name: str) -> int:
+    """Return the number of a space that can be searched. Raises UnknownSpace, SpaceNotFull."""
+    return int(sql.value(driver(connection), "query", "space", {"name": name}))
 
 
 def values_of(
@@ -193,8 +183,6 @@ def values_of(
     """
     place_of(after)  # here, for the driver refuses some of what is no place in words of its own
     asked: dict[str, Any] = {"kind": resolved.kind, "words": resolved.words, "key": resolved.key}
-    if resolved.elsewhere:
-        asked["vectors"] = resolved.elsewhere
     return {
         "vector": resolved.vector or None,
         "filters": filters.without_images(resolved.rejected).without_products(resolved.products).as_json(),

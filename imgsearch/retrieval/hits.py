@@ -11,7 +11,7 @@ from typing import Any, Literal
 from imgsearch.errors import FilterError
 from imgsearch.retrieval.rerank import Reranked
 
-Strategy = Literal["hnsw", "bits", "exact", "words", "fused"]
+Strategy = Literal["hnsw", "bits", "exact", "words"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Hit:
 class Hits(list[Hit]):
     """One page, nearest first; equal distances by image_id.
 
-    `strategy` says which arm found it: hnsw, bits, exact, words (alone) or fused (several spaces). `complete` is False
+    `strategy` says which arm found it: hnsw, bits, exact or words (alone). `complete` is False
     only where the page is short because of `max_distance` and the search cannot rule out that one more picture lies
     within it. `matches` products (or images) match the filters, `matching_images` images; where `more` is True there
     are more than that.

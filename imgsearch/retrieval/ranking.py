@@ -47,7 +47,7 @@ class Ranking:
     )
     space: str | None = field(
         default=None,
-        metadata={"help": "Search this space, not the active one; of several (siglip,dino) the ranks are fused."},
+        metadata={"help": "Search this space, not the active one."},
     )
     regions: float | None = field(
         default=None,

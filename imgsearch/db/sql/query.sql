@@ -25,9 +25,9 @@ FROM imgsearch_internal.vectors_elsewhere(%(space)s::text, %(image_id)s, NULL, %
 SELECT %(space)s::integer AS space_id, v.tenant_id, v.embedding::text AS embedding
 FROM imgsearch_internal.vectors_elsewhere(%(space)s::text, NULL, %(product_id)s, %(tenant)s) v
 
--- name: spaces
--- The numbers of spaces that are named with commas between them.
-SELECT imgsearch_internal.spaces_of(%(said)s) AS spaces
+-- name: space
+-- The number of a space that can be searched: asked before anybody waits for its model.
+SELECT coalesce(imgsearch_internal.elsewhere(%(name)s), imgsearch_internal.searched_space()) AS space_id
 
 -- name: combine
 -- The vector of weighted examples in their space; null where those to be near to cancel out, no row where it is gone.

@@ -103,8 +103,8 @@ DECLARE
 BEGIN
     FOREACH spelling SLICE 1 IN ARRAY ARRAY[
         ['halfvec', 'query', 'NULL', 'Best products (per => ''image'': images) for a vector that match the filters. SELECT * FROM imgsearch.search(imgsearch.vec_of(42), tenant => ''acme'', max_price => 50);'],
-        ['text', 'CASE WHEN look_weight = 0 THEN NULL WHEN space IS NULL THEN imgsearch.vec(query) ELSE imgsearch.vec(query, split_part(space, '','', 1)) END',
-            'ROW(''text'', query, imgsearch_internal.canonical(query), CASE WHEN space LIKE ''%%,%%'' THEN imgsearch_internal.vectors_in(query, space) END)', 'Best products (per => ''image'': images) for a text that match the filters. '
+        ['text', 'CASE WHEN look_weight = 0 THEN NULL WHEN space IS NULL THEN imgsearch.vec(query) ELSE imgsearch.vec(query, space) END',
+            'ROW(''text'', query, imgsearch_internal.canonical(query))', 'Best products (per => ''image'': images) for a text that match the filters. '
             || 'SELECT * FROM imgsearch.search(''red canvas shoe'', tenant => ''acme'', category => ''shoes'', max_price => 50, k => 10);']
     ] LOOP
         EXECUTE format($create$

@@ -65,31 +65,6 @@ SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION imgsearch_internal.explain_slowness() IS 'What the doctor finds that makes any search slower.';
 
--- Several spaces: the page they make together, then how each was searched.
-CREATE OR REPLACE FUNCTION imgsearch_internal.explain_spaces(query halfvec, filters imgsearch.filters, p imgsearch_internal.page_request, ranking imgsearch.ranking, question jsonb)
-RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-    q      imgsearch_internal.question := imgsearch_internal.question_of(question);
-    began  timestamptz := clock_timestamp();
-    page   imgsearch_internal.page := imgsearch_internal.answer_spaces(query, filters, p, ranking, q);
-    ms     double precision := 1000 * extract(epoch FROM clock_timestamp() - began);
-    ids    integer[] := imgsearch_internal.spaces_of(ranking.space);
-    alone  imgsearch.ranking;
-BEGIN
-    RETURN QUERY VALUES ('found', jsonb_build_object('rows', cardinality(page.images), 'strategy', page.strategy, 'spaces', to_jsonb(ids), 'ms', ms),
-        format('%s rows of %s spaces, whose ranks are fused (a row''s score is the sum of 1 / (60 + its rank in each)), in %s ms.', cardinality(page.images), cardinality(ids), round(ms::numeric, 1)));
-    alone.per := ranking.per;
-    FOR n IN 1..cardinality(ids) LOOP
-        alone.space := ids[n];
-        RETURN QUERY SELECT e.subject, e.figures || jsonb_build_object('space', ids[n]), format('In space %s: %s', s.name, e.explanation)
-            FROM imgsearch.space s, imgsearch.explain_search(CASE n WHEN 1 THEN query ELSE q.vectors[n - 1] END, filters, p.k, NULL, 0, NULL, alone, question - 'words' - 'vectors') e
-            WHERE s.space_id = ids[n] AND e.subject <> 'doctor';
-    END LOOP;
-    RETURN QUERY SELECT * FROM imgsearch_internal.explain_slowness();
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.explain_spaces(halfvec, imgsearch.filters, imgsearch_internal.page_request, imgsearch.ranking, jsonb) IS 'How a search of several spaces is answered.';
-
 CREATE OR REPLACE FUNCTION imgsearch.explain_search(
     query halfvec, filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
     skip integer DEFAULT 0, after text DEFAULT NULL, ranking imgsearch.ranking DEFAULT NULL, question jsonb DEFAULT NULL
@@ -102,10 +77,7 @@ DECLARE
     first double precision;
     again double precision;
 BEGIN
-    IF ranking.space LIKE '%,%' THEN
-        RETURN QUERY SELECT * FROM imgsearch_internal.explain_spaces(query, filters, p, ranking, question);
-        RETURN;
-    ELSIF ranking.space IS NOT NULL AND imgsearch_internal.elsewhere(ranking.space) IS NOT NULL THEN
+    IF ranking.space IS NOT NULL AND imgsearch_internal.elsewhere(ranking.space) IS NOT NULL THEN
         RETURN QUERY EXECUTE format('SELECT * FROM imgsearch_space_%s.explain_search($1, $2, $3, $4, $5, $6, $7, $8)', imgsearch_internal.elsewhere(ranking.space))
             USING query, filters, k, max_distance, skip, after, ranking, question;
         RETURN;
@@ -135,9 +107,8 @@ CREATE OR REPLACE FUNCTION imgsearch.explain_search(
     query text, filters imgsearch.filters DEFAULT NULL, k integer DEFAULT 10, max_distance double precision DEFAULT NULL,
     skip integer DEFAULT 0, after text DEFAULT NULL, ranking imgsearch.ranking DEFAULT NULL, question jsonb DEFAULT NULL
 ) RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT * FROM imgsearch.explain_search(CASE WHEN (ranking).space IS NULL THEN imgsearch.vec(query) ELSE imgsearch.vec(query, btrim(split_part((ranking).space, ',', 1))) END, filters, k, max_distance, skip, after, ranking,
-        coalesce(question, jsonb_strip_nulls(jsonb_build_object('kind', 'text', 'words', query, 'key', imgsearch_internal.canonical(query),
-            'vectors', CASE WHEN (ranking).space LIKE '%,%' THEN to_jsonb(imgsearch_internal.vectors_in(query, (ranking).space)::text[]) END))))
+    SELECT * FROM imgsearch.explain_search(CASE WHEN (ranking).space IS NULL THEN imgsearch.vec(query) ELSE imgsearch.vec(query, (ranking).space) END, filters, k, max_distance, skip, after, ranking,
+        coalesce(question, jsonb_strip_nulls(jsonb_build_object('kind', 'text', 'words', query, 'key', imgsearch_internal.canonical(query)))))
 $$;
 COMMENT ON FUNCTION imgsearch.explain_search(text, imgsearch.filters, integer, double precision, integer, text, imgsearch.ranking, jsonb) IS
 'How imgsearch.search() is answered. SELECT explanation FROM imgsearch.explain_search(''red canvas shoe'', imgsearch.filters_of(''{"tenant": "acme", "max_price": 50}''));';

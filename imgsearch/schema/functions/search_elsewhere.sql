@@ -24,11 +24,6 @@ DECLARE
     space  integer;
     found_ record;
 BEGIN
-    IF r.space LIKE '%,%' THEN
-        elsewhere := true;
-        answer := imgsearch_internal.answer_spaces(query, f, p, r, q);
-        RETURN;
-    END IF;
     space := imgsearch_internal.elsewhere(r.space);
     elsewhere := space IS NOT NULL;
     IF elsewhere THEN
@@ -37,7 +32,7 @@ BEGIN
         answer.space := space;
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.answer_elsewhere IS 'One page of an answer in another space, or of several; elsewhere is false where the active one is named.';
+COMMENT ON FUNCTION imgsearch_internal.answer_elsewhere IS 'One page of an answer in another space; elsewhere is false where the active one is named.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.unfold_elsewhere(answer imgsearch_internal.page, query halfvec, q imgsearch_internal.question)
 RETURNS TABLE (tenant_id text, image_id bigint, product_id text, distance double precision, match double precision, pictures integer, others bigint[], after text)

@@ -22,8 +22,8 @@ CREATE TYPE imgsearch.ranking AS (
 );
 COMMENT ON TYPE imgsearch.ranking IS 'How what matches is ranked and cut, one value for every function: made by imgsearch.ranking_of(), or by the named arguments of imgsearch.search().';
 
-CREATE TYPE imgsearch_internal.question AS (kind text, words text, key text, vectors @extschema:vector@.halfvec[]);
-COMMENT ON TYPE imgsearch_internal.question IS 'What was asked: kind (text, picture, image, vector), its words where it has some, what tells it from other questions, and its vectors in the second and further spaces that are asked; null: only its vector is known.';
+CREATE TYPE imgsearch_internal.question AS (kind text, words text, key text);
+COMMENT ON TYPE imgsearch_internal.question IS 'What was asked: kind (text, picture, image, vector), its words where it has some, and what tells it from other questions; null: only its vector is known.';
 
 CREATE TYPE imgsearch_internal.examples AS (
     likes @extschema:vector@.halfvec[], like_weights double precision[], unlikes @extschema:vector@.halfvec[], unlike_weights double precision[]
