@@ -24,33 +24,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.cut(imgsearch_internal.page, imgsearch_internal.page_request) IS 'A page out of what was ranked: behind skip, within max_distance, k rows.';
 
--- What a walk met and columns say all of: planned once per session, for each row is looked up by its key whatever is asked.
-CREATE OR REPLACE FUNCTION imgsearch_internal.walked_plain(
-    ctx imgsearch_internal.search_context, plan imgsearch_internal.walk_plan, f imgsearch_internal.column_filter, OUT tenants text[], OUT images bigint[], OUT distances double precision[]
-) LANGUAGE plpgsql STABLE AS $$
-#variable_conflict use_variable
-DECLARE
-    ef         CONSTANT integer := plan.ef;
-    restricted CONSTANT boolean := plan.restricted;
-    shop   CONSTANT text := f.shop;
-    groups CONSTANT text[] := f.groups;
-    low    CONSTANT double precision := f.low;
-    high   CONSTANT double precision := f.high;
-    stock  CONSTANT boolean := f.stock;
-BEGIN
-    IF shop IS NULL AND groups IS NULL AND low IS NULL AND high IS NULL AND stock IS NULL THEN
-        SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) INTO tenants, images, distances
-        FROM (SELECT w.* FROM imgsearch_internal.hnsw_candidates(ctx, ef, restricted) w ORDER BY w.d, w.image_id) z;
-        RETURN;
-    END IF;
-    SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) INTO tenants, images, distances FROM (
-        SELECT w.* FROM imgsearch_internal.hnsw_candidates(ctx, ef, restricted) w JOIN imgsearch.image i ON i.tenant_id = w.tenant_id AND i.image_id = w.image_id
-        WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups))
-          AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock)
-        ORDER BY w.d, w.image_id) z;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.walked_plain(imgsearch_internal.search_context, imgsearch_internal.walk_plan, imgsearch_internal.column_filter) IS 'What matches of a walk, nearest first, where columns say all that was asked.';
-
 -- Walks once, and once more and wider where too few matched and that still costs less than bits. plan.ef and
 -- plan.reason tell how it went; the page is null where a walk cannot be believed.
 CREATE OR REPLACE FUNCTION imgsearch_internal.hnsw_page(
@@ -66,17 +39,13 @@ DECLARE
 BEGIN
     WHILE wider IS NOT NULL LOOP
         plan.ef := wider;
-        IF made.plain AND NOT made.unpacked AND NOT deep THEN
-            SELECT w.* INTO page.tenants, page.images, page.distances FROM imgsearch_internal.walked_plain(ctx, plan, made.columns) w;
-        ELSE
-            EXECUTE 'SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) FROM (
-                SELECT w.* FROM imgsearch_internal.hnsw_candidates($3, $4, $5) w'
+        EXECUTE 'SELECT array_agg(z.tenant_id), array_agg(z.image_id), array_agg(z.d) FROM (
+            SELECT w.* FROM imgsearch_internal.hnsw_candidates($3, $4, $5) w'
             || CASE WHEN made.condition = '' THEN '' ELSE ' JOIN imgsearch.image i ON i.tenant_id = w.tenant_id AND i.image_id = w.image_id' END
             || ' WHERE true' || made.condition
             || CASE WHEN deep THEN ' AND (w.d, w.image_id) > (($1).after_distance, ($1).after_image)' ELSE '' END
             || ' ORDER BY w.d, w.image_id) z'
             INTO page.tenants, page.images, page.distances USING asked, made.f, ctx, plan.ef, plan.restricted;
-        END IF;
         passed := coalesce(cardinality(page.distances), 0);
         sure := imgsearch_internal.sure(ctx, plan.share, plan.restricted, plan.ef, passed);
         IF imgsearch_internal.is_trusted(page.distances[1:sure], ctx.page_end, p.max_distance) THEN

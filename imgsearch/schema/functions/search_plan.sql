@@ -42,10 +42,6 @@ BEGIN
         SELECT array_agg(i.bits::"bit" <~> wanted::"bit") INTO est.apart FROM imgsearch.image_sample i
         WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups))
           AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock);
-    ELSIF ctx.sampled > 0 AND made.plain THEN
-        SELECT array_agg(i.bits::"bit" <~> wanted::"bit") INTO est.apart FROM imgsearch.image_sample i
-        WHERE (shop IS NULL OR i.tenant_id = shop) AND (groups IS NULL OR i.category = ANY (groups) OR i.categories && groups)
-          AND (low IS NULL OR i.price >= low) AND (high IS NULL OR i.price <= high) AND (stock IS NULL OR i.in_stock = stock);
     ELSIF ctx.sampled > 0 THEN
         -- Where an index answers all of it, what it hands out is what matches: not asked twice.
         EXECUTE 'SELECT array_agg(i.bits::"bit" <~> ($1).bits::"bit") FILTER (WHERE true' || made.condition || ')'
