@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 import imgsearch
+from imgsearch.db.sqlstate import translate
 from imgsearch.errors import SettingsError
 
 CALLS: dict[str, Callable[[Session], object]] = {
@@ -27,3 +29,10 @@ def test_another_driver_is_named_with_the_cure(call: Callable[[Session], object]
     assert caught.value.http_status == 500
     assert "sqlite3" in str(caught.value)
     assert "postgresql+psycopg://" in str(caught.value)
+
+
+def test_what_another_driver_raises_is_not_ours_to_explain() -> None:
+    """What asyncpg raises is: tests/adopt/fastapi."""
+    with create_engine("sqlite://").connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.execute(text("SELECT * FROM nothing"))
+    assert translate(caught.value.orig) is None

@@ -14,6 +14,7 @@ from tests.test_readme import ROOT, blocks
 RUN = {
     "guide-oscar.md": [*(ROOT / "examples/oscar_shop").rglob("*.py"), *(ROOT / "tests/adopt/oscar").glob("*.py")],
     "guide-wagtail.md": [*(ROOT / "examples/wagtail_site").rglob("*.py"), *(ROOT / "tests/adopt/wagtail").glob("*.py")],
+    "guide-fastapi.md": [ROOT / "examples/fastapi_shop/shop.py"],
     "replicas.md": [ROOT / "tests/test_replicas.py", ROOT / "tests/django/routers.py"],
     "guide-shapes.md": [
         ROOT / "examples/oscar_shop/looks/search.py",

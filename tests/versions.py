@@ -67,6 +67,9 @@ SETS = {
     "newest": Versions("3.13"),
     "oscar": adopted("oscar", "django-oscar[sorl-thumbnail]==4.2.1"),
     "wagtail": adopted("wagtail", "wagtail==8.0.1", "django<6"),
+    "fastapi": adopted(
+        "fastapi", "fastapi==0.165.0", "asyncpg==0.32.0", "sqladmin==0.32.0", "httpx", "python-multipart"
+    ),
 }
 
 

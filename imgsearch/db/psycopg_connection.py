@@ -76,7 +76,8 @@ def _another_driver(connection: object, lent: object) -> SettingsError:
     driver_name = type(lent).__module__.partition(".")[0]
     return SettingsError(
         f"{type(connection).__name__} is on the driver {driver_name}, and lends no psycopg 3 connection. "
-        "Use postgresql+psycopg:// with SQLAlchemy, also for its AsyncSession, or psycopg 3 with Django."
+        "Use postgresql+psycopg:// with SQLAlchemy, also for its AsyncSession, or psycopg 3 with Django. "
+        "On asyncpg nearest() and SQL run as they are: docs/guide-fastapi.md."
     )
 
 

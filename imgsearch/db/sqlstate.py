@@ -1,10 +1,11 @@
-"""What a database error means: psycopg's error → the typed error, with the cure in the message."""
+"""What a database error means: a driver's error → the typed error, with the cure in the message."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import psycopg
 
@@ -42,33 +43,39 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
 }
 
 
-def translate(error: psycopg.Error, setting: str = "IMGSEARCH_DATABASE_URL") -> errors.ImgsearchError | None:
-    """Return the typed error for a psycopg error, or None when it is not ours to explain.
+class Said(NamedTuple):
+    """What a server said."""
+
+    state: str
+    message: str
+    hint: str | None
+    detail: str | None
+
+
+def translate(error: BaseException | None, setting: str = "IMGSEARCH_DATABASE_URL") -> errors.ImgsearchError | None:
+    """Return the typed error for an error of psycopg or asyncpg, or None when it is not ours to explain.
 
     setting: where the address of a server that cannot be reached is to be looked at.
     """
-    kind = _BY_STATE.get(error.sqlstate or "")
-    message = error.diag.message_primary or str(error).strip()
-    if error.sqlstate == "IM040":
-        return errors.PictureError(
-            "duplicate", f"{message}. {error.diag.message_hint}", int(error.diag.message_detail or 0)
-        )
-    if error.sqlstate == "0A000" and "during recovery" in message:
+    state, message, hint, detail = _said(error)
+    kind = _BY_STATE.get(state)
+    if state == "IM040":
+        return errors.PictureError("duplicate", f"{message}. {hint}", int(detail or 0))
+    if state == "0A000" and "during recovery" in message:
         kind = errors.ReadOnlyDatabase
-    elif error.sqlstate == "40001" and "conflict with recovery" in message:
+    elif state == "40001" and "conflict with recovery" in message:
         kind = errors.DatabaseUnreachable  # a replica took away what this statement still read
-    elif error.sqlstate in {"58P01", "42883"} and _is_pgvector(message):
+    elif state in {"58P01", "42883"} and _is_pgvector(message):
         kind = errors.ExtensionMissing
-    if kind is None and _is_refusal(error):
+    if kind is None and _is_refusal(error, state):
         return errors.UsageError(f"The database refuses a value: {' '.join(message.split())[:500]}. Correct it.")
     if kind is None:
-        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        if isinstance(error, psycopg.OperationalError) and not state:
             said = " ".join(message.split()).rstrip(".?")
             return errors.DatabaseUnreachable(f"The database cannot be reached ({said}). Check {setting}.")
         return None
     if kind is errors.SchemaBehind and "imgsearch" not in message:
         return None
-    hint = error.diag.message_hint
     if kind is errors.SchemaBehind:
         hint = "Run `imgsearch db upgrade`."
     elif kind is errors.DatabaseRights and not hint:
@@ -84,11 +91,21 @@ def translate(error: psycopg.Error, setting: str = "IMGSEARCH_DATABASE_URL") -> 
     return kind(f"{message}. {hint}" if hint else message)
 
 
-def _is_refusal(error: psycopg.Error) -> bool:
+def _said(error: BaseException | None) -> Said:
+    """Return what the server said: psycopg has it in `diag`; asyncpg in its own error, which SQLAlchemy wraps."""
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""  # the latter is psycopg2's
+    diag = getattr(error, "diag", None)
+    if diag is not None:
+        return Said(state, diag.message_primary or str(error).strip(), diag.message_hint, diag.message_detail)
+    own = error if hasattr(error, "message") else getattr(error, "__cause__", None)
+    message = getattr(own, "message", None) or str(error).strip()
+    return Said(state, message, getattr(own, "hint", None), getattr(own, "detail", None))
+
+
+def _is_refusal(error: BaseException | None, state: str) -> bool:
     """Return whether a value is to blame: of the wrong kind (class 22), against a rule (23), too large (54), no name or
     expression (42); or psycopg could not even send it."""
-    unsent = isinstance(error, psycopg.DataError | psycopg.ProgrammingError) and error.sqlstate is None
-    state = error.sqlstate or ""
+    unsent = isinstance(error, psycopg.DataError | psycopg.ProgrammingError) and not state
     by_class = state[:2] in {"22", "23", "54"} and state != "22012"  # a division is nobody's value
     return unsent or by_class or state in {"42601", "42602", "42622"}
 

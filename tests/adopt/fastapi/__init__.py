@@ -1,0 +1,1 @@
+"""FastAPI on asyncpg with SQLAdmin, from PyPI, with image search attached: `make adopt`."""
