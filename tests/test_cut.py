@@ -187,15 +187,6 @@ def test_a_sigmoid_never_overflows_and_comes_back(connection: Connection, scale:
         assert back == pytest.approx(asked, rel=1e-6)
 
 
-def test_autocut_counts_jumps_as_weaviate_does(connection: Connection) -> None:
-    known = [0.1899, 0.1901, 0.191, 0.21, 0.215, 0.23]
-    sql = "SELECT imgsearch_internal.autocut(%s::double precision[], %s)"
-    told = [connection.execute(sql, (known, jumps)).fetchone() for jumps in (1, 2, 3)]
-    assert told == [(3,), (5,), (6,)]
-    same: list[list[float]] = [[0.2, 0.2, 0.2], [0.2], []]
-    assert [connection.execute(sql, (one, 1)).fetchone() for one in same] == [(3,), (1,), (0,)]
-
-
 def test_auto_leaves_out_what_hardly_fits_and_everything_where_nothing_does(connection: Connection) -> None:
     calibrate(connection, kind="text", tenant_id="acme", scale=20, bias=-10)
     hits = search(connection, question(), tenant="acme", cutoff="auto")

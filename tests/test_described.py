@@ -186,7 +186,7 @@ def test_a_row_that_somebody_holds_keeps_nobody_waiting(described: Connection, s
 def test_the_names_are_those_of_the_palette(described: Connection) -> None:
     (names,) = described.execute("SELECT imgsearch_internal.described_names()").fetchone() or ([],)
     made = palette.describe(np.zeros((4, 4, 3), np.uint8), 4, 4)
-    assert set(names) == set(made) | {f"picture_{family}" for family in palette.FAMILIES}
+    assert set(names) == set(made) | {f"picture_{family}" for family in palette._FAMILIES}
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_bits_are_those_of_other_implementations(one: tuple[int, int, int]) -> N
     assert (in_hex(hashed.bits), hashed.quality) == KNOWN[one]
 
 
-@pytest.mark.parametrize("turn", range(hashes.TURNS))
+@pytest.mark.parametrize("turn", range(8))
 def test_the_eight_turns_are_the_hashes_of_the_turned_picture(turn: int) -> None:
     picture = drawn(8, 512, 512)
     how = TURNED[turn]
@@ -98,4 +98,4 @@ def test_pictures_that_differ_are_far_apart(seed: int) -> None:
 def test_one_colour_is_of_no_quality() -> None:
     found = pdq(Image.new("RGB", (200, 100), "teal"))
     assert found.quality == 0
-    assert found.quality < hashes.GOOD_QUALITY
+    assert found.quality < 50

@@ -26,7 +26,7 @@ from imgsearch.dev.demo.words import Look
 from imgsearch.errors import QueryError, VectorError
 from imgsearch.picture import decode
 from imgsearch.query import ImageId, Query, Resolved, resolve
-from imgsearch.query.combine import FLOOR, MOST, combine
+from imgsearch.query.combine import MOST, combine
 from imgsearch.retrieval import nearest, search
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, ensure
@@ -36,6 +36,7 @@ from tests.shop import Row, database, fill
 Vectors = NDArray[np.float32]
 KINDS = ("shoes", "bags", "lamps")
 PATTERNS = ("plain", "striped", "dotted", "checked")
+FLOOR = 0.97  # of the cosine between a question and the same with things rejected: combine.sql
 
 
 def looks() -> list[Look]:

@@ -98,9 +98,9 @@ def test_brightness_goes_from_black_to_white() -> None:
 def test_whatever_the_pixels_it_answers_and_the_same_again(pixels: np.ndarray, width: int, height: int) -> None:
     found = palette.describe(pixels, width, height)
     assert found == palette.describe(pixels, width, height)
-    assert set(found["picture_colours"]) <= set(palette.FAMILIES)
+    assert set(found["picture_colours"]) <= set(palette._FAMILIES)
     assert found["picture_colours"]
-    shares = [found.get(f"picture_{name}", 0) for name in palette.FAMILIES]
+    shares = [found.get(f"picture_{name}", 0) for name in palette._FAMILIES]
     assert 0 < sum(shares) <= 1.01
     assert min(shares) >= 0
     assert all(name.startswith(palette.PREFIX) for name in found)

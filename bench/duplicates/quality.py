@@ -12,11 +12,12 @@ from PIL import Image
 from bench.duplicates.edits import EDITS, saved
 from imgsearch.dev.demo import catalogue
 from imgsearch.ops import twins
-from imgsearch.picture.hashes import GOOD_QUALITY, SAME_PICTURE, Pdq, of_plane
+from imgsearch.picture.hashes import SAME_PICTURE, Pdq, of_plane
 from imgsearch.picture.pixels import square
 from imgsearch.settings import load_settings
 
 LOOK_BITS, LOOK_COSINE = 90, 0.97
+GOOD_QUALITY = 50  # of 100; a hash of less says little: one colour, a page of text
 _SIZE = 224  # pixels that a model sees: what a decoder reduces a picture for
 
 

@@ -23,7 +23,6 @@ _BY_STATE: dict[str, type[errors.ImgsearchError]] = {
     "IM008": errors.FilterError,
     "IM009": errors.UsageError,
     "IM010": errors.AttachmentError,
-    "IM020": errors.UsageError,
     "IM021": errors.DatabaseRights,
     "IM022": errors.SpaceChanged,
     "IM023": errors.UnknownSpace,

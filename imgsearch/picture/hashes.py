@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 Bits = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-GOOD_QUALITY = 50  # of 100; a hash of less says little: one colour, a page of text
 SAME_PICTURE = 31  # bits of 256 apart at most, as Meta advises, where both are of good quality
 _SIDE = 64
 _KEPT = 16
-TURNS = 8
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,6 @@ _FAMILIES = {
     "grey": "gainsboro lightgray silver darkgray gray dimgray lightslategray slategray darkslategray",
     "black": "black",
 }
-FAMILIES = tuple(_FAMILIES)
 
 
 def describe(pixels: NDArray[np.uint8], width: int, height: int) -> dict[str, Any]:

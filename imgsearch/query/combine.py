@@ -23,7 +23,6 @@ from imgsearch.db.psycopg_connection import Connectable, driver
 from imgsearch.errors import NoSpace, QueryError, SpaceChanged, VectorError
 from imgsearch.query.question import Resolved
 
-FLOOR = 0.97  # of the cosine between a question and the same with things rejected
 HEAVIEST = 1_000_000  # what single precision holds beside its inverse; the same in imgsearch.combine()
 MOST = 64  # examples of one question; imgsearch.combine() refuses more
 

@@ -45,30 +45,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.distance_of(double precision, imgsearch.calibration) IS 'The largest distance whose match is still that much: match_of() the other way round; null: every distance, -1: none.';
 
--- Weaviate's autocut: with d(i) = (y(i) - y(0)) / (y(n-1) - y(0)) - i / (n-1), the page ends before the `jumps`-th
--- local maximum of d; the last element is one when it lies above both before it.
-CREATE OR REPLACE FUNCTION imgsearch_internal.autocut(distances double precision[], jumps integer DEFAULT 1) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-    n CONSTANT integer := cardinality(distances);
-    d double precision[];
-BEGIN
-    IF n < 2 OR distances[n] = distances[1] THEN
-        RETURN n;  -- theirs divides by zero
-    END IF;
-    d := ARRAY(SELECT (y.y - distances[1]) / (distances[n] - distances[1]) - (y.place - 1)::double precision / (n - 1)
-               FROM unnest(distances) WITH ORDINALITY y (y, place) ORDER BY y.place);
-    FOR i IN 2..n LOOP
-        IF d[i] > d[i - 1] AND (CASE WHEN i < n THEN d[i] > d[i + 1] ELSE d[i] > d[i - 2] END) THEN
-            jumps := jumps - 1;
-            IF jumps = 0 THEN
-                RETURN i - 1;
-            END IF;
-        END IF;
-    END LOOP;
-    RETURN n;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.autocut(double precision[], integer) IS 'How many of distances that rise lie before the jumps-th jump: autocut as Weaviate does it.';
-
 -- cutoff => 'auto' ends where the match falls below 0.05: at 0.2 more than 2 % of what fits was lost. Where a space cannot
 -- tell a match, at the first gap among the nearest 20 that is half of their whole width: steps that are smaller tell
 -- nothing, and Weaviate's autocut, which takes the first of them, lost 67 % of what fits (docs/decisions/0015-cut.md).
