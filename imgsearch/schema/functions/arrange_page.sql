@@ -17,7 +17,7 @@ BEGIN
     p.after_distance := at.start_distance; p.after_image := at.start_image;
     p.passed := CASE WHEN at.start_image IS NOT NULL THEN at.number * at.size END;
     IF r.look_weight = 0 THEN
-        here := imgsearch_internal.words_page(f, p, r, ROW(NULL, words, NULL, NULL));
+        here := imgsearch_internal.words_page(f, p, r, ROW(NULL, words, NULL));
     ELSE
         here := imgsearch_internal.find(query, f, p);
         plan := here.plan;
