@@ -82,13 +82,19 @@ UNKNOWN: list[Any] = [
 ]
 
 
+def _name(value: Any) -> str:
+    """Return what a value is called in each process alike: addresses and the order of a set differ."""
+    ordered = sorted(value) if isinstance(value, set | frozenset) else value
+    return repr(ordered).partition(" at 0x")[0][:40]
+
+
 def attributes(connection: Connection) -> Any:
     row = connection.execute("SELECT attributes FROM imgsearch.image").fetchone()
     assert row is not None
     return row[0]
 
 
-@pytest.mark.parametrize(("value", "stored"), VALUES + LISTS, ids=lambda value: repr(value).partition(" at 0x")[0][:40])
+@pytest.mark.parametrize(("value", "stored"), VALUES + LISTS, ids=_name)
 def test_what_is_stored_is_found_by_the_same_value(
     connection: Connection, settings: Settings, value: Any, stored: Any
 ) -> None:
@@ -111,7 +117,7 @@ def test_what_is_stored_is_found_by_the_same_value(
         connection.execute("UPDATE imgsearch.image SET attributes = '{}'")
 
 
-@pytest.mark.parametrize("value", UNKNOWN, ids=lambda value: repr(value).partition(" at 0x")[0][:40])
+@pytest.mark.parametrize("value", UNKNOWN, ids=_name)
 def test_what_json_does_not_know_is_refused_by_name(connection: Connection, settings: Settings, value: Any) -> None:
     add(connection, ADDRESS, product_id="p", settings=settings)
     for ask in (
