@@ -70,6 +70,7 @@ SETS = {
     "fastapi": adopted(
         "fastapi", "fastapi==0.165.0", "asyncpg==0.32.0", "sqladmin==0.32.0", "httpx", "python-multipart"
     ),
+    "flaskadmin": adopted("flaskadmin", "flask-admin==2.2.1", "flask-sqlalchemy==3.1.1"),
 }
 
 

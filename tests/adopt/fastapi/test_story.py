@@ -14,40 +14,18 @@ pytest.importorskip("asyncpg", reason="FastAPI and asyncpg are not installed her
 pytest.importorskip("sqladmin", reason="SQLAdmin is not installed here: make adopt")
 
 import imgsearch
-from imgsearch import db
 from imgsearch.errors import SettingsError
 from imgsearch.settings import Settings
-from tests.adopt.looking import drawn
-from tests.processes import eventually
+from tests.adopt.looking import Database, drawn
 
-IMAGES = """
-    SELECT i.tenant_id, i.product_id, i.uri, i.price, p.title FROM imgsearch.image i
-    LEFT JOIN imgsearch.product p USING (tenant_id, product_id) ORDER BY 2"""
-ROWS = "SELECT 'default', id::text, %s || '/' || photo, price::float, name FROM product WHERE photo <> '' ORDER BY 2"
-
-
-class Looking:
-    """Asks the database beside the app."""
-
-    def __init__(self, settings: Settings, base: str) -> None:
-        self.settings, self.base = settings, base
-
-    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with db.connect(self.settings, autocommit=True) as connection:
-            return connection.execute(statement, values or None).fetchall()  # type: ignore[arg-type]
-
-    def in_step(self, way: str) -> None:
-        assert self.sql(IMAGES) == self.sql(ROWS, self.base), way
-        assert self.sql("SELECT * FROM imgsearch.drift('product')") == [], way
-        assert self.sql("SELECT * FROM imgsearch.violations") == [], way
-
-    def ready(self) -> None:
-        eventually(lambda: self.sql("SELECT ready = images FROM imgsearch.status") == [(True,)], what="embedding")
+ROWS = """
+    SELECT 'default', id::text, '{base}/' || photo, price::float, NULL, name FROM product
+    WHERE photo <> '' ORDER BY id::text"""
 
 
 @pytest.fixture(scope="module")
-def looking(shop_settings: Settings, shop: Any) -> Looking:
-    return Looking(shop_settings, shop.MEDIA.as_uri())
+def looking(shop_settings: Settings, shop: Any) -> Database:
+    return Database(shop_settings, "product", ROWS.format(base=shop.MEDIA.as_uri()))
 
 
 def add(client: Any, name: str, price: float, *colour: int) -> int:
@@ -57,7 +35,7 @@ def add(client: Any, name: str, price: float, *colour: int) -> int:
     return int(answer.json()["id"])
 
 
-def test_an_upload_is_found(client: Any, looking: Looking) -> None:
+def test_an_upload_is_found(client: Any, looking: Database) -> None:
     red, blue = add(client, "Red lamp", 20, 250, 0, 0), add(client, "Blue lamp", 30, 0, 0, 250)
     looking.in_step("an upload")
     looking.ready()
@@ -71,13 +49,13 @@ def test_an_upload_is_found(client: Any, looking: Looking) -> None:
     assert client.get("/hits", params={"words": "blue lamp"}).json()[0]["name"] == "Blue lamp"
 
 
-def test_a_price_follows(client: Any, looking: Looking) -> None:
+def test_a_price_follows(client: Any, looking: Database) -> None:
     assert client.post("/sale", data={"share": 0.5}).status_code == 200
     looking.in_step("update()")
     assert [row["id"] for row in client.post("/search", data={"words": "a lamp", "max_price": 11}).json()] == [1]
 
 
-def test_what_is_refused_says_why(client: Any, looking: Looking) -> None:
+def test_what_is_refused_says_why(client: Any, looking: Database) -> None:
     broken = {"photo": ("a.jpg", b"no picture", "image/jpeg")}
     assert client.post("/search", files=broken).status_code == 422
     before = looking.sql("SELECT count(*) FROM product")
@@ -89,7 +67,7 @@ def test_what_is_refused_says_why(client: Any, looking: Looking) -> None:
     assert "imgsearch.status" in nobody.json()["detail"]
 
 
-def admin_ways(client: Any, looking: Looking) -> Iterator[str]:
+def admin_ways(client: Any, looking: Database) -> Iterator[str]:
     """Do what SQLAdmin can do, one after another; yield what was done."""
 
     def sent(address: str, **values: str) -> None:
@@ -122,7 +100,7 @@ def admin_ways(client: Any, looking: Looking) -> Iterator[str]:
     yield "several are deleted"
 
 
-def test_every_way_in_which_sqladmin_writes_is_followed(client: Any, looking: Looking) -> None:
+def test_every_way_in_which_sqladmin_writes_is_followed(client: Any, looking: Database) -> None:
     done = []
     for way in admin_ways(client, looking):
         looking.in_step(way)
@@ -131,7 +109,7 @@ def test_every_way_in_which_sqladmin_writes_is_followed(client: Any, looking: Lo
     looking.ready()
 
 
-def test_many_rows_at_once_are_followed(client: Any, shop: Any, looking: Looking) -> None:
+def test_many_rows_at_once_are_followed(client: Any, shop: Any, looking: Database) -> None:
     photos = [photo for (photo,) in looking.sql("SELECT photo FROM product ORDER BY id")]
     rows = [{"name": f"Many {n}", "price": n, "photo": photos[n % 2]} for n in range(1, 5)]
 

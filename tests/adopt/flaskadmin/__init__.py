@@ -1,0 +1,1 @@
+"""Flask-Admin over Flask-SQLAlchemy, from PyPI, with image search attached: `make adopt`."""
