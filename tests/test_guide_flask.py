@@ -45,7 +45,9 @@ def run(code: str, known: dict[str, Any]) -> None:
 
 
 def test_the_blocks_are_a_shop(connection: psycopg.Connection[Any], settings: Settings, space: Space) -> None:
-    attached, modelled, searched, worded, identified, administered = blocks("py", (ROOT / "docs/guide-flask.md").read_text())
+    attached, modelled, searched, worded, identified, administered = blocks(
+        "py", (ROOT / "docs/guide-flask.md").read_text()
+    )
     assert plain(administered) in plain((ROOT / "tests/adopt/flaskadmin/shop.py").read_text()), "run by make adopt"
     url = database_url(settings).replace("postgresql://", "postgresql+psycopg://", 1)
     connection.execute(TABLE)

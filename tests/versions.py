@@ -136,9 +136,8 @@ def main() -> int:
     for name in given.sets:
         python = environment(name, SETS[name])
         if python is None:
-            rows.append(
-                f"| {name} | Python {SETS[name].python} | not run: not on this machine, or not to be installed |"
-            )
+            wants = ", ".join([f"Python {SETS[name].python}", *SETS[name].wanted])
+            rows.append(f"| {name} | skipped: not on this machine, or not to be installed: {wants} |")
             continue
         command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(given.tests or SETS[name].tests)]
         done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path})
