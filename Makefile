@@ -37,8 +37,8 @@ versions: $(STAMP) ## Run the doors' tests with the oldest and newest Python, Dj
 postgres: $(STAMP) ## Run the core of the tests on each PostgreSQL that can be had (ARGS="17" for another, --record for the README)
 	$(BIN)/python -m tests.postgres $(ARGS)
 
-adopt: $(STAMP) ## Run software from PyPI with image search added: Oscar, Wagtail, FastAPI, Flask-Admin
-	$(BIN)/python -m tests.versions oscar wagtail fastapi flaskadmin $(ARGS)
+adopt: $(STAMP) ## Run what others wrote with image search added: Oscar, Wagtail, FastAPI, Flask-Admin, flask-shop
+	$(BIN)/python -m tests.versions oscar wagtail fastapi flaskadmin flaskshop $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the import rule
 	$(BIN)/ruff format --check .

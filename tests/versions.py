@@ -41,11 +41,19 @@ TESTS = (
 )
 
 
+# Of hjlarry/flask-shop, which no package index has; the newest of each, as what it pins is of 2023.
+FLASK_SHOP_NEEDS = (
+    *("alipay-sdk-python", "arrow", "bootstrap-flask", "elasticsearch-dsl<9", "faker", "flask-babel", "flask-bcrypt"),
+    *("flask-debugtoolbar", "flask-login", "flask-migrate", "flask-wtf", "libgravatar", "phonenumbers", "pluggy"),
+)
+
+
 @dataclass(frozen=True)
 class Versions:
     """A set: which Python, what is asked of its packages besides what pyproject.toml asks, and what runs there.
 
     optional: where it cannot be installed, as without a network, nothing has failed.
+    source: an environment variable that names the folder of its source, for what no package index has.
     """
 
     python: str
@@ -53,11 +61,12 @@ class Versions:
     wanted: tuple[str, ...] = ()
     tests: tuple[str, ...] = TESTS
     optional: bool = False
+    source: str = ""
 
 
-def adopted(name: str, *wanted: str) -> Versions:
+def adopted(name: str, *wanted: str, source: str = "") -> Versions:
     """Return the set of software that nobody here wrote, as PyPI has it: `make adopt`."""
-    return Versions(HERE, wanted=wanted, tests=(f"tests/adopt/{name}",), optional=True)
+    return Versions(HERE, wanted=wanted, tests=(f"tests/adopt/{name}",), optional=True, source=source)
 
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -71,6 +80,7 @@ SETS = {
         "fastapi", "fastapi==0.165.0", "asyncpg==0.32.0", "sqladmin==0.32.0", "httpx", "python-multipart"
     ),
     "flaskadmin": adopted("flaskadmin", "flask-admin==2.2.1", "flask-sqlalchemy==3.1.1"),
+    "flaskshop": adopted("flaskshop", *FLASK_SHOP_NEEDS, source="FLASK_SHOP_SOURCE"),
 }
 
 
@@ -134,6 +144,10 @@ def main() -> int:
     path = os.pathsep.join(str(ROOT / part) for part in (".", "workers", "dev"))
     rows, failed = [], False
     for name in given.sets:
+        source = SETS[name].source
+        if source and not os.environ.get(source):
+            rows.append(f"| {name} | skipped: no package index has it, and {source} names no folder of its source |")
+            continue
         python = environment(name, SETS[name])
         if python is None:
             wants = ", ".join([f"Python {SETS[name].python}", *SETS[name].wanted])

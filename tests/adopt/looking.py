@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from typing import Any
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -30,7 +31,8 @@ class Database:
 
     def in_step(self, way: str) -> None:
         """Images are those of the application's rows, nothing drifts, nothing is against the rules."""
-        assert self.sql(IMAGES) == self.sql(self.rows), way
+        images = [(tenant, key, unquote(uri), *copied) for tenant, key, uri, *copied in self.sql(IMAGES)]
+        assert images == self.sql(self.rows), way
         assert self.sql("SELECT * FROM imgsearch.drift(%s)", self.relation) == [], way
         assert self.sql("SELECT * FROM imgsearch.violations") == [], way
         assert self.sql("SELECT * FROM imgsearch.failures") == [], way
