@@ -45,8 +45,6 @@ TRAPS = {
     "planner switched off": "ALTER DATABASE {db} SET enable_sort = off; ALTER DATABASE {db} SET enable_nestloop = off",
     "invalid index": "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'imgsearch.embedding_1_hnsw'::regclass",
     "no HNSW": "DROP INDEX imgsearch.embedding_1_hnsw",
-    "sparse graph": "DROP INDEX imgsearch.embedding_1_hnsw; CREATE INDEX embedding_1_hnsw ON imgsearch.embedding_1 "
-    "USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128)",
     "no graph of a tenant": "INSERT INTO imgsearch.tenant_graph (tenant_id, wanted, by_hand) "
     "VALUES ('acme', true, true)",
     "index of another distance": "CREATE INDEX wrong ON imgsearch.embedding_1 USING hnsw (embedding halfvec_l2_ops)",
@@ -116,7 +114,6 @@ ADVICE = {
     "unused index",
     "space on standby",
     "never tuned",
-    "sparse graph",
     "large tenant",
 }
 

@@ -92,8 +92,6 @@ def drop(settings: Settings) -> bool:
         had = bool(sql.value(connection, "maintenance", "state", {"space_id": space_id}) != "none")
         for row in sql.rows(connection, "maintenance", "graphs", {"space_id": space_id}):
             _drop(connection, row["name"])
-            if row["made"]:
-                _drop(connection, f"{row['name']}_ccnew")
         return had
 
 
@@ -102,19 +100,18 @@ def reindex(
 ) -> list[str]:
     """Clean up after interrupted builds and make every index whole; return what was done, in words.
 
-    everything: rebuild the HNSW though it is valid, as after many deletions; one that an older release made is made as
-    this one does. Raises NoSpace, UsageError, SpaceBusy.
+    everything: rebuild the HNSW though it is valid, as after many deletions. Raises NoSpace, UsageError.
     """
     with _alone(settings, memory) as connection:
         done = [f"dropped {index}, left over by an interrupted build" for index in clean(connection)]
         space_id = space.require(connection).space_id
         built = _complete(settings, connection, space_id, tick)
         done += [f"built {name}" for name in built]
-        graphs = sql.rows(connection, "maintenance", "graphs", {"space_id": space_id})
-        due = (one for one in graphs if one["made"] or (everything and one["name"] not in built))
-        all_of(due, lambda one: done.append(_renew(settings, connection, space_id, one, tick)))
-        others = sql.rows(connection, "maintenance", "invalid")
-        all_of(others, lambda one: done.append(_rebuild(settings, connection, one["index"], tick)))
+        due = [row["index"] for row in sql.rows(connection, "maintenance", "invalid")]
+        if everything:
+            graphs = sql.rows(connection, "maintenance", "graphs", {"space_id": space_id})
+            due = [*(row["name"] for row in graphs if row["name"] not in built), *due]
+        all_of(due, lambda index: done.append(_rebuild(settings, connection, index, tick)))
         return done
 
 
@@ -230,30 +227,6 @@ def _rebuild(settings: Settings, connection: psycopg.Connection[Any], index: str
         clean(connection)
         raise
     return f"rebuilt {index}"
-
-
-def _renew(
-    settings: Settings,
-    connection: psycopg.Connection[Any],
-    space_id: int,
-    graph: Mapping[str, Any],
-    tick: Tick | None,
-) -> str:
-    """Build a graph anew. An HNSW keeps what it was made with: a denser one is made beside it and takes its place."""
-    name, new = graph["name"], f"{graph['name']}_ccnew"
-    if not graph["made"]:
-        if graph["how"] is None:
-            return _rebuild(settings, connection, name, tick)
-        relation = Identifier("imgsearch", f"embedding_{space_id}")
-        names = {"index": Identifier(new), "relation": relation, "how": SQL(graph["how"])}
-        try:
-            _watched(settings, connection, "create_one", "building", tick, names)
-        except BaseException:
-            _drop(connection, new)
-            raise
-    # Where that finds no moment both stay, and the next call does the rest: dropping one would wait as long.
-    sql.run(connection, "maintenance", "exchange", {"old": name, "new": new})
-    return f"rebuilt {name}, denser than it was"
 
 
 def _watched(

@@ -38,12 +38,9 @@ LEFT JOIN pg_index x ON x.indexrelid = to_regclass('imgsearch.' || quote_ident(o
 ORDER BY o.relation <> 'image', length(o.name), o.name
 
 -- name: graphs
--- Every HNSW of a space's pictures that is there: that of all first, then those of single tenants. how: as it would be
--- made today, where that is another graph; made: such a one stands beside it, whole.
-SELECT c.relname AS name, CASE WHEN NOT imgsearch_internal.is_dense(c.reloptions) THEN o.how END AS how,
-       imgsearch_internal.index_state(c.relname || '_ccnew') = 'valid' AS made
+-- Every HNSW of a space's pictures that is there: that of all first, then those of single tenants.
+SELECT c.relname AS name
 FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am a ON a.oid = c.relam
-LEFT JOIN (SELECT * FROM imgsearch_internal.indexes_of(%(space_id)s) UNION ALL SELECT * FROM imgsearch_internal.tenant_graphs_of(%(space_id)s)) o ON o.name = c.relname
 WHERE x.indrelid = to_regclass('imgsearch.embedding_' || %(space_id)s) AND a.amname = 'hnsw' AND c.relname ~ '^embedding_\d+_hnsw(_[0-9a-f]+)?$'
 ORDER BY length(c.relname), c.relname
 
@@ -58,10 +55,6 @@ CREATE INDEX CONCURRENTLY {index} ON {relation} {how}
 -- name: rebuild
 -- A new index beside the old one, which answers until the new one is ready.
 REINDEX INDEX CONCURRENTLY {index}
-
--- name: exchange
--- Put an index in the place of another one of its table, both there; searches wait for less than 80 ms.
-SELECT imgsearch_internal.exchange_index(%(old)s, %(new)s)
 
 -- name: drop
 -- Take an index away without stopping anybody.

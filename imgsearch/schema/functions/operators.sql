@@ -38,8 +38,3 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.graph_sql() RETURNS text LANGUAGE 
     SELECT 'USING hnsw (embedding @extschema:vector@.halfvec_cosine_ops) WITH (m = 24, ef_construction = 200)'
 $$;
 COMMENT ON FUNCTION imgsearch_internal.graph_sql() IS 'What stands behind CREATE INDEX … ON a table of vectors for its HNSW.';
-CREATE OR REPLACE FUNCTION imgsearch_internal.is_dense(options text[]) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-BEGIN
-    RETURN options @> '{m=24,ef_construction=200}' OR coalesce(substring(array_to_string(options, ' ') FROM '\mm=(\d+)')::integer >= 24 AND substring(array_to_string(options, ' ') FROM 'ef_construction=(\d+)')::integer >= 200, false);
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.is_dense(text[]) IS 'Whether an HNSW with these options is at least as dense as graph_sql() makes it: then narrower walks are right.';

@@ -38,11 +38,10 @@ BEGIN
            (s.parameters #>> '{sample,radius}')::double precision AS radius,
            -- imgsearch.search: the same parameters for one transaction; how tune tries them without writing
            p.search, (p.search ->> 'pool')::integer AS pool, (p.search ->> 'reached')::boolean IS FALSE AS misses,
-           coalesce(g.indisvalid, false) AS indexed, imgsearch_internal.is_dense(g.reloptions) AS dense
+           coalesce(g.indisvalid, false) AS indexed
     INTO here FROM imgsearch.space s
          CROSS JOIN LATERAL (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') AS search) p
-         LEFT JOIN LATERAL (SELECT x.indisvalid, c.reloptions FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
-                            WHERE x.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')) g ON true
+         LEFT JOIN pg_catalog.pg_index g ON g.indexrelid = to_regclass('imgsearch.embedding_' || s.space_id || '_hnsw')
     WHERE s.state = 'active';
     IF here.space_id IS NULL OR here.space_id <> imgsearch_internal.searched_space() OR space <> here.space_id OR query IS NULL OR vector_dims(query) <> here.dimension OR l2_norm(query) = 0 THEN
         PERFORM imgsearch_internal.refuse_query(query, space, here.space_id, here.dimension);
@@ -52,9 +51,9 @@ BEGIN
     scale := least(2, (greatest(200000, here.pictures) / 200000) ^ 0.4);
     kind := CASE WHEN far THEN coalesce(here.search -> 'text', jsonb_build_object('ef', round(0.75 * (here.search ->> 'ef')::integer), 'spread', here.search -> 'spread'))
                  ELSE here.search END;
-    ef := least(1000, coalesce((kind ->> 'ef')::double precision, CASE WHEN here.dense THEN CASE WHEN far THEN 100 ELSE 140 END * sqrt(scale) WHEN far THEN 150 ELSE 200 END * scale));
-    -- Of a dense graph's walk for a short page a third is believed, of a text's a half (docs/decisions/0040-costs.md).
-    spread := coalesce(CASE WHEN page_end <= 50 THEN coalesce((kind ->> 'spread')::integer, CASE WHEN here.dense THEN round(CASE WHEN far THEN 2 * scale ELSE 3 * scale ^ 1.5 END) END) END,
+    ef := least(1000, coalesce((kind ->> 'ef')::double precision, CASE WHEN far THEN 100 ELSE 140 END * scale ^ 1.5));
+    -- Of a walk for a short page a third is believed, of a text's a half (docs/decisions/0040-costs.md).
+    spread := coalesce(CASE WHEN page_end <= 50 THEN coalesce((kind ->> 'spread')::integer, round(CASE WHEN far THEN 2 * scale ELSE 3 * scale ^ 1.5 END)) END,
                        imgsearch_internal.cautious_divisor(page_end, here.pictures));
     ctx := ROW(here.space_id, query, NULL, far AND here.mean_text IS NULL, coalesce(here.sampled, 0), here.pictures, page_end,
                ceil(ef), spread, NULL, ceil(1.75 * sqrt(here.dimension * scale)), here.indexed, 1, NULL);

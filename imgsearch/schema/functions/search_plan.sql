@@ -57,7 +57,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.estimate(imgsearch_internal.search_context, imgsearch_internal.filter_text, imgsearch_internal.bound) IS 'How many images match, guessed from the sample; share is null where there is no sample.';
 
--- Of pages up to 50 the first sixth, of deeper ones a quarter; above 200,000 images less. Single images of a dense graph
+-- Of pages up to 50 the first sixth, of deeper ones a quarter; above 200,000 images less. Single images
 -- are believed to a third or a half (search_context).
 CREATE OR REPLACE FUNCTION imgsearch_internal.cautious_divisor(page_end integer, pictures double precision) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT round(CASE WHEN page_end > 50 THEN 4 ELSE 6 END * least(2, (greatest(200000, pictures) / 200000) ^ 0.4))::integer

@@ -72,13 +72,12 @@ DECLARE
     now_ double precision;
 BEGIN
     SELECT greatest(0, c.reltuples) AS regions,
-           (SELECT imgsearch_internal.is_dense(g.reloptions) FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class g ON g.oid = x.indexrelid JOIN pg_catalog.pg_am a ON a.oid = g.relam
-            WHERE x.indrelid = c.oid AND a.amname = 'hnsw' AND x.indisvalid LIMIT 1) AS dense
+           EXISTS (SELECT 1 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class g ON g.oid = x.indexrelid JOIN pg_catalog.pg_am a ON a.oid = g.relam
+                   WHERE x.indrelid = c.oid AND a.amname = 'hnsw' AND x.indisvalid) AS indexed
     INTO here FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.region_' || ctx.space_id);
     now_ := least(2, (greatest(200000, here.regions) / 200000) ^ 0.4);
-    -- Graphs of older releases are sparser, and stay so until they are built anew.
-    ctx.ef := least(1000, CASE WHEN here.dense OR ctx.ef = 0 THEN ctx.ef ELSE greatest(200 * was, ctx.ef) END * now_ / was); ctx.trust_divisor := round(ctx.trust_divisor * now_ / was);
-    ctx.pictures := here.regions; ctx.indexed := ctx.indexed AND here.dense IS NOT NULL;
+    ctx.ef := least(1000, ctx.ef * now_ / was); ctx.trust_divisor := round(ctx.trust_divisor * now_ / was);
+    ctx.pictures := here.regions; ctx.indexed := ctx.indexed AND here.indexed;
     RETURN ctx;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.regions_context(imgsearch_internal.search_context) IS 'What is known of how to search the regions; pictures: how many there are.';

@@ -24,16 +24,6 @@ SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION imgsearch_internal.index_state(text) IS 'How an index is: valid, being built, invalid or none.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.exchange_index(old text, new text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    relation regclass := (SELECT x.indrelid FROM pg_index x WHERE x.indexrelid = to_regclass('imgsearch.' || quote_ident(old)));
-BEGIN
-    PERFORM imgsearch_internal.lock_briefly(relation);
-    EXECUTE format('DROP INDEX imgsearch.%I', old);
-    EXECUTE format('ALTER INDEX imgsearch.%I RENAME TO %I', new, old);
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.exchange_index(text, text) IS 'Puts a new index in the place and name of an old one of the same table. Raises who kept the table from being locked.';
-
 -- The one tenant whose rows this role sees, and no other's: only then may a search leave the others out. A policy beside
 -- ours that holds for this role shows more.
 CREATE OR REPLACE FUNCTION imgsearch_internal.walled_tenant() RETURNS text LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -52,12 +42,11 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.within_tenant(ctx imgsearch_intern
 #variable_conflict use_variable
 DECLARE
     pictures double precision;
-    dense    boolean;
 BEGIN
     IF shop IS NULL THEN
         RETURN ctx;
     END IF;
-    SELECT c.reltuples, imgsearch_internal.is_dense(c.reloptions) INTO pictures, dense FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+    SELECT c.reltuples INTO pictures FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
     WHERE x.indexrelid = to_regclass('imgsearch.' || imgsearch_internal.tenant_graph_name(ctx.space_id, shop)) AND x.indisvalid;
     -- Of nearly all, the planner may take the graph of all, and then the walk is believed too far.
     IF pictures > 0 AND pictures <= 0.9 * ctx.pictures THEN
@@ -66,7 +55,7 @@ BEGIN
         -- Nearly every search goes by it, those too that bits answered before, and many ask for what the tenant has little
         -- of: so it is wider than that of all. Less of it is not believed: a graph that does not reach a picture misses it
         -- whatever part is taken.
-        ctx.ef := least(1000, greatest(ceil(1.3 * ctx.ef), CASE WHEN NOT dense THEN least(300, 300 * ctx.ef) END));
+        ctx.ef := least(1000, ceil(1.3 * ctx.ef));
         ctx := imgsearch_internal.cautious(ctx);
     END IF;
     RETURN ctx;

@@ -43,12 +43,6 @@ WHERE s.state = 'active' AND imgsearch_internal.may_have_graph() AND NOT EXISTS 
     SELECT 1 FROM pg_index x JOIN pg_opclass o ON o.oid = x.indclass[0] WHERE x.indrelid = t.oid AND o.opcname = 'halfvec_cosine_ops')
   AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.relid = t.oid)
 UNION ALL
-SELECT 'sparse graph', 'advice', format('%s was built by an older release (%s)', x.indexrelid::regclass, coalesce(array_to_string(c.reloptions, ', '), 'pgvector''s own m and ef_construction')),
-       'Searches walk it wider for the same recall, and some pictures no walk reaches.', 'imgsearch index reindex --all  -- a denser one beside it, then in its place'
-FROM imgsearch.space s JOIN pg_index x ON x.indrelid = to_regclass('imgsearch.embedding_' || s.space_id) AND x.indisvalid
-JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_opclass o ON o.oid = x.indclass[0] AND o.opcname = 'halfvec_cosine_ops'
-WHERE s.state = 'active' AND imgsearch_internal.may_have_graph() AND NOT imgsearch_internal.is_dense(c.reloptions)
-UNION ALL
 SELECT 'no graph of a tenant', 'problem', format('tenant %s is to have an HNSW of its own, and has none in %s', g.tenant_id, string_agg(s.name, ', ' ORDER BY s.space_id)),
        'Its searches walk the graph of all: right, and slower.', 'imgsearch index tenant ' || imgsearch_internal.shell_word(g.tenant_id)
 FROM imgsearch.tenant_graph g CROSS JOIN imgsearch.space s
