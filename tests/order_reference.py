@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW = {"sort": 900, "diversity": 100, "boost": 200, "words": 100}
-
 
 @dataclass(frozen=True)
 class Item:
