@@ -52,7 +52,7 @@ def test_the_wheel_carries_migrations_sql_and_workers(wheel: Path) -> None:
     assert wheel.name.startswith("imgsearch_postgres-")
     assert {
         "imgsearch/migrations/env.py",
-        "imgsearch/schema/tables/0001_baseline.sql",
+        "imgsearch/schema/tables/0001_baseline/1_spaces.sql",
         "imgsearch_workers/model/siglip.py",
         "imgsearch/py.typed",
     } <= names

@@ -13,7 +13,7 @@ FROM (VALUES
     ('reader', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     ('reader', 'SELECT', 'table', ARRAY['image', 'image_sample', 'embedding_<n>', 'product', 'merchandise', 'calibration', 'job', 'attachment_failure', 'space', 'worker', 'promoted_attribute', 'schema_version']),
     ('reader', 'SELECT', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'vote']),
-    ('reader', 'SELECT', 'table', ARRAY['picture_source', 'capture', 'fingerprint', 'duplicate', 'dismissal', 'region_<n>', 'region_state', 'image_change', 'tenant_graph']),
+    ('reader', 'SELECT', 'table', ARRAY['picture_source', 'capture', 'fingerprint', 'duplicate', 'dismissal', 'region_<n>', 'region_state', 'tenant_graph']),
     -- Answers to its own tenant's questions, but not the texts and pictures that still wait.
     ('reader', 'SELECT (tenant_id, space_id, kind, key, embedding, error_code, error, asked_at, answered_at, claimed, ticket, tokens, tokens_read, boxes)', 'table', ARRAY['query_vector']),
     ('reader', 'SELECT (tenant_id, ticket, space_id, steps, images, pool, belongs_to, asked_at, until, claimed, answered_at, answer)', 'table', ARRAY['second_look']),
@@ -26,9 +26,9 @@ FROM (VALUES
     -- imgsearch_writer is a member of imgsearch_reader.
     ('writer', 'USAGE', 'schema', ARRAY['imgsearch', 'imgsearch_internal']),
     -- Not image_id: a role of one tenant that chose the id of another's image would stand in that one's results.
-    ('writer', 'INSERT (tenant_id, product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, created_at, updated_at), DELETE', 'table', ARRAY['image']),
+    ('writer', 'INSERT (tenant_id, product_id, position, category, categories, price, in_stock, attributes, uri, sha256, created_at, updated_at), DELETE', 'table', ARRAY['image']),
     -- Nor what workers and attached tables keep there: bits, attachment_id.
-    ('writer', 'UPDATE (product_id, position, category, categories, price, in_stock, attributes, uri, sha256, phash, updated_at)', 'table', ARRAY['image']),
+    ('writer', 'UPDATE (product_id, position, category, categories, price, in_stock, attributes, uri, sha256, updated_at)', 'table', ARRAY['image']),
     ('writer', 'INSERT, UPDATE, DELETE', 'table', ARRAY['merchandise', 'product']),
     ('writer', 'INSERT', 'table', ARRAY['vote']),
     ('writer', 'INSERT, DELETE', 'table', ARRAY['dismissal']),
@@ -41,7 +41,7 @@ FROM (VALUES
     ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['shop', 'vocabulary', 'past_question', 'fingerprint', 'duplicate', 'dismissal']),
     ('worker', 'SELECT', 'table', ARRAY['attachment', 'attachment_failure', 'merchandise', 'promoted_attribute', 'schema_version']),
     ('worker', 'SELECT', 'table', ARRAY['picture_source']),
-    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'image_change', 'asked_attribute', 'tenant_graph', 'upkeep_failure']),
+    ('worker', 'SELECT, INSERT, UPDATE, DELETE', 'table', ARRAY['capture', 'region_<n>', 'region_state', 'tenant_graph', 'upkeep_failure']),
     ('worker', 'SELECT', 'view', ARRAY['images', 'vectors', 'graph_vectors', 'tail_vectors', 'regions', 'status', 'jobs', 'failures', 'violations', 'spaces', 'duplicates', 'attachments', 'tuning', 'tenant_graphs']),
     ('worker', 'SELECT', 'view', ARRAY['doctor', 'doctor_settings', 'doctor_indexes', 'doctor_tables', 'doctor_tuning', 'doctor_tenants', 'doctor_rights', 'doctor_work', 'doctor_upkeep', 'rights']),
     ('worker', 'EXECUTE', 'function', ARRAY['add_space', 'fill_space', 'activate_space', 'requeue', 'refetch', 'retry_attached', 'sweep_sessions', 'refresh_vocabulary', 'words_found_here', 'asked_words_here', 'words_page_here', 'suggest_here', 'keep_question_here', 'alike_here', 'forget_regions']),

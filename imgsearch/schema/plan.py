@@ -86,7 +86,7 @@ def _rows(lent: Connection, table: str | None) -> int:
 def _rest(lent: Connection, found: Applied | None) -> list[Line]:
     if found is not None and found.is_complete:
         return []
-    made = source.objects() if found is None or not _is_noted(found) else _changed(lent)
+    made = source.objects() if found is None else _changed(lent)
     locks = {
         one.name.split(" ON ")[-1]: "SHARE ROW EXCLUSIVE" if one.kind == "TRIGGER" else "ACCESS EXCLUSIVE"
         for one in made
@@ -104,10 +104,6 @@ def _rest(lent: Connection, found: Applied | None) -> list[Line]:
             disk_bytes=0,
         )
     ]
-
-
-def _is_noted(found: Applied) -> bool:
-    return "0010_applied_objects" in found.steps
 
 
 def _changed(lent: Connection) -> tuple[source.Object, ...]:

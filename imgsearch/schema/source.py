@@ -43,11 +43,23 @@ class Object:
 def steps() -> tuple[Step, ...]:
     """Return the table steps, the oldest first, each with what `tables/locks.toml` says of its parts."""
     stated = tomllib.loads((_root() / "tables" / "locks.toml").read_text(encoding="utf-8"))
-    found = ((path.name.removesuffix(".sql"), path) for path in _sql(_root() / "tables"))
     return tuple(
-        Step(name, path.read_text(encoding="utf-8"), _parts(stated[name]), **_flags(stated[name]))
-        for name, path in found
+        Step(
+            name,
+            "".join(path.read_text(encoding="utf-8") for path in paths),
+            _parts(stated[name]),
+            **_flags(stated[name]),
+        )
+        for name, paths in _step_files()
     )
+
+
+def _step_files() -> list[tuple[str, list[Traversable]]]:
+    """Return the files of each step: one, or a folder of them in the order of their names."""
+    folder = _root() / "tables"
+    whole = [(path.name.removesuffix(".sql"), [path]) for path in _sql(folder)]
+    parted = [(path.name, _sql(path)) for path in folder.iterdir() if path.is_dir() and path.name[0].isdigit()]
+    return sorted(whole + parted, key=lambda step: step[0])
 
 
 def _parts(stated: dict[str, object]) -> tuple[Part, ...]:

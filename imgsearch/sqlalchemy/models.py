@@ -29,7 +29,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, foreign, mapped_column, relationship, remote
 
 SCHEMA = "imgsearch"
@@ -71,7 +71,6 @@ class Image(Base):
     attributes: Mapped[dict[str, Any]] = mapped_column(server_default=FetchedValue())
     uri: Mapped[str]
     sha256: Mapped[bytes | None]
-    phash: Mapped[str | None] = mapped_column(BIT(64))
     created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     attachment_id: Mapped[int | None]

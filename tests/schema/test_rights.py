@@ -37,8 +37,6 @@ TABLES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "picture_source": (READ, READ | WRITE, READ),
     "calibration": (READ, READ, WORK),
     "capture": (READ, READ, WORK),
-    "image_change": (READ, READ, WORK),
-    "asked_attribute": (set(), set(), WORK),
     "tenant_graph": (READ, READ, WORK),
     "upkeep_failure": (set(), set(), WORK),
     "shop": (READ, READ, WORK),

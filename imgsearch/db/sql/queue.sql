@@ -35,7 +35,7 @@ WITH due AS MATERIALIZED (
     FROM (SELECT * FROM chosen UNION ALL SELECT * FROM beside) c WHERE j.tenant_id = c.tenant_id AND j.image_id = c.image_id AND j.space_id = c.space_id
     RETURNING j.tenant_id, j.image_id, j.space_id, j.token, c.suspect
 )
-SELECT * FROM leased
+SELECT tenant_id, image_id, space_id, token, suspect FROM leased
 
 -- name: claimed
 -- What the leased jobs are about, read after the leases are ours: whoever replaces an address from now on takes them away.
