@@ -69,7 +69,6 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     before = json.loads(stamp.read_text()) if stamp.exists() else {}
     tables, indexes = _tables(), _bits_indexes()
     if {name: before.get(name) for name in tables} == tables and not anew:
-        _undo_small_steps(url)
         schema.upgrade(load_settings({"DATABASE_URL": url}))  # functions follow the checkout
         if before.get("indexes") != indexes:
             _remake(url, indexes, say)
@@ -114,28 +113,6 @@ def _remake(url: str, indexes: dict[str, str], say: Say) -> None:
             connection.execute(statement.replace("%1$s", str(row[0])).encode())
             say(f"{name}: {time.perf_counter() - began:.0f} s")
         connection.execute("VACUUM ANALYZE imgsearch.image")
-
-
-def _undo_small_steps(url: str) -> None:
-    """Take away what steps behind the baseline made, where their text has changed since: upgrade() makes it again.
-
-    Only a checkout that is being worked on changes a step. What their tables held is gone.
-    """
-    with psycopg.connect(url, autocommit=True) as connection:
-        rows = connection.execute("SELECT step, digest FROM imgsearch.schema_version").fetchall()
-        applied: dict[str, str] = dict(rows)
-        for step in source.steps()[1:]:
-            if applied.get(step.name, step.digest) == step.digest:
-                continue
-            for name in re.findall(r"CREATE TABLE imgsearch\.(\w+)", step.text):
-                connection.execute(SQL("DROP TABLE IF EXISTS {} CASCADE").format(Identifier("imgsearch", name)))
-            for table, column in re.findall(r"ALTER TABLE imgsearch\.(\w+) ADD COLUMN (\w+)", step.text):
-                connection.execute(
-                    SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {} CASCADE").format(
-                        Identifier("imgsearch", table), Identifier(column)
-                    )
-                )
-            connection.execute("DELETE FROM imgsearch.schema_version WHERE step = %s", [step.name])
 
 
 def _empty(url: str) -> None:

@@ -84,7 +84,7 @@ def test_a_changed_statement_is_applied_without_loading_anew() -> None:
         load.stop(data)
 
 
-def test_small_tables_and_indexes_that_changed_are_made_again_without_loading_anew() -> None:
+def test_indexes_that_changed_are_made_again_without_loading_anew() -> None:
     data = datasets.dataset(1_000, 64)
     said: list[str] = []
     try:
@@ -92,11 +92,8 @@ def test_small_tables_and_indexes_that_changed_are_made_again_without_loading_an
         stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"indexes": {}}))
         with psycopg.connect(url, autocommit=True) as connection:
             before = connection.execute("SELECT 'imgsearch.image_bits_1'::regclass::oid::bigint").fetchone()
-            connection.execute("UPDATE imgsearch.schema_version SET digest = 'yesterday' WHERE step = '0002_words'")
-            connection.execute("ALTER TABLE imgsearch.product DROP COLUMN keys")
             load.ready(data, said.append)
             assert not any(line.startswith("loaded") for line in said)
-            connection.execute("SELECT keys FROM imgsearch.product")
             after = connection.execute("SELECT 'imgsearch.image_bits_1'::regclass::oid::bigint").fetchone()
             assert after != before
             assert "indexes" in json.loads(stamp.read_text())

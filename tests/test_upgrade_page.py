@@ -7,9 +7,12 @@ import shlex
 from typing import Any
 
 import psycopg
+import pytest
 
+from imgsearch.schema.step import Step
 from imgsearch.settings import Settings
 from tests.conftest import behind
+from tests.schema.rehearsal import stepped
 from tests.terminal import Run
 from tests.test_readme import DOCS, blocks
 
@@ -46,11 +49,11 @@ def test_the_page_brings_a_schema_forward(settings: Settings, connection: psycop
 
 
 def test_a_plan_of_before_the_promise_says_to_stop(
-    settings: Settings, connection: psycopg.Connection[Any], run: Run
+    settings: Settings, connection: psycopg.Connection[Any], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection.execute("DELETE FROM imgsearch.schema_version WHERE step = '0007_attachments'")
+    stepped(monkeypatch, Step("9999_at_once", "SELECT 1;"))
     shown = run("db", "upgrade", "--plan", **settings.environment()).out
-    assert "0007_attachments" in shown
+    assert "9999_at_once" in shown
     assert "stop what writes and searches first" in shown
     connection.execute("DROP SCHEMA imgsearch CASCADE")
     connection.execute("DROP SCHEMA imgsearch_internal CASCADE")
