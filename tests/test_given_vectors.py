@@ -45,9 +45,9 @@ def test_an_empty_database_is_searched_without_any_worker(settings: Settings, co
         imgsearch.search(connection, "red shoe", tenant="acme")
     with pytest.raises(QueryError, match="nobody makes one"):
         imgsearch.search(connection, pictures.draw(1), tenant="acme")
-    for asked, state in (("('red')", "IM030"), ("(null, '\\x00')", "IM003")):
+    for asked, state in (("'red', NULL", "IM030"), ("NULL, '\\x00'", "IM003")):
         with pytest.raises(psycopg.Error) as refused:
-            connection.execute(f"SELECT imgsearch_internal.enqueue_query{asked}")
+            connection.execute(f"SELECT imgsearch_internal.enqueue_question({asked}, NULL, NULL, NULL, NULL)")
         assert refused.value.sqlstate == state
     status = connection.execute("SELECT images, ready, pending FROM imgsearch.status").fetchone()
     assert status == (20, 20, 0)

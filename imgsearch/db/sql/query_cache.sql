@@ -26,8 +26,7 @@ FROM (
     ORDER BY asked_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) w
 WHERE q.tenant_id = w.tenant_id AND q.space_id = w.space_id AND q.kind = w.kind AND q.key = w.key
-RETURNING q.kind, q.key, q.query, q.tenant_id,
-    CASE WHEN octet_length(q.key) > 32 THEN substr(q.picture, 8) ELSE q.picture END AS picture  -- behind region:
+RETURNING q.kind, q.key, q.query, q.tenant_id, q.picture
 
 -- name: place
 -- Where the bytes of a stored picture lie, for whoever asks by it.

@@ -235,7 +235,7 @@ SELECT imgsearch_internal.grant_rights(%(relation)s::regclass)
 
 -- name: make_tables
 -- Tables that functions make for each space, behind the walls at once: who reads a table reads those that inherit from it.
-SELECT imgsearch_internal.make_tables(), imgsearch_internal.make_all_regions(), imgsearch.enable_rls()
+SELECT imgsearch_internal.make_tables(), imgsearch.enable_rls()
 
 -- name: view_reads
 -- What a view reads, and its options.

@@ -109,7 +109,8 @@ COMMENT ON FUNCTION imgsearch_internal.write_vectors() IS 'Writes the view vecto
 CREATE OR REPLACE FUNCTION imgsearch_internal.make_tables() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM imgsearch_internal.make_tail(s.space_id), imgsearch_internal.tie_vectors(s.space_id) FROM imgsearch.space s;
-    PERFORM imgsearch_internal.make_all_regions();
+    PERFORM imgsearch_internal.make_regions(s.space_id, s.dimension), imgsearch_internal.tie_regions(s.space_id)
+    FROM imgsearch.space s ORDER BY s.space_id;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.make_tables() IS 'Makes the tables that each space has beside its own, where they are not there.';
 

@@ -157,8 +157,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.require_asker() IS 'Refuses a question of a role that row-level security limits to a tenant, where no tenant is set.';
 
--- A picture's key is the digest of its bytes, behind it the text of a region where only that is meant. Such bytes are
--- marked, so that a worker of a release that knows no regions refuses them: it would answer for the whole picture.
+-- A picture's key is the digest of its bytes, behind it the text of a region where only that is meant.
 CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_question(query text, picture bytea, space integer, region text, key bytea, image_id bigint) RETURNS bytea
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -182,7 +181,7 @@ BEGIN
     -- A failure is asked again after a minute, so that one bad moment of a worker is not remembered for ever.
     INSERT INTO imgsearch.query_vector AS q (tenant_id, space_id, kind, key, query, picture)
     VALUES (coalesce(imgsearch.current_tenant(), ''), wanted, CASE WHEN of_picture THEN 'picture' ELSE 'text' END, asked_key, asked_text,
-            CASE WHEN region IS NULL THEN enqueue_question.picture ELSE 'region:' || enqueue_question.picture END)
+            enqueue_question.picture)
     ON CONFLICT (tenant_id, kind, key, space_id) DO UPDATE
         SET query = EXCLUDED.query, picture = EXCLUDED.picture, error_code = NULL, error = NULL,
             claimed = NULL, answered_at = NULL, asked_at = EXCLUDED.asked_at
@@ -191,12 +190,6 @@ BEGIN
     RETURN asked_key;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.enqueue_question(text, bytea, integer, text, bytea, bigint) IS 'Queues a text, a picture, or a region of it or of a stored one, of the tenant that is set (none: of somebody above tenants) for a query worker of the searched space, or of the one given, and returns its key in query_vector; takes effect at COMMIT.';
-
--- What the release before calls.
-CREATE OR REPLACE FUNCTION imgsearch_internal.enqueue_query(query text DEFAULT NULL, picture bytea DEFAULT NULL, space integer DEFAULT NULL) RETURNS bytea LANGUAGE sql AS $$
-    SELECT imgsearch_internal.enqueue_question(query, picture, space, NULL, NULL, NULL)
-$$;
-COMMENT ON FUNCTION imgsearch_internal.enqueue_query(text, bytea, integer) IS 'Queues a text or a picture, as enqueue_question does.';
 
 -- A function may never commit: so this is how the server, in its own language, refuses it inside a transaction.
 CREATE OR REPLACE FUNCTION imgsearch_internal.commit_refused() RETURNS text LANGUAGE plpgsql
@@ -243,7 +236,7 @@ BEGIN
         RAISE EXCEPTION 'imgsearch: the query has % characters, the limit is 2000', length(query) USING HINT = 'Shorten it.', ERRCODE = 'IM003';
     END IF;
     PERFORM imgsearch_internal.require_asker();
-    asked_key := imgsearch_internal.enqueue_query(query, space => id);
+    asked_key := imgsearch_internal.enqueue_question(query, NULL, id, NULL, NULL, NULL);
     COMMIT;  -- the worker sees the question only now
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     LOOP

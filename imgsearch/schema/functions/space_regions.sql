@@ -52,13 +52,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.tie_regions(integer) IS 'Has the parts of a picture go with it, where that was not said yet.';
 
--- An upgrade calls this by its name before functions change: make_tables() is still the one of the release before then.
-CREATE OR REPLACE FUNCTION imgsearch_internal.make_all_regions() RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM imgsearch_internal.make_regions(s.space_id, s.dimension), imgsearch_internal.tie_regions(s.space_id) FROM imgsearch.space s ORDER BY s.space_id;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.make_all_regions() IS 'Makes the table of the vectors of parts of each space, where it is not there.';
-
 CREATE OR REPLACE FUNCTION imgsearch_internal.regions_view(space integer) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN space IS NULL
         THEN 'SELECT NULL::text AS tenant_id, NULL::bigint AS image_id, NULL::smallint AS position, NULL::bytea AS sha256, NULL::real AS x, NULL::real AS y, NULL::real AS w, NULL::real AS h,
