@@ -225,8 +225,8 @@ def _about(pool: Pool, rerank: Rerank) -> list[Row]:
 
 
 def _kept(row: Row) -> dict[str, Any]:
-    kept = {"tenant": row.tenant, "image": row.image, "product": row.product, "distance": row.distance, "fit": row.fit}
-    return kept if row.part is None else {**kept, "part": row.part}  # which the release before does not read
+    names = ("tenant", "image", "product", "distance", "fit", "part")
+    return {name: getattr(row, name) for name in names}
 
 
 def _in_order(rows: Sequence[Row], answer: Mapping[str, Any]) -> list[Row]:
