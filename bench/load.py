@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -84,10 +85,14 @@ def ready(data: Dataset, say: Say = print, *, anew: bool = False) -> str:
     return url
 
 
+def _space_sql() -> str:
+    return (Path(schema.__file__).parent / "functions/space.sql").read_text(encoding="utf-8")
+
+
 def _tables() -> dict[str, str]:
     """Return the digests of what makes the large tables: where one differs, they are loaded anew."""
     large = source.steps()[:1]
-    space_without = _BITS_INDEX.sub("", source.function("space"))
+    space_without = _BITS_INDEX.sub("", _space_sql())
     return {step.name: step.digest for step in large} | {"space": sha256(space_without.encode()).hexdigest()}
 
 
@@ -98,7 +103,7 @@ def _bits_indexes() -> dict[str, str]:
     """Return {name: statement} of the indexes that hold bits, %1$s for the space: made anew in seconds."""
     return {
         found[1]: f"CREATE INDEX {found[1]}_%1$s ON imgsearch.image {found[2].replace('%s', '%1$s')}"
-        for found in _BITS_INDEX.finditer(source.function("space"))
+        for found in _BITS_INDEX.finditer(_space_sql())
     }
 
 

@@ -105,12 +105,6 @@ def rest(name: str) -> str:
 
 
 @cache
-def function(subject: str) -> str:
-    """Return the text of the functions of one subject."""
-    return (_root() / "functions" / f"{subject}.sql").read_text(encoding="utf-8")
-
-
-@cache
 def functions() -> tuple[str, ...]:
     """Return the texts of types and functions: types first, then the subjects by name."""
     paths = sorted(_sql(_root() / "functions"), key=lambda path: (not path.name.startswith("types"), path.name))
