@@ -153,7 +153,7 @@ def test_a_weight_beyond_its_limits_is_refused(connection: Connection, street: d
     assert told.value.sqlstate == ("22P02" if isinstance(weight, str | list) else "IM008")
 
 
-@pytest.mark.parametrize("beside", [{"look_weight": 0, "words": "bag"}, {"space": "1,1"}])
+@pytest.mark.parametrize("beside", [{"look_weight": 0, "words": "bag"}])
 def test_what_ranks_no_parts_is_refused(connection: Connection, street: dict[str, int], beside: dict[str, Any]) -> None:
     with pytest.raises(FilterError):
         search(connection, BAG, tenant="a", regions=1, **beside)
