@@ -25,6 +25,7 @@ from imgsearch.retrieval.filters import Filters
 
 MISSING_KEY = "Missing API key. Send Authorization: Bearer imgs_…; `imgsearch key create` makes a key."
 INVALID_KEY = "Invalid API key: it is unknown or was revoked."
+LEAST_KILOMETRES = 1  # of a circle that a key of scope search draws
 TEXTS_AT_ONCE = 4  # that nobody has asked before, of one search with a key that stands in a browser
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -123,8 +124,25 @@ def tenant_of(wanted: str | None) -> str | None:
 
 
 def within(asked: Filters) -> Filters:
-    """Return filters within what whoever asks may see. Raises FilterError."""
-    return limits.within(asked, me().limits)
+    """Return filters within what whoever asks may see. Raises FilterError, Problem."""
+    who = me()
+    _check_captures(asked, who)
+    return limits.within(asked, who.limits)
+
+
+def _check_captures(asked: Filters, who: Identity) -> None:
+    """Small circles about a product would tell where its pictures were taken: not every key may draw them."""
+    captures = limits.captures_of(asked)
+    if captures and who.limits is not None and not limits.captures_of(who.limits):
+        raise Problem(
+            403,
+            "forbidden",
+            f"This key does not filter by {captures[0][0]}: its own filters say nothing of when or where images were "
+            "taken. Leave it out, or ask with a key without filters.",
+        )
+    radii = [limits.radius_of(value) for name, value in captures if name == "near"]
+    if who.scope == "search" and any(radius is not None and radius < LEAST_KILOMETRES for radius in radii):
+        raise bad_request(f"A key of scope search asks for circles of {LEAST_KILOMETRES} km and more; widen near.")
 
 
 def leave(asked: SearchRequest, hits: Hits) -> None:

@@ -8,10 +8,11 @@ from flask import Blueprint, Response
 from psycopg import Connection
 from pydantic import BaseModel, ConfigDict, Field
 
-from imgsearch.http import access, caps, fields, reader, responses, visible
+from imgsearch.http import access, caps, fields, reader, responses
 from imgsearch.http.api import sent
 from imgsearch.http.state import app_state
 from imgsearch.ops import shops
+from imgsearch.retrieval.filters import Filters
 
 MOST = 20
 
@@ -45,9 +46,6 @@ def suggest() -> Response:
 
 def suggested(connection: Connection[Any], typed: str, tenant: str | None, k: int) -> list[shops.Suggestion]:
     """Return {suggestion, kind, product_id} of what whoever asks may be told."""
-    limited = access.me().limits is not None
-    rows = shops.suggest(connection, typed, tenant=tenant, k=MOST if limited else k)
-    if not limited:
-        return rows
-    seen = visible.products(connection, [row["product_id"] for row in rows if row["product_id"] is not None])
-    return [row for row in rows if row["kind"] == "title" and row["product_id"] in seen][:k]
+    who = access.me()
+    filters = None if who.limits is None else access.within(Filters(tenant=who.tenant))
+    return shops.suggest(connection, typed, tenant=tenant, k=k, filters=filters)

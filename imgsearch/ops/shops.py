@@ -9,6 +9,7 @@ from psycopg.pq import TransactionStatus
 from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
+from imgsearch.retrieval.filters import Filters
 
 
 class Suggestion(TypedDict):
@@ -83,11 +84,17 @@ def show(connection: Connectable, tenant: str) -> Shop:
     return cast("Shop", sql.rows(driver(connection), "shop", "show", {"tenant": values.named(tenant, "tenant")})[0])
 
 
-def suggest(connection: Connectable, typed: str, *, tenant: str | None = None, k: int = 8) -> list[Suggestion]:
-    """Return at most `k` (1 to 20) words, titles and kept questions that go on from `typed`. Raises FilterError."""
+def suggest(
+    connection: Connectable, typed: str, *, tenant: str | None = None, k: int = 8, filters: Filters | None = None
+) -> list[Suggestion]:
+    """Return at most `k` (1 to 20) words, titles and kept questions that go on from `typed`. Raises FilterError.
+
+    filters: titles of products that match, and nothing else.
+    """
     bound = {
         "typed": values.text(typed, "typed", values.VALUE),
         "tenant": tenant if tenant is None else values.named(tenant, "tenant"),
         "k": values.whole(k, "k", -1, 2**31 - 1),
+        "filters": None if filters is None else filters.as_json(),
     }
     return cast("list[Suggestion]", list(sql.rows(driver(connection), "shop", "suggest", bound)))

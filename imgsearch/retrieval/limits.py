@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +64,29 @@ def within(asked: Filters, limits: Filters | None) -> Filters:
     condition["all"] = [*besides, *conditions_of(limits)]
     columns = {name: getattr(limits, name) for name in _COLUMNS if getattr(asked, name) is None}
     return replace(asked, **columns, condition=condition)
+
+
+def captures_of(filters: Filters) -> list[tuple[str, Any]]:
+    """Return each condition on when or where images were taken, in groups too: (its name, its value)."""
+    named = ((name, getattr(filters, name)) for name in ("taken_after", "taken_before", "near"))
+    return [*((name, value) for name, value in named if value is not None), *_captures_in(filters.condition or {})]
+
+
+def _captures_in(node: Any) -> Iterator[tuple[str, Any]]:
+    for part in node if isinstance(node, list | tuple) else [node]:
+        for name, value in part.items() if isinstance(part, Mapping) else ():
+            if name in {"any", "all", "not"}:
+                yield from _captures_in(value)
+            elif name in {"taken_at", "near"}:
+                yield name, value
+
+
+def radius_of(near: Any) -> float | None:
+    """Return the kilometres of a condition `near`: [latitude, longitude, kilometres]; None: it names no circle."""
+    circle = near.get("in") if isinstance(near, Mapping) else near
+    if not isinstance(circle, Sequence) or isinstance(circle, str) or len(circle) != 3:
+        return None
+    return float(circle[2]) if isinstance(circle[2], int | float) else None
 
 
 def checked(limits: Filters) -> Filters:

@@ -22,4 +22,5 @@ SELECT imgsearch.forget_regions(%(tenant)s)
 
 -- name: suggest
 -- What somebody may be typing.
-SELECT suggestion, kind, product_id FROM imgsearch.suggest(%(typed)s, %(tenant)s, %(k)s)
+SELECT suggestion, kind, product_id FROM imgsearch.suggest(%(typed)s, %(tenant)s, %(k)s,
+    (SELECT imgsearch.filters_of(%(filters)s::jsonb) WHERE %(filters)s::jsonb IS NOT NULL))
