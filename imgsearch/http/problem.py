@@ -18,7 +18,7 @@ from flask import Response, g
 from werkzeug.exceptions import HTTPException
 
 from imgsearch.db.sqlstate import translate
-from imgsearch.errors import Busy, ImgsearchError, NoSpace, PictureError, QueryTimeout
+from imgsearch.errors import Busy, ImgsearchError, NoSpace, PictureError, QueryTimeout, UnknownSpace
 from imgsearch.http import metrics
 from imgsearch.http.identity import Identity
 
@@ -142,13 +142,22 @@ def _typed(error: ImgsearchError) -> Problem:
     if error.http_status < 500 or isinstance(error, _SPEAKS_TO_STRANGERS):
         if advice:
             log.warning("request %s: %s %s", number, error, advice)
-        found = Problem(error.http_status, code, f"{error} {advice}" if advice and _is_operator() else str(error))
+        said = _without_spaces(str(error)) if isinstance(error, UnknownSpace) else str(error)
+        found = Problem(error.http_status, code, f"{said} {advice}" if advice and _is_operator() else said)
     else:
         log.warning("request %s: %s: %s", number, type(error).__name__, error)
         found = Problem(error.http_status, code, (type(error).__doc__ or "").strip().partition("\n")[0])
     if error.retry_after is not None:
         found.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return found
+
+
+def _without_spaces(said: str) -> str:
+    """Which models a shop has is no matter of whoever searches: a key that does not administer is told no names."""
+    who = g.get("imgsearch_identity")
+    if isinstance(who, Identity) and who.may("admin"):
+        return said
+    return said.partition(" There are: ")[0] + " Leave space out, or ask whoever runs the service which there are."
 
 
 def _is_operator() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from imgsearch.dev.testing import FakeEncoder
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space, named, vector_literal
 from tests.answering import answering
+from tests.http.conftest import problem, with_key
 from tests.shop import embed
 from tests.terminal import Run
 
@@ -89,3 +91,14 @@ def test_the_command_line(run: Run, settings: Settings, connection: Connection, 
     assert run("search", "--like", f"image:{shop[3]}", "--space", "other").code == 2
     refused = run("search", "--image-id", shop[3], "--space", "nine")
     assert (refused.code, "no space 'nine'" in refused.err) == (4, True)
+
+
+@pytest.mark.parametrize("scope", ["search", "write", "admin"])
+def test_names_of_spaces_are_for_those_who_administer(
+    client: FlaskClient, space: Space, shop: list[int], key_of: Callable[..., str], scope: str
+) -> None:
+    body = {"text": "red shoe", "space": "nowhere"}
+    answer = client.post("/v1/search", json=body, headers=with_key(key_of("acme", scope)))
+    refused = problem(answer, 404, "unknown_space")
+    assert "nowhere" in refused["detail"]
+    assert (space.name in refused["detail"]) == (scope == "admin")
