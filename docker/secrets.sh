@@ -6,10 +6,14 @@ set -eu
 folder=${1:-$(dirname "$0")/secrets}
 umask 077
 mkdir -p "$folder"
-for role in superuser owner worker web; do
+for role in superuser owner worker web redis; do
     [ -s "$folder/${role}_password" ] && continue
     password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
-    [ "$role" = superuser ] || echo "postgresql://shop_$role:$password@postgres/imgsearch" > "$folder/${role}_url"
+    case $role in
+        superuser) ;;
+        redis) echo "redis://:$password@redis:6379/0" > "$folder/redis_url" ;;
+        *) echo "postgresql://shop_$role:$password@postgres/imgsearch" > "$folder/${role}_url" ;;
+    esac
     printf %s "$password" > "$folder/${role}_password"
 done
 chmod 444 "$folder"/*

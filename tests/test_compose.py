@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,12 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import redis
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from imgsearch.dev.embedded import Servers
+from imgsearch.dev.embedded.redis import _program
 from imgsearch.dev.embedded.wheel import programs
 from imgsearch.dev.testing import FAKE
 from tests import commands
@@ -62,13 +65,14 @@ def stack(servers: Servers, home: Path, secrets: Path, admin: psycopg.Connection
         ROOT / "docker/roles.sql",
     ]
     subprocess.run(psql, env={**os.environ, "SECRETS": str(secrets)}, check=True, capture_output=True)
-    for file in secrets.glob("*_url"):
+    (secrets / "redis_url").unlink()
+    (secrets / "redis_url").write_text(servers.redis_url)
+    for file in (secrets / f"{role}_url" for role in ("owner", "worker", "web")):
         text = file.read_text().replace("@postgres/imgsearch", f"@/{DATABASE}?host={socket_folder}")
         file.unlink()
         file.write_text(text)
     translated = {
         "/run/secrets": str(secrets),
-        "redis://redis:6379/0": servers.redis_url,
         "/pictures": str(secrets.parent / "pictures"),
         "/models": str(secrets.parent / "models"),
     }
@@ -146,8 +150,8 @@ def test_nothing_logs_in_as_the_superuser_and_each_role_has_what_it_needs_alone(
         given = SERVICES[name].get("secrets", [])
         assert not {"superuser_password", "owner_url"} & set(given) or name == "migrate"
         assert [SERVICES[name]["environment"].get("IMGSEARCH_DATABASE_URL_FILE")] == [
-            f"/run/secrets/{one}" for one in given
-        ] or (name == "beat" and not given)
+            f"/run/secrets/{one}" for one in given if one != "redis_url"
+        ] or (name == "beat" and given == ["redis_url"])
         assert "superuser_password" not in given
     for role, refused in (
         ("worker", "SELECT * FROM imgsearch.api_key"),
@@ -185,7 +189,39 @@ def test_the_files_secrets_are_made_once_and_for_their_owner_alone(secrets: Path
     }
     assert secrets.stat().st_mode & 0o077 == 0
     assert len((secrets / "web_password").read_text()) == 48
-    assert len({path.read_text() for path in secrets.glob("*_password")}) == 4
+    assert len({path.read_text() for path in secrets.glob("*_password")}) == 5
+
+
+def test_redis_of_the_file_takes_its_password_alone(tmp_path: Path) -> None:
+    subprocess.run([ROOT / "docker/secrets.sh", tmp_path / "secrets"], check=True)
+    [_, _, script] = SERVICES["redis"]["command"]
+    [_, check] = SERVICES["redis"]["healthcheck"]["test"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = _program().parent
+    here = {"/run/secrets": str(tmp_path / "secrets"), "$$": "$", "redis-server ": f"redis-server --port {port} "}
+    for name, place in {**here, "redis-cli ": f"redis-cli -p {port} "}.items():
+        script, check = script.replace(name, place), check.replace(name, place)
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    server = subprocess.Popen(["sh", "-c", script], env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        text = (tmp_path / "secrets/redis_url").read_text().strip().replace("redis:6379", f"127.0.0.1:{port}")
+        eventually(lambda: _answers(text), what="an answer to the password")
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=port).ping()
+        assert "requirepass" not in (tmp_path / "secrets/redis_url").read_text()
+        assert "REDISCLI_AUTH" in check
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _answers(address: str) -> bool:
+    try:
+        return bool(redis.from_url(address).ping())
+    except redis.ConnectionError:
+        return False
 
 
 def test_every_setting_command_and_order_of_the_file_is_real() -> None:
