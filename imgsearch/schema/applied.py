@@ -53,8 +53,8 @@ class Applied:
             if self.steps.get(step.name, step.digest) != step.digest:
                 raise DatabaseError(
                     f"The table step {step.name} was applied here with another text than this version has. "
-                    "Steps never change after a release: write a new one; before a release, start again: "
-                    "`imgsearch db remove`."
+                    "Steps never change after a release: write a new one. Before a release, write a dump with "
+                    "pg_dump, run `imgsearch db remove` and `imgsearch db upgrade`, and add the images again."
                 )
         return tuple(step for step in source.steps() if step.name not in self.steps)
 
