@@ -74,6 +74,7 @@ LONG = {
     *("test_replicas.py", "test_alembic_host.py", "test_watching.py", "test_packaging.py", "test_encoder_kinds.py"),
     *("test_openapi.py", "test_large_products.py", "test_backup.py", "test_embedded.py", "test_pages_properties.py"),
     *("test_random_writes.py", "test_described.py", "test_spaces_page.py", "test_flask_shop.py"),
+    *("test_recall_short.py", "test_alembic_recipe.py", "test_demo.py", "test_tenant_graphs_kept.py"),
 }
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import psycopg
 import pytest
 
-from imgsearch import db
 from imgsearch.flask import create_app
 from imgsearch.query import cache
 from imgsearch.settings import Settings
@@ -59,21 +58,11 @@ def test_the_sql_and_the_python_run(connection: Connection, scene: int, capsys: 
         ("p41", pytest.approx(0, abs=1e-3), None, None),
     ]
     assert [row for (row,) in connection.execute(second.encode()) if row.startswith("Regions: ")]
-    code, _ = blocks("py", SECTION)
+    [code] = blocks("py", SECTION)
     known: dict[str, Any] = {"connection": connection}
     exec(code, known)  # noqa: S102 - the page's own code
     assert f"p7 {known['hits'][0].distance} {tuple(BOX)} lamp" in capsys.readouterr().out
     assert len(known["following"]) == 10
-
-
-def test_a_select_of_ones_own_runs(settings: Settings, scene: int, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = db.engine(settings)
-    exec(blocks("py", SECTION)[1], {"engine": engine})  # noqa: S102 - the page's own code
-    engine.dispose()
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == 10
-    assert [line for line in said if line.endswith(f"{BOX} lamp")] == [line for line in said if line.startswith("p7 ")]
-    assert said[0].split()[0] in {"p7", "p41"}
 
 
 def test_the_request_and_the_command_run(client: Any, scene: int, run: Run, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from psycopg.pq import TransactionStatus
 from imgsearch import values
 from imgsearch.db import sql
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.retrieval.filters import Filters
+from imgsearch.retrieval.filters import Filters, merged
 
 
 class Suggestion(TypedDict):
@@ -95,6 +95,6 @@ def suggest(
         "typed": values.text(typed, "typed", values.VALUE),
         "tenant": tenant if tenant is None else values.named(tenant, "tenant"),
         "k": values.whole(k, "k", -1, 2**31 - 1),
-        "filters": None if filters is None else filters.as_json(),
+        "filters": None if filters is None else merged(filters, {}).as_json(),
     }
     return cast("list[Suggestion]", list(sql.rows(driver(connection), "shop", "suggest", bound)))
