@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 
 from imgsearch.http import caps
 from imgsearch.http.problem import bad_request
@@ -17,15 +19,34 @@ def text(name: str, value: str, longest: int = caps.NAME) -> str:
     return value
 
 
-def number(name: str, written: str, low: float, high: float) -> float:
-    """Return a finite number from `low` to `high`; a decimal comma is one too. Raises Problem."""
+def number(name: str, written: str, low: float, high: float, marks: tuple[str, str] = (".", ",")) -> float:
+    """Return a finite number from `low` to `high`, as people write it. Raises Problem.
+
+    marks: what stands before decimals and between thousands where the writer lives. Signs that can mean one thing alone
+    mean that anywhere: 19,99 and 1.299,00 on an English page, 19.99 and 1,299.00 on a German one.
+    """
     try:
-        found = float(written.strip().replace(",", "."))
+        found = float(_plain(written, *marks))
     except ValueError as error:
-        raise bad_request(f"{name} must be a number, for example 19.99.") from error
+        raise bad_request(f"{name} must be a number, for example 19{marks[0]}99.") from error
     if not math.isfinite(found) or not low <= found <= high:
         raise bad_request(f"{name} must be a number from {low:g} to {high:g}.")
     return found
+
+
+_SPACES = dict.fromkeys(map(ord, " \N{NBSP}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}'\N{RIGHT SINGLE QUOTATION MARK}"))
+
+
+def _plain(written: str, point: str, thousands: str) -> str:
+    """Return a number as programs write it: without signs between thousands, with a point before its decimals."""
+    text = "".join(str(unicodedata.decimal(sign, sign)) for sign in written.strip().translate(_SPACES))
+    text = text.replace("\N{ARABIC DECIMAL SEPARATOR}", point).replace("\N{ARABIC THOUSANDS SEPARATOR}", thousands)
+    for here, between in ((point, thousands), (thousands, point)):
+        grouped = rf"[+-]?\d{{1,3}}(?:{re.escape(between)}\d{{3}})+(?:{re.escape(here)}\d*)?"
+        # One sign before three digits is the writer's own; a second one tells which is which.
+        if re.fullmatch(grouped, text) and (here == point or here in text or text.count(between) > 1):
+            return text.replace(between, "").replace(here, ".")
+    return text.replace(",", ".")
 
 
 def whole(name: str, written: str, low: int, high: int) -> int:

@@ -15,6 +15,7 @@ from imgsearch.http.requests import checked_filters
 from imgsearch.http.search_request import SearchRequest
 from imgsearch.http.state import AppState
 from imgsearch.page import second_look, size, urls
+from imgsearch.page.wording import wording
 from imgsearch.picture.region import Region
 from imgsearch.query import ProductId
 from imgsearch.retrieval.filters import Filters
@@ -26,11 +27,7 @@ _T = TypeVar("_T")
 _PRICES = dict(zip(urls.PRICES, ("The lowest price", "The highest price"), strict=True))
 
 
-def _price(name: str, written: str) -> float:
-    return values.number(_PRICES[name], written, 0, caps.PRICE)
-
-
-_READ: dict[type, Callable[[str, str], Any]] = {str: values.text, float: _price, bool: values.truth}
+_READ: dict[type, Callable[[str, str], Any]] = {str: values.text, bool: values.truth}
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class Wrong:
 @dataclass
 class _Reader:
     args: MultiDict[str, str]
+    marks: tuple[str, str]  # of numbers, in the page's language
     wrong: list[Wrong] = field(default_factory=list)
 
     def part(self, name: str, written: str, read: Callable[[], _T], instead: _T) -> _T:
@@ -53,6 +51,9 @@ class _Reader:
         except Problem as problem:
             self.wrong.append(Wrong(name, written, problem))
             return instead
+
+    def _price(self, name: str, written: str) -> float:
+        return values.number(_PRICES[name], written, 0, caps.PRICE, self.marks)
 
     def text(self) -> str | None:
         words = self.args.get("q", "").strip()
@@ -134,8 +135,9 @@ class _Reader:
         given: dict[str, Any] = {"category": self._categories() or None, "attributes": self._attributes() or None}
         for name, kind in urls.PLAIN.items():
             written = self.args.get(name, "").strip()
+            read = self._price if kind is float else _READ[kind]
             if written:
-                given[name] = self.part(name, written, lambda r=_READ[kind], n=name, w=written: r(n, w), None)  # type: ignore[misc]
+                given[name] = self.part(name, written, lambda r=read, n=name, w=written: r(n, w), None)  # type: ignore[misc]
         low, high = (given.get(name) for name in urls.PRICES)
         if low is not None and high is not None and low > high:
             detail = f"The highest price is below the lowest, {low:g}; it was left out."
@@ -170,7 +172,7 @@ class _Reader:
 def understood(state: AppState, args: MultiDict[str, str]) -> tuple[SearchRequest, tuple[Wrong, ...]]:
     """Return the search of an address, and the parts that were left out of it. Raises Problem for one too large."""
     size.check(args)
-    reader = _Reader(args)
+    reader = _Reader(args, wording(state.settings).marks)
     asked = SearchRequest(
         text=reader.text(),
         more=reader.ids("like"),

@@ -18,6 +18,7 @@ from imgsearch.ingest import upload
 from imgsearch.ingest.upload import Inspected
 from imgsearch.page import titles, urls
 from imgsearch.page.frame import frame
+from imgsearch.page.wording import wording
 
 MOST_AT_ONCE = 50
 
@@ -53,7 +54,7 @@ def add(state: AppState) -> list[int]:
     files = [file for file in request.files.getlist("picture") if file.filename]
     if not 1 <= len(files) <= MOST_AT_ONCE:
         raise bad_request(f"Choose 1 to {MOST_AT_ONCE} pictures.", "no_picture")
-    fields = _fields(files[0])
+    fields = _fields(files[0], wording(state.settings).marks)
     tenant = access.tenant_of(_text("tenant")) or "default"
     pictures = _read(files)
     with state.session(access.me().tenant, writes=True) as connection:
@@ -111,13 +112,13 @@ def _read(files: list[FileStorage]) -> list[Inspected]:
     return pictures
 
 
-def _fields(first: FileStorage) -> dict[str, Any]:
+def _fields(first: FileStorage, marks: tuple[str, str]) -> dict[str, Any]:
     price, title = _text("price"), _text("title")
     stem = PurePosixPath((first.filename or "").replace("\\", "/")).stem
     return {
         "product_id": _text("product_id") or values.text("The file's name", stem or "picture"),
         "category": _text("category"),
-        "price": None if price is None else values.number("price", price, 0, caps.PRICE),
+        "price": None if price is None else values.number("price", price, 0, caps.PRICE, marks),
         "in_stock": request.form.get("in_stock") == "yes",
         "title": title,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, get_args, get_type_hints
@@ -135,4 +136,6 @@ def written_region(region: Region) -> str:
 def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
+    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    # 1.299 is read as a number of thousands where people write it so.
+    return f"{text}0" if re.fullmatch(r"\d{1,3}\.\d{3}", text) and isinstance(value, float) else text

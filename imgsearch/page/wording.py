@@ -56,6 +56,11 @@ class Wording:
         _, _, order = _WRITTEN[self.language]
         return order.format(amount=written, sign=sign) if sign else f"{written}\N{NBSP}{self.currency}"
 
+    @property
+    def marks(self) -> tuple[str, str]:
+        """What stands before the decimals of a number, and between its thousands."""
+        return _WRITTEN[self.language][:2]
+
     def _value(self, value: Any) -> str:
         return self.number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
