@@ -63,7 +63,7 @@ class CeleryConsumer:
         queues = [QUEUES[name] for name in self._listeners]
         # Not Celery's own command: that one takes the process's signals, which are ours to handle.
         WorkController(app=app, hostname=self._name, pool="solo", concurrency=1, queues=queues, **options).start()
-        self._say_away("the connection ended")
+        self._say_away("the connection ended, or a message there is none that Celery can read")
 
     def _say_away(self, reason: object) -> None:
         if not self._away:
