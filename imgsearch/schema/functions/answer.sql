@@ -123,7 +123,7 @@ CREATE OR REPLACE FUNCTION imgsearch.search(
 LANGUAGE plpgsql STABLE ROWS 10 AS $$
 #variable_conflict use_variable
 DECLARE
-    f imgsearch.filters := ROW(tenant, CASE WHEN category IS NOT NULL THEN array_append(categories, category) ELSE categories END, min_price, max_price,
+    f imgsearch.filters := ROW(tenant, CASE WHEN category IS NOT NULL THEN ARRAY(SELECT unnest(categories)) || category ELSE categories END, min_price, max_price,
         in_stock, attributes, product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before, condition,
         taken_after, taken_before, near, duplicates);
     p imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);

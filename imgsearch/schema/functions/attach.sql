@@ -8,6 +8,11 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.mapping_of(
     pictures text, picture_of text, ordinal text, title text, words text, codes text, categories text, owner text, fallback text, follow jsonb, main text
 ) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
+    IF greatest(array_ndims(images), array_ndims(attributes)) > 1 OR '' = ANY (ARRAY[key, image, tenant, category, price,
+        in_stock, picture_of, ordinal, title, words, codes, categories, owner, fallback, main]) THEN
+        RAISE EXCEPTION 'imgsearch: an expression of attach() is empty, or images or attributes is a list of lists'
+            USING HINT = 'Leave out what the table does not say.', ERRCODE = 'IM010';
+    END IF;
     RETURN begin_with || jsonb_build_object('key', key, 'images', to_jsonb(coalesce(images, '{}') || CASE WHEN image IS NULL THEN '{}' ELSE ARRAY[image] END),
         'tenant', tenant, 'category', category, 'price', price, 'in_stock', in_stock, 'attributes', coalesce(attributes, '{}'),
         'base', rtrim(base, '/'), 'picture_of', picture_of, 'ordinal', ordinal)
@@ -28,6 +33,9 @@ DECLARE
     at imgsearch.attachment;
 BEGIN
     PERFORM imgsearch_internal.refuse_caller(), pg_catalog.set_config('imgsearch.path', pg_catalog.current_setting('search_path'), true);
+    IF relation IS NULL THEN
+        RAISE EXCEPTION 'imgsearch: relation is null' USING HINT = 'Name your table: imgsearch.attach(''shop.product'', …).', ERRCODE = 'IM010';
+    END IF;
     at.relation := imgsearch_internal.require_table(relation);
     at.name := at.relation::text;
     at.pictures := imgsearch_internal.require_table(pictures);

@@ -50,7 +50,9 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.resolve_query(name text, query tex
 DECLARE
     said text;
 BEGIN
-    IF coalesce(name, '') !~ '^[^ ].{0,62}$' THEN
+    IF query IS NULL OR query ~ '^\s*$' THEN
+        RAISE EXCEPTION 'imgsearch: query is empty' USING HINT = 'A SELECT of yours, or the name of a view.', ERRCODE = 'IM010';
+    ELSIF coalesce(name, '') !~ '^[^ ].{0,62}$' THEN
         RAISE EXCEPTION 'imgsearch: name => ''%'' is no name', name USING HINT = 'One to 63 characters, for example ''catalogue''.', ERRCODE = 'IM010';
     END IF;
     PERFORM imgsearch_internal.refuse_text('query', query);

@@ -114,7 +114,13 @@ DECLARE
     called regclass;
 BEGIN
     PERFORM set_config('search_path', current_setting('imgsearch.path'), true);  -- until the function ends
-    called := pg_catalog.to_regclass(given);
+    BEGIN
+        -- A number is an oid to it, of whatever there is or is not.
+        called := (SELECT c.oid FROM pg_catalog.pg_class c
+                   WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(given)::pg_catalog.oid);
+    EXCEPTION WHEN syntax_error_or_access_rule_violation THEN
+        called := NULL;  -- no name at all
+    END;
     IF called IS NULL AND given IS NOT NULL THEN
         RAISE EXCEPTION 'imgsearch: there is no table %', given USING HINT = 'Write it as in SQL: schema.table, with double quotes where a name has capitals.', ERRCODE = 'IM010';
     END IF;

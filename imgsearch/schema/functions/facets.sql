@@ -23,7 +23,7 @@ BEGIN
         WHERE (x.price >= 0 AND x.price < 'Infinity') IS NOT TRUE OR x.price <= x.before) THEN
         RAISE EXCEPTION 'imgsearch: prices are 1 to 50 numbers from 0 on that rise'
             USING HINT = 'For example ''{0, 25, 50}'': 0 to 25, 25 to 50, 50 and more.', ERRCODE = 'IM008';
-    ELSIF cardinality(attributes) > 20 OR array_position(attributes, NULL) IS NOT NULL THEN
+    ELSIF cardinality(attributes) > 20 OR EXISTS (SELECT 1 FROM unnest(attributes) u WHERE u IS NULL) THEN
         RAISE EXCEPTION 'imgsearch: attributes names more than 20, or a null' USING HINT = 'Count fewer at once, for example ''{colour, size}''.', ERRCODE = 'IM008';
     END IF;
 END $$;
@@ -171,7 +171,7 @@ BEGIN
     PERFORM imgsearch_internal.check_facets(facets.per, facets.prices, facets.attributes);
     PERFORM imgsearch_internal.active_space();
     FOR row IN SELECT c.* FROM imgsearch_internal.column_counts(facets.filters, facets.per, facets.prices, coalesce(facets.exact, false)) c LOOP
-        IF row.facet = 'images' AND row.count > 4 * facets.sample AND facets.exact IS NOT TRUE THEN
+        IF row.facet = 'images' AND row.count > 4::bigint * greatest(1, facets.sample) AND facets.exact IS NOT TRUE THEN
             step := 2 ^ floor(ln(row.count::float8 / greatest(1, facets.sample)) / ln(2));
         END IF;
         facet := row.facet; name := row.name; value := row.value; low := row.low; high := row.high;

@@ -45,6 +45,8 @@ DECLARE
         WHEN cardinality(f.product_ids) > 1000 THEN 'product_ids holds more than 1000 values'
         WHEN cardinality(f.exclude_product_ids) > 1000 THEN 'exclude_product_ids holds more than 1000 values'
         WHEN cardinality(f.exclude_image_ids) > 1000 THEN 'exclude_image_ids holds more than 1000 values'
+        WHEN greatest(array_ndims(f.category), array_ndims(f.product_ids), array_ndims(f.exclude_product_ids),
+                      array_ndims(f.exclude_image_ids)) > 1 THEN 'a list of a filter holds lists'
         WHEN array_position(f.exclude_product_ids, NULL) IS NOT NULL OR array_position(f.exclude_image_ids, NULL) IS NOT NULL
         THEN 'a list of exclusions holds a null' END;
 BEGIN

@@ -8,6 +8,9 @@ DECLARE
 BEGIN
     IF coalesce(tenant, '') = '' OR coalesce(product, '') = '' THEN
         RAISE EXCEPTION 'imgsearch: a tenant and a product have names' USING HINT = 'SELECT imgsearch.pin(''acme'', ''p42'', query => ''red shoe'');', ERRCODE = 'IM009';
+    ELSIF length(tenant) > 1000 OR length(product) > 1000 THEN
+        RAISE EXCEPTION 'imgsearch: a tenant and a product have names of at most 1000 characters'
+            USING HINT = 'Name a product that has images.', ERRCODE = 'IM008';
     ELSIF (at BETWEEN 1 AND 25) IS FALSE OR length(query_) > 2000 OR length(where_) > 1000 THEN
         RAISE EXCEPTION 'imgsearch: place is a number from 1 to 25, query has at most 2000 characters and category 1000' USING HINT = 'Pin it at place 1.', ERRCODE = 'IM008';
     ELSIF (SELECT count(*) FROM imgsearch.merchandise m WHERE m.tenant_id = tenant AND m.query = query_ AND m.category = where_ AND (m.place IS NULL) = (at IS NULL) AND m.product_id <> product) >= most THEN

@@ -5,6 +5,19 @@
 -- lie up to it, which question it belongs to, where a window that was ranked anew goes on, and by which images it was expanded. The first two alone,
 -- written by hand, are a place too.
 
+CREATE OR REPLACE FUNCTION imgsearch_internal.require_between(
+    name text, value double precision, low double precision, high double precision
+) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF (value BETWEEN low AND high) IS NOT TRUE THEN  -- NaN is above all numbers, null beside them
+        RAISE EXCEPTION 'imgsearch: % is %, it must be from % to %', name, coalesce(value::text, 'null'), low, high
+            USING HINT = format('For example %s => %s.', name, low + 1), ERRCODE = 'IM008';
+    END IF;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.require_between(
+    text, double precision, double precision, double precision
+) IS 'Raises that a number lies beyond its limits.';
+
 CREATE OR REPLACE FUNCTION imgsearch_internal.check_page(p imgsearch_internal.page_request) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF p.k IS NULL OR p.k < 1 OR p.k > 1000 THEN

@@ -37,8 +37,8 @@ DECLARE
     value  text;
     id     integer;
 BEGIN
-    IF (type IN ('text', 'number', 'boolean') AND name <> '') IS NOT TRUE THEN
-        RAISE EXCEPTION 'imgsearch: % cannot be promoted as %', coalesce(quote_literal(name), 'null'), coalesce(quote_literal(type), 'null')
+    IF (type IN ('text', 'number', 'boolean') AND name <> '' AND length(name) <= 1000) IS NOT TRUE THEN
+        RAISE EXCEPTION 'imgsearch: % cannot be promoted as %', coalesce(quote_literal(left(name, 100)), 'null'), coalesce(quote_literal(type), 'null')
             USING HINT = 'The type is text, number or boolean: SELECT imgsearch.promote_attribute(''size'', ''number'');', ERRCODE = 'IM009';
     END IF;
     SELECT p.column_name, p.type INTO made, before FROM imgsearch.promoted_attribute p WHERE p.name = promote_attribute.name;

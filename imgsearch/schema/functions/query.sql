@@ -226,11 +226,13 @@ DECLARE
     id        CONSTANT integer := CASE WHEN space IS NOT NULL THEN imgsearch_internal.space_of(space) END;  -- null: the searched one, also when that changes
     asked_key bytea;
     answer    record;
-    deadline  timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
+    deadline  timestamptz;
 BEGIN
+    PERFORM imgsearch_internal.require_between('timeout_seconds', timeout_seconds, 0, 86400);
+    deadline := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
     CALL imgsearch_internal.require_autocommit('imgsearch.embed');
-    IF imgsearch_internal.canonical(query) = '' THEN
+    IF coalesce(imgsearch_internal.canonical(query), '') = '' THEN
         RAISE EXCEPTION 'imgsearch: the query is empty' USING HINT = 'Ask for something, for example red canvas shoe.', ERRCODE = 'IM003';
     ELSIF length(query) > 2000 THEN
         RAISE EXCEPTION 'imgsearch: the query has % characters, the limit is 2000', length(query) USING HINT = 'Shorten it.', ERRCODE = 'IM003';

@@ -42,8 +42,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.check_ranking(imgsearch.ranking) IS 'Raises what is wrong with a ranking.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.question_of(given jsonb) RETURNS imgsearch_internal.question LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_populate_record(NULL::imgsearch_internal.question, given)
-$$;
+CREATE OR REPLACE FUNCTION imgsearch_internal.question_of(given jsonb) RETURNS imgsearch_internal.question
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(given) <> 'object' THEN
+        RAISE EXCEPTION 'imgsearch: a question is a JSON object, not a JSON %', jsonb_typeof(given)
+            USING HINT = 'For example {"kind": "text", "words": "red shoe"}.', ERRCODE = 'IM008';
+    END IF;
+    RETURN jsonb_populate_record(NULL::imgsearch_internal.question, given);
+EXCEPTION WHEN data_exception THEN
+    RAISE EXCEPTION 'imgsearch: a question has a value of the wrong type: %', left(SQLERRM, 200)
+        USING HINT = 'kind, words and key are texts.', ERRCODE = 'IM008';
+END $$;
 COMMENT ON FUNCTION imgsearch_internal.question_of(jsonb) IS 'What a door was asked: {"kind": "text", "words": "red shoe", "key": "red shoe"}.';

@@ -65,8 +65,10 @@ CREATE OR REPLACE PROCEDURE imgsearch.embed(image_id bigint, region double preci
 DECLARE
     asked_key bytea;
     answer    record;
-    deadline  timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
+    deadline  timestamptz;
 BEGIN
+    PERFORM imgsearch_internal.require_between('timeout_seconds', timeout_seconds, 0, 86400);
+    deadline := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
     CALL imgsearch_internal.require_autocommit('imgsearch.embed');
     asked_key := imgsearch_internal.region_key(image_id, region, tenant);

@@ -35,6 +35,8 @@ CREATE OR REPLACE FUNCTION imgsearch.refresh_sample(older_than interval DEFAULT 
 DECLARE
     here record;
 BEGIN
+    PERFORM imgsearch_internal.require_between('size', size, 1, 100000),
+        imgsearch_internal.require_between('older_than (seconds)', coalesce(extract(epoch FROM older_than), 0)::float8, -1e9, 1e9);
     SELECT s.space_id, (s.parameters #>> '{sample,at}')::timestamptz AS at INTO here FROM imgsearch.space s WHERE s.state = 'active'
     FOR SHARE;  -- an activation that is under way is waited for: the sample is of the space that is searched then
     IF NOT FOUND OR here.at > now() - older_than OR NOT pg_try_advisory_xact_lock(hashtext('imgsearch.image_sample')) THEN

@@ -69,14 +69,16 @@ COMMENT ON FUNCTION imgsearch_internal.look_steps(jsonb) IS 'Steps of a second l
 CREATE OR REPLACE PROCEDURE imgsearch.rerank(INOUT images bigint[], INOUT steps jsonb, query text DEFAULT NULL, image_id bigint DEFAULT NULL, timeout_seconds double precision DEFAULT 5) LANGUAGE plpgsql AS $$
 DECLARE
     many     CONSTANT integer := coalesce(pg_catalog.cardinality(images), 0);
-    deadline CONSTANT timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
+    deadline timestamptz;
     asked    jsonb;
     made     uuid;
     answer_  jsonb;
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);  -- a procedure that commits may not say it above; until then
     CALL imgsearch_internal.require_autocommit('imgsearch.rerank');
-    IF many > 500 OR array_position(images, NULL) IS NOT NULL OR jsonb_typeof(steps) IS DISTINCT FROM 'array' OR jsonb_array_length(steps) NOT BETWEEN 1 AND 4 THEN
+    PERFORM imgsearch_internal.require_between('timeout_seconds', timeout_seconds, 0, 86400);
+    deadline := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => timeout_seconds);
+    IF many > 500 OR array_ndims(images) > 1 OR (SELECT count(*) FROM unnest(images) u WHERE u IS NULL) > 0 OR jsonb_typeof(steps) IS DISTINCT FROM 'array' OR jsonb_array_length(steps) NOT BETWEEN 1 AND 4 THEN
         RAISE EXCEPTION 'imgsearch: rerank takes up to 500 images and 1 to 4 steps' USING HINT = 'steps => ''[{"step": "k_reciprocal"}]''', ERRCODE = 'IM008';
     END IF;
     PERFORM imgsearch_internal.require_asker();

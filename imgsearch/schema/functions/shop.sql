@@ -7,7 +7,10 @@ CREATE OR REPLACE FUNCTION imgsearch.set_shop(
 ) RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 BEGIN
-    IF coalesce(tenant, '') = '' THEN
+    IF length(tenant) > 1000 THEN
+        RAISE EXCEPTION 'imgsearch: a tenant has a name of at most 1000 characters'
+            USING HINT = 'Name it as its images do.', ERRCODE = 'IM008';
+    ELSIF coalesce(tenant, '') = '' THEN
         RAISE EXCEPTION 'imgsearch: no tenant is named whose shop this is' USING HINT = 'For example set_shop(''acme'', language => ''german''); without tenants of your own it is ''default''.', ERRCODE = 'IM008';
     ELSIF language IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_ts_config c WHERE c.cfgname = language AND c.cfgnamespace = 'pg_catalog'::regnamespace) THEN
         RAISE EXCEPTION 'imgsearch: there is no language "%"', left(language, 100)

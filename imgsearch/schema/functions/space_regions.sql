@@ -70,10 +70,12 @@ COMMENT ON FUNCTION imgsearch_internal.proposer_of(imgsearch.shop) IS 'Who propo
 CREATE OR REPLACE FUNCTION imgsearch.forget_regions(tenant text, size integer DEFAULT 500) RETURNS bigint LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    these bigint[] := ARRAY(SELECT r.image_id FROM imgsearch.region_state r WHERE r.tenant_id = tenant
-                            AND NOT EXISTS (SELECT 1 FROM imgsearch.shop s WHERE s.tenant_id = tenant AND s.region_proposer IS NOT NULL) LIMIT size);
+    these bigint[];
     id    integer;
 BEGIN
+    PERFORM imgsearch_internal.require_between('size', size, 1, 100000);
+    these := ARRAY(SELECT r.image_id FROM imgsearch.region_state r WHERE r.tenant_id = tenant
+                   AND NOT EXISTS (SELECT 1 FROM imgsearch.shop s WHERE s.tenant_id = tenant AND s.region_proposer IS NOT NULL) LIMIT size);
     these := ARRAY(SELECT i.image_id FROM imgsearch.image i WHERE i.tenant_id = tenant AND i.image_id = ANY (these) ORDER BY i.image_id FOR NO KEY UPDATE SKIP LOCKED);
     FOR id IN SELECT s.space_id FROM imgsearch.space s ORDER BY 1 LOOP
         EXECUTE format('DELETE FROM imgsearch.region_%s r WHERE r.tenant_id = $1 AND r.image_id = ANY ($2)', id) USING tenant, these;

@@ -108,6 +108,7 @@ CREATE OR REPLACE FUNCTION imgsearch.refresh_vocabulary(older_than interval DEFA
 DECLARE
     rows_ bigint;
 BEGIN
+    PERFORM imgsearch_internal.require_between('older_than (seconds)', coalesce(extract(epoch FROM older_than), 0)::float8, -1e9, 1e9);
     IF NOT pg_try_advisory_xact_lock(hashtext('imgsearch.vocabulary')) THEN
         RETURN NULL;
     END IF;
