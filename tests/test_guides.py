@@ -13,7 +13,11 @@ from tests.test_readme import ROOT, blocks
 
 RUN = {
     "guide-oscar.md": [*(ROOT / "examples/oscar_shop").rglob("*.py"), *(ROOT / "tests/adopt/oscar").glob("*.py")],
-    "guide-wagtail.md": [*(ROOT / "examples/wagtail_site").rglob("*.py"), *(ROOT / "tests/adopt/wagtail").glob("*.py")],
+    "guide-wagtail.md": [
+        *(ROOT / "examples/wagtail_site").rglob("*.py"),
+        *(ROOT / "examples/wagtail_site").rglob("*.html"),
+        *(ROOT / "tests/adopt/wagtail").glob("*.py"),
+    ],
     "guide-fastapi.md": [ROOT / "examples/fastapi_shop/shop.py"],
     "replicas.md": [ROOT / "tests/test_replicas.py", ROOT / "tests/django/routers.py"],
     "guide-shapes.md": [
@@ -31,7 +35,8 @@ def plain(code: str) -> str:
 
 @pytest.mark.parametrize("guide", RUN)
 def test_every_block_is_a_piece_of_what_runs(guide: str) -> None:
-    said = blocks("py", (ROOT / "docs" / guide).read_text())
+    text = (ROOT / "docs" / guide).read_text()
+    said = [*blocks("py", text), *blocks("html", text)]
     run = [plain(path.read_text()) for path in RUN[guide]]
     assert said
     assert [block for block in said if not any(plain(block.partition("  # pip")[0]) in one for one in run)] == []

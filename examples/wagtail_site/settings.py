@@ -7,7 +7,7 @@ from psycopg.conninfo import conninfo_to_dict
 from imgsearch.settings import load_settings
 
 _where = conninfo_to_dict(load_settings().database_url)
-HOME = load_settings().home
+BASE_DIR = load_settings().home
 
 SECRET_KEY = "only for this example"  # noqa: S105
 DEBUG = True
@@ -65,9 +65,9 @@ WAGTAIL_SITE_NAME = "Pictures"
 WAGTAILADMIN_BASE_URL = "http://localhost:8000"
 ROOT_URLCONF = "urls"
 STATIC_URL = "static/"
-MEDIA_ROOT = HOME / "media"
+MEDIA_ROOT = BASE_DIR / "media"
 MEDIA_URL = "/media/"
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 USE_TZ = True
 
-IMGSEARCH = {"STORAGE_URL": (HOME / "pictures").as_uri(), "FETCH_FOLDERS": str(MEDIA_ROOT)}
+IMGSEARCH = {"STORAGE_URL": (BASE_DIR / "pictures").as_uri(), "FETCH_FOLDERS": str(MEDIA_ROOT)}

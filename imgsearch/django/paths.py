@@ -62,9 +62,11 @@ def _walk(model: type[models.Model], path: str, argument: str) -> _End | Wrong:
     for n, name in enumerate(names):
         said = f"{argument}={path!r}: "
         try:
-            field = model._meta.get_field(name)  # noqa: SLF001
+            field = model._meta.pk if name == "pk" else model._meta.get_field(name)  # noqa: SLF001
         except FieldDoesNotExist:
             return _python_value(model, name, said, argument)
+        if field.is_relation and name != field.name and name in {"pk", getattr(field, "attname", None)}:
+            return _key_alone(field, names[n + 1 :], said)
         if field.is_relation and field.related_model is None:
             return _End()  # a generic foreign key, to any model: only its values tell
         accessor = field.get_accessor_name() if field.auto_created and field.is_relation else name
@@ -76,6 +78,16 @@ def _walk(model: type[models.Model], path: str, argument: str) -> _End | Wrong:
             return _value_of(field, names[n + 1 :], said, model)
         model = field.related_model
     raise AssertionError("a path has a last name")
+
+
+def _key_alone(field: Any, rest: list[str], said: str) -> _End | Wrong:
+    """Return where a path ends that names the column of a foreign key: in what it holds."""
+    if rest:
+        further = "__".join([field.name, *rest])
+        return Wrong("E011", f"{said}{field.attname} is the key alone: the path ends there.", f"Write {further}.")
+    while field.is_relation:
+        field = field.target_field
+    return _End(field=field)
 
 
 def _value_of(field: Any, rest: list[str], said: str, model: type[models.Model]) -> _End | Wrong:

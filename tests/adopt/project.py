@@ -50,6 +50,7 @@ def started(servers: embedded.Servers, example: str, app: str) -> Iterator[Path]
         os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
         sys.path.insert(0, str(EXAMPLES / example))
         import django
+        from django.core.management import call_command
         from django.db import connection, connections
         from django.db.migrations.executor import MigrationExecutor
         from django.test.utils import setup_test_environment
@@ -60,6 +61,7 @@ def started(servers: embedded.Servers, example: str, app: str) -> Iterator[Path]
         with step("migrate: the package and imgsearch"):
             executor = MigrationExecutor(connection)
             executor.migrate([node for node in executor.loader.graph.leaf_nodes() if node[0] != app])
+            call_command("check", databases=["default"])
         yield folder
         connections.close_all()
 

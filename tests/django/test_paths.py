@@ -46,6 +46,8 @@ def said(model: Any, **names: Any) -> list[checks.CheckMessage]:
         ({"tenant": "store"}, "E015", "a relation", "store__slug"),
         ({"tenant": "pk_text"}, "E011", "no 'pk_text'", "property"),
         ({"fallback": "name"}, "E015", "no foreign key", "by whose pictures"),
+        ({"fallback": "store_id"}, "E015", "no foreign key", "by whose pictures"),
+        ({"tenant": "store_id__slug"}, "E011", "store_id is the key alone", "store__slug"),
         ({"categories": "tags__nam"}, "E011", "no 'nam'", "'name'"),
         ({"categories": "store__product__name"}, "E012", "Store.product leads to many", "product_set"),
     ],
@@ -63,6 +65,7 @@ def test_what_leads_nowhere_is_an_error(names: dict[str, Any], code: str, messag
     [
         ({"of": "garment", "photo": "file", "position": "sort"}, "E011"),
         ({"of": "file", "photo": "file"}, "E015"),
+        ({"of": "garment_id", "photo": "file"}, "E015"),
         ({"of": "garment__shots", "photo": "file"}, "E012"),
         ({"of": "garment", "photo": "file", "main": "display_order"}, "E015"),
     ],
@@ -86,6 +89,8 @@ def test_a_product_has_its_pictures_from_one_place() -> None:
         {"category": "store__slug", "price": "price", "in_stock": "available", "photo": "photo"},
         {"photo": "name", "title": "store__pk", "attributes": ("added__year", "photo__name", "store_id")},
         {"title": "pk"},
+        {"tenant": "store_id"},
+        {"tenant": "store__pk", "price": "store_id"},
     ],
 )
 def test_what_leads_somewhere_is_none(names: dict[str, Any]) -> None:
