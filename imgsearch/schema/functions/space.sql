@@ -121,7 +121,7 @@ DECLARE
     plain text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN ' STORAGE PLAIN' ELSE '' END;
     made  record;
 BEGIN
-    IF coalesce(model, '') = '' OR revision IS NULL OR fingerprint IS NULL OR preprocessing IS NULL OR kind IS NULL
+    IF model IS NULL OR revision IS NULL OR fingerprint IS NULL OR preprocessing IS NULL OR kind IS NULL
        OR kind NOT IN ('model', 'given') OR (dimension BETWEEN 1 AND 4000) IS NOT TRUE OR vector_dims(mean) IS DISTINCT FROM dimension THEN
         RAISE EXCEPTION 'imgsearch: a space needs a model, its revision, fingerprint and preprocessing, a dimension from 1 to 4000,'
             ' a mean of that dimension, and the kind model or given'
