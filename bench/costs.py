@@ -31,8 +31,8 @@ from bench.timed import fastest
 WIDTHS = (60, 100, 150, 200, 300, 400, 600, 800, 1000)
 NO_WALK = {"ef": 0, "text": {"ef": 0}}
 RECKONED = """
-SELECT e.access, e.share, e.reached, imgsearch_internal.bits_cost_ms(c.pictures, e)
-FROM imgsearch_internal.search_context(%(query)s, 10) c,
+SELECT e.access, e.share, e.reached, imgsearch_internal.bits_ms(c, e)
+FROM imgsearch_internal.search_context(%(query)s, 10, NULL, NULL) c,
      imgsearch_internal.filter_sql(imgsearch.filters_of(%(filters)s)) m,
      LATERAL imgsearch_internal.estimate(c, m, ROW(m.names, m.vals, c.bits, NULL, NULL)::imgsearch_internal.bound) e
 """

@@ -29,7 +29,9 @@ def test_bits_are_reckoned_to_cost_what_was_measured(
     connection: Connection, access: str, share: float, reached: float | None, ms: float
 ) -> None:
     row = connection.execute(
-        "SELECT imgsearch_internal.bits_cost_ms(200000, ROW(%s, %s, NULL, %s)::imgsearch_internal.estimate)",
+        """SELECT imgsearch_internal.bits_ms(jsonb_populate_record(NULL::imgsearch_internal.search_context,
+               jsonb_build_object('pictures', 200000, 'key_us', 0.185)),
+               ROW(%s, %s, NULL, %s)::imgsearch_internal.estimate)""",
         [share, reached, access],
     ).fetchone()
     assert row is not None
@@ -38,6 +40,10 @@ def test_bits_are_reckoned_to_cost_what_was_measured(
 
 @pytest.mark.parametrize(("ef", "ms"), [(100, 4.3), (200, 7.4), (400, 13.3), (1000, 29)])
 def test_a_walk_is_reckoned_to_cost_what_was_measured(connection: Connection, ef: int, ms: float) -> None:
-    row = connection.execute("SELECT imgsearch_internal.walk_cost_ms(%s)", [ef]).fetchone()
+    row = connection.execute(
+        """SELECT imgsearch_internal.walk_ms(
+            jsonb_populate_record(NULL::imgsearch_internal.search_context, '{"walk_us": 29}'), %s)""",
+        [ef],
+    ).fetchone()
     assert row is not None
     assert row[0] == pytest.approx(ms, rel=0.1)

@@ -232,6 +232,6 @@ def test_a_large_first_page_is_ranked_by_bits_however_many_images_there_are(conn
             " WHERE state = 'active'"
         )
         found = connection.execute(
-            "SELECT (c).pool FROM imgsearch_internal.search_context(imgsearch.vec_of(1), 1000) c"
+            "SELECT (c).pool FROM imgsearch_internal.search_context(imgsearch.vec_of(1), 1000, NULL, NULL) c"
         ).fetchone()
     assert found == (20_000,)

@@ -94,17 +94,20 @@ def test_that_of_nearest_grows(settings: Settings, connection: Connection) -> No
     assert hits >= 198, f"{hits} of 200 found"
 
 
-def test_a_pool_that_tells_enough_stays(connection: Connection) -> None:
-    """Two halves near and far: the first pool holds the page, and no more vectors are read."""
-    context = "ROW(1, NULL, repeat('1', 768)::bit varying, false, 512, 6000, 10, 120, 4, 1000, 49, true, 1, NULL)"
-    short = f"""SELECT imgsearch_internal.is_pool_short({context}::imgsearch_internal.search_context,
-        imgsearch_internal.pack_key(%s, 1), imgsearch_internal.pack_key(%s, 2), %s, %s)"""
-    for edge, last, deepest, ranked, expected in (
-        (300, 340, 400, 1000, False),
-        (300, 340, 501, 1000, True),
-        (300, 335, 400, 1000, True),
-        (300, 336, 400, 1000, True),  # 1.3 √768 = 36.03
-        (300, 337, 500, 1000, False),
-    ):
-        row = connection.cursor(row_factory=tuple_row).execute(short.encode(), [edge, last, deepest, ranked]).fetchone()
-        assert row == (expected,), (edge, last, deepest, ranked)
+@pytest.mark.parametrize(
+    ("edge", "last", "stays"),
+    [(300, 340, True), (300, 335, False), (300, 336, False), (300, 337, True)],  # 1.3 √768 = 36.03
+)
+def test_a_pool_that_ends_close_behind_the_page_grows(
+    connection: Connection, edge: int, last: int, stays: bool
+) -> None:
+    """Before a vector is read: what is as near as the page may lie behind it."""
+    settled = """SELECT (s.plan).pool FROM imgsearch_internal.settle_keys(
+            jsonb_populate_record(NULL::imgsearch_internal.search_context, jsonb_build_object(
+                'page_end', 1, 'bits', repeat('1', 768), 'query', array_to_json(array_fill(1, ARRAY[48]))::text)),
+            ROW('bits', NULL, 2, 49, 1, 1, 9, false, 'dear', NULL)::imgsearch_internal.search_plan,
+            ROW(NULL, NULL, NULL, NULL, ARRAY[imgsearch_internal.pack_key(%s, 1), imgsearch_internal.pack_key(%s, 2),
+                imgsearch_internal.pack_key(999, 3)], NULL)::imgsearch_internal.candidates,
+            imgsearch_internal.page_of(1), NULL) s"""
+    row = connection.cursor(row_factory=tuple_row).execute(settled.encode(), [edge, last]).fetchone()
+    assert row == (2 if stays else 8,)

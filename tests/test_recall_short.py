@@ -73,12 +73,10 @@ def test_where_more_match_than_are_compared_no_page_is_complete(
 ) -> None:
     """As if the largest pool were of 1,000: bits rule the rest out, and what they rule out nobody knows."""
     short.execute("SELECT 1")
-    body = short.execute(
-        "SELECT pg_get_functiondef('imgsearch_internal.search_context(halfvec, integer, integer)'::regprocedure)"
-    ).fetchone()
+    body = short.execute("SELECT pg_get_functiondef('imgsearch_internal.policy()'::regprocedure)").fetchone()
     assert body is not None
     try:
-        short.execute(body[0].replace("greatest(page_end, 20000)", "greatest(page_end, 1000)").encode())
+        short.execute(body[0].replace("largest_pool := 20000", "largest_pool := 1000").encode())
         question = SPARSE.questions[0].astype(np.float32).tolist()
         rows = short.execute(SEARCH.format(per).encode(), [question]).fetchall()
         assert {row[1] for row in rows} <= {"bits", "exact"}

@@ -116,8 +116,9 @@ def test_exactly_so_many_are_few(connection: Connection, settings: Settings, mor
 
 def test_a_session_that_asked_for_few_reads_no_more_of_many(connection: Connection) -> None:
     """Planned for a range that it does not know, it stops at the limit: of 5,460 it reads 321."""
-    keys = """SELECT cardinality((imgsearch_internal.few_keys(c.ctx, ROW(NULL, NULL, %s, %s, NULL), 'price')).keys)
-              FROM (SELECT imgsearch_internal.search_context(%s::halfvec, 10) AS ctx) c"""
+    keys = """SELECT cardinality((imgsearch_internal.few_keys(c.ctx, imgsearch_internal.filter_sql(
+                  imgsearch.filters_of(jsonb_build_object('min_price', %s::float8, 'max_price', %s::float8))))).keys)
+              FROM (SELECT imgsearch_internal.search_context(%s::halfvec, 10, NULL, NULL) AS ctx) c"""
     for low, high, expected in [(10, 11, 120), (0, 90, None), (10, 11, 120)] * 4:
         with connection.transaction():
             before = rows_read(connection, "image")

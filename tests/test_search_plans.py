@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -112,7 +111,7 @@ def test_a_wide_filter_in_a_large_shop_walks_the_graph_and_reads_no_bits(
     with connection.transaction():
         found = scans(connection, nearest(BAND, QUERY, limit=5))
         assert connection.execute(walks.encode()).fetchone() == (1,)
-    assert not {scan for scan in found if scan.startswith("CTE imgsearch_pool")}
+    assert not {scan for scan in found if "image_bits" in scan}
 
 
 def test_a_narrow_filter_ranks_by_bits_out_of_an_index_and_walks_no_graph(
@@ -120,7 +119,7 @@ def test_a_narrow_filter_ranks_by_bits_out_of_an_index_and_walks_no_graph(
 ) -> None:
     believe(settings, PICTURES)
     found = scans(connection, nearest(BAND.where(Image.tenant_id == "tenant1", Image.category == "category1"), QUERY))
-    assert "CTE imgsearch_pool: Index Only Scan image_bits_1" in found
+    assert "CTE imgsearch_step: Index Only Scan image_bits_1" in found
     assert not {scan for scan in found if "embedding" in scan}, "the best are looked up one by one, inside settle()"
 
 
@@ -131,11 +130,11 @@ def test_products_are_ranked_out_of_the_same_index_and_walked_along_the_same_gra
         believe(settings, PICTURES)
         narrow = BAND.where(Image.tenant_id == "tenant1", Image.category == "category1")
         found = scans(connection, nearest(narrow, QUERY, per=per))
-        assert "CTE imgsearch_pool: Index Only Scan image_bits_1" in found
+        assert "CTE imgsearch_step: Index Only Scan image_bits_1" in found
         assert not {scan for scan in found if "embedding" in scan}
         believe(settings, 50_000_000)
         found = scans(connection, nearest(BAND, QUERY, limit=5, per=per))
-        assert not {scan for scan in found if scan.startswith("CTE imgsearch_pool")}
+        assert not {scan for scan in found if "image_bits" in scan}
 
 
 def test_how_many_match_is_guessed_from_the_sample_alone(settings: Settings, connection: Connection) -> None:
@@ -234,9 +233,9 @@ def test_a_walk_that_met_too_few_is_walked_again_and_wider_where_bits_are_dear(s
     assert max(walked) >= 1.5 * min(walked)
 
 
-def test_a_walk_for_products_goes_on_where_it_stopped(settings: Settings) -> None:
+def test_a_walk_for_products_is_walked_again_and_wider_too(settings: Settings) -> None:
     believe(settings, 1_000_000)
-    find = """SELECT (f.answer).strategy, (f.plan).ef, pg_stat_get_xact_numscans('imgsearch.embedding_1_hnsw'::regclass)
+    find = """SELECT (f.answer).strategy, (f.plan).ef
               FROM imgsearch_internal.find(%s::halfvec, imgsearch.filters_of('{"max_price": 25}'),
                                            jsonb_populate_record(imgsearch_internal.page_of(10),
                                                                  '{"per_product": true}')) f"""
@@ -244,13 +243,10 @@ def test_a_walk_for_products_goes_on_where_it_stopped(settings: Settings) -> Non
         asked = connection.execute(
             "SELECT embedding::text FROM imgsearch.vectors ORDER BY image_id LIMIT 40"
         ).fetchall()
-        with connection.transaction():  # between two, what was counted is handed on
-            found = [row for query in asked for row in connection.execute(find, query).fetchall()]
-    scans = [scans for _, _, scans in found]  # all that this session made
-    assert {after - before for before, after in pairwise(scans)} == {1}
-    walked = [ef for strategy, ef, _ in found if strategy == "hnsw"]
-    assert len(walked) >= 30
-    assert max(walked) >= 1.3 * min(walked), "some went on"
+        rows = [row for query in asked for row in connection.execute(find, query).fetchall()]
+    widths = [ef for strategy, ef in rows if strategy == "hnsw"]
+    assert len(widths) >= 30
+    assert max(widths) >= 1.3 * min(widths), "some were widened"
 
 
 def test_re_ranking_reads_only_the_best_pictures_also_behind_the_wall(

@@ -50,9 +50,17 @@ def test_a_walk_is_believed_only_where_it_holds_the_whole_page(
     connection: Connection, distances: list[float] | None, page_end: int, max_distance: float | None, believed: bool
 ) -> None:
     found = connection.execute(
-        "SELECT imgsearch_internal.is_trusted(%s::float8[], %s, %s)", (distances, page_end, max_distance)
+        """SELECT (w.answer).strategy IS NOT NULL, (w.plan).source FROM imgsearch_internal.settle_walk(
+               jsonb_populate_record(NULL::imgsearch_internal.search_context,
+                   jsonb_build_object('page_end', %(end)s::int, 'pictures', 9, 'trust_divisor', 6, 'walk_us', 29)),
+               ROW('hnsw', 99, NULL, NULL, NULL, NULL, 1)::imgsearch_internal.search_plan,
+               ROW(array_fill('a'::text, ARRAY[coalesce(cardinality(%(d)s::float8[]), 0)]),
+                   ARRAY(SELECT generate_series(1, coalesce(cardinality(%(d)s::float8[]), 0))::bigint),
+                   %(d)s, NULL, NULL, NULL),
+               imgsearch_internal.page_of(%(end)s::int, 0, NULL, %(max)s)) w""",
+        {"d": distances, "end": page_end, "max": max_distance},
     ).fetchone()
-    assert found == (believed,)
+    assert found == (believed, "hnsw" if believed else "bits")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +121,9 @@ def test_what_is_rare_here_is_believed_less(
 ) -> None:
     found = connection.execute(
         """SELECT imgsearch_internal.sure(jsonb_populate_record(NULL::imgsearch_internal.search_context,
-               jsonb_build_object('page_end', 10, 'pictures', 200000, 'trust_divisor', %s::int)), %s, %s, 200, %s)""",
+                   jsonb_build_object('page_end', 10, 'pictures', 200000, 'trust_divisor', %s::int)),
+               jsonb_populate_record(NULL::imgsearch_internal.search_plan,
+                   jsonb_build_object('share', %s::float8, 'restricted', %s::boolean, 'ef', 200)), %s)""",
         (divisor, share, restricted, passed),
     ).fetchone()
     assert found == (sure,)

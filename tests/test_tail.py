@@ -90,7 +90,7 @@ def test_a_walk_is_merged_with_what_waits(shop: Connection) -> None:
     """A part in the graph: as far as a walk is believed, it names what comparing everything does."""
     queue.merge_tail(shop, 1)
     walked = """SELECT array_agg(w.image_id ORDER BY w.d) FROM imgsearch_internal.hnsw_candidates(
-        imgsearch_internal.search_context(imgsearch.vec_of(%(image)s), 5), 120, false) w"""
+        imgsearch_internal.search_context(imgsearch.vec_of(%(image)s), 5, NULL, NULL), 120, false) w"""
     truth = """SELECT array_agg(x.image_id) FROM (SELECT v.image_id FROM imgsearch.vectors v
         ORDER BY (v.embedding <=> imgsearch.vec_of(%(image)s)) + 0 LIMIT %(many)s) x"""
     mixed = 0

@@ -113,12 +113,13 @@ def test_no_other_search_walks_it(connection: Connection, filters: str, per_prod
 
 def test_it_is_walked_wider_than_the_graph_of_all_and_believed_as_cautiously(connection: Connection) -> None:
     both = connection.execute(
-        """SELECT c.ef, t.ef, t.trust_divisor FROM imgsearch_internal.search_context(imgsearch.vec_of(1), 10) c,
+        """SELECT c.ef, t.ef, t.trust_divisor
+           FROM imgsearch_internal.search_context(imgsearch.vec_of(1), 10, NULL, NULL) c,
            imgsearch_internal.within_tenant(c, 'acme') t"""
     ).fetchone()
     assert both == (40, 52, 6)
     connection.execute("SET imgsearch.search = '{\"ef\": 0}'")
-    context = "imgsearch_internal.search_context(imgsearch.vec_of(1), 10)"
+    context = "imgsearch_internal.search_context(imgsearch.vec_of(1), 10, NULL, NULL)"
     none = f"SELECT (imgsearch_internal.within_tenant({context}, 'acme')).ef"
     assert connection.execute(none.encode()).fetchone() == (0,), (
         "where no walk finds enough, none of a tenant is made either"

@@ -172,7 +172,7 @@ def test_what_is_tuned_for_texts_leaves_pictures_alone(shop: Connection) -> None
     def walk(vector: str, parameters: dict[str, Any]) -> tuple[Any, ...] | None:
         shop.execute("SELECT set_config('imgsearch.search', %s, false)", [json.dumps(parameters) if parameters else ""])
         return shop.execute(
-            f"SELECT (c).ef, (c).trust_divisor FROM imgsearch_internal.search_context({vector}, 10) c"  # noqa: S608
+            f"SELECT (c).ef, (c).trust_divisor FROM imgsearch_internal.search_context({vector}, 10, NULL, NULL) c"  # noqa: S608
         ).fetchone()
 
     text, picture = "imgsearch.vec_of(1)", "(SELECT mean FROM imgsearch.space)"  # all lie beyond such a radius
@@ -192,7 +192,7 @@ def test_among_a_million_walks_are_wider_and_less_of_them_is_believed(shop: Conn
     )
     walk = """SELECT c.ef, c.trust_divisor
               FROM (VALUES ((SELECT mean FROM imgsearch.space)), (imgsearch.vec_of(1))) v (q),
-              imgsearch_internal.search_context(v.q, 10) c"""
+              imgsearch_internal.search_context(v.q, 10, NULL, NULL) c"""
     assert shop.execute(walk.encode()).fetchall() == [(387, 8), (276, 4)]
 
 

@@ -18,6 +18,7 @@ _COLUMNS: list[ColumnElement[Any]] = [
     column("distance", Float(53)),
     column("strategy", Text),
     column("complete", Boolean),
+    column("label", Text),
 ]
 _LABEL: ColumnElement[Any] = column("label", Text)
 
@@ -125,4 +126,4 @@ def found(
         "space": literal(space_id, Integer),
     }
     text = _Nearest(values, repeats=repeats, names=names, groups=groups, deep=last > DEEPEST_BY_BITS)
-    return TextualSelect(text, [*_COLUMNS, *([_LABEL] if groups else [])]).cte("imgsearch_found")
+    return TextualSelect(text, _COLUMNS).cte("imgsearch_found")

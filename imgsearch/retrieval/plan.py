@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 Node = Mapping[str, Any]
-_POOL = "CTE imgsearch_pool"
+_STEPS = "CTE imgsearch_step"
 MANY = 5000  # rows read for nothing that are worth a word
 
 
@@ -39,10 +39,10 @@ def words(explained: Node) -> list[str]:
         f"{_rows(nodes[0]):,} rows in {took:.1f} ms, planned in {planned:.1f} ms.",
         pages(explained["Plan"]),
     ]
-    pool = [node for node in nodes if _POOL in node.get("Subplan Name", "")]
-    if pool:
-        lines += _chosen([n for n in nodes if n.get("Function Name") == "hnsw_candidates"], *_kept(pool[0]))
-    ours = bool(pool)
+    steps = [node for node in nodes if _STEPS in node.get("Subplan Name", "")]
+    if steps:
+        lines += _chosen([n for n in nodes if n.get("Function Name") == "hnsw_candidates"], *_kept(steps[0]))
+    ours = bool(steps)
     walks = [n for n in nodes if re.search(r"_hnsw(_[0-9a-f]{16})?$", n.get("Index Name", "")) and not ours]
     for walk in walks:
         lines.append(
@@ -67,12 +67,15 @@ def words(explained: Node) -> list[str]:
     return lines
 
 
-def _kept(pool: Node) -> tuple[int, int]:
-    """Return how many pictures were kept for their bits, in how many rounds: groups may need a second, wider one."""
-    if pool["Node Type"] != "Recursive Union":
-        return _rows(pool), 1
-    rounds = next(node for node in _nodes(pool) if node["Node Type"] == "Limit")
-    return _rows(rounds), int(rounds["Actual Loops"])
+def _kept(steps: Node) -> tuple[int, int]:
+    """Return how many pictures were kept for their bits, in how many rounds, each wider."""
+    for node in _nodes(steps):
+        kept = node["Plans"][0] if node["Node Type"] == "Aggregate" else node
+        while kept["Node Type"] in {"Subquery Scan", "Result"} and "Plans" in kept:
+            kept = kept["Plans"][0]
+        if node["Node Type"] == "Aggregate" and kept["Node Type"] == "Limit" and kept["Actual Loops"]:
+            return _rows(kept), int(kept["Actual Loops"])
+    return 0, 0
 
 
 def _chosen(walks: list[Node], pool: int, rounds: int) -> list[str]:
@@ -87,7 +90,7 @@ def _chosen(walks: list[Node], pool: int, rounds: int) -> list[str]:
         lines.append("The HNSW was not walked: the sample says that comparing bits costs less than a walk.")
     if pool:
         also = "That was too few, so: " if walked else ""
-        wider = f" in {rounds} rounds, each wider, for so many are of one group" if rounds > 1 else ""
+        wider = f" in {rounds} rounds, each wider" if rounds > 1 else ""
         lines.append(
             f"{also}bits: ranked the candidates by their bits, kept {pool:,}{wider}, compared the best of them exactly."
         )

@@ -52,13 +52,15 @@ def pieces(*, last: int | None, repeats: bool, names: AbstractSet[str], groups: 
     """
     exact = "" if last is not None and last <= DEEPEST_BY_BITS else "_exact"
     columns = ", ".join(f"c.group{n}" for n in range(groups))
-    text = _statement(exact, columns)
     text = _put(
-        text,
+        _bare(sql.statements("nearest")["nearest" + exact]),
         distinct="DISTINCT" if repeats else "",
+        first="DISTINCT ON (label)" if groups else "DISTINCT" if repeats else "",
+        order="ORDER BY label, d, image_id" if groups else "",
         access=f"'{_access(repeats=repeats, names=names)}'",
-        columns=columns,
+        columns=f", {columns}" if groups else "",
         group=_label(columns, groups),
+        per="'label'" if groups else "NULL",
     )
     end = 0
     for found in _SLOT.finditer(text):
@@ -75,13 +77,6 @@ def checked_distance(given: float | None) -> float | None:
     return given
 
 
-def _statement(exact: str, columns: str) -> str:
-    """Return the statement without its comments, for a row per picture or (columns) per group."""
-    named = sql.statements("nearest")
-    statement = _bare(_put(named["nearest_groups" + exact if columns else "nearest" + exact], asked=named["asked"]))
-    return _put(statement, context="groups_context" if columns else "nearest_context", plan="nearest_plan")
-
-
 def _bare(text: str) -> str:
     """Return a statement without its comments, which speak of slots as well."""
     return re.sub(r"^ *--.*\n", "", text, flags=re.MULTILINE)
@@ -94,7 +89,9 @@ def _put(text: str, **parts: str) -> str:
 
 
 def _label(columns: str, groups: int) -> str:
-    """Return the group of a candidate as text."""
+    """Return the group of a candidate as text, of type text where there is none."""
+    if not groups:
+        return "NULL::text"
     return f'({columns})::text COLLATE "C"' if groups == 1 else f'ROW({columns})::text COLLATE "C"'
 
 

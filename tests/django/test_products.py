@@ -116,8 +116,8 @@ class Products(TestCase):
     def test_the_same_along_the_graph(self) -> None:
         self.believe(WIDE, pictures=50_000_000)
         told = Product.objects.similar_to(next(iter(self.places.values())))[:5].explain(analyze=True)
-        assert "CTE imgsearch_walk" in told
-        assert re.search(r"imgsearch_pool.*never executed", told), "what the walk met is believed"
+        assert "CTE imgsearch_step" in told
+        assert re.search(r"Limit .*never executed", told), "what the walk met is believed"
         self.check()
 
     def test_pages_end_where_the_products_end(self) -> None:

@@ -140,7 +140,7 @@ class Ranked(TestCase):
         asked = Product.objects.none()
         asked.query = pickle.loads(pickle.dumps(rows[:4].query))  # noqa: S301 - our own
         assert self.names(asked) == wanted[:4]
-        assert "CTE imgsearch_pool" in rows[:5].explain()
+        assert "CTE imgsearch_step" in rows[:5].explain()
         assert self.names(rows.select_related("store").only("name", "store")[:5]) == wanted[:5]
         assert self.names(rows.prefetch_related("tags").defer("brand")[:5]) == wanted[:5]
         assert self.names(rows.annotate(likeness=1 - F("distance"))[:5]) == wanted[:5]

@@ -24,7 +24,6 @@ LOOSE = {
     # the planner inlines them, so that indexes answer or a row costs nothing
     **dict.fromkeys(("apart", "as_vector", "as_vectors", "bits_of", "differ", "distance", "distance_km"), "inlined"),
     **dict.fromkeys(("key_escaped", "key_part", "pack_key", "searched_space", "vector_from"), "inlined"),
-    "bits_cost_ms": "code only speaks of it",
     "current_tenant": "inlined, in conditions on each row",
     # what somebody typed is looked for in his path, and given to a function that has ours
     **dict.fromkeys(

@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.answer(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question,
-    OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
+    OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.search_plan
 ) LANGUAGE plpgsql STABLE
 -- The path that find() sets: a function called on two paths in turn is planned anew each time (20 µs for check_page).
 SET search_path = pg_catalog, pg_temp AS $$
@@ -53,7 +53,7 @@ BEGIN
     answer := imgsearch_internal.with_matches(imgsearch_internal.with_pins(answer, shelf, check_), f, q);
     answer := imgsearch_internal.with_expanding(answer, near);
     IF p.regions IS NOT NULL THEN
-        answer := imgsearch_internal.with_parts(answer, query);
+        answer.parts := imgsearch_internal.parts_of(answer.images, query);
     END IF;
     plan := page.plan;
 END $$;

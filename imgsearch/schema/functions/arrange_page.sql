@@ -8,7 +8,7 @@ COMMENT ON FUNCTION imgsearch_internal.nothing_found() IS 'A page without rows.'
 -- The nearest `many` behind the start of a window; by words alone, those that words find best.
 CREATE OR REPLACE FUNCTION imgsearch_internal.nearest_behind(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, words text, at imgsearch_internal.place, many integer,
-    OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
+    OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.search_plan
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     here record;
@@ -70,7 +70,7 @@ COMMENT ON FUNCTION imgsearch_internal.take_windows IS 'A page with the rows of 
 -- plan: of the first walk or pass.
 CREATE OR REPLACE FUNCTION imgsearch_internal.arrange(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, words text, farthest double precision, check_ text,
-    OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
+    OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.search_plan
 ) LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$

@@ -1,7 +1,7 @@
 -- How a search was answered: which way, why, how much was looked at, and what would make it faster. Programs read
 -- subject and figures; explanation says the same in words.
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.reason_words(reason text, plan imgsearch_internal.walk_plan, sampled integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.reason_words(reason text, plan imgsearch_internal.search_plan, sampled integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT 'Why not by the HNSW: ' || CASE reason
         WHEN 'few' THEN 'few images match, or the page is deep; comparing all that match costs less.'
         WHEN 'rare' THEN CASE WHEN coalesce(sampled, 0) = 0 THEN 'without a sample a walk with a filter is not tried.'
@@ -13,9 +13,9 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.reason_words(reason text, plan img
         WHEN 'tried' THEN format('it was walked to %s images, but too few that match lay near the query.', (plan).ef)
         ELSE reason END
 $$;
-COMMENT ON FUNCTION imgsearch_internal.reason_words(text, imgsearch_internal.walk_plan, integer) IS 'Why a search did not go by the graph, in words.';
+COMMENT ON FUNCTION imgsearch_internal.reason_words(text, imgsearch_internal.search_plan, integer) IS 'Why a search did not go by the graph, in words.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.explain_way(answer imgsearch_internal.page, plan imgsearch_internal.walk_plan, first double precision, again double precision)
+CREATE OR REPLACE FUNCTION imgsearch_internal.explain_way(answer imgsearch_internal.page, plan imgsearch_internal.search_plan, first double precision, again double precision)
 RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     here record;

@@ -32,7 +32,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.explain_order(halfvec, imgsearch.filters, imgsearch.ranking, imgsearch_internal.question) IS 'What words, sort, boost, diversity and merchandise did to a page.';
 
-CREATE OR REPLACE FUNCTION imgsearch_internal.explain_regions(answer imgsearch_internal.page, plan imgsearch_internal.walk_plan, r imgsearch.ranking)
+CREATE OR REPLACE FUNCTION imgsearch_internal.explain_regions(answer imgsearch_internal.page, plan imgsearch_internal.search_plan, r imgsearch.ranking)
 RETURNS TABLE (subject text, figures jsonb, explanation text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     many    CONSTANT bigint := (SELECT count(p.part) FROM unnest(answer.parts) p (part));
@@ -49,4 +49,4 @@ BEGIN
                CASE answer.strategy WHEN 'hnsw' THEN format('Both graphs were walked, that of about %s regions to the nearest %s, and what they met was compared exactly.', to_char(regions, 'FM999,999,999,999'), plan.ef)
                                     ELSE 'Every picture that matches was compared with all its regions.' END));
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.explain_regions(imgsearch_internal.page, imgsearch_internal.walk_plan, imgsearch.ranking) IS 'What regions did to a page.';
+COMMENT ON FUNCTION imgsearch_internal.explain_regions(imgsearch_internal.page, imgsearch_internal.search_plan, imgsearch.ranking) IS 'What regions did to a page.';

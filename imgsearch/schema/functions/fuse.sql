@@ -34,7 +34,7 @@ BEGIN
                (SELECT max(w.score) FROM w WHERE w.more), (SELECT max(w.lacks) FROM w WHERE w.more)
         FROM (SELECT w.tenant_id, CASE WHEN $3 THEN w.product_id ELSE w.product_id || E''\x01'' || i.position END AS key, i.image_id, i.d, w.exact, w.score
               FROM w, LATERAL (
-                  SELECT i.image_id, i.position, coalesce(' || imgsearch_internal.distance_sql(p) || ', 2) AS d
+                  SELECT i.image_id, i.position, coalesce(' || imgsearch_internal.distance_sql(p, '$8', '$11') || ', 2) AS d
                   FROM (SELECT i.tenant_id, i.image_id, i.position FROM imgsearch.image i WHERE i.tenant_id = w.tenant_id AND i.product_id = w.product_id' || made.condition || '
                         ORDER BY i.position LIMIT 100) i
                   LEFT JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id

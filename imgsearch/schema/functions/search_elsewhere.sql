@@ -18,7 +18,7 @@ COMMENT ON FUNCTION imgsearch_internal.elsewhere(text) IS 'The number of a space
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.answer_elsewhere(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, r imgsearch.ranking, q imgsearch_internal.question,
-    OUT elsewhere boolean, OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
+    OUT elsewhere boolean, OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.search_plan
 ) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     space  integer;

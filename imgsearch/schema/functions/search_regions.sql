@@ -8,120 +8,128 @@
 -- costs more than comparing all that match, all of it is compared.
 
 -- Without a region it is the distance of the whole to the last bit.
-CREATE OR REPLACE FUNCTION imgsearch_internal.regional(whole double precision, region double precision, weight double precision) RETURNS double precision
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.regional(
+    whole double precision, region double precision, weight double precision
+) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT whole - weight * (whole - least(whole, region))
 $$;
-COMMENT ON FUNCTION imgsearch_internal.regional(double precision, double precision, double precision) IS 'The distance of a picture by its whole and the nearest of its regions (null: it has none).';
+COMMENT ON FUNCTION imgsearch_internal.regional(double precision, double precision, double precision) IS
+'The distance of a picture by its whole and the nearest of its regions (null: it has none).';
 
 -- Looked for in the order of the primary key: one entry is read, whoever has regions and however many.
-CREATE OR REPLACE FUNCTION imgsearch_internal.regions_weight(r imgsearch.ranking, f imgsearch.filters) RETURNS double precision LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION imgsearch_internal.regions_weight(r imgsearch.ranking, f imgsearch.filters)
+RETURNS double precision LANGUAGE plpgsql STABLE AS $$
 DECLARE
     walled CONSTANT boolean := row_security_active('imgsearch.image');
     shop   CONSTANT text := coalesce(f.tenant, CASE WHEN walled THEN coalesce(imgsearch.current_tenant(), '') END);
 BEGIN
     IF shop IS NULL THEN
-        RETURN CASE WHEN (SELECT x.tenant_id FROM imgsearch.regions x ORDER BY x.tenant_id, x.image_id, x.position LIMIT 1) IS NOT NULL THEN r.regions END;
+        RETURN CASE WHEN (SELECT x.tenant_id FROM imgsearch.regions x
+                          ORDER BY x.tenant_id, x.image_id, x.position LIMIT 1) IS NOT NULL THEN r.regions END;
     END IF;
-    RETURN CASE WHEN (SELECT x.tenant_id FROM imgsearch.regions x WHERE x.tenant_id >= shop AND x.tenant_id <= shop ORDER BY x.tenant_id, x.image_id, x.position LIMIT 1) IS NOT NULL THEN r.regions END;
+    RETURN CASE WHEN (SELECT x.tenant_id FROM imgsearch.regions x WHERE x.tenant_id >= shop AND x.tenant_id <= shop
+                      ORDER BY x.tenant_id, x.image_id, x.position LIMIT 1) IS NOT NULL THEN r.regions END;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.regions_weight(imgsearch.ranking, imgsearch.filters) IS 'How much regions weigh in a search; null: nobody asked for them, or there are none where it searches.';
+COMMENT ON FUNCTION imgsearch_internal.regions_weight(imgsearch.ranking, imgsearch.filters) IS
+'How much regions weigh in a search; null: nobody asked for them, or there are none where it searches.';
 
--- As text, for dynamic statements that bind the query as $8 and the weight as $11.
-CREATE OR REPLACE FUNCTION imgsearch_internal.distance_sql(p imgsearch_internal.page_request) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN p.regions IS NULL THEN 'v.embedding <=> $8' ELSE
-        'imgsearch_internal.regional(v.embedding <=> $8, (SELECT min(r.embedding <=> $8) FROM imgsearch.regions r WHERE r.tenant_id = v.tenant_id AND r.image_id = v.image_id), $11)' END
+CREATE OR REPLACE FUNCTION imgsearch_internal.distance_sql(p imgsearch_internal.page_request, query text, weight text)
+RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p.regions IS NULL THEN format('v.embedding <=> %s', query) ELSE
+        format('imgsearch_internal.regional(v.embedding <=> %1$s, (SELECT min(r.embedding <=> %1$s) FROM imgsearch.regions r
+                WHERE r.tenant_id = v.tenant_id AND r.image_id = v.image_id), %2$s)', query, weight) END
 $$;
-COMMENT ON FUNCTION imgsearch_internal.distance_sql(imgsearch_internal.page_request) IS 'The distance of a vector v: of its whole picture, or where regions weigh, by parts.';
+COMMENT ON FUNCTION imgsearch_internal.distance_sql(imgsearch_internal.page_request, text, text) IS
+'The distance of a vector v, for dynamic statements that bind query and weight: of its whole picture, or by parts.';
 
--- A page of the pictures that are named, or of all that match: each compared whole and by all of its regions.
-CREATE OR REPLACE FUNCTION imgsearch_internal.compared_regions(
-    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, asked imgsearch_internal.bound, p imgsearch_internal.page_request, tenants text[], images bigint[]
-) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
+-- The graph of regions is larger, so its walks are wider and believed less.
+CREATE OR REPLACE FUNCTION imgsearch_internal.regions_context(ctx imgsearch_internal.search_context)
+RETURNS imgsearch_internal.search_context LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    answer imgsearch_internal.page;
-BEGIN
-    EXECUTE 'WITH y AS MATERIALIZED (
-            SELECT z.tenant_id, z.image_id, z.product_id, imgsearch_internal.regional(z.whole, z.region, ($4).regions) AS d
-            FROM (SELECT i.tenant_id, i.image_id, i.product_id, v.embedding <=> $3 AS whole,
-                         (SELECT min(r.embedding <=> $3) FROM imgsearch.regions r WHERE r.tenant_id = i.tenant_id AND r.image_id = i.image_id) AS region
-                  FROM ' || CASE WHEN images IS NULL THEN '' ELSE '(SELECT DISTINCT u.* FROM unnest($5, $6) u (tenant_id, image_id)) u JOIN ' END || 'imgsearch.image i '
-        || CASE WHEN images IS NULL THEN '' ELSE 'ON i.tenant_id = u.tenant_id AND i.image_id = u.image_id ' END || '
-                  JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id WHERE true' || made.condition || ' OFFSET 0) z
-        ), g AS MATERIALIZED (' || CASE WHEN p.per_product
-            THEN 'SELECT DISTINCT ON (y.tenant_id COLLATE "C", y.product_id COLLATE "C") y.* FROM y ORDER BY y.tenant_id COLLATE "C", y.product_id COLLATE "C", y.d, y.image_id'
-            ELSE 'SELECT y.* FROM y' END || ')
-        SELECT coalesce(array_agg(x.tenant_id), ''{}''), coalesce(array_agg(x.image_id), ''{}''), coalesce(array_agg(x.d), ''{}''), coalesce(array_agg(x.product_id), ''{}''),
-               (SELECT count(*) FROM g), (SELECT count(*) FROM y)
-        FROM (SELECT g.* FROM g
-              WHERE (($1).after_image IS NULL OR (g.d, g.image_id) > (($1).after_distance, ($1).after_image)) AND (($4).max_distance IS NULL OR g.d <= ($4).max_distance)
-              ORDER BY g.d, g.image_id LIMIT ($4).k OFFSET ($4).skip) x'
-    INTO answer.tenants, answer.images, answer.distances, answer.products, answer.matches, answer.pictures USING asked, made.f, ctx.query, p, tenants, images;
-    answer.products := CASE WHEN p.per_product THEN answer.products END;
-    answer.strategy := 'exact'; answer.complete := true; answer.more := false; answer.ranked := answer.pictures;
-    answer.pictures := CASE WHEN p.per_product THEN answer.pictures END;
-    RETURN answer;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.compared_regions IS 'The page by comparing pictures and their regions: those named, or (null) all that match.';
-
--- The graph of regions is larger, so its walks are wider and believed less: as search_context() does for pictures.
-CREATE OR REPLACE FUNCTION imgsearch_internal.regions_context(ctx imgsearch_internal.search_context) RETURNS imgsearch_internal.search_context LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    here record;
-    was  CONSTANT double precision := least(2, (greatest(200000, ctx.pictures) / 200000) ^ 0.4);
-    now_ double precision;
+    here   record;
+    larger double precision;
 BEGIN
     SELECT greatest(0, c.reltuples) AS regions,
-           EXISTS (SELECT 1 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class g ON g.oid = x.indexrelid JOIN pg_catalog.pg_am a ON a.oid = g.relam
+           EXISTS (SELECT 1 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class g ON g.oid = x.indexrelid
+                   JOIN pg_catalog.pg_am a ON a.oid = g.relam
                    WHERE x.indrelid = c.oid AND a.amname = 'hnsw' AND x.indisvalid) AS indexed
     INTO here FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.region_' || ctx.space_id);
-    now_ := least(2, (greatest(200000, here.regions) / 200000) ^ 0.4);
-    ctx.ef := least(1000, ctx.ef * now_ / was); ctx.trust_divisor := round(ctx.trust_divisor * now_ / was);
+    larger := imgsearch_internal.growth(here.regions) / imgsearch_internal.growth(ctx.pictures);
+    ctx.ef := least((imgsearch_internal.policy()).widest, ctx.ef * larger);
+    ctx.trust_divisor := round(ctx.trust_divisor * larger);
     ctx.pictures := here.regions; ctx.indexed := ctx.indexed AND here.indexed;
     RETURN ctx;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.regions_context(imgsearch_internal.search_context) IS 'What is known of how to search the regions; pictures: how many there are.';
+COMMENT ON FUNCTION imgsearch_internal.regions_context(imgsearch_internal.search_context) IS
+'What is known of how to search the regions; pictures: how many there are.';
 
--- plan.bits_ms: what comparing all that match costs, 6 µs a picture and 1.5 µs each of its regions.
-CREATE OR REPLACE FUNCTION imgsearch_internal.plan_regions(
-    ctx imgsearch_internal.search_context, parts imgsearch_internal.search_context, est imgsearch_internal.estimate
-) RETURNS imgsearch_internal.walk_plan LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    plan imgsearch_internal.walk_plan := imgsearch_internal.plan_walk(ctx, est);
-    wide integer;
+-- edge: how far what is believed of a walk reaches; 9 (farther than any) where there was no more to meet.
+CREATE OR REPLACE FUNCTION imgsearch_internal.walk_regions(
+    ctx imgsearch_internal.search_context, wide integer, restricted boolean, of_regions boolean,
+    OUT tenants text[], OUT images bigint[], OUT edge double precision
+) LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    plan.bits_ms := 0.5 + coalesce(plan.share, 1) * (0.006 * ctx.pictures + 0.0015 * parts.pictures);
-    wide := least(1000, greatest(parts.ef, 1.1 * parts.trust_divisor * ctx.page_end / nullif(plan.nearby, 0)));
-    plan.reason := CASE WHEN coalesce(plan.share, 0) = 0 OR plan.nearby = 0 THEN 'rare' WHEN NOT parts.indexed THEN 'absent' WHEN ctx.ef = 0 THEN 'vain'
-                        WHEN imgsearch_internal.walk_cost_ms(ctx.ef) + imgsearch_internal.walk_cost_ms(wide) >= 0.8 * plan.bits_ms THEN 'dear' END;
-    plan.ef := CASE WHEN plan.reason IS NULL THEN wide END;
-    RETURN plan;
+    IF of_regions THEN
+        SELECT array_agg(w.tenant_id), array_agg(w.image_id), max(w.d) INTO tenants, images, edge
+        FROM imgsearch_internal.walk_graph(ctx, wide, restricted, true) w;
+    ELSE
+        SELECT array_agg(w.tenant_id), array_agg(w.image_id), max(w.d) INTO tenants, images, edge
+        FROM imgsearch_internal.hnsw_candidates(ctx, wide, restricted) w;
+    END IF;
+    IF NOT restricted AND coalesce(cardinality(images), 0) < wide / ctx.trust_divisor THEN
+        edge := 9;
+    END IF;
+    edge := coalesce(edge, 0);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.plan_regions IS 'How wide to walk the graph of regions, or why everything is compared.';
+COMMENT ON FUNCTION imgsearch_internal.walk_regions IS 'A walk for pictures or for regions: what is believed of it.';
 
+-- plan.bits_ms: what comparing all that match costs, with all of their regions.
 CREATE OR REPLACE FUNCTION imgsearch_internal.find_by_regions(
-    query halfvec, f imgsearch.filters, p imgsearch_internal.page_request, OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.walk_plan
+    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, bound imgsearch_internal.bound,
+    p imgsearch_internal.page_request, OUT answer imgsearch_internal.page, OUT plan imgsearch_internal.search_plan
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    made  imgsearch_internal.filter_text := imgsearch_internal.filter_sql(f);
-    ctx   imgsearch_internal.search_context := imgsearch_internal.cautious(imgsearch_internal.search_context(query, p.k + p.skip + coalesce(p.passed, 0), p.space));
-    parts imgsearch_internal.search_context := imgsearch_internal.regions_context(ctx);
-    asked imgsearch_internal.bound := ROW(made.names, made.vals, ctx.bits, p.after_distance, p.after_image);
-    walked record;
+    rule   CONSTANT record := imgsearch_internal.policy();
+    parts  imgsearch_internal.search_context;
+    whole  record;
+    part   record;
+    rows_  integer;
+    wide   double precision;
+    most   integer;
+    named  imgsearch_internal.candidates;
 BEGIN
-    plan.reason := 'few';
-    IF p.skip <= 1000 THEN
-        plan := imgsearch_internal.plan_regions(ctx, parts, imgsearch_internal.estimate(ctx, made, asked));
-        IF plan.ef IS NOT NULL THEN
-            walked := imgsearch_internal.walked_regions(ctx, parts, made, asked, p, plan);
-            plan := walked.plan; answer := walked.answer;
+    ctx := imgsearch_internal.cautious(ctx); parts := imgsearch_internal.regions_context(ctx);
+    plan := imgsearch_internal.plan_search(ctx, imgsearch_internal.estimate(ctx, made, bound));
+    plan.bits_ms := ctx.key_us / 1000 * rule.part_keys * coalesce(plan.share, 1) * (4 * ctx.pictures + parts.pictures);
+    most := CASE WHEN plan.restricted THEN rule.widest ELSE rule.largest_pool END;  -- behind a wall ef_search bounds it
+    wide := least(rule.widest, greatest(parts.ef, 1.1 * parts.trust_divisor * ctx.page_end / nullif(plan.nearby, 0)));
+    plan.reason := CASE WHEN plan.pool IS NULL THEN 'few' WHEN coalesce(plan.share, 0) = 0 OR plan.nearby = 0 THEN 'rare'
+                        WHEN NOT parts.indexed THEN 'absent' WHEN ctx.ef = 0 THEN 'vain' END;
+    plan.ef := NULL;
+    WHILE plan.reason IS NULL OR plan.reason = 'tried' LOOP
+        IF wide > most OR 2 * imgsearch_internal.walk_ms(ctx, wide) >= rule.walk_bonus * plan.bits_ms THEN
+            plan.reason := coalesce(plan.reason, 'dear');
+            EXIT;
         END IF;
-    END IF;
-    IF answer.strategy IS NULL THEN
-        answer := imgsearch_internal.compared_regions(ctx, made, asked, p, NULL, NULL);
-    END IF;
+        plan.ef := wide;
+        whole := imgsearch_internal.walk_regions(ctx, greatest(ctx.ef, plan.ef), plan.restricted, false);
+        part := imgsearch_internal.walk_regions(parts, plan.ef, plan.restricted, true);
+        named.tenants := whole.tenants || part.tenants; named.images := whole.images || part.images;
+        answer := imgsearch_internal.exact_page(ctx, made, bound, p, named);
+        rows_ := cardinality(answer.images);
+        IF (CASE WHEN rows_ < p.k THEN p.max_distance ELSE answer.distances[p.k] END)
+           < imgsearch_internal.regional(whole.edge, part.edge, p.regions) THEN
+            answer.strategy := 'hnsw'; answer.more := true; answer.matches := least(answer.matches, ctx.page_end);
+            plan.reason := NULL; plan.source := 'hnsw';
+            RETURN;
+        END IF;
+        plan.reason := 'tried';
+        wide := wide * CASE WHEN rows_ < p.k THEN 3 ELSE 2 END;
+    END LOOP;
+    answer := imgsearch_internal.exact_page(ctx, made, bound, p, NULL);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.find_by_regions(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS 'What find() finds, where regions weigh: by two walks, or by comparing all that match.';
+COMMENT ON FUNCTION imgsearch_internal.find_by_regions IS
+'What find() finds where regions weigh: by two walks, or by comparing all that match.';
 
 -- Where the whole is as near as its best region, the picture is what matched. Planned once.
 CREATE OR REPLACE FUNCTION imgsearch_internal.parts_of(images bigint[], query halfvec) RETURNS jsonb[] LANGUAGE plpgsql STABLE
@@ -135,17 +143,12 @@ BEGIN
                 ORDER BY (r.embedding <=> query) + 0, r.position LIMIT 1)
         FROM unnest(images) WITH ORDINALITY u (image_id, place) ORDER BY u.place);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.parts_of(bigint[], halfvec) IS 'For each picture its region that lies nearer than the whole, {"box": [x, y, w, h], "label": …}; null: none does.';
-
-CREATE OR REPLACE FUNCTION imgsearch_internal.with_parts(answer imgsearch_internal.page, query halfvec) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    answer.parts := imgsearch_internal.parts_of(answer.images, query);
-    RETURN answer;
-END $$;
-COMMENT ON FUNCTION imgsearch_internal.with_parts(imgsearch_internal.page, halfvec) IS 'A page with the region of each of its pictures that lies nearer than the whole; see parts_of().';
+COMMENT ON FUNCTION imgsearch_internal.parts_of(bigint[], halfvec) IS
+'For each picture its region that lies nearer than the whole, {"box": [x, y, w, h], "label": …}; null: none does.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.box_of(part jsonb) RETURNS real[] LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN part IS NOT NULL THEN ARRAY(SELECT e::real FROM jsonb_array_elements_text(part -> 'box') WITH ORDINALITY b (e, n) ORDER BY n) END
+    SELECT CASE WHEN part IS NOT NULL THEN ARRAY(
+        SELECT e::real FROM jsonb_array_elements_text(part -> 'box') WITH ORDINALITY b (e, n) ORDER BY n) END
 $$;
 COMMENT ON FUNCTION imgsearch_internal.box_of(jsonb) IS 'The box (x, y, w, h) of a part, in shares of the picture''s sides.';

@@ -36,24 +36,46 @@ CREATE TYPE imgsearch_internal.page_request AS (
 );
 COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows (one per product, or per image) behind skip rows, or behind the row at (after_distance, after_image), behind which lie passed rows; check_ tells the question it belongs to, place where a window that was ranked anew goes on; near: the images by which the question was expanded; regions: how much they weigh, null: whole pictures are ranked.';
 
+-- Bound as $1 by the dynamic statements of a search; the filters are $2. Planning copies a bound value for each mention,
+-- so long lists stand apart from the many conditions.
 CREATE TYPE imgsearch_internal.bound AS (
     names text[], vals jsonb[], bits bit varying, after_distance double precision, after_image bigint
 );
-COMMENT ON TYPE imgsearch_internal.bound IS 'What the dynamic statements of a search bind as $1; the filters are $2. Planning copies a bound value for each mention, so long lists stand apart from the many conditions.';
+COMMENT ON TYPE imgsearch_internal.bound IS 'What the dynamic statements of a search bind as $1; the filters are $2.';
 
+-- page_end: rows up to the end of the page. per: what a row stands for (product, label); null: an image. tenant: the one
+-- whose own graph is walked; sampled, pictures and indexed are of that one then. walk_us, key_us: microseconds that each
+-- node of a walk and each key take.
 CREATE TYPE imgsearch_internal.search_context AS (
-    space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision, pictures double precision,
-    page_end integer, ef integer, trust_divisor integer, pool integer, margin integer, indexed boolean, crowding double precision, tenant text
+    space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision,
+    pictures double precision, indexed boolean, tenant text, page_end integer, per text, ef integer,
+    trust_divisor integer, pool integer, margin integer, walk_us double precision, key_us double precision
 );
-COMMENT ON TYPE imgsearch_internal.search_context IS 'A query, its bits, and what the active space knows of how to search: see search_context(). crowding: pictures for each row of a page. tenant: the one whose own graph is walked; sampled, pictures and indexed are of that one then.';
+COMMENT ON TYPE imgsearch_internal.search_context IS
+'A query, its bits, and what the space knows of how to search: see search_context().';
 
-CREATE TYPE imgsearch_internal.estimate AS (share double precision, reached double precision, apart double precision[], access text);
-COMMENT ON TYPE imgsearch_internal.estimate IS 'share: of the sample that matches; reached: that an index hands out; apart: bits between the query and each sampled image that matches; access: how bits are read (index, leading, row, join).';
-
-CREATE TYPE imgsearch_internal.walk_plan AS (
-    share double precision, nearby double precision, bits_ms double precision, ef integer, restricted boolean, reason text, tenant text
+-- share: of the sample that matches; reached: that an index hands out; apart: bits between the query and each sampled
+-- image that matches; access: how bits are read (index, leading, row, join).
+CREATE TYPE imgsearch_internal.estimate AS (
+    share double precision, reached double precision, apart double precision[], access text
 );
-COMMENT ON TYPE imgsearch_internal.walk_plan IS 'How wide to walk the graph, or why not: few (few match, or a deep page), rare (nothing in the sample matches), deep (the walk would be too long), dear (comparing bits costs less), absent (no valid index), vain (tuned: no walk finds enough here), tried (too few matched near its centre). tenant: whose own graph it is; share and nearby are of that one''s images then.';
+COMMENT ON TYPE imgsearch_internal.estimate IS 'How many images match, guessed from the sample: see estimate().';
+
+-- source: hnsw (a walk, ef wide) or bits (pool keys; those within margin bits of the page's last are compared; a pool of
+-- null is everything). reason: why there is no walk, see reason_words(). tenant: whose own graph it is; share and nearby
+-- are of that one's images then. restricted: a walk meets other tenants' images, which are not seen.
+CREATE TYPE imgsearch_internal.search_plan AS (
+    source text, ef integer, pool integer, margin integer, share double precision, nearby double precision,
+    bits_ms double precision, restricted boolean, reason text, tenant text
+);
+COMMENT ON TYPE imgsearch_internal.search_plan IS 'The next step of a search, and what it was chosen by.';
+
+-- Nearest first, each with the label of the row it is of. Or keys, ascending, that are still to be compared, with whose
+-- they are. places: where in the keys an image that was compared stood.
+CREATE TYPE imgsearch_internal.candidates AS (
+    tenants text[], images bigint[], distances double precision[], labels text[], keys bigint[], places integer[]
+);
+COMMENT ON TYPE imgsearch_internal.candidates IS 'Images that may be of the page.';
 
 CREATE TYPE imgsearch_internal.page AS (
     tenants text[], images bigint[], distances double precision[], strategy text, complete boolean, matches bigint, more boolean, ranked bigint,
