@@ -4,8 +4,8 @@ python -m bench.costs                       200,000 x 768: walks, and every cell
 python -m bench.costs --rows 50000 --queries 10 --cells stock
 
 Processor time of the server, of two tries the least, the median of the questions. Bits are asked for by telling the
-search that walks are in vain, walks by a width and no filter. find() chooses by these formulas (walk_cost_ms(),
-bits_cost_ms()): where they are wrong to one side, it takes the dearer way.
+search that walks are in vain, walks by a width and no filter. find() chooses by these formulas (walk_ms(),
+bits_ms()): where they are wrong to one side, it takes the dearer way.
 """
 
 from __future__ import annotations
@@ -67,7 +67,11 @@ def walks(data: Dataset, url: str, unfiltered: Sequence[Cell], queries: int) -> 
         method = SearchSql(data, sessions)
         costs = [spent(method, cell, cell.asks(queries, 1)) for cell in unfiltered]
         with sessions.of(unfiltered[0], unfiltered[0].asks(1, 1)[0]).cursor() as cursor:
-            told = cursor.execute("SELECT imgsearch_internal.walk_cost_ms(%s)", [ef]).fetchone()
+            told = cursor.execute(
+                """SELECT imgsearch_internal.walk_ms(imgsearch_internal.search_context(v.embedding, 10, NULL, NULL), %s)
+                   FROM imgsearch.vectors v LIMIT 1""",
+                [ef],
+            ).fetchone()
         made.add_row(str(ef), f"{told[0]:.2f}" if told else "", *(f"{cost:.2f}" for cost in costs))
         method.close()
     return made

@@ -53,7 +53,7 @@ def test_a_walk_is_believed_only_where_it_holds_the_whole_page(
         """SELECT (w.answer).strategy IS NOT NULL, (w.plan).source FROM imgsearch_internal.settle_walk(
                jsonb_populate_record(NULL::imgsearch_internal.search_context,
                    jsonb_build_object('page_end', %(end)s::int, 'pictures', 9, 'trust_divisor', 6, 'walk_us', 29)),
-               ROW('hnsw', 99, NULL, NULL, NULL, NULL, 1)::imgsearch_internal.search_plan,
+               ROW('hnsw', 99, NULL, NULL, NULL, NULL, 1, NULL, NULL, NULL)::imgsearch_internal.search_plan,
                ROW(array_fill('a'::text, ARRAY[coalesce(cardinality(%(d)s::float8[]), 0)]),
                    ARRAY(SELECT generate_series(1, coalesce(cardinality(%(d)s::float8[]), 0))::bigint),
                    %(d)s, NULL, NULL, NULL),

@@ -126,4 +126,4 @@ def found(
         "space": literal(space_id, Integer),
     }
     text = _Nearest(values, repeats=repeats, names=names, groups=groups, deep=last > DEEPEST_BY_BITS)
-    return TextualSelect(text, _COLUMNS).cte("imgsearch_found")
+    return TextualSelect(text, [*_COLUMNS]).cte("imgsearch_found")

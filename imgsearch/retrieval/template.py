@@ -96,7 +96,7 @@ def _label(columns: str, groups: int) -> str:
 
 
 def _access(*, repeats: bool, names: AbstractSet[str]) -> Literal["join", "row", "leading", "index"]:
-    """Return how the bits of the candidates are read, which `imgsearch_internal.bits_cost_ms()` puts a price on."""
+    """Return how the bits of the candidates are read, which `imgsearch_internal.bits_ms()` puts a price on."""
     if repeats:
         return "join"
     if not names <= _COVERED:

@@ -23,7 +23,7 @@ DECLARE
     per   CONSTANT text := CASE WHEN answer.products IS NULL THEN 'image' ELSE 'product' END;
 BEGIN
     SELECT s.space_id, (s.parameters #>> '{sample,size}')::integer AS sampled, (s.parameters #>> '{search,ef}')::integer AS ef, (s.parameters #>> '{search,text,ef}')::integer AS text_ef, (s.parameters #>> '{search,pool}')::integer AS pool,
-           (s.parameters #>> '{search,target}')::double precision AS target, (s.parameters #>> '{search,at}')::timestamptz AS tuned_at,
+           (s.parameters #>> '{search,target}')::double precision AS target, (s.parameters #>> '{search,at}')::timestamptz AS tuned_at, s.parameters -> 'costs' AS costs,
            coalesce((SELECT c.reltuples::numeric FROM pg_catalog.pg_class c WHERE c.oid = to_regclass('imgsearch.' || imgsearch_internal.tenant_graph_name(s.space_id, plan.tenant))),
                     (s.parameters #>> '{sample,pictures}')::numeric, 0) AS images, (SELECT count(*) FROM imgsearch.image_sample i WHERE i.tenant_id = plan.tenant) AS of_tenant
     INTO here FROM imgsearch.space s WHERE s.state = 'active';
@@ -49,9 +49,10 @@ BEGIN
     IF answer.strategy <> 'hnsw' AND plan.reason IS NOT NULL THEN
         RETURN QUERY VALUES ('reason', jsonb_build_object('reason', plan.reason, 'ef', plan.ef), imgsearch_internal.reason_words(plan.reason, plan, here.sampled));
     END IF;
-    RETURN QUERY VALUES ('parameters', jsonb_build_object('ef', here.ef, 'text_ef', here.text_ef, 'pool', here.pool, 'target', here.target, 'tuned_at', here.tuned_at),
+    RETURN QUERY VALUES ('parameters', jsonb_build_object('ef', here.ef, 'text_ef', here.text_ef, 'pool', here.pool, 'target', here.target, 'tuned_at', here.tuned_at, 'costs', here.costs),
         CASE WHEN here.tuned_at IS NULL THEN 'Parameters: the defaults; imgsearch index tune measures on your own images.'
-             ELSE format('Parameters: ef %s (texts %s), pool %s, tuned on %s for a recall of %s.', coalesce(here.ef::text, 'by default'), coalesce(here.text_ef::text, 'by default'), coalesce(here.pool::text, 'by default'), to_char(here.tuned_at, 'YYYY-MM-DD'), here.target) END);
+             ELSE format('Parameters: ef %s (texts %s), pool %s, tuned on %s for a recall of %s.', coalesce(here.ef::text, 'by default'), coalesce(here.text_ef::text, 'by default'), coalesce(here.pool::text, 'by default'), to_char(here.tuned_at, 'YYYY-MM-DD'), here.target) END
+        || coalesce(format(' Measured here: %s µs for a node of a walk, %s µs for a key.', round((here.costs ->> 'walk_us')::numeric, 1), round((here.costs ->> 'key_us')::numeric, 3)), ''));
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.explain_way IS 'What a page and its plan tell, line by line.';
 

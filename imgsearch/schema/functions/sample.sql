@@ -7,6 +7,7 @@ DECLARE
     many   double precision;
     taken  integer;
     radius double precision;
+    crowding double precision;
     -- Those of image, and bits; a generated column (a promoted attribute) follows by itself.
     columns text := (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
                      WHERE a.attrelid = 'imgsearch.image_sample'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '');
@@ -21,9 +22,14 @@ BEGIN
     GET DIAGNOSTICS taken = ROW_COUNT;
     EXECUTE format('SELECT max(v.embedding <=> s.mean) FROM imgsearch.space s, imgsearch.image_sample i
         JOIN imgsearch.embedding_%1$s v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id WHERE s.space_id = %1$s', space) INTO radius;
+    -- Near a question, how many pictures of a product there are until another one comes: of n about n ^ 0.65
+    -- (docs/decisions/0013-products.md).
+    crowding := (SELECT 1 / avg(greatest(1, x.many) ^ -0.65) FROM imgsearch.image_sample s, LATERAL (
+        SELECT count(*) AS many FROM (SELECT 1 FROM imgsearch.image i
+            WHERE i.tenant_id = s.tenant_id AND i.product_id = s.product_id LIMIT 100) i) x);
     UPDATE imgsearch.space s
     SET parameters = CASE WHEN taken = 0 THEN s.parameters - 'sample' ELSE s.parameters || jsonb_build_object('sample', jsonb_build_object('at', now(),
-            'size', taken, 'pictures', CASE WHEN taken < size THEN taken ELSE round(greatest(many, taken)) END, 'radius', radius)) END,
+            'size', taken, 'pictures', CASE WHEN taken < size THEN taken ELSE round(greatest(many, taken)) END, 'radius', radius, 'crowding', crowding)) END,
         mean_text = coalesce((SELECT CASE WHEN count(*) >= 16 THEN @extschema:vector@.avg(embedding) END
                      FROM (SELECT q.embedding FROM imgsearch.query_vector q WHERE q.space_id = s.space_id AND q.kind = 'text' AND q.embedding IS NOT NULL
                            ORDER BY q.asked_at DESC LIMIT 1000) x), s.mean_text)
@@ -43,6 +49,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM imgsearch_internal.draw_sample(here.space_id, size);
+    PERFORM imgsearch_internal.measure_costs();
     PERFORM imgsearch_internal.measure_engine(s.space_id) FROM imgsearch.space s WHERE s.state <> 'active' AND imgsearch_internal.has_engine(s.space_id);
     RETURN true;
 END $$;

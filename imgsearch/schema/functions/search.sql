@@ -1,5 +1,6 @@
--- The complete answer in one statement: find(): few? → context → estimate → plan → steps. A step draws candidates from a
--- walk or by bits and settles them; the last one compares everything, so no page can be short.
+-- The complete answer in one statement: find(): few? → context → estimate → plan → steps. A step
+-- draws candidates from a walk or by bits and settles them; the last one compares everything, so no
+-- page can be short.
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.find(
     query halfvec, f imgsearch.filters, p imgsearch_internal.page_request,
@@ -30,7 +31,8 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    ctx := imgsearch_internal.search_context(query, p.k + p.skip + coalesce(p.passed, 0), p.space, per);
+    ctx := imgsearch_internal.search_context(query, p.k + p.skip + coalesce(p.passed, 0), p.space,
+        per);
     bound := ROW(made.names, made.vals, ctx.bits, p.after_distance, p.after_image);
     IF p.regions IS NOT NULL THEN
         step := imgsearch_internal.find_by_regions(ctx, made, bound, p);
@@ -41,7 +43,8 @@ BEGIN
     c := imgsearch_internal.few_keys(ctx, made);
     few := c.keys IS NOT NULL;
     IF NOT few THEN
-        ctx := imgsearch_internal.within_tenant(ctx, coalesce(f.tenant, imgsearch_internal.walled_tenant()));
+        ctx := imgsearch_internal.within_tenant(ctx, coalesce(f.tenant,
+            imgsearch_internal.walled_tenant()));
         est := imgsearch_internal.estimate(ctx, made, bound);
         plan := imgsearch_internal.plan_search(ctx, est);
     END IF;
@@ -59,12 +62,14 @@ BEGIN
         EXIT WHEN answer.strategy IS NOT NULL;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.find(halfvec, imgsearch.filters, imgsearch_internal.page_request) IS
+COMMENT ON FUNCTION imgsearch_internal.find(halfvec, imgsearch.filters,
+    imgsearch_internal.page_request) IS
 'One page of nearest images as arrays, and how it was found, in one row.';
 
 -- named: only these images; null: all that match.
 CREATE OR REPLACE FUNCTION imgsearch_internal.exact_page(
-    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text, bound imgsearch_internal.bound,
+    ctx imgsearch_internal.search_context, made imgsearch_internal.filter_text,
+        bound imgsearch_internal.bound,
     p imgsearch_internal.page_request, named imgsearch_internal.candidates
 ) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -73,23 +78,29 @@ BEGIN
     EXECUTE format('WITH y AS MATERIALIZED (
             SELECT i.tenant_id, i.image_id, i.product_id, (%1$s) + 0 AS d
             FROM %2$s imgsearch.image i %3$s
-            JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id WHERE true%4$s
+            JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
+                WHERE true%4$s
         ), g AS MATERIALIZED (
             SELECT %5$s y.* FROM y ORDER BY %6$s y.d, y.image_id
         )
         SELECT coalesce(array_agg(x.tenant_id), ''{}''), coalesce(array_agg(x.image_id), ''{}''),
                coalesce(array_agg(x.d), ''{}''), coalesce(array_agg(x.product_id), ''{}''),
                (SELECT count(*) FROM g), (SELECT count(*) FROM y)
-        FROM (SELECT g.* FROM g WHERE ($4).after_image IS NULL OR (g.d, g.image_id) > (($4).after_distance, ($4).after_image)
+        FROM (SELECT g.* FROM g WHERE ($4).after_image IS NULL
+            OR (g.d, g.image_id) > (($4).after_distance, ($4).after_image)
               ORDER BY g.d, g.image_id LIMIT ($4).k + ($4).skip) x
         WHERE ($4).max_distance IS NULL OR x.d <= ($4).max_distance',
         imgsearch_internal.distance_sql(p, '$3', '($4).regions'),
-        CASE WHEN named IS NOT NULL THEN '(SELECT DISTINCT u.* FROM unnest($5, $6) u (tenant_id, image_id)) u JOIN' END,
-        CASE WHEN named IS NOT NULL THEN 'ON i.tenant_id = u.tenant_id AND i.image_id = u.image_id' END,
+        CASE WHEN named IS NOT NULL THEN '(SELECT DISTINCT u.*
+            FROM unnest($5, $6) u (tenant_id, image_id)) u JOIN' END,
+        CASE WHEN named IS NOT NULL THEN 'ON i.tenant_id = u.tenant_id
+            AND i.image_id = u.image_id' END,
         made.condition,
-        CASE WHEN p.per_product THEN 'DISTINCT ON (y.tenant_id COLLATE "C", y.product_id COLLATE "C")' END,
+        CASE WHEN p.per_product THEN 'DISTINCT ON (y.tenant_id COLLATE "C",
+            y.product_id COLLATE "C")' END,
         CASE WHEN p.per_product THEN 'y.tenant_id COLLATE "C", y.product_id COLLATE "C",' END)
-    INTO answer.tenants, answer.images, answer.distances, answer.products, answer.matches, answer.pictures
+    INTO answer.tenants, answer.images, answer.distances, answer.products, answer.matches,
+        answer.pictures
     USING bound, made.f, ctx.query, p, (named).tenants, (named).images;
     answer.ranked := answer.pictures; answer.more := false; answer.strategy := 'exact';
     IF NOT p.per_product THEN
@@ -97,7 +108,8 @@ BEGIN
     END IF;
     RETURN imgsearch_internal.cut(answer, p);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.exact_page IS 'The page by comparing every image that matches, and all of its regions where they weigh.';
+COMMENT ON FUNCTION imgsearch_internal.exact_page IS
+'The page by comparing every image that matches, and all of its regions where they weigh.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.exact_distances(
     query halfvec, f imgsearch.filters, k integer, per_product boolean DEFAULT false
@@ -107,8 +119,10 @@ DECLARE
     p     imgsearch_internal.page_request := imgsearch_internal.page_of(k);
 BEGIN
     p.per_product := per_product;
-    RETURN (imgsearch_internal.exact_page(imgsearch_internal.search_context(query, k, NULL, NULL), made,
+    RETURN (imgsearch_internal.exact_page(imgsearch_internal.search_context(query, k, NULL, NULL),
+        made,
         ROW(made.names, made.vals, NULL, NULL, NULL), p, NULL)).distances;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.exact_distances(halfvec, imgsearch.filters, integer, boolean) IS
-'The distances of the k nearest that match, by comparing every one of them: what recall is measured against.';
+COMMENT ON FUNCTION imgsearch_internal.exact_distances(halfvec, imgsearch.filters, integer,
+    boolean) IS
+'The distances of the k nearest that match, all compared: what recall is measured against.';

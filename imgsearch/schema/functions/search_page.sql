@@ -1,7 +1,9 @@
--- A page out of candidates: a row for each image, or for each label (a product, a group) with its nearest image. Images
--- are grouped before the cursor is applied, never after: behind it a product would come again by its second image.
+-- A page out of candidates: a row for each image, or for each label (a product, a group) with its
+-- nearest image. Images are grouped before the cursor is applied, never after: behind it a product
+-- would come again by its second image.
 
--- Of a list in order. Texts are grouped by bytes, in a third of the time; and only as much of the list as it takes.
+-- Of a list in order. Texts are grouped by bytes, in a third of the time; and only as much of the
+-- list as it takes.
 CREATE OR REPLACE FUNCTION imgsearch_internal.first_places(
     ctx imgsearch_internal.search_context, tenants text[], labels text[], wanted integer
 ) RETURNS integer[] LANGUAGE plpgsql IMMUTABLE SET plan_cache_mode = force_generic_plan AS $$
@@ -23,26 +25,31 @@ BEGIN
     END LOOP;
     RETURN firsts;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.first_places(imgsearch_internal.search_context, text[], text[], integer) IS
+COMMENT ON FUNCTION imgsearch_internal.first_places(imgsearch_internal.search_context, text[],
+    text[], integer) IS
 'Where in a list each label comes first, ascending; wanted: so many will do, null: all.';
 
--- before: rows up to the cursor. rows: all there are. last: the distance of the page's last row, null: it has fewer.
--- deepest: where in the keys the deepest of its images stood.
+-- before: rows up to the cursor. rows: all there are. last: the distance of the page's last row,
+-- null: it has fewer. deepest: where in the keys the deepest of its images stood.
 CREATE OR REPLACE FUNCTION imgsearch_internal.rows_of(
-    ctx imgsearch_internal.search_context, c imgsearch_internal.candidates, p imgsearch_internal.page_request,
-    OUT answer imgsearch_internal.page, OUT before integer, OUT rows integer, OUT last double precision, OUT deepest integer
+    ctx imgsearch_internal.search_context, c imgsearch_internal.candidates,
+        p imgsearch_internal.page_request,
+    OUT answer imgsearch_internal.page, OUT before integer, OUT rows integer,
+        OUT last double precision, OUT deepest integer
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    firsts integer[];
-    upto   integer;
+    upto integer;
 BEGIN
     IF ctx.per IS NOT NULL THEN
-        firsts := imgsearch_internal.first_places(ctx, c.tenants, c.labels, NULL);
-        c.tenants := ARRAY(SELECT c.tenants[f.place] FROM unnest(firsts) WITH ORDINALITY f (place, n) ORDER BY f.n);
-        c.images := ARRAY(SELECT c.images[f.place] FROM unnest(firsts) WITH ORDINALITY f (place, n) ORDER BY f.n);
-        c.distances := ARRAY(SELECT c.distances[f.place] FROM unnest(firsts) WITH ORDINALITY f (place, n) ORDER BY f.n);
-        c.labels := ARRAY(SELECT c.labels[f.place] FROM unnest(firsts) WITH ORDINALITY f (place, n) ORDER BY f.n);
-        c.places := ARRAY(SELECT c.places[f.place] FROM unnest(firsts) WITH ORDINALITY f (place, n) ORDER BY f.n);
+        SELECT array_agg(x.tenant), array_agg(x.image), array_agg(x.d), array_agg(x.label),
+               array_agg(x.place)
+        INTO c.tenants, c.images, c.distances, c.labels, c.places FROM (SELECT x.* FROM (
+            SELECT DISTINCT ON (u.label COLLATE "C", u.shop COLLATE "C") u.*
+            FROM (SELECT u.*, CASE ctx.per WHEN 'product' THEN u.tenant END AS shop
+                  FROM unnest(c.tenants, c.images, c.distances, c.labels, c.places)
+                      WITH ORDINALITY u (tenant, image, d, label, place, n)) u
+            ORDER BY u.label COLLATE "C", u.shop COLLATE "C", u.n) x
+        ORDER BY x.d, x.image, x.label COLLATE "C") x;
     END IF;
     rows := coalesce(cardinality(c.images), 0);
     before := CASE WHEN p.after_image IS NULL THEN 0 ELSE (
@@ -58,39 +65,46 @@ BEGIN
     last := c.distances[upto];
     deepest := (SELECT max(n) FROM unnest(c.places[before + 1:upto]) n);
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.rows_of IS 'The rows of a page, those to be skipped among them, out of candidates.';
+COMMENT ON FUNCTION imgsearch_internal.rows_of IS
+'The rows of a page, those to be skipped among them, out of candidates.';
 
--- What imgsearch index tune or recall measured of the searched space; imgsearch.search: what tune tries is not judged yet.
+-- What imgsearch index tune or recall measured of the searched space; imgsearch.search: what tune
+-- tries is not judged yet.
 CREATE OR REPLACE FUNCTION imgsearch_internal.misses() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb, s.parameters -> 'search') ->> 'reached' = 'false'
+    RETURN (SELECT coalesce(nullif(current_setting('imgsearch.search', true), '')::jsonb,
+        s.parameters -> 'search') ->> 'reached' = 'false'
             FROM imgsearch.space s WHERE s.state = 'active') IS TRUE;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.misses() IS
-'Whether searches were measured to find less than the target: then only a page that was compared exactly is complete.';
+'Whether searches were measured to find less than the target: then only exact pages are complete.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.cut(
     answer imgsearch_internal.page, p imgsearch_internal.page_request
 ) RETURNS imgsearch_internal.page LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    last integer := least(p.k + p.skip, CASE WHEN p.max_distance IS NULL THEN cardinality(answer.distances)
-                                             ELSE width_bucket(p.max_distance, answer.distances) END);
+    last integer := least(p.k + p.skip, coalesce(
+        width_bucket(p.max_distance, answer.distances), cardinality(answer.distances)));
 BEGIN
     answer.complete := answer.strategy = 'exact' OR NOT imgsearch_internal.misses()
-        AND (last = p.k + p.skip OR answer.strategy = 'bits' AND p.max_distance IS NULL AND p.after_image IS NULL);
+        AND (last = p.k + p.skip OR answer.strategy = 'bits' AND p.max_distance IS NULL
+            AND p.after_image IS NULL);
     answer.tenants := answer.tenants[p.skip + 1:last];
     answer.images := answer.images[p.skip + 1:last];
     answer.distances := answer.distances[p.skip + 1:last];
     answer.products := answer.products[p.skip + 1:last];
     RETURN answer;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.cut(imgsearch_internal.page, imgsearch_internal.page_request) IS
+COMMENT ON FUNCTION imgsearch_internal.cut(imgsearch_internal.page,
+    imgsearch_internal.page_request) IS
 'A page out of its rows: behind skip, within max_distance, k rows.';
 
--- One step of a search: its candidates are a page, or tell the next step. nearest() and search() make the same steps.
+-- One step of a search: its candidates are a page, or tell the next step. nearest() and search()
+-- make the same steps.
 CREATE OR REPLACE FUNCTION imgsearch_internal.settle(
     INOUT ctx imgsearch_internal.search_context, INOUT plan imgsearch_internal.search_plan,
-    c imgsearch_internal.candidates, p imgsearch_internal.page_request, shop text, OUT answer imgsearch_internal.page
+    c imgsearch_internal.candidates, p imgsearch_internal.page_request, shop text,
+        OUT answer imgsearch_internal.page
 ) LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     step record;
@@ -105,4 +119,5 @@ BEGIN
         answer := imgsearch_internal.cut(step.answer, p);
     END IF;
 END $$;
-COMMENT ON FUNCTION imgsearch_internal.settle IS 'The page out of the candidates of a step; its strategy is null where plan is the next step.';
+COMMENT ON FUNCTION imgsearch_internal.settle IS
+'The page out of the candidates of a step; its strategy is null where plan is the next step.';

@@ -36,6 +36,19 @@ CREATE TYPE imgsearch_internal.page_request AS (
 );
 COMMENT ON TYPE imgsearch_internal.page_request IS 'Which page of a search: k rows (one per product, or per image) behind skip rows, or behind the row at (after_distance, after_image), behind which lie passed rows; check_ tells the question it belongs to, place where a window that was ranked anew goes on; near: the images by which the question was expanded; regions: how much they weigh, null: whole pictures are ranked.';
 
+-- Its function is evaluated once per session and place: a named type, so the planner keeps its value.
+CREATE TYPE imgsearch_internal.policy AS (
+    few_images integer, few_entries integer, few_keys integer, picture_ef float8, text_ef float8,
+    tenant_ef float8, picture_divisor float8, text_divisor float8, short_divisor float8,
+    deep_divisor float8, short_page integer, widest integer, widest_grouped integer, crowded_ef
+    float8, crowded float8, most_crowded float8, pool float8, rough_pools integer, largest_pool integer, deepest_page integer, margin
+    float8, gap float8, near_samples integer, many_times float8, walk_us float8, key_us float8,
+    start_nodes float8, walk_bonus float8, part_keys float8, join_keys float8, row_keys float8,
+    skipped_keys float8, reached_keys float8, page_keys float8, table_keys float8, compared
+    float8, least_compared float8, most_compared float8, fewest_measured integer, tries integer
+);
+COMMENT ON TYPE imgsearch_internal.policy IS 'The constants of the search engine: see policy.sql.';
+
 -- Bound as $1 by the dynamic statements of a search; the filters are $2. Planning copies a bound value for each mention,
 -- so long lists stand apart from the many conditions.
 CREATE TYPE imgsearch_internal.bound AS (
@@ -44,12 +57,13 @@ CREATE TYPE imgsearch_internal.bound AS (
 COMMENT ON TYPE imgsearch_internal.bound IS 'What the dynamic statements of a search bind as $1; the filters are $2.';
 
 -- page_end: rows up to the end of the page. per: what a row stands for (product, label); null: an image. tenant: the one
--- whose own graph is walked; sampled, pictures and indexed are of that one then. walk_us, key_us: microseconds that each
--- node of a walk and each key take.
+-- whose own graph is walked; sampled, pictures and indexed are of that one then. crowding: images of a row near a
+-- question. walk_us, key_us: microseconds that each node of a walk and each key take.
 CREATE TYPE imgsearch_internal.search_context AS (
     space_id integer, query halfvec, bits bit varying, rough boolean, sampled double precision,
     pictures double precision, indexed boolean, tenant text, page_end integer, per text, ef integer,
-    trust_divisor integer, pool integer, margin integer, walk_us double precision, key_us double precision
+    trust_divisor integer, pool integer, margin integer, crowding double precision,
+    walk_us double precision, key_us double precision
 );
 COMMENT ON TYPE imgsearch_internal.search_context IS
 'A query, its bits, and what the space knows of how to search: see search_context().';
