@@ -52,7 +52,7 @@ BEGIN
     RETURN QUERY VALUES ('parameters', jsonb_build_object('ef', here.ef, 'text_ef', here.text_ef, 'pool', here.pool, 'target', here.target, 'tuned_at', here.tuned_at, 'costs', here.costs),
         CASE WHEN here.tuned_at IS NULL THEN 'Parameters: the defaults; imgsearch index tune measures on your own images.'
              ELSE format('Parameters: ef %s (texts %s), pool %s, tuned on %s for a recall of %s.', coalesce(here.ef::text, 'by default'), coalesce(here.text_ef::text, 'by default'), coalesce(here.pool::text, 'by default'), to_char(here.tuned_at, 'YYYY-MM-DD'), here.target) END
-        || coalesce(format(' Measured here: %s µs for a node of a walk, %s µs for a key.', round((here.costs ->> 'walk_us')::numeric, 1), round((here.costs ->> 'key_us')::numeric, 3)), ''));
+        || CASE WHEN here.costs IS NULL THEN '' ELSE format(' Measured here: %s µs for a node of a walk, %s µs for a key.', round((here.costs ->> 'walk_us')::numeric, 1), round((here.costs ->> 'key_us')::numeric, 3)) END);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.explain_way IS 'What a page and its plan tell, line by line.';
 

@@ -26,6 +26,47 @@ END $$;
 COMMENT ON FUNCTION imgsearch_internal.refuse_query(halfvec, integer, integer, integer) IS
 'Raises why a query cannot be searched for.';
 
+-- What was tuned for the space counts before the policy.
+CREATE OR REPLACE FUNCTION imgsearch_internal.with_parameters(
+    ctx imgsearch_internal.search_context, search jsonb, far boolean, crowding double precision
+) RETURNS imgsearch_internal.search_context LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_variable
+DECLARE
+    rule   CONSTANT imgsearch_internal.policy := imgsearch_internal.policy();
+    growth CONSTANT double precision := imgsearch_internal.growth(ctx.pictures);
+    tuned  jsonb;
+BEGIN
+    tuned := CASE WHEN far THEN coalesce(search -> 'text', jsonb_build_object(
+        'ef', round(0.75 * (search ->> 'ef')::integer), 'spread', search -> 'spread'))
+            ELSE search END;
+    ctx.ef := ceil(least(rule.widest, coalesce((tuned ->> 'ef')::double precision,
+        CASE WHEN far THEN rule.text_ef ELSE rule.picture_ef END * sqrt(growth))));
+    ctx.trust_divisor := CASE WHEN ctx.page_end > rule.short_page
+        THEN imgsearch_internal.cautious_divisor(ctx.page_end, ctx.pictures)
+        ELSE coalesce((tuned ->> 'spread')::integer,
+                      round(CASE WHEN far THEN rule.text_divisor * growth
+                          ELSE rule.picture_divisor * growth ^ 1.5 END)) END;
+    ctx.margin := ceil(rule.margin * sqrt(vector_dims(ctx.query) * growth));
+    ctx.pool := greatest(ctx.page_end, rule.few_keys, least(rule.largest_pool, ceil(sqrt(ctx.page_end)
+        * CASE WHEN ctx.rough THEN rule.rough_pools ELSE 1 END
+        * coalesce((search ->> 'pool')::double precision, rule.pool * growth))));
+    IF search ->> 'reached' = 'false' THEN
+        -- No walk, and no bit rules out what is in the largest pool: that costs time, until index
+        -- tune reaches the target.
+        ctx.ef := 0; ctx.pool := greatest(ctx.page_end, rule.largest_pool); ctx.margin := 4095;
+    END IF;
+    ctx.crowding := 1;
+    IF ctx.per IS NOT NULL THEN
+        ctx.crowding := coalesce(crowding, 1);
+        ctx.pool := least(greatest(ctx.page_end, rule.largest_pool),
+                          ceil(ctx.pool * least(rule.most_crowded, sqrt(ctx.crowding))));
+        ctx := imgsearch_internal.cautious(ctx);
+    END IF;
+    RETURN ctx;
+END $$;
+COMMENT ON FUNCTION imgsearch_internal.with_parameters IS
+'The context with how wide to walk, how much of that is believed, and how many keys to read.';
+
 -- What was tuned or measured for the space counts before the policy; imgsearch.search: the same for
 -- one transaction, which is how tune tries it without writing.
 CREATE OR REPLACE FUNCTION imgsearch_internal.search_context(
@@ -37,9 +78,7 @@ DECLARE
     rule   CONSTANT imgsearch_internal.policy := imgsearch_internal.policy();
     here   record;
     ctx    imgsearch_internal.search_context;
-    tuned  jsonb;
     far    boolean;           -- a text, or a picture unlike all of ours
-    growth double precision;
 BEGIN
     -- Locks the view until the transaction ends: no other space becomes the searched one meanwhile.
     PERFORM 1 FROM imgsearch.vectors WHERE false;
@@ -68,40 +107,14 @@ BEGIN
     ctx.key_us := coalesce((here.parameters #>> '{costs,key_us}')::double precision, rule.key_us);
     far := coalesce(
         (query <=> here.mean) > (here.parameters #>> '{sample,radius}')::double precision, false);
-    growth := imgsearch_internal.growth(here.pictures);
-    tuned := CASE WHEN far THEN coalesce(here.search -> 'text', jsonb_build_object(
-        'ef', round(0.75 * (here.search ->> 'ef')::integer), 'spread', here.search -> 'spread'))
-            ELSE here.search END;
-    ctx.ef := ceil(least(rule.widest, coalesce((tuned ->> 'ef')::double precision,
-        CASE WHEN far THEN rule.text_ef ELSE rule.picture_ef END * sqrt(growth))));
-    ctx.trust_divisor := CASE WHEN page_end > rule.short_page
-        THEN imgsearch_internal.cautious_divisor(page_end, here.pictures)
-        ELSE coalesce((tuned ->> 'spread')::integer,
-                      round(CASE WHEN far THEN rule.text_divisor * growth
-                          ELSE rule.picture_divisor * growth ^ 1.5 END)) END;
     -- Bits are signs around the mean of the query's own kind: around the pictures' mean, all texts
     -- look alike.
     ctx.rough := far AND here.mean_text IS NULL;
     ctx.bits := imgsearch_internal.quantized(CASE WHEN ctx.rough THEN query
         ELSE l2_normalize(query) END,
         CASE WHEN ctx.rough THEN NULL WHEN far THEN here.mean_text ELSE here.mean END, here.signs);
-    ctx.margin := ceil(rule.margin * sqrt(here.dimension * growth));
-    ctx.pool := greatest(page_end, rule.few_keys, least(rule.largest_pool, ceil(sqrt(page_end)
-        * CASE WHEN ctx.rough THEN rule.rough_pools ELSE 1 END
-        * coalesce((here.search ->> 'pool')::double precision, rule.pool * growth))));
-    IF here.search ->> 'reached' = 'false' THEN
-        -- No walk, and no bit rules out what is in the largest pool: that costs time, until index
-        -- tune reaches the target.
-        ctx.ef := 0; ctx.pool := greatest(page_end, rule.largest_pool); ctx.margin := 4095;
-    END IF;
-    ctx.crowding := 1;
-    IF per IS NOT NULL THEN
-        ctx.crowding := coalesce((here.parameters #>> '{sample,crowding}')::double precision, 1);
-        ctx.pool := least(greatest(page_end, rule.largest_pool),
-                          ceil(ctx.pool * least(rule.most_crowded, sqrt(ctx.crowding))));
-        ctx := imgsearch_internal.cautious(ctx);
-    END IF;
-    RETURN ctx;
+    RETURN imgsearch_internal.with_parameters(ctx, here.search, far,
+        (here.parameters #>> '{sample,crowding}')::double precision);
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.search_context(halfvec, integer, integer, text) IS
 'The query''s bits, and what the space knows of how to search; raises why it cannot.';

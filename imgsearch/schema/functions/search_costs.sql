@@ -75,8 +75,7 @@ BEGIN
         f.max_price := (SELECT percentile_disc(least(1, rule.fewest_measured / ctx.pictures))
                             WITHIN GROUP (ORDER BY s.price) FROM imgsearch.image_sample s);
         f.in_stock := CASE WHEN f.max_price IS NULL THEN true END;
-        made := imgsearch_internal.filter_sql(f);
-        bound := ROW(made.names, made.vals, ctx.bits, NULL, NULL);
+        made := imgsearch_internal.filter_sql(f); bound := ROW('{}', '{}', ctx.bits, NULL, NULL);
         est := imgsearch_internal.estimate(ctx, made, bound);
         plan.pool := ctx.pictures;
         est.share := cardinality(

@@ -36,7 +36,8 @@ BEGIN
             FROM imgsearch.image i WHERE i.bits_%1$s IS NOT NULL%5$s%6$s ORDER BY 1 LIMIT $3) b',
             ctx.space_id, CASE WHEN labelled THEN 'array_agg(b.product_id)' ELSE 'NULL' END,
             CASE WHEN of_all THEN 'array_agg(b.tenant_id)' ELSE 'NULL' END,
-            CASE WHEN of_all THEN ', i.product_id, i.tenant_id' WHEN labelled THEN ', i.product_id' END,
+            CASE WHEN of_all THEN ', i.product_id, i.tenant_id'
+                 WHEN labelled THEN ', i.product_id' END,
             CASE WHEN reach IS NOT NULL THEN
                 format(' AND i.bits_%s <~> ($1).bits::"bit" <= $4', ctx.space_id) END,
             made.condition)
