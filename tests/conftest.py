@@ -78,6 +78,12 @@ LONG = {
 }
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass over what `make test` leaves out anyway: to import it costs each process seconds."""
+    long = {collection_path.name, collection_path.parent.name} & LONG and collection_path.name != "conftest.py"
+    return True if long and config.option.markexpr == "not long" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is long, and begin with the files that hold a slow test: else one process is left with such a file.
 

@@ -2,8 +2,8 @@
 
 A server is started in a folder of its own, on a free loopback port, and ended. Debian's packages bring the oldest;
 pgvector is built for it where IMGSEARCH_PGVECTOR_SOURCE names a folder with its source and the package
-`postgresql-<version>-pgvector` does not exist. Version 16 comes from a wheel. `make test` runs on 18, the newest;
-here it is run where it is named. `--record` writes what passed into the README.
+`postgresql-<version>-pgvector` does not exist. Version 16 comes from a wheel, 18 from the one that
+`make test` runs on. `--record` writes what passed into the README.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="write what passed into the README")
     options = parser.parse_args()
     packaged = [path.parents[1].name for path in PACKAGES.glob("*/bin/postgres")]
-    versions = options.versions or sorted({*packaged, WHEEL_VERSION}, key=int)
+    versions = options.versions or sorted({*packaged, WHEEL_VERSION, NEWEST}, key=int)
     return max(run_core(version, options.tests, keep=options.record) for version in versions)
 
 

@@ -122,6 +122,7 @@ def test_every_python_block_finds_what_it_asks_for(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_command_runs(shop: Connection, environment: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "work"
     (folder / "photos").mkdir(parents=True)

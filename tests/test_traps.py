@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -15,29 +15,36 @@ import imgsearch
 from bench.soak import pictures
 from imgsearch import Filters, Image, db, nearest, schema
 from imgsearch.db import sql
-from imgsearch.dev.testing import embed
+from imgsearch.dev import embedded
+from imgsearch.dev.testing import FakeEncoder, embed
 from imgsearch.ingest import changes, queue
 from imgsearch.ops import doctor, lifecycle, page_sessions
 from imgsearch.settings import Settings
-from imgsearch.spaces.space import Space
+from imgsearch.spaces.space import ensure
 from tests import given
+from tests.shop import database
 from tests.traps import plant
 
 Connection = psycopg.Connection[Any]
 FILTERS: dict[str, Any] = {"category": ["shoes"], "min_price": 1, "max_price": 60, "in_stock": True}
 
 
-@pytest.fixture
-def trapped(connection: Connection, settings: Settings, space: Space) -> Connection:
-    """A connection of the superuser to a small shop, with the path that sessions have, and the traps."""
-    connection.execute(
-        "INSERT INTO imgsearch.image (tenant_id, product_id, uri, category, price, attributes)"
-        " SELECT 'acme', n::text, 'https://x.example/' || n, 'shoes', n % 100, jsonb_build_object('size', n % 9)"
-        " FROM generate_series(1, 2000) n"
-    )
-    embed(connection, texts={"red shoe": "3"})
-    assert plant(connection) > 3000
-    return connection
+@pytest.fixture(scope="module")
+def template(servers: embedded.Servers, template: str) -> Iterator[str]:
+    """A small shop with the traps set: each work is done in a copy of it."""
+    with database(servers, template) as shop:
+        with db.connect(shop, autocommit=True) as connection:
+            ensure(connection, FakeEncoder().describe())
+            connection.execute(
+                "INSERT INTO imgsearch.image (tenant_id, product_id, uri, category, price, attributes)"
+                " SELECT 'acme', n::text, 'https://x.example/' || n, 'shoes', n % 100,"
+                " jsonb_build_object('size', n % 9) FROM generate_series(1, 2000) n"
+            )
+            embed(connection, texts={"red shoe": "3"})
+            assert plant(connection) > 3000
+            row = connection.execute("SELECT current_database()").fetchone()
+        assert row is not None
+        yield row[0]
 
 
 def search_in_sql(shop: Connection, settings: Settings) -> None:
@@ -155,7 +162,7 @@ WORKS: tuple[Callable[[Connection, Settings], None], ...] = (
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 def test_nobody_who_creates_in_public_runs_code_as_another(
-    trapped: Connection, settings: Settings, work: Callable[[Connection, Settings], None]
+    connection: Connection, settings: Settings, work: Callable[[Connection, Settings], None]
 ) -> None:
-    work(trapped, settings)
-    assert trapped.execute("SELECT DISTINCT role, trap, at FROM caught").fetchall() == []
+    work(connection, settings)
+    assert connection.execute("SELECT DISTINCT role, trap, at FROM caught").fetchall() == []
