@@ -2,5 +2,6 @@
 
 from imgsearch.query.question import Crop, ImageId, ProductId, Query, Resolved, Thing
 from imgsearch.query.resolution import resolve, words_alone
+from imgsearch.query.vector import of_numbers
 
-__all__ = ["Crop", "ImageId", "ProductId", "Query", "Resolved", "Thing", "resolve", "words_alone"]
+__all__ = ["Crop", "ImageId", "ProductId", "Query", "Resolved", "Thing", "of_numbers", "resolve", "words_alone"]

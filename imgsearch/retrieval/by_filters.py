@@ -70,7 +70,9 @@ def search(
     chain = rerank_of(rerank)
 
     def once() -> Hits:
-        resolved = asked(connection, query, wanted, order, timeout)
+        # A second look is told the space; else a plain vector needs no round trip of its own.
+        alone = chain is None and order.space is None and order.look_weight != 0
+        resolved = (questions.of_numbers(query) if alone else None) or asked(connection, query, wanted, order, timeout)
         bound = values_of(resolved, without_twins(connection, wanted, images_in(query)), order, **page)
         if chain is not None:
             from imgsearch.retrieval.asked_again import searched  # only who reranks loads it

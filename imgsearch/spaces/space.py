@@ -71,12 +71,17 @@ def vector_literal(vector: Sequence[float] | Array) -> str:
     Six digits: the halfvec it becomes has three or four. All at once, because the shortest forms of 768 numbers cost
     0.65 ms, more than many a search; these cost 0.15.
     """
+    numbers = numbers_of(vector)
+    return "[" + ("%.6g," * len(numbers) % numbers)[:-1] + "]"
+
+
+def numbers_of(vector: Sequence[float] | Array) -> tuple[Any, ...]:
+    """Return what a vector holds; NumPy arrays and pgvector's own types are welcome."""
     numbers: Any = vector
     for name in ("tolist", "to_list"):
         if hasattr(numbers, name):
             numbers = getattr(numbers, name)()
-    given = tuple(numbers)
-    return "[" + ("%.6g," * len(given) % given)[:-1] + "]"
+    return tuple(numbers)
 
 
 def active(connection: Connection[Any]) -> Space | None:
