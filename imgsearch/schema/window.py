@@ -14,5 +14,5 @@ OLDEST_CODE = Version("0.0.9")  # code from this release on works on the tables 
 
 # The release before, which tests/test_rolling.py and `python -m bench.rolling` run beside this one while the schema
 # goes forward: its commit, and the release that it stands for. Nothing is released yet; then it will be a tag.
-PREVIOUS_COMMIT = "5c77b70df3625b97fdd3087a74ea4a5871e74321"
+PREVIOUS_COMMIT = "a46087376340c659860df7645682f3a342fddf94"
 PREVIOUS = Version("0.0.9")
