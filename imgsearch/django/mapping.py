@@ -11,6 +11,7 @@ from django.db.models import Manager, Model
 
 from imgsearch.errors import UsageError
 from imgsearch.ingest import words as limits
+from imgsearch.values import composed
 
 DEFAULT_TENANT = "default"
 
@@ -74,11 +75,11 @@ class Searchable:
             raise UsageError(
                 f"{_named(instance)} has no tenant: {self.tenant} leads nowhere; fill it in, save it again."
             )
-        return str(value)
+        return composed(str(value), "the tenant")
 
     def product_of(self, instance: Any) -> str:
         """Return the product_id of this instance's images."""
-        return f"{self.prefix}{key_text(instance.pk)}"
+        return composed(f"{self.prefix}{key_text(instance.pk)}", "the primary key")
 
     def filters_of(self, instance: Any) -> dict[str, Any]:
         """Return category, categories, price, in_stock and attributes as `imgsearch.add` takes them."""

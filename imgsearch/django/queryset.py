@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NoReturn, cast
@@ -91,7 +92,7 @@ class ImageSearchQuerySet(QuerySet):
         else:
             named = [hit.product_id for hit in found if hit.product_id.startswith(mapping.prefix)]
             keys = [key for one in named if (key := key_from(self.model, one.removeprefix(mapping.prefix))) is not None]
-        keys = list(dict.fromkeys(keys))
+        keys = list(dict.fromkeys(form for key in keys for form in _forms(key)))
         places = [When(pk=key, then=place) for place, key in enumerate(keys)]
         rows = self.filter(pk__in=keys)
         if mapping.tenant and not mapping.pictures:
@@ -267,6 +268,13 @@ def key_from(model: Any, written: str) -> Any:
     except ValidationError:
         return None
     return key if len(fields) > 1 else key[0]
+
+
+def _forms(key: Any) -> tuple[Any, ...]:
+    """Return a key as it is, and decomposed: a product_id is kept composed, whatever the row holds."""
+    if isinstance(key, tuple):
+        return (key, tuple(_forms(part)[-1] for part in key))
+    return (key, unicodedata.normalize("NFD", key)) if isinstance(key, str) else (key,)
 
 
 def _has(model: Any, name: str) -> bool:

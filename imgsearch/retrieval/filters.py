@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -136,10 +135,8 @@ def _keys(value: Any, name: str) -> list[str]:
 
 
 def _categories(value: Any, name: str) -> list[str]:
-    """Return each in both of Unicode's forms: rows that SQL or an attached table wrote may hold either."""
     parts = value if isinstance(value, Iterable) and not isinstance(value, str | Enum) else [value]
-    texts = [values.text(part, name, values.NAME, FilterError) for part in values.several(parts, name, FilterError)]
-    return list(dict.fromkeys(form for text in texts for form in (text, unicodedata.normalize("NFD", text))))
+    return [values.text(part, name, values.NAME, FilterError) for part in values.several(parts, name, FilterError)]
 
 
 def _numbers(value: Any, name: str) -> list[float]:

@@ -36,6 +36,22 @@ def run(operation: Any, *, app_label: str = "host", back: bool = False) -> None:
 
 
 class Keys(TestCase):
+    def test_a_decomposed_key_finds_its_images(self) -> None:
+        store = filling.shop()
+        filling.space()
+        for code in ("Cafe\u0301", "plain"):
+            Stall.objects.create(market=store, code=code, price=5, photo=ContentFile(photo(9, 0, 0), name="s.jpg"))
+        stall = Stall.objects.get(code="Cafe\u0301")
+        assert images_of(stall).get().product_id == f"stall:{store.pk}/Caf\xe9"
+        filling.embed_waiting(lambda product, _: point(0.2 * product.endswith("plain"), 0))
+        rows = image_search(Stall.objects.cheap())
+        assert list(rows.similar_to(point(0, 0))[:1]) == [stall]
+        assert list(rows.filter(code="Cafe\u0301").similar_to(point(0, 0))) == [stall]
+        hits = search(connection, point(0, 0), k=1, product_ids=[f"stall:{store.pk}/Cafe\u0301"])
+        assert list(rows.in_order_of(hits)) == [stall]
+        stall.delete()
+        assert Image.objects.filter(product_id__endswith="Caf\xe9").count() == 0
+
     def test_a_key_of_two_columns(self) -> None:
         filling.space()
         store = filling.shop()

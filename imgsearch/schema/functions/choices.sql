@@ -7,7 +7,7 @@ RETURNS TABLE (value text, count bigint, different bigint, approximate boolean)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
-    f     imgsearch.filters := choices.filters;
+    f     imgsearch.filters := imgsearch_internal.composed(choices.filters);
     made  imgsearch_internal.filter_text;
     asked imgsearch_internal.bound;
     step  bigint;
@@ -22,7 +22,7 @@ BEGIN
     ELSIF choices.facet = 'category' THEN
         f.category := NULL;
     ELSIF choices.facet = 'attribute' THEN
-        f.attributes := nullif(f.attributes - choices.name, '{}');
+        f.attributes := nullif(f.attributes - normalize(choices.name, NFC), '{}');
     END IF;
     PERFORM imgsearch_internal.check_facets(choices.per, NULL, NULL);
     PERFORM imgsearch_internal.active_space();
@@ -44,7 +44,7 @@ BEGIN
         CASE choices.facet WHEN 'tenant' THEN 'i.tenant_id' WHEN 'category' THEN CASE WHEN imgsearch_internal.has_categories(f.tenant) THEN 'DISTINCT unnest(array_append(i.categories, i.category))' ELSE 'i.category' END
              ELSE $v$CASE WHEN jsonb_typeof(i.attributes -> $3) IN ('string', 'number', 'boolean') THEN i.attributes ->> $3 END$v$ END,
         CASE WHEN step > 0 THEN 'CASE WHEN hashtextextended(i.product_id, 0) & ($6 - 1) = 0 THEN hashtextextended(i.product_id, hashtext(i.tenant_id)) END' ELSE 'NULL::bigint' END)
-    USING asked, f, choices.name, choices.contains, choices.k, step;
+    USING asked, f, normalize(choices.name, NFC), normalize(choices.contains, NFC), choices.k, step;
 END $$;
 COMMENT ON FUNCTION imgsearch.choices(text, text, imgsearch.filters, text, integer, text) IS
 'The values of one facet that contain a text, with the most products (per => ''image'': images) first, and how many different ones there are. SELECT * FROM imgsearch.choices(''attribute'', ''colour'', imgsearch.filters_of(''{"tenant": "acme"}''));';

@@ -170,6 +170,8 @@ DECLARE
 BEGIN
     PERFORM imgsearch_internal.check_facets(facets.per, facets.prices, facets.attributes);
     PERFORM imgsearch_internal.active_space();
+    filters := imgsearch_internal.composed(filters);
+    attributes := imgsearch_internal.composed(attributes);
     FOR row IN SELECT c.* FROM imgsearch_internal.column_counts(facets.filters, facets.per, facets.prices, coalesce(facets.exact, false)) c LOOP
         IF row.facet = 'images' AND row.count > 4::bigint * greatest(1, facets.sample) AND facets.exact IS NOT TRUE THEN
             step := 2 ^ floor(ln(row.count::float8 / greatest(1, facets.sample)) / ln(2));

@@ -27,6 +27,7 @@ BEGIN
     IF octet_length(given::text) > 2097152 THEN
         RAISE EXCEPTION 'imgsearch: these filters take more than 2097152 bytes' USING HINT = 'For longer lists join a table of your own: nearest().', ERRCODE = 'IM008';
     END IF;
+    given := imgsearch_internal.composed(given);
     IF (given ->> 'created_after' ~ zoned AND given ->> 'created_before' ~ zoned AND given ->> 'taken_after' ~ zoned AND given ->> 'taken_before' ~ zoned) IS FALSE THEN
         RAISE EXCEPTION 'imgsearch: times of filters need a time zone' USING HINT = 'For example 2026-01-31T00:00:00Z.', ERRCODE = 'IM008';
     END IF;

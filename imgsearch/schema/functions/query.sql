@@ -98,7 +98,7 @@ DECLARE
 BEGIN
     SELECT v.embedding INTO found
     FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
-    WHERE i.image_id = vec_of.image_id AND (tenant IS NULL OR i.tenant_id = tenant);
+    WHERE i.image_id = vec_of.image_id AND (tenant IS NULL OR i.tenant_id = normalize(tenant, NFC));
     IF found IS NULL THEN
         RAISE EXCEPTION 'imgsearch: image % does not exist or has no vector yet', vec_of.image_id
             USING HINT = 'SELECT * FROM imgsearch.status; SELECT * FROM imgsearch.failures;', ERRCODE = 'IM004';
@@ -113,7 +113,8 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT i.tenant_id, l2_normalize(@extschema:vector@.avg(v.embedding::vector))::halfvec
         FROM imgsearch.image i JOIN imgsearch.vectors v ON v.tenant_id = i.tenant_id AND v.image_id = i.image_id
-        WHERE i.product_id = vectors_of_product.product_id AND (tenant IS NULL OR i.tenant_id = tenant)
+        WHERE i.product_id = normalize(vectors_of_product.product_id, NFC)
+          AND (tenant IS NULL OR i.tenant_id = normalize(tenant, NFC))
         GROUP BY i.tenant_id ORDER BY i.tenant_id LIMIT 2;
 END $$;
 COMMENT ON FUNCTION imgsearch_internal.vectors_of_product(text, text) IS 'The mean of the pictures of a product, for the first two tenants that have one of this id.';

@@ -61,6 +61,7 @@ DECLARE
     parts   bigint;
     wanted  integer := CASE WHEN space IS NOT NULL THEN imgsearch_internal.space_of(space) END;
 BEGIN
+    tenant := normalize(tenant, NFC);
     UPDATE imgsearch.job j
     SET state = 'pending', due = now(), lease = NULL, token = NULL, attempts = 0, error_code = NULL, error = NULL
     WHERE j.state = 'failed'
@@ -86,6 +87,8 @@ CREATE OR REPLACE FUNCTION imgsearch.refetch(tenant text DEFAULT NULL, product_i
 DECLARE
     changed bigint;
 BEGIN
+    tenant := normalize(tenant, NFC);
+    product_id := normalize(product_id, NFC);
     -- The trigger puts the digest back and has a worker read the address anew: the vector answers until bytes are others.
     UPDATE imgsearch.image i SET sha256 = NULL
     WHERE i.uri ~* '^(https?|file):' AND i.sha256 IS NOT NULL

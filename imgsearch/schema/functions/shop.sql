@@ -7,6 +7,7 @@ CREATE OR REPLACE FUNCTION imgsearch.set_shop(
 ) RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 BEGIN
+    tenant := normalize(tenant, NFC);
     IF length(tenant) > 1000 THEN
         RAISE EXCEPTION 'imgsearch: a tenant has a name of at most 1000 characters'
             USING HINT = 'Name it as its images do.', ERRCODE = 'IM008';
@@ -71,6 +72,7 @@ COMMENT ON FUNCTION imgsearch_internal.keep_question_here(text) IS 'What keep_qu
 
 CREATE OR REPLACE FUNCTION imgsearch.keep_question(words text, tenant text) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    tenant := normalize(tenant, NFC);
     IF imgsearch.current_tenant() = tenant THEN
         RETURN imgsearch_internal.keep_question_here(words);
     ELSIF imgsearch.current_tenant() IS NOT NULL OR imgsearch.is_tenant_restricted() THEN

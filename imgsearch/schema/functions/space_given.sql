@@ -150,7 +150,8 @@ COMMENT ON FUNCTION imgsearch_internal.give(text, text[], bigint[], text[], inte
 
 CREATE OR REPLACE FUNCTION imgsearch.set_vector(space text, tenant text, product_id text, "position" integer, vector real[], sha256 bytea DEFAULT NULL) RETURNS boolean LANGUAGE sql
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT imgsearch_internal.give(space, ARRAY[tenant], ARRAY[NULL::bigint], ARRAY[product_id], ARRAY["position"], ARRAY[sha256], vector) <> '{}'
+    SELECT imgsearch_internal.give(space, ARRAY[normalize(tenant, NFC)], ARRAY[NULL::bigint],
+        ARRAY[normalize(product_id, NFC)], ARRAY["position"], ARRAY[sha256], vector) <> '{}'
 $$;
 COMMENT ON FUNCTION imgsearch.set_vector(text, text, text, integer, real[], bytea) IS 'Gives a picture its vector in a space whose vectors are brought along (space null: the only one); it is brought to length one. sha256: only while the picture has these bytes. Returns whether it had another one or none.';
 

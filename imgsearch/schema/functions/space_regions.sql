@@ -74,6 +74,7 @@ DECLARE
     id    integer;
 BEGIN
     PERFORM imgsearch_internal.require_between('size', size, 1, 100000);
+    tenant := normalize(tenant, NFC);
     these := ARRAY(SELECT r.image_id FROM imgsearch.region_state r WHERE r.tenant_id = tenant
                    AND NOT EXISTS (SELECT 1 FROM imgsearch.shop s WHERE s.tenant_id = tenant AND s.region_proposer IS NOT NULL) LIMIT size);
     these := ARRAY(SELECT i.image_id FROM imgsearch.image i WHERE i.tenant_id = tenant AND i.image_id = ANY (these) ORDER BY i.image_id FOR NO KEY UPDATE SKIP LOCKED);

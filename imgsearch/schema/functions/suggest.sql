@@ -112,6 +112,8 @@ BEGIN
     ELSIF length(typed) > 2000 THEN
         RAISE EXCEPTION 'imgsearch: what was typed has % characters, the limit is 2000', length(typed) USING HINT = 'Shorten it.', ERRCODE = 'IM008';
     END IF;
+    tenant := normalize(tenant, NFC);
+    filters := imgsearch_internal.composed(filters);
     IF tenant = imgsearch.current_tenant() OR tenant IS NULL AND imgsearch.current_tenant() IS NOT NULL AND imgsearch.is_tenant_restricted() THEN
         RETURN QUERY SELECT s.* FROM imgsearch_internal.suggest_here(typed, k, filters) s;
     ELSE

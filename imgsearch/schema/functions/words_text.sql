@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION imgsearch_internal.folded(given text) RETURNS text LA
 BEGIN
     IF given ~ '^[a-z0-9 ]*$' THEN
         RETURN btrim(regexp_replace(given, ' +', ' ', 'g'));
-    ELSIF getdatabaseencoding() = 'UTF8' AND given ~ '[^\x01-\x7f]' THEN
+    ELSIF given ~ '[^\x01-\x7f]' THEN
         given := translate(given, '™®©’‘´ʼ', '');
         given := normalize(regexp_replace(lower(normalize(given, NFKD)), '([a-z])[\u0300-\u036f]+', '\1', 'g'), NFC);
         given := replace(replace(replace(translate(given, 'øłđı', 'oldi'), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe');
@@ -67,10 +67,12 @@ COMMENT ON FUNCTION imgsearch_internal.check_product(imgsearch.product) IS 'Rais
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.product_written() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    NEW.tenant_id := normalize(NEW.tenant_id, NFC);
+    NEW.product_id := normalize(NEW.product_id, NFC);
     NEW.language := coalesce(NEW.language, (SELECT s.language FROM imgsearch.shop s WHERE s.tenant_id = NEW.tenant_id), 'simple');
-    NEW.title := nullif(btrim(NEW.title), '');
-    NEW.words := nullif(btrim(NEW.words), '');
-    NEW.codes := coalesce(NEW.codes, '{}');
+    NEW.title := nullif(btrim(normalize(NEW.title, NFC)), '');
+    NEW.words := nullif(btrim(normalize(NEW.words, NFC)), '');
+    NEW.codes := coalesce(imgsearch_internal.composed(NEW.codes), '{}');
     PERFORM imgsearch_internal.check_product(NEW);
     NEW.document := setweight(to_tsvector(NEW.language::regconfig, coalesce(imgsearch_internal.folded(NEW.title), '')), 'A')
         || setweight(to_tsvector(NEW.language::regconfig, coalesce(imgsearch_internal.folded(NEW.words), '')), 'B')
