@@ -170,7 +170,7 @@ def _joins(model: Any, connection: Any, mapping: Searchable) -> dict[str, Part]:
     if mapping.prefix:
         named = Part("substr(i.product_id, %s)", (len(mapping.prefix) + 1,))
     return {
-        "from_candidate": Part("i.product_id = normalize(%s || c.key::text, NFC)", (mapping.prefix,)),
+        "from_candidate": Part("i.product_id = pg_catalog.normalize(%s || c.key::text)", (mapping.prefix,)),
         "from_image": fill(_KEYS[kind], {"key": named}) if kind else Part("true", ()),
         "key": Part(f"f.label::{field.cast_db_type(connection)}", ()),
     }

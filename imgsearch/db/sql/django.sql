@@ -59,7 +59,7 @@ FROM ({compiled}) k (key, tenant, other)
 
 -- name: has_none
 -- Whether a row has no pictures of its own.
-NOT EXISTS (SELECT 1 FROM imgsearch.image o WHERE o.product_id = normalize({prefix} || {key}::text, NFC))
+NOT EXISTS (SELECT 1 FROM imgsearch.image o WHERE o.product_id = normalize({prefix} || {key}::text))
 
 -- name: same
 -- The row that was found.
@@ -83,18 +83,18 @@ c.key = CASE WHEN {key} ~ '^[0-9a-f]+-[0-9a-f-]+$' AND length({key}) = 36 THEN {
 
 -- name: pictured_text
 -- A candidate found by the text in a picture's product_id, which is kept composed.
-c.key IN ({key}, normalize({key}, NFD))
+c.key IN ({key}, pg_catalog.normalize({key}, 'NFD'))
 
 -- name: pictures
 -- The pictures of the candidates, as the statement behind every nearest() takes them, and whose they are. The join is
 -- written both ways, so that a product finds its pictures, and a picture its product, through an index.
 SELECT i.tenant_id, i.image_id, imgsearch_internal.bits_of(i) AS bits, c.key AS group0
-FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = normalize(c.tenant, NFC) AND {from_candidate} AND {from_image} AND {kept}
+FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = normalize(c.tenant) AND {from_candidate} AND {from_image} AND {kept}
 
 -- name: sampled
 -- The same of the sampled pictures.
 SELECT i.image_id, i.bits
-FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = normalize(c.tenant, NFC) AND {from_candidate} AND {from_image} AND {kept}
+FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = normalize(c.tenant) AND {from_candidate} AND {from_image} AND {kept}
 
 -- name: ranked
 -- The nearest of the candidates, each once with its nearest picture: what the search itself (found) returned, by the key
