@@ -20,6 +20,7 @@ from imgsearch_workers.process.listener import Listener
 
 log = logging.getLogger("imgsearch.worker")
 FORGET_DAYS = 30
+MOST_ANSWERS = 100_000  # of each tenant, the latest: about 200 MB at 768 numbers
 SWEEP, SWEEP_STORE = "imgsearch.sweep", "imgsearch.sweep_store"
 _listeners: Mapping[str, Listener] = {}
 
@@ -57,6 +58,7 @@ def sweep() -> None:
             "enqueue_missing": lambda connection: queue.enqueue_missing(connection),
             "retry_attached": lambda connection: queue.retry_attached(connection),
             "forget_questions": lambda connection: sql.run(connection, "query_cache", "forget", {"days": FORGET_DAYS}),
+            "bound_questions": lambda connection: sql.run(connection, "query_cache", "bound", {"most": MOST_ANSWERS}),
             "forget_looks": lambda connection: sql.run(connection, "look", "forget"),
             "sweep_sessions": lambda connection: page_sessions.sweep(connection),
             "refresh_sample": lambda connection: sql.run(connection, "maintenance", "refresh_sample"),
