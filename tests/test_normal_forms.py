@@ -12,8 +12,11 @@ import psycopg
 import pytest
 
 from imgsearch import Filters, add, change, remove
+from imgsearch.ingest import upload
 from imgsearch.settings import Settings
 from imgsearch.spaces.space import Space
+from imgsearch.storage import open_store
+from tests.given import drawn, mine  # noqa: F401  # a fixture
 from tests.http.conftest import open_app  # noqa: F401  # a fixture
 from tests.shop import embed
 from tests.terminal import Run
@@ -216,3 +219,31 @@ def test_a_list_of_a_thousand_accented_categories(connection: Connection) -> Non
     names = [unicodedata.normalize("NFD", f"Café {n}") for n in range(1000)]
     assert matching(connection, category=names) == {"p"}
     assert Filters(category="shoes").as_json() == '{"category": ["shoes"]}'
+
+
+def test_a_vector_is_given_by_either_spelling(connection: Connection, mine: str) -> None:  # noqa: F811
+    insert(connection, (COMPOSED, COMPOSED, None, None, "{}", ADDRESS))
+    vector = "SELECT imgsearch.set_vector(%s, %s, %s, 0, %s::real[])"
+    for number, form in enumerate(FORMS):
+        assert connection.execute(vector, (mine, form, form, drawn(number))).fetchone() == (True,)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["composed", "decomposed"])
+def test_a_key_and_a_shop_are_of_the_tenant_by_either_spelling(connection: Connection, run: Run, form: str) -> None:
+    assert run("key", "create", "--tenant", form, "--scope", "search").code == 0
+    assert run("shop", "set", "--tenant", form, "--language", "german").code == 0
+    assert connection.execute("SELECT tenant_id FROM imgsearch.api_key").fetchall() == [(COMPOSED,)]
+    assert connection.execute("SELECT tenant_id FROM imgsearch.shop").fetchall() == [(COMPOSED,)]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["composed", "decomposed"])
+def test_what_is_done_to_a_tenant_reaches_it_by_either_spelling(
+    connection: Connection, space: Space, settings: Settings, run: Run, form: str
+) -> None:
+    for position in range(2):
+        add(connection, ADDRESS, product_id="p", position=position, tenant=COMPOSED, settings=settings)
+    run("key", "create", "--tenant", COMPOSED, "--scope", "search")
+    assert COMPOSED in run("key", "list", "--tenant", form, "--json").out
+    forgotten = upload.forget(connection, tenant=form, store=open_store(settings.storage_url))
+    assert (forgotten.images, forgotten.rows["api_key"]) == (2, 1)
+    assert connection.execute("SELECT count(*) FROM imgsearch.image").fetchone() == (0,)

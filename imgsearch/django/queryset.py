@@ -96,7 +96,7 @@ class ImageSearchQuerySet(QuerySet):
         places = [When(pk=key, then=place) for place, key in enumerate(keys)]
         rows = self.filter(pk__in=keys)
         if mapping.tenant and not mapping.pictures:
-            rows = rows.filter(**{f"{mapping.tenant}__in": {hit.tenant_id for hit in found}})
+            rows = rows.filter(**{f"{mapping.tenant}__in": {form for hit in found for form in _forms(hit.tenant_id)}})
         return rows.order_by(Case(*places, default=len(keys), output_field=IntegerField())) if keys else rows.none()
 
     def nearest(self, most: int) -> Any:
@@ -271,7 +271,7 @@ def key_from(model: Any, written: str) -> Any:
 
 
 def _forms(key: Any) -> tuple[Any, ...]:
-    """Return a key as it is, and decomposed: a product_id is kept composed, whatever the row holds."""
+    """Return a name as it is, and decomposed: images keep it composed, whatever the row holds."""
     if isinstance(key, tuple):
         return (key, tuple(_forms(part)[-1] for part in key))
     return (key, unicodedata.normalize("NFD", key)) if isinstance(key, str) else (key,)

@@ -6,6 +6,7 @@ whoever changed the row. A model's table may be in several schemas (a schema for
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -52,10 +53,19 @@ def source_of(instance: Any, using: str) -> str:
 
 
 def place_of(instance: Any) -> Place:
-    """Return where the images of a row belong. Raises UsageError for a picture of another, and without a tenant."""
+    """Return where the images of a row belong.
+
+    Raises UsageError for a picture of another, without a tenant, and for a key of which some letters are composed.
+    """
     mapping = mapping_for(type(instance))
     if mapping.of:
         raise UsageError(f"{instance._meta.label} is a picture itself: of= leads to what is ranked.")  # noqa: SLF001
+    key = key_text(instance.pk)
+    if key not in {unicodedata.normalize(form, key) for form in ("NFC", "NFD")}:  # images could not lead back to it
+        raise UsageError(
+            f"The primary key {key!r} has some letters composed and others not;"
+            " save the row under unicodedata.normalize('NFC', key)."
+        )
     return Place(mapping.tenant_of(instance), mapping.product_of(instance))
 
 

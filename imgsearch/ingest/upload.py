@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import IO, Any, Literal, Required, TypedDict
 
 from psycopg import Connection
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import Identifier
 
 from imgsearch import storage, values
 from imgsearch.db import sql
 from imgsearch.db.all_of import all_of
 from imgsearch.db.psycopg_connection import Connectable, driver
-from imgsearch.db.sqlstate import translated
 from imgsearch.errors import DatabaseRights, UsageError
 from imgsearch.ingest import columns, files, vectors, wakeup
 from imgsearch.ingest import words as product_words
@@ -221,9 +220,8 @@ def forget(connection: Connectable, *, tenant: str, store: Store | None = None) 
 
 
 def _forget_rows(lent: Connection[Any], table: str, tenant: str) -> int:
-    statement = SQL(sql.statements("upload")["forget_rows"]).format(table=Identifier("imgsearch", table))
-    with translated():
-        return lent.execute(statement, {"tenant_id": tenant}).rowcount
+    names = {"table": Identifier("imgsearch", table)}
+    return sql.run(lent, "upload", "forget_rows", {"tenant_id": tenant}, names=names).rowcount
 
 
 def _must_see_all(lent: Connection[Any]) -> None:

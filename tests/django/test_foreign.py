@@ -52,6 +52,24 @@ class Keys(TestCase):
         stall.delete()
         assert Image.objects.filter(product_id__endswith="Caf\xe9").count() == 0
 
+    def test_a_key_in_two_forms_is_refused(self) -> None:
+        with self.assertLogs("imgsearch.django", "ERROR") as logs:
+            Stall.objects.create(
+                market=filling.shop(), code="\xe9 e\u0301", price=5, photo=ContentFile(photo(9, 0, 0), name="s.jpg")
+            )
+        assert "some letters composed" in logs.output[0]
+        assert Image.objects.count() == 0
+
+    def test_rows_of_a_decomposed_tenant_are_found(self) -> None:
+        filling.space()
+        product = filling.product(filling.shop("cafe\u0301"))
+        product.photo.save("a.jpg", ContentFile(photo(9, 0, 0)))
+        filling.embed_waiting(lambda *_: point(0, 0))
+        hits = search(connection, point(0, 0), k=1, tenant="cafe\u0301")
+        assert [hit.tenant_id for hit in hits] == ["caf\xe9"]
+        assert list(Product.objects.in_order_of(hits)) == [product]
+        assert list(Product.objects.filter(store__slug="cafe\u0301").similar_to(point(0, 0))) == [product]
+
     def test_a_key_of_two_columns(self) -> None:
         filling.space()
         store = filling.shop()

@@ -4,11 +4,13 @@ A statement in a `.sql` file begins with `-- name: <name>`; the comment lines af
 Values are bound (`%(value)s`); the few names that vary (the table and column of a space) stand in braces and are
 filled in as `psycopg.sql.Identifier`. Nothing from outside is ever pasted into SQL. Files name functions of PostgreSQL
 by their bare names; they are sent as `pg_catalog.now()`, for others may make functions in schemas of the search_path.
+What a tenant or a product is called is sent in Unicode's composed form (NFC), as rows have it.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -22,6 +24,7 @@ from imgsearch.db.sql.tokens import in_full
 
 _EXPLAIN = SQL("EXPLAIN (ANALYZE, BUFFERS, SETTINGS)\n")
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_CALLED = frozenset({"tenant", "tenant_id", "product", "product_id"})  # values that call something by its name
 
 
 def text(file: str) -> str:
@@ -88,7 +91,7 @@ def run(
     cursor = connection.cursor(row_factory=row_factory)
     query = _fixed(file, name) if space_id is None and not names else statement(file, name, space_id, names)
     with translated():
-        cursor.execute(query, values)
+        cursor.execute(query, _composed(values))
     return cursor
 
 
@@ -105,8 +108,17 @@ def plan(connection: Connection[Any], file: str, name: str, values: Mapping[str,
 
     cursor = connection.cursor(row_factory=tuple_row)
     with translated():
-        cursor.execute(_EXPLAIN + statement(file, name), values)
+        cursor.execute(_EXPLAIN + statement(file, name), _composed(values))
     return "\n".join(line for (line,) in cursor)
+
+
+def _composed(values: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if values is None:
+        return None
+    return {
+        name: unicodedata.normalize("NFC", value) if name in _CALLED and isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def value(

@@ -89,12 +89,14 @@ c.key IN ({key}, pg_catalog.normalize({key}, 'NFD'))
 -- The pictures of the candidates, as the statement behind every nearest() takes them, and whose they are. The join is
 -- written both ways, so that a product finds its pictures, and a picture its product, through an index.
 SELECT i.tenant_id, i.image_id, imgsearch_internal.bits_of(i) AS bits, c.key AS group0
-FROM ({candidates}) c JOIN imgsearch.image i ON i.tenant_id = normalize(c.tenant) AND {from_candidate} AND {from_image} AND {kept}
+FROM ({candidates}) c JOIN imgsearch.image i
+  ON i.tenant_id = normalize(c.tenant) AND {from_candidate} AND {from_image} AND {kept}
 
 -- name: sampled
 -- The same of the sampled pictures.
 SELECT i.image_id, i.bits
-FROM ({candidates}) c JOIN imgsearch.image_sample i ON i.tenant_id = normalize(c.tenant) AND {from_candidate} AND {from_image} AND {kept}
+FROM ({candidates}) c JOIN imgsearch.image_sample i
+  ON i.tenant_id = normalize(c.tenant) AND {from_candidate} AND {from_image} AND {kept}
 
 -- name: ranked
 -- The nearest of the candidates, each once with its nearest picture: what the search itself (found) returned, by the key

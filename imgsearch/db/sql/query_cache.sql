@@ -53,12 +53,15 @@ WHERE q.answered_at < now() - make_interval(days => %(days)s)
        AND EXISTS (SELECT 1 FROM imgsearch.space s WHERE s.space_id = q.space_id AND s.state <> 'active'))
 
 -- name: bound
--- Whoever asks much leaves no more than so many answers, and loses only his own. The table is read where it may hold more.
+-- Whoever asks much leaves no more than so many answers, and loses only his own; the rows of others
+-- are counted in the key and not read.
 DELETE FROM imgsearch.query_vector q
 USING (
     SELECT v.tenant_id, v.kind, v.key, v.space_id,
            row_number() OVER (PARTITION BY v.tenant_id ORDER BY v.answered_at DESC) AS place
-    FROM imgsearch.query_vector v WHERE v.answered_at IS NOT NULL
+    FROM imgsearch.query_vector v
+    WHERE v.answered_at IS NOT NULL AND v.tenant_id IN (
+        SELECT t.tenant_id FROM imgsearch.query_vector t GROUP BY 1 HAVING count(*) > %(most)s)
 ) o
-WHERE (q.tenant_id, q.kind, q.key, q.space_id) = (o.tenant_id, o.kind, o.key, o.space_id) AND o.place > %(most)s
-  AND (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'imgsearch.query_vector'::regclass) > %(most)s
+WHERE o.place > %(most)s
+  AND (q.tenant_id, q.kind, q.key, q.space_id) = (o.tenant_id, o.kind, o.key, o.space_id)

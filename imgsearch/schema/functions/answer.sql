@@ -123,9 +123,11 @@ CREATE OR REPLACE FUNCTION imgsearch.search(
 LANGUAGE plpgsql STABLE ROWS 10 AS $$
 #variable_conflict use_variable
 DECLARE
-    f imgsearch.filters := imgsearch_internal.composed(ROW(tenant, CASE WHEN category IS NOT NULL THEN ARRAY(SELECT unnest(categories)) || category ELSE categories END, min_price, max_price,
-        in_stock, attributes, product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before, condition,
-        taken_after, taken_before, near, duplicates)::imgsearch.filters);
+    f imgsearch.filters := imgsearch_internal.composed(ROW(tenant,
+        CASE WHEN category IS NULL THEN categories ELSE ARRAY(SELECT unnest(categories)) || category END,
+        min_price, max_price, in_stock, attributes,
+        product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before,
+        condition, taken_after, taken_before, near, duplicates)::imgsearch.filters);
     p imgsearch_internal.page_request := imgsearch_internal.page_of(k, skip, after, max_distance);
     r imgsearch.ranking := ROW(per, words, word_weight, look_weight, expand, cutoff, min_match, sort, boost, diversity, space, regions);
     q imgsearch_internal.question := %3$s;

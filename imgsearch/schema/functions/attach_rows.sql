@@ -41,7 +41,8 @@ COMMENT ON FUNCTION imgsearch_internal.refuse_long(text, text) IS 'Raises that a
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.categories_of(given text[]) RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    made text[] := ARRAY(SELECT DISTINCT c FROM unnest(imgsearch_internal.composed(given)) c WHERE c <> '' ORDER BY c);
+    made text[] := ARRAY(SELECT DISTINCT c FROM unnest(imgsearch_internal.composed(given)) c
+                         WHERE c <> '' ORDER BY c);
     long text := (SELECT c FROM unnest(made) c WHERE length(c) > 200 LIMIT 1);
 BEGIN
     IF long IS NOT NULL THEN

@@ -13,17 +13,26 @@ DECLARE
 BEGIN
     inside := concat_ws(', ',
         (SELECT string_agg(format('%s AS key_%s', e, n), ', ' ORDER BY n) FROM unnest(ids) WITH ORDINALITY u (e, n)),
-        coalesce('normalize(' || (value ->> 'tenant') || ', NFC)', '''default''::text') || ' AS tenant_id',
-        coalesce('normalize(' || (value ->> 'category') || ', NFC)', 'NULL::text') || ' AS category', (value ->> 'categories') || ' AS categories', coalesce(value ->> 'price', 'NULL::numeric') || ' AS price',
-        coalesce(value ->> 'in_stock', 'true') || ' AS in_stock', format('imgsearch_internal.composed(jsonb_strip_nulls(jsonb_build_object(%s))) AS attributes', imgsearch_internal.named(at, at.resolved ->> 'attributes')),
-        CASE WHEN worded THEN format('normalize(%s, NFC) AS title, normalize(%s, NFC) AS words, imgsearch_internal.composed(%s) AS codes', coalesce(value ->> 'title', 'NULL::text'), coalesce(value ->> 'words', 'NULL::text'), coalesce(value ->> 'codes', 'NULL::text[]')) END,
+        coalesce('normalize(' || (value ->> 'tenant') || ')', '''default''::text') || ' AS tenant_id',
+        coalesce('normalize(' || (value ->> 'category') || ')', 'NULL::text') || ' AS category',
+        (value ->> 'categories') || ' AS categories',
+        coalesce(value ->> 'price', 'NULL::numeric') || ' AS price',
+        coalesce(value ->> 'in_stock', 'true') || ' AS in_stock',
+        format(
+            'imgsearch_internal.composed(jsonb_strip_nulls(jsonb_build_object(%s))) AS attributes',
+            imgsearch_internal.named(at, at.resolved ->> 'attributes')),
+        CASE WHEN worded THEN format(
+            'normalize(%s) AS title, normalize(%s) AS words, imgsearch_internal.composed(%s) AS codes',
+            coalesce(value ->> 'title', 'NULL::text'), coalesce(value ->> 'words', 'NULL::text'),
+            coalesce(value ->> 'codes', 'NULL::text[]')) END,
         (SELECT string_agg(format('%s AS fallback_%s', e, n), ', ' ORDER BY n) FROM unnest(imgsearch_internal.templates(at, 'fallback')) WITH ORDINALITY u (e, n)),
         CASE WHEN at.pictures IS NULL THEN (SELECT string_agg(format('(%s)::text AS picture_%s', e, n), ', ' ORDER BY n) FROM unnest(imgsearch_internal.templates(at, 'pictures')) WITH ORDINALITY u (e, n)) END);
     RETURN format('SELECT r.*, %s AS key, CASE WHEN length(r.tenant_id) > 200 THEN imgsearch_internal.refuse_long(''tenant'', r.tenant_id) ELSE r.tenant_id END AS whose,
             CASE WHEN length(k.product_id) > 200 THEN imgsearch_internal.refuse_long(''key'', k.product_id) ELSE k.product_id END AS product_id,
             CASE WHEN length(r.category) > 200 THEN imgsearch_internal.refuse_long(''category'', r.category) ELSE nullif(r.category, '''') END AS one_category, %s AS all_categories,
             CASE WHEN r.price = 0 THEN 0 WHEN r.price BETWEEN 1e-300 AND 1e300 THEN r.price::double precision END AS real_price, coalesce(r.in_stock, false) AS stocked%s
-        FROM (SELECT %s FROM %s%s OFFSET 0) r CROSS JOIN LATERAL (SELECT normalize(%L || %s, NFC) AS product_id OFFSET 0) k',
+        FROM (SELECT %s FROM %s%s OFFSET 0) r
+        CROSS JOIN LATERAL (SELECT normalize(%L || %s, NFC) AS product_id OFFSET 0) k',
         imgsearch_internal.key_text(at, imgsearch_internal.numbered('r.key_', ids)),
         CASE WHEN value ->> 'categories' IS NULL THEN 'NULL::text[]' ELSE 'imgsearch_internal.categories_of(r.categories)' END,
         CASE WHEN worded THEN ', nullif(btrim(left(r.title, 1000)), '''') AS cut_title, nullif(btrim(left(r.words, 10000)), '''') AS cut_words,

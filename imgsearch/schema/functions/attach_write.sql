@@ -30,8 +30,10 @@ $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_moves(imgsearch.attachment) IS 'The statement that finds which pictures of an attachment go and which move.';
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.attached_held(at imgsearch.attachment) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN (at.resolved -> 'key_alone')::boolean THEN format('i.product_id = normalize(%L || k, NFC)', at.prefix)
-        ELSE format('i.tenant_id = normalize(imgsearch_internal.key_part(k, 1), NFC) AND i.product_id = normalize(%L || %s, NFC)', at.prefix,
+    SELECT CASE WHEN (at.resolved -> 'key_alone')::boolean
+        THEN format('i.product_id = normalize(%L || k, NFC)', at.prefix)
+        ELSE format('i.tenant_id = normalize(imgsearch_internal.key_part(k, 1), NFC)'
+                    ' AND i.product_id = normalize(%L || %s, NFC)', at.prefix,
             imgsearch_internal.key_text(at, ARRAY(SELECT format('imgsearch_internal.key_part(k, %s)', n) FROM generate_series(1, cardinality(at.key_columns)) n), false)) END
 $$;
 COMMENT ON FUNCTION imgsearch_internal.attached_held(imgsearch.attachment) IS 'The condition on image i that it is of the key k.';

@@ -45,7 +45,8 @@ CREATE OR REPLACE FUNCTION imgsearch.dismiss_duplicate(image_id bigint, duplicat
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     owner text := (SELECT f.tenant_id FROM imgsearch.fingerprint f
-                   WHERE f.image_id = dismiss_duplicate.image_id AND (dismiss_duplicate.tenant IS NULL OR f.tenant_id = normalize(dismiss_duplicate.tenant, NFC)));
+                   WHERE f.image_id = dismiss_duplicate.image_id
+                     AND (tenant IS NULL OR f.tenant_id = normalize(tenant, NFC)));
     first  CONSTANT bigint := least(dismiss_duplicate.image_id, dismiss_duplicate.duplicate);
     second CONSTANT bigint := greatest(dismiss_duplicate.image_id, dismiss_duplicate.duplicate);
 BEGIN
@@ -108,7 +109,9 @@ BEGIN
     IF (similarity BETWEEN 0.5 AND 1) IS NOT TRUE THEN
         RAISE EXCEPTION 'imgsearch: similarity is %', similarity USING HINT = 'A cosine from 0.5 to 1, for example 0.97.', ERRCODE = 'IM008';
     END IF;
-    SELECT i.* INTO me FROM imgsearch.image i WHERE i.image_id = duplicates_of.image_id AND (duplicates_of.tenant IS NULL OR i.tenant_id = normalize(duplicates_of.tenant, NFC));
+    SELECT i.* INTO me FROM imgsearch.image i
+    WHERE i.image_id = duplicates_of.image_id
+      AND (duplicates_of.tenant IS NULL OR i.tenant_id = normalize(duplicates_of.tenant, NFC));
     IF me.image_id IS NULL THEN
         RAISE EXCEPTION 'imgsearch: there is no image %', duplicates_of.image_id USING HINT = 'See which there are: SELECT image_id, product_id FROM imgsearch.image;', ERRCODE = 'IM004';
     END IF;

@@ -3,7 +3,7 @@
 
 CREATE OR REPLACE FUNCTION imgsearch_internal.small_letters(query text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT btrim(regexp_replace(CASE WHEN octet_length(query) = char_length(query) THEN lower(query COLLATE "C") ELSE translate(
-        lower(CASE WHEN getdatabaseencoding() = 'UTF8' THEN normalize(query, NFC) ELSE query END COLLATE "C"),
+        lower(normalize(query, NFC) COLLATE "C"),
         'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĲĴĶĹĻĽĿŁŃ'
         'ŅŇŊŌŎŐŒŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƠƢƤƦƧƩƬƮƯƱƲƳƵƷƸ'
         'ƼǄǅǇǈǊǋǍǏǑǓǕǗǙǛǞǠǢǤǦǨǪǬǮǱǲǴǶǷǸǺǼǾȀȂȄȆȈȊȌȎȐȒȔȖȘȚȜȞȠȢȤȦȨȪȬȮȰȲȺȻȽȾɁ'

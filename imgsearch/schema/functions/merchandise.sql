@@ -4,8 +4,10 @@
 CREATE OR REPLACE FUNCTION imgsearch_internal.set_merchandise(tenant text, product text, asked text, within text, at integer, most integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     query_ CONSTANT text := imgsearch_internal.canonical(coalesce(asked, ''));
-    where_ CONSTANT text := coalesce(within, '');
+    where_ CONSTANT text := coalesce(normalize(within, NFC), '');
 BEGIN
+    tenant := normalize(tenant, NFC);
+    product := normalize(product, NFC);
     IF coalesce(tenant, '') = '' OR coalesce(product, '') = '' THEN
         RAISE EXCEPTION 'imgsearch: a tenant and a product have names' USING HINT = 'SELECT imgsearch.pin(''acme'', ''p42'', query => ''red shoe'');', ERRCODE = 'IM009';
     ELSIF length(tenant) > 1000 OR length(product) > 1000 THEN
@@ -23,13 +25,13 @@ COMMENT ON FUNCTION imgsearch_internal.set_merchandise(text, text, text, text, i
 
 CREATE OR REPLACE FUNCTION imgsearch.pin(tenant text, product_id text, query text DEFAULT '', category text DEFAULT '', place integer DEFAULT 1) RETURNS void LANGUAGE sql
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT imgsearch_internal.set_merchandise(normalize(tenant, NFC), normalize(product_id, NFC), query, normalize(category, NFC), coalesce(place, 1), 25)
+    SELECT imgsearch_internal.set_merchandise(tenant, product_id, query, category, coalesce(place, 1), 25)
 $$;
 COMMENT ON FUNCTION imgsearch.pin(text, text, text, text, integer) IS 'Pins a product to the top of a tenant''s answers, for a text, a category, or always; at most 25 for each. SELECT imgsearch.pin(''acme'', ''p42'', query => ''red shoe'');';
 
 CREATE OR REPLACE FUNCTION imgsearch.hide(tenant text, product_id text, query text DEFAULT '', category text DEFAULT '') RETURNS void LANGUAGE sql
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT imgsearch_internal.set_merchandise(normalize(tenant, NFC), normalize(product_id, NFC), query, normalize(category, NFC), NULL, 200)
+    SELECT imgsearch_internal.set_merchandise(tenant, product_id, query, category, NULL, 200)
 $$;
 COMMENT ON FUNCTION imgsearch.hide(text, text, text, text) IS 'Hides a product from a tenant''s answers, for a text, a category, or always; at most 200 for each. SELECT imgsearch.hide(''acme'', ''p13'');';
 
@@ -38,8 +40,11 @@ CREATE OR REPLACE FUNCTION imgsearch.unpin(tenant text, product_id text DEFAULT 
 DECLARE
     many bigint;
 BEGIN
-    DELETE FROM imgsearch.merchandise m WHERE m.tenant_id = normalize(unpin.tenant, NFC) AND m.product_id = coalesce(normalize(unpin.product_id, NFC), m.product_id)
-      AND m.query = coalesce(imgsearch_internal.canonical(unpin.query), m.query) AND m.category = coalesce(normalize(unpin.category, NFC), m.category);
+    DELETE FROM imgsearch.merchandise m
+    WHERE m.tenant_id = normalize(unpin.tenant, NFC)
+      AND m.product_id = coalesce(normalize(unpin.product_id, NFC), m.product_id)
+      AND m.query = coalesce(imgsearch_internal.canonical(unpin.query), m.query)
+      AND m.category = coalesce(normalize(unpin.category, NFC), m.category);
     GET DIAGNOSTICS many = ROW_COUNT;
     RETURN many;
 END $$;

@@ -34,7 +34,9 @@ COMMENT ON FUNCTION imgsearch_internal.region_text(double precision[]) IS 'The o
 CREATE OR REPLACE FUNCTION imgsearch_internal.region_key(image_id bigint, region double precision[], tenant text) RETURNS bytea LANGUAGE plpgsql STABLE AS $$
 DECLARE
     wanted CONSTANT text := imgsearch_internal.region_text(region);
-    digest bytea := (SELECT i.sha256 FROM imgsearch.image i WHERE i.image_id = region_key.image_id AND (tenant IS NULL OR i.tenant_id = normalize(tenant, NFC)));
+    digest bytea := (SELECT i.sha256 FROM imgsearch.image i
+                     WHERE i.image_id = region_key.image_id
+                       AND (tenant IS NULL OR i.tenant_id = normalize(tenant, NFC)));
 BEGIN
     IF digest IS NULL THEN
         RAISE EXCEPTION 'imgsearch: image % does not exist or was not read yet', region_key.image_id

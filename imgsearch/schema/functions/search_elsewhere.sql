@@ -76,7 +76,9 @@ COMMENT ON FUNCTION imgsearch_internal.vectors_elsewhere(text, bigint, text, tex
 
 CREATE OR REPLACE FUNCTION imgsearch.vec_of(image_id bigint, tenant text, space text) RETURNS halfvec LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    found_ @extschema:vector@.halfvec := (SELECT v.embedding FROM imgsearch_internal.vectors_elsewhere(vec_of.space, vec_of.image_id, NULL, normalize(vec_of.tenant, NFC)) v LIMIT 1);
+    found_ @extschema:vector@.halfvec := (
+        SELECT v.embedding FROM imgsearch_internal.vectors_elsewhere(
+            vec_of.space, vec_of.image_id, NULL, normalize(vec_of.tenant, NFC)) v LIMIT 1);
 BEGIN
     IF found_ IS NULL THEN
         RAISE EXCEPTION 'imgsearch: image % does not exist or has no vector in space % yet', vec_of.image_id, left(space, 100)
@@ -88,8 +90,9 @@ COMMENT ON FUNCTION imgsearch.vec_of(bigint, text, text) IS 'The stored vector o
 
 CREATE OR REPLACE FUNCTION imgsearch.vec_of_product(product_id text, tenant text, space text) RETURNS halfvec LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    found_ @extschema:vector@.halfvec[] := ARRAY(SELECT v.embedding FROM imgsearch_internal.vectors_elsewhere(vec_of_product.space, NULL,
-        normalize(vec_of_product.product_id, NFC), normalize(vec_of_product.tenant, NFC)) v);
+    found_ @extschema:vector@.halfvec[] := ARRAY(
+        SELECT v.embedding FROM imgsearch_internal.vectors_elsewhere(vec_of_product.space, NULL,
+            normalize(vec_of_product.product_id, NFC), normalize(vec_of_product.tenant, NFC)) v);
 BEGIN
     IF found_ = '{}' THEN
         RAISE EXCEPTION 'imgsearch: product % does not exist or has no picture with a vector in space % yet', left(product_id, 200), left(space, 100)

@@ -2,7 +2,7 @@
 
 -- Everything that begins with a text, by an index in the order of its bytes.
 CREATE OR REPLACE FUNCTION imgsearch_internal.end_of(prefix text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT prefix || CASE WHEN getdatabaseencoding() = 'UTF8' THEN U&'\+10FFFF' ELSE chr(127) END
+    SELECT prefix || U&'\+10FFFF'
 $$;
 COMMENT ON FUNCTION imgsearch_internal.end_of(text) IS 'What lies behind every text that begins with this one.';
 

@@ -20,7 +20,7 @@ from imgsearch_workers.process.listener import Listener
 
 log = logging.getLogger("imgsearch.worker")
 FORGET_DAYS = 30
-MOST_ANSWERS = 100_000  # of each tenant, the latest: about 200 MB at 768 numbers
+MOST_ANSWERS = 100_000  # of each tenant, the latest: 214 MB at 768 numbers
 SWEEP, SWEEP_STORE = "imgsearch.sweep", "imgsearch.sweep_store"
 _listeners: Mapping[str, Listener] = {}
 
