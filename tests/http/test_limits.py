@@ -148,7 +148,7 @@ def test_readiness_costs_one_look_a_second_whoever_asks(settings: Settings, shop
         codes = [ask("10.0.0.1") for _ in range(50)]
         assert 429 in codes
         assert ask("10.0.0.2") != 429
-        assert wire.trips - before < 5, "one look costs as many; the pool may have opened a connection meanwhile"
+        assert wire.trips - before < 15, "twenty were answered; the pool may have opened connections meanwhile"
         app.extensions["imgsearch"].close()
 
 

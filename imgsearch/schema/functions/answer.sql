@@ -124,7 +124,8 @@ LANGUAGE plpgsql STABLE ROWS 10 AS $$
 #variable_conflict use_variable
 DECLARE
     f imgsearch.filters := imgsearch_internal.composed(ROW(tenant,
-        CASE WHEN category IS NULL THEN categories ELSE ARRAY(SELECT unnest(categories)) || category END,
+        CASE WHEN category IS NULL THEN categories
+             ELSE ARRAY(SELECT unnest(categories)) || category END,
         min_price, max_price, in_stock, attributes,
         product_ids, exclude_product_ids, exclude_image_ids, created_after, created_before,
         condition, taken_after, taken_before, near, duplicates)::imgsearch.filters);

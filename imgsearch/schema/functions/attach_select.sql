@@ -13,7 +13,8 @@ DECLARE
 BEGIN
     inside := concat_ws(', ',
         (SELECT string_agg(format('%s AS key_%s', e, n), ', ' ORDER BY n) FROM unnest(ids) WITH ORDINALITY u (e, n)),
-        coalesce('normalize(' || (value ->> 'tenant') || ')', '''default''::text') || ' AS tenant_id',
+        coalesce('normalize(' || (value ->> 'tenant') || ')', '''default''::text')
+            || ' AS tenant_id',
         coalesce('normalize(' || (value ->> 'category') || ')', 'NULL::text') || ' AS category',
         (value ->> 'categories') || ' AS categories',
         coalesce(value ->> 'price', 'NULL::numeric') || ' AS price',
@@ -22,7 +23,8 @@ BEGIN
             'imgsearch_internal.composed(jsonb_strip_nulls(jsonb_build_object(%s))) AS attributes',
             imgsearch_internal.named(at, at.resolved ->> 'attributes')),
         CASE WHEN worded THEN format(
-            'normalize(%s) AS title, normalize(%s) AS words, imgsearch_internal.composed(%s) AS codes',
+            'normalize(%s) AS title, normalize(%s) AS words, '
+            'imgsearch_internal.composed(%s) AS codes',
             coalesce(value ->> 'title', 'NULL::text'), coalesce(value ->> 'words', 'NULL::text'),
             coalesce(value ->> 'codes', 'NULL::text[]')) END,
         (SELECT string_agg(format('%s AS fallback_%s', e, n), ', ' ORDER BY n) FROM unnest(imgsearch_internal.templates(at, 'fallback')) WITH ORDINALITY u (e, n)),
